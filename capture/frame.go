@@ -1,0 +1,28 @@
+// Package capture reads packets, from files or from an interface, and decodes them to
+// TCP segments.
+package capture
+
+// LinkType is a LINKTYPE_ value as files carry it (pcap-linktype(7)).
+type LinkType uint16
+
+// Frame is one record of a capture.
+type Frame struct {
+	Number   uint64 // Wireshark's frame.number, from 1
+	Time     int64  // ns since the Unix epoch; 0 where the record has no time
+	Offset   int64  // of the record in the uncompressed file
+	Length   uint32 // octets on the wire; len(Data) were captured
+	LinkType LinkType
+	// NoPacket: a record that Wireshark numbers but that holds no packet (a systemd
+	// journal entry, a custom block). Data is nil.
+	NoPacket bool
+	Data     []byte
+}
+
+// Source yields frames in order.
+type Source interface {
+	// Read fills batch with the next frames and returns how many it filled, at least
+	// one unless err is non-nil. The frames' Data stays valid until the next Read.
+	// At a clean end it returns 0, io.EOF. Where a file is cut off or damaged, all
+	// frames before the damage are returned first, then 0 and a *DamageError.
+	Read(batch []Frame) (int, error)
+}

@@ -1,0 +1,193 @@
+// Package detect decides, from the facts that tcpstate keeps, which failure a
+// connection shows, and proves it with frames.
+package detect
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"connrace/tcpstate"
+)
+
+// Severity orders findings by what they cost.
+type Severity uint8
+
+// The severities.
+const (
+	Info Severity = iota
+	Warning
+	Error
+)
+
+func (s Severity) String() string { return [...]string{"info", "warning", "error"}[s] }
+
+// Confidence says how far the evidence goes.
+type Confidence uint8
+
+// The confidences. Certain: both closing segments and the roles were seen, no hole.
+// Likely: one fact is inferred. Suspected: a hole touches the incident, or the wire
+// cannot tell.
+const (
+	Suspected Confidence = iota
+	Likely
+	Certain
+)
+
+func (c Confidence) String() string { return [...]string{"suspected", "likely", "certain"}[c] }
+
+// Role is what a segment of evidence shows.
+type Role string
+
+// The roles of evidence.
+const (
+	RoleSYN            Role = "syn"
+	RoleSYNACK         Role = "syn-ack"
+	RoleACK            Role = "ack"
+	RoleRequest        Role = "request"
+	RoleRequestRest    Role = "request-rest"
+	RoleAnswer         Role = "answer"
+	RoleLastAnswer     Role = "last-answer"
+	RoleCloseNotify    Role = "close-notify"
+	RoleFIN            Role = "fin"
+	RoleRST            Role = "rst"
+	RoleLBFIN          Role = "lb-fin"
+	RoleLBRST          Role = "lb-rst"
+	RoleRepeat         Role = "repeat"
+	RoleStalledRequest Role = "stalled-request"
+	RoleNewHandshake   Role = "new-handshake"
+	RoleOldConnection  Role = "old-connection"
+)
+
+// Evidence is one segment that a finding rests on.
+type Evidence struct {
+	Capture  int    // index of the capture file
+	Stream   uint32 // Wireshark's tcp.stream
+	Frame    uint64 // Wireshark's frame.number
+	Time     int64  // ns since the Unix epoch
+	FromLB   bool
+	Flags    tcpstate.Flags
+	Seq, Ack tcpstate.Seq
+	Len      uint32
+	Role     Role
+	Note     string // what it shows, a few words
+}
+
+// Request is the request that an incident concerns. Strings are empty where the
+// payload did not show them; they are as captured, unescaped: hostile input.
+type Request struct {
+	Frame       uint64
+	Time        int64
+	Bytes       uint32 // octets of it that were sent
+	Method      string
+	Path        string // with its query string
+	HTTPVersion string // "1.1"
+	TraceID     string // X-Amzn-Trace-Id
+	RequestID   string // X-Request-Id
+}
+
+// Idempotent reports whether the method may be repeated safely (RFC 9110 §9.2.2);
+// known is false without a method.
+func (r *Request) Idempotent() (idempotent, known bool) {
+	switch r.Method {
+	case "":
+		return false, false
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true, true
+	}
+	return false, true
+}
+
+// Duration is a measure in nanoseconds that may be unknown.
+type Duration struct {
+	NS    int64
+	Known bool
+}
+
+// Measures are the figures of an incident; what does not apply is unknown, -1 or "".
+type Measures struct {
+	Idle            Duration // last octet of the answer before → close, or → request
+	RTT             Duration
+	Outstanding     Duration // request → close
+	Delay           Duration // of a connection that was set up late
+	Attempts        int      // copies of the SYN or of the data; 0: does not apply
+	Waiting         int      // stalled requests on the same listener; -1: not counted
+	RST             string   // "reply", "active" or ""
+	CloseCause      string   // "idle-timeout", "mass-close", "overdue-batch", "after-response", "unknown" or ""
+	CloseCauseBasis string   // "inferred", "advertised", "hint" or ""
+	Retried         bool
+	RetryStream     uint32
+	RetryFrame      uint64
+}
+
+// Finding is one incident.
+type Finding struct {
+	ID         int // from 1, in order of time
+	Rule       *Rule
+	Severity   Severity
+	Confidence Confidence
+	Grounds    string // why this confidence
+	Capture    int
+	Stream     uint32
+	HasStream  bool              // false for findings about a target as a whole
+	LB         tcpstate.Endpoint // zero for findings about a target as a whole
+	Target     tcpstate.Endpoint
+	Time       int64 // of the decisive segment, ns since the Unix epoch
+	Lost       bool
+	Request    *Request // nil: none
+	Measures   Measures
+	Evidence   []Evidence // in order of time
+	RoleBasis  string     // "handshake", "flag", "shared-endpoint", "http" or "port"
+	Summary    string     // one sentence
+	Cause      string
+	Fix        string
+}
+
+// Streams are the streams that the evidence names, in ascending order.
+func (f *Finding) Streams() []uint32 {
+	seen := map[uint32]bool{}
+	if f.HasStream {
+		seen[f.Stream] = true
+	}
+	for _, e := range f.Evidence {
+		seen[e.Stream] = true
+	}
+	out := make([]uint32, 0, len(seen))
+	for s := range seen {
+		out = append(out, s)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	return out
+}
+
+// DisplayFilter selects in Wireshark every stream that the evidence names; "" when
+// there is none.
+func (f *Finding) DisplayFilter() string {
+	ss := f.Streams()
+	switch len(ss) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("tcp.stream eq %d", ss[0])
+	}
+	parts := make([]string, len(ss))
+	for i, s := range ss {
+		parts[i] = fmt.Sprint(s)
+	}
+	return "tcp.stream in {" + strings.Join(parts, ",") + "}"
+}
+
+// TupleFilter selects the connection by its addresses and ports, where stream numbers
+// cannot be relied on.
+func (f *Finding) TupleFilter() string {
+	one := func(e tcpstate.Endpoint) string {
+		if e.Addr.Is4() {
+			return fmt.Sprintf("ip.addr==%s && tcp.port==%d", e.Addr, e.Port)
+		}
+		return fmt.Sprintf("ipv6.addr==%s && tcp.port==%d", e.Addr, e.Port)
+	}
+	if f.LB == (tcpstate.Endpoint{}) {
+		return one(f.Target)
+	}
+	return one(f.LB) + " && " + one(f.Target)
+}

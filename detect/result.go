@@ -1,0 +1,75 @@
+package detect
+
+import "connrace/tcpstate"
+
+// Options steer an analysis. The zero value analyses everything.
+type Options struct {
+	// IsTarget and IsLB report whether an endpoint was named as one by the user;
+	// nil: none was named. With IsTarget set, only flows with such an endpoint are
+	// analysed; numbering still counts every packet.
+	IsTarget, IsLB func(tcpstate.Endpoint) bool
+	LBIdleTimeout  int64 // ns; 0: infer
+	MaxFlows       int   // bound of the flow table; 0: by memory
+	Streams        bool  // keep the figures of every stream
+	// OnFinding is called with each finding as it is settled; OnUpdate when something
+	// about it is learnt later. Nil: only the Result has them.
+	OnFinding, OnUpdate func(*Finding)
+}
+
+// Result is what an analysis of one capture (or of several that continue each other)
+// found.
+type Result struct {
+	Totals   Totals
+	Targets  []Target
+	Findings []*Finding
+	Streams  []tcpstate.StreamStats // with Options.Streams only
+}
+
+// Totals are counts over the whole capture.
+type Totals struct {
+	Segments     uint64 // TCP segments
+	Streams      uint64 // streams opened, as Wireshark counts
+	Requests     uint64
+	LostRequests uint64
+	RSTAfterFIN  struct{ Total, Explained uint64 }
+	EvictedFlows uint64
+	// OneDirection counts flows of which only one side's segments were seen,
+	// NoHandshake flows without SYN, NoPayload flows whose payload was never captured.
+	OneDirection, NoHandshake, NoPayload uint64
+	Flows                                uint64 // flows analysed: those that --target leaves
+}
+
+// Target are the figures of one listener.
+type Target struct {
+	Target       tcpstate.Endpoint
+	LBs          []tcpstate.Addr
+	Connections  uint64
+	Requests     uint64
+	LostRequests uint64
+	RTTMedian    Duration
+	RTTP99       Duration
+	Vantage      string // "target", "lb", "between" or "unknown"
+	Idle, LBIdle *Timeout
+	LongestReuse Duration
+	NearMisses   uint64
+	Exposure     float64 // expected crossings per million requests; valid iff HasExposure
+	HasExposure  bool
+	Handshakes   struct{ Attempted, Completed, Refused, Unanswered, SYNRetransmissions, MaxWaiting uint64 }
+	Advice       []string
+	// ReuseGaps and the closes' gaps, ns, for histograms: logarithmic buckets.
+	Reuses, TargetCloses, LBCloses Histogram
+}
+
+// Timeout is an inferred idle timeout.
+type Timeout struct {
+	NS         int64
+	Samples    int
+	SpreadNS   int64
+	Advertised Duration // Keep-Alive: timeout=
+	Hint       []string // software whose default this is
+}
+
+// Histogram counts gaps by size in buckets of a quarter octave: bucket i holds
+// [1 ms · 2^(i/4), 1 ms · 2^((i+1)/4)); bucket 0 also everything shorter, the last
+// everything longer.
+type Histogram [96]uint32

@@ -1,0 +1,3 @@
+module connrace
+
+go 1.26

@@ -3,6 +3,7 @@ package tcpstate
 // StreamStats are the figures of one stream as Wireshark counts them; A is the sender
 // of its first segment.
 type StreamStats struct {
+	Capture          int // index of the capture that Stream counts in
 	Stream           uint32
 	A, B             Endpoint
 	FirstFrame       uint64
@@ -13,4 +14,70 @@ type StreamStats struct {
 	AIsLB            bool   // valid iff RolesKnown
 	RolesKnown       bool
 	StateA, StateB   State
+}
+
+// count adds a segment to its stream's figures.
+func (t *Tracker) count(f *Flow, dir int, s *Segment) {
+	x := t.statsOf(f)
+	if x.Segments == 0 {
+		x.Capture, x.Stream, x.FirstFrame = t.capture, f.stream, s.Frame
+		x.A, x.B = s.Src, s.Dst
+	}
+	x.Segments++
+	if s.Flags&SYN != 0 {
+		if s.Flags&ACK != 0 {
+			x.SYNACK++
+		} else {
+			x.SYN++
+		}
+	}
+	if s.Flags&FIN != 0 {
+		x.FIN++
+	}
+	if s.Flags&RST != 0 {
+		x.RST++
+	}
+	if s.Src == x.A && s.Dst == x.B {
+		x.BytesAB += uint64(s.Len)
+	} else {
+		x.BytesBA += uint64(s.Len)
+	}
+}
+
+// statsOf are the figures of the flow's stream in the current capture.
+func (t *Tracker) statsOf(f *Flow) *StreamStats {
+	i := t.statsBefore + int(f.stream)
+	for len(t.stats) <= i {
+		t.stats = append(t.stats, StreamStats{})
+	}
+	return &t.stats[i]
+}
+
+// finishStats puts a flow's last state into its stream's figures.
+func (t *Tracker) finishStats(f *Flow) {
+	if !t.cfg.Streams || int(f.capture) != t.capture || f.flags&flowRevived != 0 {
+		return
+	}
+	x := t.statsOf(f)
+	if x.Segments == 0 {
+		return
+	}
+	a := 0
+	if f.Endpoint(0) != x.A {
+		a = 1
+	}
+	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)
+	x.AIsLB, x.RolesKnown = int(f.lb) == a, true
+}
+
+// StreamStats are the figures of all streams, in order; streams
+// that only ICMP errors quoted are left out.
+func (t *Tracker) StreamStats() []StreamStats {
+	out := t.stats[:0:0]
+	for _, x := range t.stats {
+		if x.Segments > 0 {
+			out = append(out, x)
+		}
+	}
+	return out
 }

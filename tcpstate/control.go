@@ -1,0 +1,319 @@
+package tcpstate
+
+// begin takes the first own segment of a flow: who is who, and does anybody care.
+func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
+	f.flags |= flowBegun
+	if f.flags&flowRevived == 0 {
+		t.Streams++
+	}
+	if t.cfg.Watch == nil || t.cfg.Watch(f.Endpoint(0), f.Endpoint(1)) {
+		f.flags |= flowWatched
+	}
+	switch {
+	case s.Flags&(SYN|ACK) == SYN:
+		f.lb, f.Basis = uint8(dir), ByHandshake
+	case s.Flags&(SYN|ACK) == SYN|ACK:
+		f.lb, f.Basis = uint8(1-dir), ByHandshake
+	default:
+		f.flags |= flowEstablished // before the capture began
+		f.lb, f.Basis = t.guessRole(f, dir, s)
+	}
+	if f.flags&flowRevived != 0 {
+		t.arm(f, t.now+lingerMax)
+	}
+	t.fire(Opened, f, dir, s)
+}
+
+// guessRole decides who is the LB of a flow that began before the capture.
+func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
+	if t.cfg.Role != nil {
+		if i, b := t.cfg.Role(f.Endpoint(0), f.Endpoint(1)); i >= 0 {
+			return uint8(i), b
+		}
+	}
+	switch {
+	case beginsRequest(s.Payload):
+		return uint8(dir), ByHTTP
+	case beginsResponse(s.Payload):
+		return uint8(1 - dir), ByHTTP
+	case f.port[0] != f.port[1]:
+		if f.port[0] < f.port[1] {
+			return 1, ByPort
+		}
+		return 0, ByPort
+	}
+	return uint8(dir), ByPort
+}
+
+// control takes every segment of a connection that is not simply established.
+func (t *Tracker) control(f *Flow, dir int, s *Segment) {
+	if s.Flags&SYN != 0 {
+		t.syn(f, dir, s)
+		return
+	}
+	if f.flags&flowEstablished == 0 && t.beforeEstablished(f, dir, s) {
+		return
+	}
+	if s.Flags&RST != 0 {
+		t.rst(f, dir, s)
+		return
+	}
+	t.data(f, dir, s)
+	if s.Flags&FIN != 0 {
+		t.fin(f, dir, s)
+	}
+	if f.flags&flowClosing != 0 && f.flags&flowSettled == 0 {
+		t.arm(f, f.closeDue(t.now))
+	}
+}
+
+// syn takes a SYN or a SYN-ACK.
+func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	m := &t.mark(f).Half[dir]
+	answer := s.Flags&ACK != 0
+	if answer && p.SawSYN() && s.Ack != p.ISN+1 {
+		m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
+		return
+	}
+	if f.flags&flowEstablished != 0 && !h.SawSYN() && h.Turn.Set() {
+		return // a stray SYN inside a connection that the capture joined late
+	}
+	again := h.SawSYN()
+	h.flags |= flagSYN | flagSeen
+	if f.flags&flowEstablished == 0 || !again {
+		h.ISN, h.Nxt = s.Seq, s.Seq+1
+	}
+	if answer {
+		h.Ack = s.Ack
+		h.flags |= flagAck
+		if p.flags&flagSeen == 0 {
+			p.Nxt = s.Ack
+			p.flags |= flagSeen
+		}
+		f.lb, f.Basis = uint8(1-dir), ByHandshake
+		t.arm(f, t.now+64*second)
+	} else if !p.SawSYN() {
+		f.lb, f.Basis = uint8(dir), ByHandshake
+	}
+	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart {
+		return // a duplicate, not a repetition
+	}
+	m.NSYN++
+	c := SYNMark{Mark: t.markOf(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
+	if len(m.SYNs) == maxCopies {
+		m.SYNs[maxCopies-1] = c
+	} else {
+		m.SYNs = append(m.SYNs, c)
+	}
+	if s.Len > 0 { // TCP Fast Open (RFC 7413)
+		t.octets(f, dir, s, s.Seq+1)
+	}
+	if !answer {
+		t.arm(f, t.now+m.Patience())
+		if m.NSYN > 1 {
+			t.fire(SYNRepeated, f, dir, s)
+		}
+	}
+}
+
+// Patience is how long after the newest copy a SYN must stay silent before it counts as
+// given up, ns: longer than the pause before its next retry, be it linear or doubled
+// (tcp_syn_linear_timeouts; RFC 6298 §5.5).
+func (m *HalfMarks) Patience() int64 {
+	n := len(m.SYNs)
+	if n < 2 {
+		return 3*second + second/2
+	}
+	wait := 2*(m.SYNs[n-1].Time-m.SYNs[n-2].Time) + second/2
+	return min(max(wait, second), 70*second)
+}
+
+// beforeEstablished takes a segment that comes before the handshake is known to be
+// complete; it reports whether that was all there is to it.
+func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	lb := dir == int(f.lb)
+	if p.SawSYN() && !h.SawSYN() && !lb {
+		// The target's, between the SYN and its SYN-ACK.
+		switch {
+		case s.Flags&ACK != 0 && s.Ack == p.ISN+1 && s.Flags&RST != 0:
+			m := &t.mark(f).Half[dir]
+			m.Refusals = appendMark(m.Refusals, t.markOf(s, f.stream, s.Seq))
+			f.flags &^= flowSettled
+			t.close(f)
+			return true
+		case s.Flags&ACK == 0 || s.Ack != p.ISN+1:
+			t.toOld(f, dir, s)
+			return true
+		}
+		// It acknowledges the SYN: the SYN-ACK was not captured.
+		t.establish(f, s)
+		return false
+	}
+	if lb && h.SawSYN() && !p.SawSYN() {
+		if s.Flags&RST != 0 {
+			t.toOld(f, dir, s)
+			return true
+		}
+		// The SYN-ACK was not captured.
+		m := &t.mark(f).Half[dir]
+		m.FinalACK = t.markOf(s, f.stream, s.Seq)
+		t.establish(f, s)
+		return false
+	}
+	if lb && p.SawSYN() && s.Flags&ACK != 0 && s.Ack.After(p.ISN) && s.Flags&RST == 0 {
+		m := t.mark(f)
+		m.Half[dir].FinalACK = t.markOf(s, f.stream, s.Seq)
+		syn, sa := &m.Half[dir], &m.Half[1-dir]
+		if syn.NSYN == 1 && sa.NSYN == 1 {
+			f.RTT = max(s.Time-syn.SYNs[0].Time, 1)
+			f.FarRTT = max(sa.SYNs[0].Time-syn.SYNs[0].Time, 0)
+		}
+		t.establish(f, s)
+		return false
+	}
+	if !lb && h.SawSYN() && s.Flags&RST == 0 && (s.Len > 0 || s.Flags&FIN != 0) {
+		t.establish(f, s) // the target goes on: it has the final ACK
+	}
+	return false
+}
+
+func (t *Tracker) establish(f *Flow, s *Segment) {
+	f.flags |= flowEstablished
+	t.fire(EstablishedNow, f, int(f.lb), s)
+}
+
+// toOld gives a segment to the incarnation before, if that is still there, and keeps it
+// in mind for the new one.
+func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
+	m := &t.mark(f).Half[dir]
+	m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
+	if f.prev == 0 {
+		return
+	}
+	old := t.at(f.prev - 1)
+	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || old.addr != f.addr || old.port != f.port {
+		f.prev = 0
+		return
+	}
+	own := old.stream
+	old.stream = f.stream // as Wireshark numbers this segment
+	t.control(old, dir, s)
+	old.stream = own
+}
+
+// fin takes the FIN of a segment whose payload has been taken.
+func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
+	h := &f.Half[dir]
+	m := &t.mark(f).Half[dir]
+	at := s.Seq.Add(s.Len)
+	mark := t.markOf(s, f.stream, s.Seq)
+	mark.Seq = at
+	if m.FIN.Set() {
+		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
+			m.FIN = mark // sent before the copy known so far
+		}
+		return
+	}
+	if at.After(h.Nxt) {
+		h.openHole(m, h.Nxt, at)
+	}
+	if at.AtOrAfter(h.Nxt) {
+		h.Nxt = at + 1
+	}
+	m.FIN = mark
+	t.close(f)
+	t.fireGap(CloseBegan, f, dir, s, f.idleAt(s.Time))
+}
+
+// rst takes an RST of an established or closing connection.
+func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
+	h := &f.Half[dir]
+	if f.prev != 0 && s.Flags&ACK == 0 && h.flags&flagSeen != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
+		t.toOld(f, dir, s) // outside of the new sequence space
+		return
+	}
+	mm := t.mark(f)
+	m := &mm.Half[dir]
+	if n := len(m.RSTs); n > 0 {
+		l := &m.RSTs[n-1]
+		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
+			return // the same segment captured twice
+		}
+	}
+	if mm.Half[0].FIN.Set() || mm.Half[1].FIN.Set() {
+		t.RSTAfterFIN++
+	}
+	mark := t.markOf(s, f.stream, s.Seq)
+	m.NRST++
+	if len(m.RSTs) < maxRSTs {
+		m.RSTs = append(m.RSTs, RSTMark{mark, s.IPID})
+	}
+	first := m.NRST == 1
+	if s.Flags&ACK != 0 {
+		if !m.Abort.Set() || s.Ack.Before(m.Abort.Ack) {
+			m.Abort = mark
+		}
+		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) {
+			t.acknowledge(f, dir, s)
+		}
+		if h.flags&flagSeen != 0 && s.Seq.After(h.Nxt) {
+			h.openHole(m, h.Nxt, s.Seq)
+		}
+	}
+	gap := f.idleAt(s.Time)
+	f.flags |= flowReset
+	t.close(f)
+	if first {
+		t.fireGap(CloseBegan, f, dir, s, gap)
+	}
+}
+
+// idleAt is the time since the newest payload octet of either side, ns; -1: none.
+func (f *Flow) idleAt(now int64) int64 {
+	last := int64(-1)
+	for i := range f.Half {
+		if l := &f.Half[i].Last; l.Set() && l.Time > last {
+			last = l.Time
+		}
+	}
+	if last < 0 {
+		return -1
+	}
+	return max(now-last, 0)
+}
+
+// close notes that the connection closes, or that something new belongs to its close.
+func (t *Tracker) close(f *Flow) {
+	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
+		f.CloseTime = t.now
+	}
+	f.flags |= flowClosing
+	f.flags &^= flowSettled
+	t.arm(f, f.closeDue(t.now))
+}
+
+// linger is how long a close's remaining segments take to come, ns (domain: about
+// max(4 RTT, 200 ms)).
+func (f *Flow) linger() int64 { return min(max(4*f.RTT, lingerMin), lingerMax) }
+
+// closeDue is when a closing flow may be judged if nothing more comes.
+func (f *Flow) closeDue(now int64) int64 {
+	return min(now+f.linger(), f.CloseTime+lingerMax)
+}
+
+// final reports whether nothing more can come of the connection.
+func (t *Tracker) final(f *Flow) bool {
+	m := t.Marks(f)
+	return f.flags&flowReset != 0 || m.Half[0].FIN.Set() && m.Half[1].FIN.Set() ||
+		f.flags&flowEstablished == 0
+}
+
+// appendMark appends to a bounded list.
+func appendMark(l []Mark, m Mark) []Mark {
+	if len(l) < maxRSTs {
+		l = append(l, m)
+	}
+	return l
+}

@@ -1,0 +1,198 @@
+package tcpstate
+
+// Mark is a segment worth remembering: the facts of it that rules compare and evidence
+// shows.
+type Mark struct {
+	Time  int64  // ns since the Unix epoch
+	Frame uint64 // ordinal over all captures of the run, see Tracker.Locate; 0: no such segment
+	Seq   Seq    // for data marks the first new octet
+	Ack   Seq
+	Len   uint32 // payload octets
+	// Stream is Wireshark's tcp.stream of the segment. It is the flow's own but for
+	// segments of an old incarnation that arrive behind a new SYN.
+	Stream uint32
+	Flags  Flags
+}
+
+// Set reports whether there is such a segment.
+func (m *Mark) Set() bool { return m.Frame != 0 }
+
+// End is the sequence number behind the mark's payload.
+func (m *Mark) End() Seq { return m.Seq.Add(m.Len) }
+
+// Half is what one endpoint sent. The other endpoint's half is its peer; both are
+// treated by the same code.
+//
+//	isn        octets sent and seen                    nxt
+//	 |------------------------------------------------->|
+//	             turn.Seq --> first octet of the newest turn
+//
+// Invariants, once flagSeen is set: isn < nxt; turn.Seq < nxt; Ack only grows.
+type Half struct {
+	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
+	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
+	Ack Seq // the highest acknowledgment that this side sent; valid iff it AckSeen
+
+	// heard is the first octet of the peer that the peer sent when it had all of this
+	// half's octets up to Nxt; valid iff flagHeard. New data of this half that
+	// acknowledges it starts a new turn.
+	heard Seq
+	// AnswerSeq is the first octet of the peer that answers Turn; valid iff Answered.
+	AnswerSeq Seq
+
+	flags halfFlags
+
+	// Turn is the first segment of the newest turn: the first data this side sent
+	// after it had seen the peer answer (or speak). Of the LB's half it is the newest
+	// request, of the target's half the newest answer. Its Ack is the lowest of all
+	// copies: what the side had seen when it first sent it.
+	Turn Mark
+	// Last is the newest segment with octets not seen before (TLS alerts left out).
+	Last Mark
+}
+
+type halfFlags uint16
+
+const (
+	flagSeen     halfFlags = 1 << iota // a segment of this side was seen: Nxt is valid
+	flagBase                           // ISN is valid for Wireshark's numbering
+	flagAck                            // Ack is valid
+	flagSYN                            // its SYN or SYN-ACK was seen
+	flagHeard                          // heard is valid
+	flagAnswered                       // the peer answered Turn
+	flagInferred                       // Turn rests on octets that the capture does not have
+	flagHoles                          // octets below Nxt are missing
+	flagTwoTurns                       // a turn before the newest was answered
+)
+
+// Seen reports whether any segment of this side was seen.
+func (h *Half) Seen() bool { return h.flags&flagSeen != 0 }
+
+// SawSYN reports whether this side's SYN or SYN-ACK was seen.
+func (h *Half) SawSYN() bool { return h.flags&flagSYN != 0 }
+
+// AckSeen reports whether Ack is valid.
+func (h *Half) AckSeen() bool { return h.flags&flagAck != 0 }
+
+// Answered reports whether the peer sent an octet when it had the first one of Turn.
+func (h *Half) Answered() bool { return h.flags&flagAnswered != 0 }
+
+// Outstanding reports whether Turn is there and not answered.
+func (h *Half) Outstanding() bool { return h.Turn.Set() && h.flags&flagAnswered == 0 }
+
+// Inferred reports whether Turn was taken for a turn although the octets of the peer
+// that it acknowledges were not captured.
+func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
+
+// Holes reports whether octets of this side are missing in the capture.
+func (h *Half) Holes() bool { return h.flags&flagHoles != 0 }
+
+// HasSeen reports whether this side had received octet x of its peer when it sent the
+// newest of its segments (domain: ack(s) > seq(x)).
+func (h *Half) HasSeen(x Seq) bool { return h.flags&flagAck != 0 && h.Ack.After(x) }
+
+// Basis says how the roles of a flow were decided.
+type Basis uint8
+
+// The bases, the strongest first.
+const (
+	ByHandshake Basis = iota
+	ByFlag
+	ByShared
+	ByHTTP
+	ByPort
+)
+
+func (b Basis) String() string {
+	return [...]string{"handshake", "flag", "shared-endpoint", "http", "port"}[b]
+}
+
+// Flow is one TCP connection. It holds no pointers, so that a table of a million of
+// them costs the garbage collector nothing.
+type Flow struct {
+	addr [2]Addr // the lower endpoint first
+	port [2]uint16
+	// Half holds the facts of the two endpoints, in the order of Endpoint(0), Endpoint(1).
+	Half [2]Half
+
+	stream    uint32
+	capture   uint16 // the capture that stream counts in
+	lb        uint8  // index of the LB's half
+	Basis     Basis  // how lb was decided
+	flags     flowFlags
+	index     uint32 // own place in the arena
+	marks     uint32 // place of the Marks, 0: none
+	prev      uint32 // place of the old incarnation + 1 while it may still get segments
+	head      uint32 // place of the kept head of the newest request, 0: none
+	due       int64  // when the timers look at it next; 0: not armed
+	Opened    int64  // time of the first segment, ns
+	LastTime  int64  // time of the newest segment, ns
+	CloseTime int64  // time of the first FIN or RST, ns; 0: none
+	// RTT is SYN to final ACK without repetitions, ns; 0: unknown. FarRTT is the part
+	// of it from SYN to SYN-ACK: the way from the capture to the target and back.
+	RTT, FarRTT int64
+	// Tag belongs to the reader of events.
+	Tag uint32
+}
+
+type flowFlags uint32
+
+const (
+	flowEstablished flowFlags = 1 << iota
+	flowClosing               // a FIN or RST was seen
+	flowReset                 // an RST ended it
+	flowSettled               // settled since the last change
+	flowStallArmed            // waiting to see whether the newest request stalls
+	flowStalled               // the newest request has stalled
+	flowDetached              // a new incarnation has taken its place in the index
+	flowLive                  // in use
+	flowPayload               // payload octets were captured
+	flowCut                   // payload was cut by the snap length
+	flowTagged                // Tag is valid
+	flowDecided               // an incident of the newest turn has been reported
+	flowWatched               // the user's filter selects it
+	flowRevived               // late segments of a forgotten connection
+	flowBegun                 // its first own segment was seen
+)
+
+// Endpoint is one end: 0 or 1.
+func (f *Flow) Endpoint(i int) Endpoint { return Endpoint{f.addr[i], f.port[i]} }
+
+// LB is the index of the load balancer's half; the target's is 1 - LB.
+func (f *Flow) LB() int { return int(f.lb) }
+
+// Sides are the load balancer's half and the target's.
+func (f *Flow) Sides() (lb, target *Half) { return &f.Half[f.lb], &f.Half[1-f.lb] }
+
+// Established reports whether the handshake was completed, as the capture shows it.
+func (f *Flow) Established() bool { return f.flags&flowEstablished != 0 }
+
+// Handshake reports whether the connection's beginning was captured.
+func (f *Flow) Handshake() bool { return f.Half[0].SawSYN() || f.Half[1].SawSYN() }
+
+// Closing reports whether a FIN or an RST was seen.
+func (f *Flow) Closing() bool { return f.flags&flowClosing != 0 }
+
+// Reset reports whether an RST ended the connection.
+func (f *Flow) Reset() bool { return f.flags&flowReset != 0 }
+
+// Stalled reports whether the newest request has waited long without an answer.
+func (f *Flow) Stalled() bool { return f.flags&flowStalled != 0 }
+
+// PayloadSeen reports whether any payload octet was captured.
+func (f *Flow) PayloadSeen() bool { return f.flags&flowPayload != 0 }
+
+// Watched reports whether the user's filter selects the flow.
+func (f *Flow) Watched() bool { return f.flags&flowWatched != 0 }
+
+// Decided reports whether SetDecided was called since the newest request began.
+func (f *Flow) Decided() bool { return f.flags&flowDecided != 0 }
+
+// SetDecided notes that the newest request's fate has been reported.
+func (f *Flow) SetDecided() { f.flags |= flowDecided }
+
+// Index is the flow's place, unique among the flows that exist at one time.
+func (f *Flow) Index() uint32 { return f.index }
+
+// SetLB changes the roles: i is the index of the load balancer's half.
+func (f *Flow) SetLB(i int, b Basis) { f.lb, f.Basis = uint8(i), b }

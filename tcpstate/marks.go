@@ -1,0 +1,202 @@
+package tcpstate
+
+// Marks are the segments of a flow that only matter while it is being set up, while it
+// closes or while something goes wrong. They lie beside the flow, in an arena of
+// their own, and are given back when the connection is in order again.
+type Marks struct {
+	Half [2]HalfMarks
+	used bool
+}
+
+// Bounds of the lists of one flow: the first ones tell the story, the rest is counted.
+const (
+	maxCopies = 12
+	maxRSTs   = 24
+	maxHoles  = 8
+)
+
+// HalfMarks are the marks of one side.
+type HalfMarks struct {
+	// SYNs are the copies of the SYN (of the SYN-ACK), NSYN how many there were.
+	SYNs []SYNMark
+	NSYN int
+	// FinalACK is the first segment that acknowledges the peer's SYN.
+	FinalACK Mark
+	// FIN is the FIN; its Seq is the FIN's own number, its Ack the lowest of all copies.
+	FIN Mark
+	// Abort is the first RST with ACK: the application's (tcp_send_active_reset).
+	Abort Mark
+	// RSTs are all RSTs, NRST how many there were. Without ACK: reply RSTs
+	// (tcp_v4_send_reset).
+	RSTs []RSTMark
+	NRST int
+	// Notify is what announced the close right before it: a TLS close_notify, an
+	// unasked HTTP 408, an HTTP/2 GOAWAY.
+	Notify     Mark
+	NotifyKind NotifyKind
+	// Copies are further copies of the first octet of Turn, at least 150 ms apart;
+	// NCopies counts them. The first copy is Turn itself.
+	Copies  []Mark
+	NCopies int
+	// TurnAcked is the first segment of the peer that acknowledges Turn's first octet
+	// after it was sent again.
+	TurnAcked Mark
+	// Rest is the newest segment of the turn behind its first.
+	Rest Mark
+	// Old are segments before the SYN-ACK that belong to an earlier incarnation.
+	Old []Mark
+	// Refusals are RSTs that answered the peer's SYN.
+	Refusals []Mark
+
+	holes  [maxHoles]hole
+	nholes int
+}
+
+// SYNMark is a copy of a SYN or SYN-ACK with its timestamps.
+type SYNMark struct {
+	Mark
+	HasTS        bool
+	TSVal, TSEcr uint32
+}
+
+// RSTMark is an RST with its IPv4 identification, by which a frame captured twice is
+// known.
+type RSTMark struct {
+	Mark
+	IPID uint16
+}
+
+// NotifyKind says what announced a close.
+type NotifyKind uint8
+
+// The announcements.
+const (
+	NoNotify NotifyKind = iota
+	CloseNotify
+	RequestTimeout408
+	GoAway
+)
+
+type hole struct{ from, to Seq }
+
+func (h *HalfMarks) reset() {
+	*h = HalfMarks{
+		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
+		Old: h.Old[:0], Refusals: h.Refusals[:0],
+	}
+}
+
+// plain reports whether nothing in the marks needs to be remembered.
+func (m *Marks) plain() bool {
+	for i := range m.Half {
+		h := &m.Half[i]
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// noMarks is what Tracker.Marks returns for a flow without: all zero.
+var noMarks Marks
+
+// Marks are the flow's marks; all zero when it has none. They are valid until the
+// tracker's next call.
+func (t *Tracker) Marks(f *Flow) *Marks {
+	if f.marks == 0 {
+		return &noMarks
+	}
+	return t.markArena[f.marks]
+}
+
+// mark returns the flow's marks, new ones if it has none.
+func (t *Tracker) mark(f *Flow) *Marks {
+	if f.marks != 0 {
+		return t.markArena[f.marks]
+	}
+	if n := len(t.markFree); n > 0 {
+		f.marks = t.markFree[n-1]
+		t.markFree = t.markFree[:n-1]
+	} else {
+		if len(t.markArena) == 0 {
+			t.markArena = append(t.markArena, nil)
+		}
+		f.marks = uint32(len(t.markArena))
+		t.markArena = append(t.markArena, new(Marks))
+	}
+	return t.markArena[f.marks]
+}
+
+func (t *Tracker) dropMarks(f *Flow) {
+	if f.marks == 0 {
+		return
+	}
+	m := t.markArena[f.marks]
+	m.Half[0].reset()
+	m.Half[1].reset()
+	t.markFree = append(t.markFree, f.marks)
+	f.marks = 0
+}
+
+// openHole notes that [from, to) was passed over.
+func (h *Half) openHole(m *HalfMarks, from, to Seq) {
+	h.flags |= flagHoles
+	if m.nholes < maxHoles {
+		m.holes[m.nholes] = hole{from, to}
+		m.nholes++
+		return
+	}
+	// No room: the last one swallows everything up to here and stays open.
+	m.holes[maxHoles-1].to = to
+}
+
+// fillHole takes [from, to) out of the holes.
+func (h *Half) fillHole(m *HalfMarks, from, to Seq) {
+	for i := 0; i < m.nholes; i++ {
+		g := &m.holes[i]
+		if to.AtOrBefore(g.from) || from.AtOrAfter(g.to) {
+			continue
+		}
+		left, right := g.from.Before(from), to.Before(g.to)
+		switch {
+		case left && right:
+			if m.nholes < maxHoles {
+				m.holes[m.nholes] = hole{to, g.to}
+				m.nholes++
+				g.to = from
+			}
+		case left:
+			g.to = from
+		case right:
+			g.from = to
+		default:
+			m.nholes--
+			*g = m.holes[m.nholes]
+			i--
+		}
+	}
+	if m.nholes == 0 {
+		h.flags &^= flagHoles
+	}
+}
+
+// forgetHoles drops the holes below x.
+func (h *HalfMarks) forgetHoles(x Seq) {
+	for i := 0; i < h.nholes; i++ {
+		if h.holes[i].to.AtOrBefore(x) {
+			h.nholes--
+			h.holes[i] = h.holes[h.nholes]
+			i--
+		}
+	}
+}
+
+// HoleBetween reports whether an octet of [from, to) is missing in the capture.
+func (h *HalfMarks) HoleBetween(from, to Seq) bool {
+	for _, g := range h.holes[:h.nholes] {
+		if g.from.Before(to) && g.to.After(from) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,322 @@
+package tcpstate
+
+// tuple is the key of a connection: both endpoints, the lower one first.
+type tuple struct {
+	addr [2]Addr
+	port [2]uint16
+}
+
+// tupleOf orders the segment's endpoints; dir is the place of the sender's.
+func tupleOf(s *Segment) (k tuple, dir int) {
+	a, b := &s.Src, &s.Dst
+	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
+		a, b, dir = b, a, 1
+	}
+	return tuple{[2]Addr{a.Addr, b.Addr}, [2]uint16{a.Port, b.Port}}, dir
+}
+
+func (k *tuple) hash() uint64 {
+	const m = 0x9e3779b97f4a7c15
+	h := (k.addr[0].Hi ^ k.addr[1].Hi*3) * m
+	h = (h ^ h>>29 ^ k.addr[0].Lo) * m
+	h = (h ^ h>>32 ^ k.addr[1].Lo) * m
+	return (h ^ h>>32 ^ uint64(k.port[0])<<16 ^ uint64(k.port[1])) * m
+}
+
+// tombstone is what remains of a forgotten flow: enough to number its late segments
+// and a new use of its ports as Wireshark does.
+type tombstone struct {
+	stream  uint32
+	base    [2]Seq
+	hasBase [2]bool
+	fin     bool // a FIN was seen: late RSTs count as RSTs after a FIN
+}
+
+func (t *Tracker) grow(n int) {
+	old := t.index
+	t.index = make([]uint32, n)
+	t.shift = 64
+	for 1<<(64-t.shift) < n {
+		t.shift--
+	}
+	t.indexed = 0
+	for _, v := range old {
+		if v != 0 {
+			t.insert(v - 1)
+		}
+	}
+}
+
+// insert puts a flow into the index; its tuple must not be there.
+func (t *Tracker) insert(i uint32) {
+	if t.indexed*4 >= len(t.index)*3 {
+		t.grow(2 * len(t.index))
+	}
+	f := t.at(i)
+	k := tuple{f.addr, f.port}
+	mask := uint64(len(t.index) - 1)
+	p := k.hash() >> t.shift
+	for t.index[p] != 0 {
+		p = (p + 1) & mask
+	}
+	t.index[p] = i + 1
+	t.indexed++
+}
+
+// find returns the index slot of a tuple's flow, and the flow; nil when it is not there.
+func (t *Tracker) find(k *tuple) (uint64, *Flow) {
+	mask := uint64(len(t.index) - 1)
+	p := k.hash() >> t.shift
+	for {
+		v := t.index[p]
+		if v == 0 {
+			return p, nil
+		}
+		f := t.at(v - 1)
+		if f.addr == k.addr && f.port == k.port {
+			return p, f
+		}
+		p = (p + 1) & mask
+	}
+}
+
+// unindex takes a flow out of the index, closing the run behind it (Knuth 6.4 R).
+func (t *Tracker) unindex(f *Flow) {
+	k := tuple{f.addr, f.port}
+	p, g := t.find(&k)
+	if g != f {
+		return
+	}
+	mask := uint64(len(t.index) - 1)
+	t.indexed--
+	hole := p
+	for {
+		t.index[hole] = 0
+		for {
+			p = (p + 1) & mask
+			v := t.index[p]
+			if v == 0 {
+				return
+			}
+			g := t.at(v - 1)
+			kk := tuple{g.addr, g.port}
+			home := kk.hash() >> t.shift
+			// May v move to the hole? Not if its home lies in (hole, p].
+			if (p-home)&mask < (p-hole)&mask {
+				continue
+			}
+			t.index[hole] = v
+			hole = p
+			break
+		}
+	}
+}
+
+// lookup finds or makes the flow of a segment and gives it Wireshark's stream number:
+// a new number for a new pair of endpoints, and for a SYN whose sequence number is not
+// the base of its direction (packet-tcp.c, conversation handling of 4.0).
+func (t *Tracker) lookup(s *Segment) (*Flow, int) {
+	k, dir := tupleOf(s)
+	_, f := t.find(&k)
+	if f == nil {
+		f = t.revive(&k, s)
+	} else if int(f.capture) != t.capture {
+		t.renumber(f)
+	}
+	switch {
+	case s.Flags&(SYN|ACK) == SYN:
+		if h := &f.Half[dir]; h.flags&flagBase != 0 && h.ISN != s.Seq {
+			f = t.supersede(f, &k, s)
+		}
+	case s.Flags&(SYN|ACK) == SYN|ACK:
+		if h := &f.Half[dir]; h.flags&flagBase != 0 {
+			h.ISN = s.Seq
+		}
+	}
+	if !s.Quoted && !s.NoLength {
+		h, p := &f.Half[dir], &f.Half[1-dir]
+		if h.flags&flagBase == 0 {
+			h.flags |= flagBase
+			h.ISN = s.Seq - 1
+			if s.Flags&SYN != 0 {
+				h.ISN = s.Seq
+			}
+		}
+		if p.flags&flagBase == 0 && s.Flags&ACK != 0 && s.Src != s.Dst {
+			p.flags |= flagBase
+			p.ISN = s.Ack - 1
+		}
+	}
+	return f, dir
+}
+
+// revive makes the flow of a tuple that has none now. If it had one before, the number
+// goes on unless a SYN begins another.
+func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
+	tomb, old := t.tombs[*k]
+	f := t.newFlow(k, s)
+	if !old {
+		f.stream = t.nextStream
+		t.nextStream++
+		return f
+	}
+	delete(t.tombs, *k)
+	f.stream = tomb.stream
+	for i := range f.Half {
+		if tomb.hasBase[i] {
+			f.Half[i].ISN, f.Half[i].flags = tomb.base[i], flagBase
+		}
+	}
+	if tomb.fin && s.Flags&RST != 0 {
+		t.RSTAfterFIN++
+	}
+	f.flags |= flowRevived
+	return f
+}
+
+// supersede gives a tuple to a new incarnation. The old one stays in the arena, out of
+// the index, until it has settled.
+func (t *Tracker) supersede(f *Flow, k *tuple, s *Segment) *Flow {
+	t.unindex(f)
+	f.flags |= flowDetached
+	old := f.index
+	g := t.newFlow(k, s)
+	g.stream = t.nextStream
+	t.nextStream++
+	if f = t.at(old); f.flags&flowWatched == 0 {
+		t.forget(f)
+		return g
+	}
+	g.prev = old + 1
+	t.arm(f, t.now+lingerMin)
+	return g
+}
+
+// renumber gives a flow that lives on from an earlier capture its number in this one.
+func (t *Tracker) renumber(f *Flow) {
+	f.stream, f.capture = t.nextStream, uint16(t.capture)
+	t.nextStream++
+	f.Half[0].flags &^= flagBase
+	f.Half[1].flags &^= flagBase
+}
+
+func (t *Tracker) newFlow(k *tuple, s *Segment) *Flow {
+	if t.nflows >= t.cfg.MaxFlows {
+		t.evict()
+	}
+	var i uint32
+	if n := len(t.free); n > 0 {
+		i = t.free[n-1]
+		t.free = t.free[:n-1]
+	} else {
+		i = uint32(t.nextIndex())
+	}
+	f := t.at(i)
+	*f = Flow{addr: k.addr, port: k.port, index: i, capture: uint16(t.capture), flags: flowLive, Opened: s.Time, LastTime: s.Time}
+	t.nflows++
+	t.insert(i)
+	return f
+}
+
+func (t *Tracker) nextIndex() int {
+	n := len(t.flows)
+	if n == 0 || len(t.flows[n-1]) == cap(t.flows[n-1]) {
+		t.flows = append(t.flows, make([]Flow, 0, 1<<chunkBits))
+		n++
+	}
+	c := &t.flows[n-1]
+	*c = (*c)[:len(*c)+1]
+	return (n-1)<<chunkBits | (len(*c) - 1)
+}
+
+// forget gives up a flow's place; its number stays behind in a tombstone unless a new
+// incarnation has its tuple.
+func (t *Tracker) forget(f *Flow) {
+	if f.flags&flowDetached == 0 {
+		t.unindex(f)
+		if int(f.capture) == t.capture {
+			if len(t.tombs) >= 4*t.cfg.MaxFlows {
+				t.evictTomb()
+			}
+			tomb := tombstone{stream: f.stream, fin: f.flags&flowClosing != 0}
+			for i := range f.Half {
+				tomb.base[i], tomb.hasBase[i] = f.Half[i].ISN, f.Half[i].flags&flagBase != 0
+			}
+			t.tombs[tuple{f.addr, f.port}] = tomb
+		}
+	}
+	t.finishStats(f)
+	t.dropMarks(f)
+	t.heads.drop(f)
+	f.flags = 0
+	f.due = 0
+	t.nflows--
+	t.free = append(t.free, f.index)
+}
+
+// Inexact reports whether flows were evicted: a stream number may then differ from
+// Wireshark's where the forgotten connection sent more.
+func (t *Tracker) Inexact() bool { return t.Evicted > 0 }
+
+// evict forgets the most idle of a handful of flows. Its number is lost with it only
+// when the tombstones are full too.
+func (t *Tracker) evict() {
+	var worst *Flow
+	n := len(t.flows) << chunkBits
+	for tries := 0; tries < 4096 && (worst == nil || tries < 16); tries++ {
+		if t.sweepAt++; t.sweepAt >= n {
+			t.sweepAt = 0
+		}
+		if c := t.flows[t.sweepAt>>chunkBits]; t.sweepAt&(1<<chunkBits-1) < len(c) {
+			f := &c[t.sweepAt&(1<<chunkBits-1)]
+			if f.flags&flowLive != 0 && (worst == nil || f.LastTime < worst.LastTime) {
+				worst = f
+			}
+		}
+	}
+	if worst == nil {
+		return
+	}
+	t.Evicted++
+	t.retire(worst)
+}
+
+func (t *Tracker) evictTomb() {
+	for k := range t.tombs {
+		delete(t.tombs, k)
+		t.Evicted++
+		return
+	}
+}
+
+// retire settles a flow and forgets it.
+func (t *Tracker) retire(f *Flow) {
+	if f.flags&flowWatched != 0 {
+		t.settle(f)
+	}
+	t.fire(Gone, f, 0, nil)
+	t.forget(f)
+}
+
+// sweep looks at a few old places of the arena and retires what has been idle longer
+// than any pool keeps a connection.
+func (t *Tracker) sweep() {
+	n := len(t.flows) << chunkBits
+	if n == 0 {
+		return
+	}
+	for range 16 {
+		if t.sweepAt++; t.sweepAt >= n {
+			t.sweepAt = 0
+		}
+		c := t.flows[t.sweepAt>>chunkBits]
+		if t.sweepAt&(1<<chunkBits-1) >= len(c) {
+			t.sweepAt = n
+			return
+		}
+		f := &c[t.sweepAt&(1<<chunkBits-1)]
+		if f.flags&flowLive != 0 && t.now-f.LastTime > idleRetire {
+			t.retire(f)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package tcpstate
+
+// timers wake flows at a capture time: a wheel of slots of 10 ms, one turn is 41 s;
+// what is due later is looked at once a turn.
+type timers struct {
+	slots [wheelSlots][]timer
+	tick  int64 // everything before it has been served
+	work  []timer
+}
+
+// timer is an entry: it counts iff the flow is still due in that tick.
+type timer struct{ flow, tick uint32 }
+
+const (
+	wheelSlots = 4096
+	wheelTick  = 10 * millisecond
+)
+
+// arm asks for a look at the flow at a time, if none comes sooner.
+func (t *Tracker) arm(f *Flow, at int64) {
+	if f.due != 0 && f.due <= at {
+		return
+	}
+	f.due = at
+	t.timers.add(f.index, at)
+}
+
+func (w *timers) add(i uint32, at int64) {
+	k := max(at/wheelTick+1, w.tick+1)
+	if k >= w.tick+wheelSlots {
+		k = w.tick + wheelSlots - 1
+	}
+	s := &w.slots[k&(wheelSlots-1)]
+	*s = append(*s, timer{i, uint32(at / wheelTick)})
+}
+
+// due reports whether a slot may be served.
+func (w *timers) due(now int64) bool { return now/wheelTick >= w.tick }
+
+// wake looks at the flows whose time has come.
+func (t *Tracker) wake() {
+	w := &t.timers
+	upto := t.now / wheelTick
+	if w.tick == 0 || upto-w.tick > 2*wheelSlots {
+		// The start, or a jump: one turn serves every slot.
+		w.tick = max(w.tick, upto-wheelSlots)
+	}
+	for ; w.tick <= upto; w.tick++ {
+		s := &w.slots[w.tick&(wheelSlots-1)]
+		if len(*s) == 0 {
+			continue
+		}
+		w.work = append(w.work[:0], *s...)
+		*s = (*s)[:0]
+		for _, e := range w.work {
+			f := t.at(e.flow)
+			if f.flags&flowLive == 0 || f.due == 0 || uint32(f.due/wheelTick) != e.tick {
+				continue
+			}
+			if f.due > t.now {
+				w.add(e.flow, f.due)
+				continue
+			}
+			f.due = 0
+			t.look(f)
+		}
+	}
+}
+
+// look does what is due with a flow and arms it again if more is to come.
+func (t *Tracker) look(f *Flow) {
+	switch {
+	case f.flags&flowDetached != 0:
+		if quiet := f.LastTime + f.linger(); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, f.CloseTime+lingerMax) {
+			t.arm(f, f.closeDue(f.LastTime))
+			return
+		}
+		t.retire(f)
+		return
+	case f.flags&flowClosing != 0:
+		if f.flags&flowSettled == 0 {
+			if at := f.closeDue(f.LastTime); t.now < at {
+				t.arm(f, at)
+				return
+			}
+			t.settle(f)
+		}
+		if t.final(f) {
+			t.retire(f)
+			return
+		}
+	case f.flags&flowEstablished == 0:
+		lb, target := f.Sides()
+		m := &t.Marks(f).Half[f.lb]
+		at := f.LastTime + 64*second
+		if lb.SawSYN() && !target.SawSYN() && len(m.SYNs) > 0 {
+			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
+		}
+		if t.now < at {
+			t.arm(f, at)
+			return
+		}
+		t.retire(f)
+		return
+	case f.flags&flowRevived != 0 && !f.Half[0].Turn.Set() && !f.Half[1].Turn.Set():
+		if t.now-f.LastTime >= lingerMax {
+			t.retire(f)
+			return
+		}
+		t.arm(f, f.LastTime+lingerMax)
+		return
+	}
+	lb, _ := f.Sides()
+	if lb.Outstanding() && f.flags&flowStalled == 0 {
+		if at := lb.Turn.Time + stallAfter; t.now < at {
+			t.arm(f, at)
+		} else {
+			f.flags |= flowStalled
+			t.fire(RequestStalled, f, int(f.lb), nil)
+		}
+	}
+}
+
+// settle lets the rules judge what has been seen.
+func (t *Tracker) settle(f *Flow) {
+	if f.flags&flowSettled != 0 {
+		return
+	}
+	f.flags |= flowSettled
+	t.fire(Settled, f, 0, nil)
+}

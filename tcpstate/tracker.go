@@ -1,0 +1,261 @@
+package tcpstate
+
+import "sort"
+
+// Config steers a Tracker. The zero value tracks everything within default bounds.
+type Config struct {
+	// MaxFlows bounds the flows in the table; 0: DefaultMaxFlows.
+	MaxFlows int
+	// Streams keeps the figures of every stream.
+	Streams bool
+	// Watch reports whether a flow between the two endpoints is analysed; nil: all.
+	// The others are numbered and counted only.
+	Watch func(a, b Endpoint) bool
+	// Role names the LB among two endpoints of a flow without a handshake: 0, 1, or -1
+	// when it cannot tell; nil: it never can.
+	Role func(a, b Endpoint) (int, Basis)
+	// Handlers are called with the events, by kind; nil: nobody listens.
+	Handlers [nKinds]Handler
+}
+
+// DefaultMaxFlows is the bound of the flow table when none is given: about 1 GB.
+const DefaultMaxFlows = 3 << 20
+
+// On registers a handler for one kind of event.
+func (c *Config) On(k Kind, h Handler) { c.Handlers[k] = h }
+
+// Times of the analysis. They decide when to look, never what is found.
+const (
+	millisecond = int64(1e6)
+	second      = int64(1e9)
+
+	copyApart   = 150 * millisecond // closer copies are duplicates, not repetitions
+	stallAfter  = 200 * millisecond
+	lingerMin   = 200 * millisecond
+	lingerMax   = second
+	idleRetire  = 2 * 3600 * second // longer than any pool keeps a connection idle
+	sweepPeriod = 256               // segments between two looks at an old flow
+)
+
+// Tracker follows every connection of a capture.
+type Tracker struct {
+	cfg Config
+	now int64 // capture time: the newest time seen
+
+	flows   [][]Flow // the arena, in chunks that never move
+	free    []uint32
+	nflows  int // in use
+	index   []uint32
+	indexed int
+	shift   uint
+
+	tombs   map[tuple]tombstone
+	Evicted uint64 // flows and numbers forgotten for want of room
+
+	markArena []*Marks
+	markFree  []uint32
+	heads     heads
+	timers    timers
+	sweepAt   int
+	sweepIn   int
+
+	capture    int
+	bases      []uint64 // ordinal of the first frame of each capture, less one
+	lastFrame  uint64   // ordinal
+	nextStream uint32
+	stats      []StreamStats
+
+	statsBefore int    // figures of the captures before
+	Segments    uint64 // that belong to a stream
+	Streams     uint64 // opened by segments
+	RSTAfterFIN uint64
+	ended       bool
+	ev          Event
+}
+
+const chunkBits = 10
+
+// NewTracker makes a tracker.
+func NewTracker(cfg Config) *Tracker {
+	if cfg.MaxFlows <= 0 {
+		cfg.MaxFlows = DefaultMaxFlows
+	}
+	t := &Tracker{cfg: cfg, tombs: map[tuple]tombstone{}}
+	t.grow(1 << 10)
+	t.bases = []uint64{0}
+	return t
+}
+
+// BeginCapture says that the segments that follow belong to another file that
+// continues the one before: frame and stream numbers start again, state carries over.
+func (t *Tracker) BeginCapture() {
+	if t.lastFrame == 0 && t.capture == 0 {
+		return
+	}
+	t.capture++
+	t.bases = append(t.bases, t.lastFrame)
+	t.statsBefore = len(t.stats)
+	t.nextStream = 0
+	t.tombs = map[tuple]tombstone{}
+}
+
+// Locate tells capture (counted from 0) and frame number of a Mark's ordinal.
+func (t *Tracker) Locate(ordinal uint64) (capture int, frame uint64) {
+	i := sort.Search(len(t.bases), func(i int) bool { return t.bases[i] >= ordinal }) - 1
+	return i, ordinal - t.bases[i]
+}
+
+// Now is the capture time, ns.
+func (t *Tracker) Now() int64 { return t.now }
+
+// Live is the number of flows in the table.
+func (t *Tracker) Live() int { return t.nflows }
+
+// Flow returns the flow at an index, nil if there is none now.
+func (t *Tracker) Flow(i uint32) *Flow {
+	if int(i>>chunkBits) >= len(t.flows) {
+		return nil
+	}
+	f := t.at(i)
+	if f.flags&flowLive == 0 {
+		return nil
+	}
+	return f
+}
+
+// Each calls fn with every flow in the table.
+func (t *Tracker) Each(fn func(*Flow)) {
+	for c := range t.flows {
+		for i := range t.flows[c] {
+			if f := &t.flows[c][i]; f.flags&flowLive != 0 {
+				fn(f)
+			}
+		}
+	}
+}
+
+func (t *Tracker) at(i uint32) *Flow {
+	return &t.flows[i>>chunkBits][i&(1<<chunkBits-1)]
+}
+
+func (t *Tracker) fire(k Kind, f *Flow, side int, s *Segment) {
+	if f.flags&flowWatched == 0 {
+		return
+	}
+	if h := t.cfg.Handlers[k]; h != nil {
+		t.ev = Event{Kind: k, Flow: f, Side: side, Seg: s, Time: t.now, Ended: t.ended, Gap: -1}
+		h(&t.ev)
+	}
+}
+
+func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
+	if f.flags&flowWatched == 0 {
+		return
+	}
+	if h := t.cfg.Handlers[k]; h != nil {
+		t.ev = Event{Kind: k, Flow: f, Side: side, Seg: s, Time: t.now, Gap: gap}
+		h(&t.ev)
+	}
+}
+
+// Track takes the next segment of the capture. The segment's Frame counts in the
+// current capture.
+func (t *Tracker) Track(s *Segment) {
+	if o := t.bases[t.capture] + s.Frame; o > t.lastFrame {
+		t.lastFrame = o
+	}
+	if s.Time > t.now {
+		t.now = s.Time
+		if t.timers.due(t.now) {
+			t.wake()
+		}
+	}
+	if t.sweepIn--; t.sweepIn < 0 {
+		t.sweepIn = sweepPeriod
+		t.sweep()
+	}
+
+	f, dir := t.lookup(s)
+	if t.cfg.Streams && !s.Quoted {
+		t.count(f, dir, s)
+	}
+	if s.Quoted {
+		return
+	}
+	t.Segments++
+	if f.flags&flowBegun == 0 {
+		t.begin(f, dir, s)
+	}
+	if s.Time > f.LastTime {
+		f.LastTime = s.Time
+	}
+	if f.flags&flowWatched == 0 || s.NoLength {
+		return
+	}
+	if s.Flags&(SYN|FIN|RST) != 0 || f.flags&flowClosing != 0 || f.flags&flowEstablished == 0 {
+		t.control(f, dir, s)
+		return
+	}
+	t.data(f, dir, s)
+}
+
+// End says that the capture is over: every flow settles and is gone.
+func (t *Tracker) End() {
+	t.ended = true
+	var all []*Flow
+	t.Each(func(f *Flow) { all = append(all, f) })
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		if a.Opened != b.Opened {
+			return a.Opened < b.Opened
+		}
+		return a.stream < b.stream
+	})
+	for _, f := range all {
+		if f.flags&flowWatched != 0 {
+			t.settle(f)
+		}
+	}
+	for _, f := range all {
+		t.fire(Gone, f, 0, nil)
+		t.finishStats(f)
+	}
+}
+
+// data takes a segment of an established connection that neither opens nor closes it.
+func (t *Tracker) data(f *Flow, dir int, s *Segment) {
+	h := &f.Half[dir]
+	if s.Len > 0 {
+		t.octets(f, dir, s, s.Seq)
+	} else if h.flags&flagSeen == 0 {
+		h.Nxt = s.Seq
+		h.flags |= flagSeen
+	}
+	if s.Flags&ACK != 0 && (h.flags&flagAck == 0 || s.Ack.After(h.Ack)) {
+		t.acknowledge(f, dir, s)
+	}
+}
+
+// acknowledge takes a new highest acknowledgment.
+func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	h.Ack = s.Ack
+	h.flags |= flagAck
+	if p.flags&flagSeen == 0 {
+		p.Nxt = s.Ack
+		p.flags |= flagSeen
+	}
+	if f.marks != 0 && p.Turn.Set() && s.Ack.After(p.Turn.Seq) {
+		if m := &t.markArena[f.marks].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
+			m.TurnAcked = t.markOf(s, f.stream, s.Seq)
+		}
+	}
+}
+
+// markOf makes a mark of a segment; seq is its first octet that matters.
+func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
+	return Mark{
+		Time: s.Time, Frame: t.bases[t.capture] + s.Frame, Seq: seq, Ack: s.Ack,
+		Len: uint32(s.Seq.Add(s.Len).Sub(seq)), Stream: stream, Flags: s.Flags,
+	}
+}

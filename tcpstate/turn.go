@@ -1,0 +1,190 @@
+package tcpstate
+
+// octets takes a segment's payload: seq is its first octet's number. Most segments are
+// the next octets of a turn that goes on and change Nxt and Last only.
+func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	if len(s.Payload) > 0 {
+		f.flags |= flowPayload
+	}
+	if uint32(len(s.Payload)) < s.Len {
+		f.flags |= flowCut
+	}
+	end := seq.Add(s.Len)
+	if h.flags&flagSeen == 0 {
+		h.Nxt = seq
+		h.flags |= flagSeen
+	}
+	if end.AtOrBefore(h.Nxt) {
+		t.oldOctets(f, dir, s, seq, end)
+		return
+	}
+	at := h.Nxt
+	if seq.After(at) {
+		h.openHole(&t.mark(f).Half[dir], at, seq)
+		at = seq
+	}
+	kind := f.classify(dir, s, at)
+	if kind == kindAlert {
+		m := &t.mark(f).Half[dir]
+		if !m.Notify.Set() {
+			m.Notify, m.NotifyKind = t.markOf(s, f.stream, at), CloseNotify
+		}
+		h.Nxt = end
+		return
+	}
+	if kind == kindSetup {
+		h.Nxt = end
+		h.Last = t.markOf(s, f.stream, at)
+		return
+	}
+
+	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(p.Turn.Seq) {
+		t.answer(f, dir, s, at)
+	}
+	if t.startsTurn(f, dir, s, at) {
+		t.turn(f, dir, s, at)
+	} else if f.marks != 0 && h.Outstanding() {
+		t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
+	}
+	h.Nxt = end
+	h.flags &^= flagHeard
+	h.Last = t.markOf(s, f.stream, at)
+	if p.flags&flagHeard == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
+		p.heard = at
+		p.flags |= flagHeard
+	}
+}
+
+// startsTurn reports whether the new octets of a segment begin a new turn of their side
+// (domain: the peer has sent an octet when it had all octets before these, and this
+// side had seen it), or are the connection's first.
+func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	if h.flags&flagHeard != 0 && s.Ack.After(h.heard) {
+		return true
+	}
+	if s.Flags&ACK != 0 && p.flags&flagSeen != 0 && s.Ack.Sub(p.Nxt) > 1 && h.Turn.Set() {
+		// It acknowledges octets of the peer that the capture does not have (yet):
+		// most likely the answer to the turn before. One octet alone may be a FIN.
+		return true
+	}
+	if dir != int(f.lb) {
+		// The target answers a request that had not seen all of the answer before it.
+		return p.Answered() && p.AnswerSeq == at && p.Turn.Set()
+	}
+	if h.Turn.Set() {
+		return false
+	}
+	return f.Handshake() || beginsRequest(s.Payload)
+}
+
+// turn begins a new turn with the octets of s from at on.
+func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	if h.Turn.Set() && h.flags&flagAnswered != 0 {
+		h.flags |= flagTwoTurns
+	}
+	h.flags &^= flagAnswered | flagInferred
+	if s.Ack.After(p.Nxt) && p.flags&flagSeen != 0 {
+		h.flags |= flagInferred
+	}
+	h.Turn = t.markOf(s, f.stream, at)
+	if f.marks != 0 {
+		m := &t.markArena[f.marks].Half[dir]
+		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
+	}
+	if f.marks != 0 {
+		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
+	}
+	if dir != int(f.lb) {
+		return
+	}
+	f.flags &^= flowStalled | flowDecided
+	gap := int64(-1)
+	if p.Last.Set() {
+		gap = s.Time - p.Last.Time
+	}
+	t.heads.keep(f, s, at)
+	t.arm(f, s.Time+stallAfter)
+	t.fireGap(RequestBegan, f, dir, s, gap)
+}
+
+// answer notes that side dir answers its peer's turn with the octets of s from at on.
+func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
+	p := &f.Half[1-dir]
+	p.AnswerSeq = at
+	p.flags |= flagAnswered
+	if dir == int(f.lb) {
+		return
+	}
+	t.fire(AnswerBegan, f, dir, s)
+	if f.marks != 0 && t.markArena[f.marks].plain() {
+		t.dropMarks(f)
+	}
+}
+
+// oldOctets takes a segment all of whose octets lie below Nxt: a retransmission, a
+// duplicate, or one that the path or the capture put out of order.
+func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
+	if h.flags&flagHoles != 0 {
+		h.fillHole(&t.mark(f).Half[dir], seq, end)
+	}
+	d := &h.Turn
+	if !d.Set() {
+		return
+	}
+	switch {
+	case seq.AtOrBefore(d.Seq) && end.After(d.Seq):
+		if s.Ack.Before(d.Ack) || s.Ack == d.Ack && seq == d.Seq && s.Time < d.Time {
+			// Sent before the copy known so far: the first transmission (domain:
+			// order each direction by ack).
+			first := t.markOf(s, f.stream, d.Seq)
+			first.Len = d.Len
+			h.Turn = first
+			return
+		}
+		if !h.Outstanding() {
+			return
+		}
+		m := &t.mark(f).Half[dir]
+		last := d.Time
+		if n := len(m.Copies); n > 0 {
+			last = m.Copies[n-1].Time
+		}
+		if s.Time-last >= copyApart {
+			m.NCopies++
+			if len(m.Copies) == maxCopies {
+				m.Copies = append(m.Copies[:maxCopies-1], t.markOf(s, f.stream, seq))
+			} else {
+				m.Copies = append(m.Copies, t.markOf(s, f.stream, seq))
+			}
+		}
+	case seq.Before(d.Seq) && end == d.Seq && s.Ack == d.Ack && h.Outstanding() && p.heardBefore(s):
+		// The turn's true beginning arrives behind its second segment.
+		first := t.markOf(s, f.stream, seq)
+		h.Turn = first
+	}
+}
+
+// heardBefore reports whether s was sent after its sender had seen the newest octets of
+// this half; always so while nothing is known.
+func (h *Half) heardBefore(s *Segment) bool {
+	return !h.Last.Set() || s.Ack.After(h.Last.Seq)
+}
+
+// kinds of payload that matter to turns.
+type kind uint8
+
+const (
+	kindData  kind = iota
+	kindSetup      // part of setting up TLS: neither request nor answer
+	kindAlert      // a TLS alert
+)
+
+// classify tells whether a segment's new octets can be a request or an answer.
+func (f *Flow) classify(dir int, s *Segment, at Seq) kind {
+	_, _ = dir, at
+	return kindData
+}

@@ -11,4 +11,5 @@ type Rule struct {
 	Apart    string   // how it is told from its neighbours
 	Cause    string   // the usual cause
 	Fix      string   // what to change
+	match    func(*conn) *Finding
 }

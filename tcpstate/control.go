@@ -244,6 +244,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	}
 	if mm.Half[0].FIN.Set() || mm.Half[1].FIN.Set() {
 		t.RSTAfterFIN++
+		m.NRSTAfterFIN++
 	}
 	mark := t.markOf(s, f.stream, s.Seq)
 	m.NRST++

@@ -15,10 +15,10 @@ type Mark struct {
 }
 
 // Set reports whether there is such a segment.
-func (m *Mark) Set() bool { return m.Frame != 0 }
+func (m Mark) Set() bool { return m.Frame != 0 }
 
 // End is the sequence number behind the mark's payload.
-func (m *Mark) End() Seq { return m.Seq.Add(m.Len) }
+func (m Mark) End() Seq { return m.Seq.Add(m.Len) }
 
 // Half is what one endpoint sent. The other endpoint's half is its peer; both are
 // treated by the same code.
@@ -153,6 +153,8 @@ const (
 	flowWatched               // the user's filter selects it
 	flowRevived               // late segments of a forgotten connection
 	flowBegun                 // its first own segment was seen
+	flowTLS                   // TLS records were seen
+	flowHTTP                  // HTTP was seen
 )
 
 // Endpoint is one end: 0 or 1.
@@ -181,6 +183,15 @@ func (f *Flow) Stalled() bool { return f.flags&flowStalled != 0 }
 
 // PayloadSeen reports whether any payload octet was captured.
 func (f *Flow) PayloadSeen() bool { return f.flags&flowPayload != 0 }
+
+// MayBeTLS reports whether the payload is TLS, or was not captured.
+func (f *Flow) MayBeTLS() bool { return f.flags&flowTLS != 0 || f.flags&flowPayload == 0 }
+
+// Opaque reports whether payload was captured and is neither HTTP nor TLS.
+func (f *Flow) Opaque() bool { return f.flags&(flowPayload|flowTLS|flowHTTP) == flowPayload }
+
+// Used reports whether this half had been answered before its newest turn began.
+func (h *Half) Used() bool { return h.flags&flagTwoTurns != 0 }
 
 // Watched reports whether the user's filter selects the flow.
 func (f *Flow) Watched() bool { return f.flags&flowWatched != 0 }

@@ -30,6 +30,8 @@ type HalfMarks struct {
 	// (tcp_v4_send_reset).
 	RSTs []RSTMark
 	NRST int
+	// NRSTAfterFIN is how many of them came when a FIN of either side had been seen.
+	NRSTAfterFIN int
 	// Notify is what announced the close right before it: a TLS close_notify, an
 	// unasked HTTP 408, an HTTP/2 GOAWAY.
 	Notify     Mark
@@ -200,3 +202,6 @@ func (h *HalfMarks) HoleBetween(from, to Seq) bool {
 	}
 	return false
 }
+
+// SYNsSeen reports whether a SYN (or SYN-ACK) of this side is among the marks.
+func (h *HalfMarks) SYNsSeen() bool { return len(h.SYNs) > 0 }

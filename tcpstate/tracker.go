@@ -259,3 +259,6 @@ func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
 		Len: uint32(s.Seq.Add(s.Len).Sub(seq)), Stream: stream, Flags: s.Flags,
 	}
 }
+
+// MarkOf makes a mark of a segment of the flow, for readers of events.
+func (t *Tracker) MarkOf(f *Flow, s *Segment) Mark { return t.markOf(s, f.stream, s.Seq) }

@@ -1,0 +1,324 @@
+package detect
+
+import (
+	"sort"
+
+	"connrace/tcpstate"
+)
+
+// conn is what a rule reads: the facts of one connection with the roles resolved, and
+// what follows from them.
+type conn struct {
+	d    *Detector
+	flow *tcpstate.Flow
+	t    *target
+
+	lb, target *tcpstate.Half
+	lm, tm     *tcpstate.HalfMarks
+
+	now   int64 // capture time
+	ended bool  // the capture ended here
+
+	request  tcpstate.Mark // the newest request, unset: none
+	answered bool
+	answer   tcpstate.Seq // first octet of the answer, valid iff answered
+
+	// closing is the target's closing point: its FIN or active RST, or what announced
+	// it (close_notify, 408, GOAWAY). Unset: it has not closed.
+	closing tcpstate.Mark
+	// aborted: the target closed by an active RST, without a FIN before it.
+	aborted bool
+	notify  tcpstate.Mark // the announcement, if there was one
+}
+
+func (d *Detector) conn(f *tcpstate.Flow, e *tcpstate.Event) *conn {
+	m := d.tracker.Marks(f)
+	lb, target := f.Sides()
+	c := &conn{
+		d: d, flow: f, t: d.targetOf(f), lb: lb, target: target,
+		lm: &m.Half[f.LB()], tm: &m.Half[1-f.LB()], now: e.Time, ended: e.Ended,
+	}
+	c.findClosing()
+	c.findRequest()
+	return c
+}
+
+// alertSizes are the payload lengths of a TLS close_notify record: 24 octets in TLS 1.3
+// and with the AEADs of 1.2, 31 with an explicit nonce (RFC 8446 §6.1, RFC 5246 §6.2.3.3).
+func alertSize(n int32) bool { return n == 24 || n == 31 }
+
+// findClosing finds the target's closing point and looks through a close_notify in
+// disguise: an answer of an alert's size directly before the close.
+func (c *conn) findClosing() {
+	switch fin, abort := &c.tm.FIN, &c.tm.Abort; {
+	case fin.Set():
+		c.closing = *fin
+	case abort.Set():
+		c.closing, c.aborted = *abort, true
+	}
+	c.answered, c.answer = c.lb.Answered(), c.lb.AnswerSeq
+	if c.tm.Notify.Set() {
+		c.notify = c.tm.Notify
+		if c.closing.Set() || c.tm.NotifyKind != tcpstate.CloseNotify {
+			c.closing, c.aborted = c.notify, false
+		}
+		return
+	}
+	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.target.Last.Seq)) {
+		return
+	}
+	// The last octets before the close are a close_notify: no answer.
+	c.notify = c.target.Last
+	c.closing, c.aborted = c.notify, false
+	if c.answered && c.answer == c.notify.Seq {
+		c.answered = false
+	}
+}
+
+// findRequest finds the newest request; a close_notify of the LB is none.
+func (c *conn) findRequest() {
+	c.request = c.lb.Turn
+	if !c.request.Set() || !c.flow.MayBeTLS() || !alertSize(int32(c.request.Len)) {
+		return
+	}
+	end := c.request.End()
+	fin, abort := &c.lm.FIN, &c.lm.Abort
+	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || c.closing.Set() && c.request.Ack.After(c.closing.Seq) {
+		c.request, c.answered = tcpstate.Mark{}, false
+	}
+}
+
+// outstanding reports whether the newest request has no answer.
+func (c *conn) outstanding() bool { return c.request.Set() && !c.answered }
+
+// fresh reports whether nothing was ever answered on this connection, whose beginning
+// was captured.
+func (c *conn) fresh() bool {
+	return c.flow.Handshake() && !c.target.Last.Set()
+}
+
+// acknowledged reports whether the target acknowledged the request's first octet.
+func (c *conn) acknowledged() bool { return c.target.HasSeen(c.request.Seq) }
+
+// closeHadSeenRequest: the target had the request's first octet when it closed.
+func (c *conn) closeHadSeenRequest() bool { return c.closing.Ack.After(c.request.Seq) }
+
+// requestHadSeenClose: the LB's kernel had the target's closing point when it sent the
+// request.
+func (c *conn) requestHadSeenClose() bool { return c.request.Ack.After(c.closing.Seq) }
+
+// lbClose is the LB's first FIN or active RST; a bare reply RST is no close.
+func (c *conn) lbClose() tcpstate.Mark {
+	fin, abort := c.lm.FIN, c.lm.Abort
+	if fin.Set() && (!abort.Set() || fin.Frame < abort.Frame) {
+		return fin
+	}
+	return abort
+}
+
+// lbGaveUp: the LB closed before it had seen an octet of an answer or the target's
+// closing point, whichever came first.
+func (c *conn) lbGaveUp() bool {
+	cl := c.lbClose()
+	if !cl.Set() || !c.request.Set() || cl.Seq.Before(c.request.Seq) {
+		return false
+	}
+	if c.answered && cl.Ack.After(c.answer) {
+		return false
+	}
+	if c.closing.Set() && cl.Ack.After(c.closing.Seq) {
+		return false
+	}
+	return true
+}
+
+// replyRST is the target's first reply RST (no ACK: tcp_v4_send_reset).
+func (c *conn) replyRST() (tcpstate.Mark, bool) {
+	for _, r := range c.tm.RSTs {
+		if !r.Flags.Has(tcpstate.ACK) {
+			return r.Mark, true
+		}
+	}
+	return tcpstate.Mark{}, false
+}
+
+// hole reports whether octets that could be the answer are missing in the capture
+// (domain: holes in the capture).
+func (c *conn) hole() bool {
+	end := c.target.Nxt
+	if c.lb.AckSeen() && c.lb.Ack.After(end) {
+		return true
+	}
+	if c.closing.Set() {
+		// What the target had acknowledged when it closed, the capture must have.
+		if c.closing.Ack.After(c.lb.Nxt) {
+			return true
+		}
+		end = c.closing.Seq
+	}
+	return c.tm.HoleBetween(c.request.Ack, end)
+}
+
+// rtt is the connection's round-trip time, or its target's, ns; 0: unknown.
+func (c *conn) rtt() int64 {
+	if c.flow.RTT > 0 {
+		return c.flow.RTT
+	}
+	return c.t.rtt.median()
+}
+
+// idleBefore is the time from the newest octet of the answer before the request to m.
+func (c *conn) idleBefore(m tcpstate.Mark) Duration {
+	l := c.target.Last
+	if c.notify.Set() && l.Frame == c.notify.Frame {
+		l = tcpstate.Mark{}
+	}
+	if !l.Set() || c.answered {
+		return Duration{}
+	}
+	return Duration{max(m.Time-l.Time, 0), true}
+}
+
+// evidence makes a segment of evidence of a mark.
+func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evidence {
+	capture, frame := c.d.tracker.Locate(m.Frame)
+	return Evidence{
+		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
+		Flags: m.Flags, Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
+	}
+}
+
+// story is the evidence that every failed exchange has: the answer before, the request
+// and its copies, the closes, the resets.
+func (c *conn) story() []Evidence {
+	var es []Evidence
+	add := func(m tcpstate.Mark, fromLB bool, r Role, note string) {
+		if !m.Set() {
+			return
+		}
+		e := c.evidence(m, fromLB, r, note)
+		for i := range es {
+			if es[i].Frame == e.Frame && es[i].Capture == e.Capture {
+				if es[i].Role != r {
+					es[i].Note += "; " + note
+				}
+				return
+			}
+		}
+		es = append(es, e)
+	}
+	if !c.answered {
+		if l := c.target.Last; l.Frame != c.notify.Frame {
+			add(l, false, RoleLastAnswer, "last octets of the answer before")
+		}
+	}
+	if c.request.Set() {
+		add(c.request, true, RoleRequest, "first octet of the request")
+		add(c.lm.Rest, true, RoleRequestRest, "the request goes on")
+		for _, m := range c.lm.Copies {
+			add(m, true, RoleRepeat, "the request again")
+		}
+	}
+	add(c.notify, false, RoleCloseNotify, c.notifyNote())
+	add(c.tm.FIN, false, RoleFIN, c.finNote())
+	for _, r := range c.tm.RSTs {
+		note := "reply RST: no socket for this any more"
+		if r.Flags.Has(tcpstate.ACK) {
+			note = "active RST: the application aborted"
+		}
+		add(r.Mark, false, RoleRST, note)
+	}
+	add(c.lm.FIN, true, RoleLBFIN, "the LB closes its side")
+	for _, r := range c.lm.RSTs {
+		add(r.Mark, true, RoleLBRST, "RST by the LB")
+	}
+	sortEvidence(es)
+	return es
+}
+
+func (c *conn) notifyNote() string {
+	switch c.tm.NotifyKind {
+	case tcpstate.RequestTimeout408:
+		return "HTTP 408 that nobody asked for: the target is closing"
+	case tcpstate.GoAway:
+		return "HTTP/2 GOAWAY: the target is closing"
+	}
+	return "TLS close_notify: the target is closing"
+}
+
+func (c *conn) finNote() string {
+	if !c.request.Set() {
+		return "the target closes"
+	}
+	if c.tm.FIN.Ack.After(c.request.Seq) {
+		return "FIN: the target had the request"
+	}
+	return "FIN: the target had not seen the request"
+}
+
+func sortEvidence(es []Evidence) {
+	sort.SliceStable(es, func(i, j int) bool {
+		if es[i].Capture != es[j].Capture {
+			return es[i].Capture < es[j].Capture
+		}
+		return es[i].Frame < es[j].Frame
+	})
+}
+
+// finding starts a finding about the connection; at is its decisive segment.
+func (c *conn) finding(r *Rule, at tcpstate.Mark) *Finding {
+	f := &Finding{
+		Rule: r, Severity: r.Severity, Confidence: Certain,
+		Stream: at.Stream, HasStream: true, Time: at.Time,
+		LB: c.flow.Endpoint(c.flow.LB()), Target: c.flow.Endpoint(1 - c.flow.LB()),
+		RoleBasis: c.flow.Basis.String(),
+		Measures:  Measures{Waiting: -1},
+	}
+	f.Capture, _ = c.d.tracker.Locate(at.Frame)
+	if n := c.rtt(); n > 0 {
+		f.Measures.RTT = Duration{n, true}
+	}
+	c.grade(f)
+	return f
+}
+
+// grade sets the confidence that the roles and the capture's holes allow.
+func (c *conn) grade(f *Finding) {
+	switch c.flow.Basis {
+	case tcpstate.ByHandshake, tcpstate.ByFlag:
+		f.Grounds = "roles known by the " + f.RoleBasis
+	default:
+		f.Confidence = Likely
+		f.Grounds = "no handshake was captured: the roles are inferred (" + f.RoleBasis + ")"
+	}
+	if c.d.gapNear(f.Time) {
+		f.Confidence = Suspected
+		f.Grounds += "; frames are missing in the capture around this moment"
+	}
+}
+
+// gapNear reports whether frames are known to be missing within a second of a time.
+func (d *Detector) gapNear(t int64) bool {
+	i := sort.Search(len(d.gaps), func(i int) bool { return d.gaps[i].time >= t-second })
+	return i < len(d.gaps) && d.gaps[i].time <= t+second
+}
+
+// withRequest adds what is known of the request.
+func (c *conn) withRequest(f *Finding) {
+	if !c.request.Set() {
+		return
+	}
+	_, frame := c.d.tracker.Locate(c.request.Frame)
+	q := &Request{Frame: frame, Time: c.request.Time, Bytes: uint32(max(c.lb.Nxt.Sub(c.request.Seq), 0))}
+	if c.lm.FIN.Set() && q.Bytes > 0 {
+		q.Bytes--
+	}
+	h := tcpstate.ParseRequestHead(c.d.tracker.Head(c.flow))
+	q.Method, q.Path, q.HTTPVersion, q.TraceID, q.RequestID = h.Method, h.Target, h.Version, h.TraceID, h.RequestID
+	f.Request = q
+}
+
+const (
+	millisecond = int64(1e6)
+	second      = int64(1e9)
+)

@@ -1,0 +1,334 @@
+package detect
+
+import (
+	"math"
+	"math/bits"
+	"sort"
+
+	"connrace/tcpstate"
+)
+
+// maxTargets bounds the listeners that are told apart; the connections to all further
+// ones are counted together.
+const maxTargets = 1 << 15
+
+// target is what is known of one listener: its figures, who waits for it now, and the
+// samples that its timers are inferred from.
+type target struct {
+	end tcpstate.Endpoint
+	tag uint32
+	lbs []tcpstate.Addr
+
+	connections, requests, lost                           uint64
+	attempted, completed, refused, unanswered, synRetrans uint64
+	maxWaiting                                            int
+	rtt                                                   sketch
+	farNS, allNS                                          int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage
+	advertised                                            int64 // Keep-Alive: timeout=, ns; 0: none
+
+	syns      ring[recentSYN]
+	waits     []wait // stalled requests, open ones and those of the last minutes
+	overflows []int64
+
+	closes, lbCloses ring[closeSample]
+	reuses           ring[int64] // gaps after which a request was answered, ns
+	longest          int64       // of them; -1: none
+	reuseHist        Histogram
+}
+
+func newTarget(ep tcpstate.Endpoint, tag uint32) *target {
+	return &target{end: ep, tag: tag, longest: -1}
+}
+
+const maxLBs = 64
+
+func (t *target) noteLB(a tcpstate.Addr) {
+	if len(t.lbs) > 0 && t.lbs[len(t.lbs)-1] == a {
+		return
+	}
+	for _, b := range t.lbs {
+		if a == b {
+			return
+		}
+	}
+	if len(t.lbs) < maxLBs {
+		t.lbs = append(t.lbs, a)
+	}
+}
+
+// ring keeps the newest values, at most size of them.
+type ring[T any] struct {
+	v    []T
+	next int
+	over bool // older ones were dropped
+}
+
+const ringSize = 4096
+
+func (r *ring[T]) add(x T) {
+	if len(r.v) < ringSize {
+		r.v = append(r.v, x)
+		return
+	}
+	r.v[r.next] = x
+	r.next = (r.next + 1) % ringSize
+	r.over = true
+}
+
+// recentSYN is a SYN that opened a connection.
+type recentSYN struct {
+	lb   tcpstate.Addr
+	mark tcpstate.Mark
+}
+
+func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.Mark) { t.syns.add(recentSYN{lb, m}) }
+
+// synAfter is the first SYN of an LB host within a second after a time, not of the
+// given stream.
+func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.Mark, bool) {
+	var best tcpstate.Mark
+	for i := range t.syns.v {
+		s := &t.syns.v[i]
+		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame > frame &&
+			(!best.Set() || s.mark.Frame < best.Frame) {
+			best = s.mark
+		}
+	}
+	return best, best.Set()
+}
+
+// wait is a stalled request: it was sent and for at least 200 ms not answered.
+type wait struct {
+	flow     uint32
+	mark     tcpstate.Mark
+	answered int64 // 0: still waiting
+}
+
+// waitKeep is how long past waits are kept: a SYN's last retry comes up to two minutes
+// after its first copy.
+const waitKeep = 140 * second
+
+func (t *target) stall(flow uint32, m tcpstate.Mark) {
+	if len(t.waits) >= ringSize {
+		keep := t.waits[:0]
+		for _, w := range t.waits {
+			if w.answered == 0 || m.Time-w.answered < waitKeep {
+				keep = append(keep, w)
+			}
+		}
+		if len(keep) == len(t.waits) {
+			keep = append(keep[:0], keep[len(keep)/2:]...)
+		}
+		t.waits = keep
+	}
+	t.waits = append(t.waits, wait{flow: flow, mark: m})
+}
+
+func (t *target) unstall(flow uint32, now int64) {
+	for i := len(t.waits) - 1; i >= 0; i-- {
+		if w := &t.waits[i]; w.flow == flow && w.answered == 0 {
+			w.answered = now
+			return
+		}
+	}
+}
+
+// waitingAt is how many requests were stalled at a time.
+func (t *target) waitingAt(at int64) int {
+	n := 0
+	for i := range t.waits {
+		if t.waits[i].covers(at) {
+			n++
+		}
+	}
+	t.maxWaiting = max(t.maxWaiting, n)
+	return n
+}
+
+func (w *wait) covers(at int64) bool {
+	return w.mark.Time <= at && (w.answered == 0 || at <= w.answered)
+}
+
+func (t *target) noteOverflow(at int64) {
+	if len(t.overflows) < ringSize {
+		t.overflows = append(t.overflows, at)
+	}
+}
+
+// overflowNear reports whether the listener's accept queue was found full within 10 s.
+func (t *target) overflowNear(from, to int64) bool {
+	for _, o := range t.overflows {
+		if o >= from-10*second && o <= to+10*second {
+			return true
+		}
+	}
+	return false
+}
+
+// reused takes the idle gap of a request that was answered.
+func (t *target) reused(gap int64) {
+	t.longest = max(t.longest, gap)
+	t.reuses.add(gap)
+	t.reuseHist.add(gap)
+}
+
+func (h *Histogram) add(ns int64) {
+	i := 0
+	if ns > millisecond {
+		i = min(int(4*math.Log2(float64(ns)/float64(millisecond))), len(h)-1)
+	}
+	h[i]++
+}
+
+// sketch is a histogram of times with 32 buckets an octave: 2 % fine.
+type sketch struct {
+	n uint64
+	b []uint32
+}
+
+func (s *sketch) add(ns int64) {
+	if s.b == nil {
+		s.b = make([]uint32, 40*32)
+	}
+	s.b[sketchBucket(ns)]++
+	s.n++
+}
+
+func sketchBucket(ns int64) int {
+	if ns < 32 {
+		return int(max(ns, 0))
+	}
+	e := bits.Len64(uint64(ns)) - 6
+	return min((e+1)*32+int(ns>>e)-32, 40*32-1)
+}
+
+func (s *sketch) quantile(q float64) int64 {
+	if s.n == 0 {
+		return 0
+	}
+	want := uint64(q * float64(s.n-1))
+	var seen uint64
+	for i, c := range s.b {
+		seen += uint64(c)
+		if c > 0 && seen > want {
+			if i < 32 {
+				return int64(i)
+			}
+			e := i/32 - 1
+			lo := int64(i%32+32) << e
+			return lo + int64(1)<<e/2
+		}
+	}
+	return 0
+}
+
+func (s *sketch) median() int64 { return s.quantile(0.5) }
+
+// closeSample is a close by one side: when, and how long the connection had been idle.
+type closeSample struct {
+	time, gap int64
+	idle      bool // nothing was outstanding as the closer saw it
+}
+
+// vantage says on which side the capture was taken: the part of the handshake's round
+// trip that lies towards the target.
+func (t *target) vantage() string {
+	if t.allNS == 0 || t.rtt.median() < 200_000 {
+		return "unknown"
+	}
+	switch share := float64(t.farNS) / float64(t.allNS); {
+	case share < 0.2:
+		return "target"
+	case share > 0.8:
+		return "lb"
+	}
+	return "between"
+}
+
+// timeout infers an idle timeout from closes: a tight cluster of gaps from at least
+// three distinct moments, or of two within 20 ms, that no answered reuse outlived.
+func timeout(samples []closeSample, longest int64) *Timeout {
+	var gs []closeSample
+	mass := massCloses(samples)
+	for i, s := range samples {
+		if s.idle && s.gap > 100*millisecond && !mass[i] {
+			gs = append(gs, s)
+		}
+	}
+	sort.Slice(gs, func(i, j int) bool { return gs[i].gap < gs[j].gap })
+	var best []closeSample
+	bestMoments := 0
+	for i, j := 0, 0; i < len(gs); i++ {
+		for j < len(gs) && gs[j].gap-gs[i].gap <= min(gs[i].gap/20, second*11/10) {
+			j++
+		}
+		c := gs[i:j]
+		m := moments(c)
+		ok := m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond
+		if !ok && m >= 2 {
+			// Two close ones inside of a wider pair.
+			continue
+		}
+		if ok && m > bestMoments && c[len(c)-1].gap+20*millisecond >= longest {
+			best, bestMoments = c, m
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return &Timeout{
+		NS: best[len(best)/2].gap, Samples: len(best), SpreadNS: best[len(best)-1].gap - best[0].gap,
+	}
+}
+
+// moments counts the distinct closing times among samples.
+func moments(c []closeSample) int {
+	ts := make([]int64, len(c))
+	for i := range c {
+		ts[i] = c[i].time
+	}
+	sort.Slice(ts, func(i, j int) bool { return ts[i] < ts[j] })
+	n := 0
+	last := int64(math.MinInt64 / 2)
+	for _, t := range ts {
+		if t-last > 10*millisecond {
+			n++
+		}
+		last = t
+	}
+	return n
+}
+
+// closeMoment is how near in time closes belong together.
+const closeMoment = 50 * millisecond
+
+// massCloses marks the closes that belong to a mass close: at least three within one
+// moment at unlike idle ages.
+func massCloses(samples []closeSample) []bool {
+	order := make([]int, len(samples))
+	for i := range order {
+		order[i] = i
+	}
+	sort.Slice(order, func(i, j int) bool { return samples[order[i]].time < samples[order[j]].time })
+	mass := make([]bool, len(samples))
+	for i := 0; i < len(order); {
+		j := i + 1
+		for j < len(order) && samples[order[j]].time-samples[order[j-1]].time <= closeMoment {
+			j++
+		}
+		lo, hi := int64(math.MaxInt64), int64(0)
+		for _, k := range order[i:j] {
+			lo, hi = min(lo, samples[k].gap), max(hi, samples[k].gap)
+		}
+		if j-i >= 3 && unlike(lo, hi) {
+			for _, k := range order[i:j] {
+				mass[k] = true
+			}
+		}
+		i = j
+	}
+	return mass
+}
+
+// unlike reports whether idle ages differ by more than a timer's scatter.
+func unlike(lo, hi int64) bool { return hi-lo > max(hi/10, 100*millisecond) }

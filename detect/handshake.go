@@ -77,7 +77,7 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 		}
 		waiting = max(waiting, n)
 		for i := range c.t.waits {
-			if w := &c.t.waits[i]; w.covers(s.Time) && !stalled.Set() {
+			if w := &c.t.waits[i]; w.covers(s.Time) && w.mark.Time > stalled.Time {
 				stalled = w.mark
 			}
 		}
@@ -88,14 +88,16 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if 2*full >= len(ignored) {
 		f.Rule = SYNDropped
-		f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener", full, len(ignored))
+		_, n := c.d.tracker.Locate(stalled.Frame)
+		f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener (frame %d, tcp.stream %d)",
+			full, len(ignored), n, stalled.Stream)
 	}
 	f.Severity, f.Lost = Warning, false
 	if givenUp {
 		f.Severity, f.Lost = Error, true
 	}
 	f.Evidence = c.handshakeStory()
-	if stalled.Set() {
+	if f.Rule == SYNDropped && stalled.Time > first.Time-second/2 {
 		f.Evidence = append(f.Evidence, c.evidence(stalled, true, RoleStalledRequest, "a request that waits for an answer all the while"))
 		sortEvidence(f.Evidence)
 	}

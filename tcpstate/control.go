@@ -118,15 +118,22 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 }
 
 // Patience is how long after the newest copy a SYN must stay silent before it counts as
-// given up, ns: longer than the pause before its next retry, be it linear or doubled
-// (tcp_syn_linear_timeouts; RFC 6298 §5.5).
+// given up, ns: longer than the pause before its next retry. Pauses double (RFC 6298
+// §5.5), but the first ones may all be alike (tcp_syn_linear_timeouts, Linux 6.5: four
+// more of a second each); two equal pauses tell.
 func (m *HalfMarks) Patience() int64 {
 	n := len(m.SYNs)
 	if n < 2 {
 		return 3*second + second/2
 	}
-	wait := 2*(m.SYNs[n-1].Time-m.SYNs[n-2].Time) + second/2
-	return min(max(wait, second), 70*second)
+	last := m.SYNs[n-1].Time - m.SYNs[n-2].Time
+	next := 2 * last
+	if n >= 3 && n <= 5 {
+		if before := m.SYNs[n-2].Time - m.SYNs[n-3].Time; last < before+before/4 {
+			next = last
+		}
+	}
+	return min(max(next+next/8+100*millisecond, second), 70*second)
 }
 
 // beforeEstablished takes a segment that comes before the handshake is known to be

@@ -1,0 +1,287 @@
+package tcpstate
+
+import "bytes"
+
+// laneFlags are what the head at hand has said so far.
+type laneFlags uint16
+
+const (
+	headLength     laneFlags = 1 << iota // Content-Length: left is its value
+	headBadLength                        // no number, or two different ones
+	headChunked                          // the final transfer coding is chunked
+	headCoded                            // the final transfer coding is another
+	headClose                            // Connection: close
+	headKeep                             // Connection: keep-alive
+	headOld                              // HTTP/1.0
+	frameEnding                          // HTTP/2: the frame at hand ends its stream
+	recordAfterCCS                       // TLS: the newest record was change_cipher_spec
+)
+
+// kinds of request that the framing of the answer depends on (RFC 9112 §6.3).
+const (
+	askOther uint16 = iota
+	askHead
+	askConnect
+)
+
+const (
+	kindBits = 2
+	maxOpen  = 32 / kindBits // pipelined requests whose kinds are kept
+)
+
+// syncHTTP1 resumes at a start line.
+func (f *framing) syncHTTP1(s side, p []byte) bool {
+	if s == asks && !looksLikeRequest(p) || s == answers && !looksLikeResponse(p) {
+		return false
+	}
+	if s == answers && f.open > 1 {
+		// Which of them it answers is not known; without pipelining, the newest.
+		f.kinds >>= kindBits * (f.open - 1)
+		f.open = 1
+	}
+	if a := f.lane[answers].state; s == asks && a != startLine && a != headerLines {
+		f.open = 0 // a new request: what was asked before has been answered
+	}
+	f.lane[s].state = between
+	return true
+}
+
+// nextHTTP1 is next for HTTP/1 (RFC 9112).
+func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
+	l := &f.lane[s]
+	var used uint32
+	for {
+		switch l.state {
+		case unsynced, opaque, untilClose:
+			return boundary{}, n
+		case misframed:
+			f.lose(s, pool)
+			return boundary{kind: syncLost}, used
+		case complete:
+			l.state = between
+			return boundary{kind: messageEnds, status: l.status}, used
+		case bodyOctets, chunkOctets:
+			used += l.pass(n - used)
+			if l.left > 0 {
+				return boundary{}, n
+			}
+			if l.state = complete; l.flags&headChunked != 0 {
+				l.state = chunkEnd
+			}
+			continue
+		}
+		if used == n {
+			return boundary{}, n
+		}
+		if used >= uint32(len(p)) { // not captured, but needed
+			l.state = misframed
+			continue
+		}
+		if l.state == between {
+			k, ok := messageStart(s, p[used:])
+			used += uint32(k)
+			switch {
+			case !ok:
+				l.state = misframed
+			case used < uint32(len(p)):
+				*l = lane{state: startLine}
+				b := boundary{kind: messageBegins}
+				if s == answers {
+					b.status = visibleStatus(p[used:])
+				}
+				return b, used
+			}
+			continue
+		}
+		line, k, ok := l.line(p[used:], pool)
+		used += uint32(k)
+		if ok && f.takeLine(s, line, pool) {
+			return f.headEnd(s), used
+		}
+	}
+}
+
+// messageStart skips the empty lines that may stand before a message (RFC 9112 §2.2)
+// and reports whether what follows can begin one.
+func messageStart(s side, p []byte) (skipped int, ok bool) {
+	for skipped < len(p) && (p[skipped] == '\r' || p[skipped] == '\n') {
+		skipped++
+	}
+	p = p[skipped:]
+	return skipped, len(p) == 0 || s == asks && looksLikeRequest(p) || s == answers && looksLikeResponse(p)
+}
+
+// line takes octets up to the end of a line, with those kept from segments before, and
+// returns it without CR LF. A lone LF ends a line too (RFC 9112 §2.2). The line is valid
+// until the next one is taken; of a line in pieces it is the first carrySize octets.
+func (l *lane) line(p []byte, pool *carryPool) (line []byte, used int, ok bool) {
+	i := bytes.IndexByte(p, '\n')
+	if i < 0 {
+		if !pool.add(&l.carry, p) {
+			l.state = misframed
+		}
+		return nil, len(p), false
+	}
+	line = p[:i]
+	if l.carry != 0 {
+		pool.add(&l.carry, line)
+		line = pool.get(l.carry)
+		pool.free(&l.carry)
+	}
+	if k := len(line); k > 0 && line[k-1] == '\r' {
+		line = line[:k-1]
+	}
+	return line, i + 1, true
+}
+
+// takeLine takes a whole line; it reports whether that was the end of a head.
+func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
+	l := &f.lane[s]
+	switch l.state {
+	case startLine:
+		if !f.start(s, line) {
+			l.state = misframed
+			return false
+		}
+		l.state = headerLines
+	case headerLines:
+		if len(line) == 0 {
+			f.body(s, pool)
+			return true
+		}
+		l.header(line)
+	case chunkSize:
+		size, ok := parseChunkSize(line)
+		switch {
+		case !ok:
+			l.state = misframed
+		case size == 0:
+			l.state = trailerLines
+		default:
+			l.state, l.left = chunkOctets, size
+		}
+	case chunkEnd:
+		if l.state = chunkSize; len(line) != 0 {
+			l.state = misframed
+		}
+	case trailerLines:
+		if len(line) == 0 {
+			l.state = complete
+		}
+	}
+	return false
+}
+
+// start takes a request or status line.
+func (f *framing) start(s side, line []byte) bool {
+	l := &f.lane[s]
+	if s == answers {
+		status := visibleStatus(line)
+		if status == 0 {
+			return false
+		}
+		l.status = status
+		if line[7] == '0' {
+			l.flags |= headOld
+		}
+		return true
+	}
+	method, rest, _ := bytes.Cut(line, []byte{' '})
+	if len(line) != carrySize && !endsInVersion(rest) {
+		return false // the end of a longer line may have been cut
+	}
+	if bytes.HasSuffix(line, []byte("HTTP/1.0")) {
+		l.flags |= headOld
+	}
+	return f.push(askKind(method))
+}
+
+// push adds a request to those outstanding; false: there are too many.
+func (f *framing) push(kind uint16) bool {
+	if !f.synced(answers) {
+		f.open = 0 // the answers to what was asked before are lost
+	}
+	if f.open == maxOpen {
+		return false
+	}
+	at := kindBits * f.open
+	f.kinds = f.kinds&(1<<at-1) | uint32(kind)<<at
+	f.open++
+	return true
+}
+
+// pop takes the oldest outstanding request; false: there is none.
+func (f *framing) pop() (kind uint16, ok bool) {
+	if f.open == 0 {
+		return askOther, false
+	}
+	kind = uint16(f.kinds & (1<<kindBits - 1))
+	f.kinds >>= kindBits
+	f.open--
+	return kind, true
+}
+
+// body decides at the end of a head what follows it (RFC 9112 §6.3).
+func (f *framing) body(s side, pool *carryPool) {
+	l := &f.lane[s]
+	length := l.left
+	l.left = 0
+	l.state = complete
+	if s == answers && f.noBody(pool) {
+		return
+	}
+	switch {
+	case l.flags&headChunked != 0: // wins over Content-Length
+		l.state = chunkSize
+	case l.flags&headCoded != 0 && s == asks, l.flags&headBadLength != 0:
+		l.state = misframed
+	case l.flags&headCoded != 0:
+		l.state = untilClose
+	case length > 0:
+		l.state, l.left = bodyOctets, length
+	case s == answers && l.flags&headLength == 0:
+		l.state = untilClose
+	}
+}
+
+// noBody reports whether an answer has no body whatever its header fields say, or
+// whether it cannot be known, and then takes care of it.
+func (f *framing) noBody(pool *carryPool) bool {
+	l := &f.lane[answers]
+	if l.status < 200 && l.status != 101 {
+		return true
+	}
+	kind, known := f.pop()
+	switch {
+	case l.status == 101, kind == askConnect && l.status/100 == 2:
+		f.lose(asks, pool)
+		f.lane[asks].state, l.state = opaque, opaque
+		return true
+	case kind == askHead, l.status == 204, l.status == 304:
+		return true
+	case !known && l.flags&headLength == 0, !known && l.left > 0:
+		// If the request was a HEAD no body follows.
+		l.state = misframed
+		return true
+	}
+	return false
+}
+
+// headEnd makes the boundary at the end of a head.
+func (f *framing) headEnd(s side) boundary {
+	l := &f.lane[s]
+	return boundary{
+		kind:      headEnds,
+		status:    l.status,
+		keepAlive: l.keep,
+		close:     l.closes(),
+		bodiless:  l.state == complete,
+		upgraded:  l.state == opaque,
+	}
+}
+
+// closes reports whether the head says that the connection ends with this message
+// (RFC 9112 §9.3).
+func (l *lane) closes() bool {
+	return l.flags&headClose != 0 || l.flags&(headOld|headKeep) == headOld
+}

@@ -10,11 +10,13 @@ type Frame struct {
 	Number   uint64 // Wireshark's frame.number, from 1
 	Time     int64  // ns since the Unix epoch; 0 where the record has no time
 	Offset   int64  // of the record in the uncompressed file
-	Length   uint32 // octets on the wire; len(Data) were captured
+	Length   uint32 // octets on the wire, not less than len(Data), which were captured
 	LinkType LinkType
 	// NoPacket: a record that Wireshark numbers but that holds no packet (a systemd
 	// journal entry, a custom block). Data is nil.
 	NoPacket bool
+	// AfterGap: damage in front of this record was skipped (ReadOptions.Resync).
+	AfterGap bool
 	Data     []byte
 }
 

@@ -1,0 +1,104 @@
+package capture
+
+import "io"
+
+const (
+	windowSize = 256 << 10 // what is read at once; it stays in the L2 cache
+	windowMax  = 1 << 20   // a window grows up to this for large records and for resyncs
+)
+
+// window is the part of a stream that is in memory: buf[pos:end] has been read but not
+// consumed.
+type window struct {
+	r        io.Reader
+	buf      []byte
+	pos, end int
+	base     int64 // offset of buf[0] in the stream
+	err      error // of the last read; it stays
+	elided   int64 // bytes of the record at pos that an elide took out before it failed
+}
+
+func newWindow(r io.Reader) window {
+	return window{r: r, buf: make([]byte, windowSize)}
+}
+
+// unread returns what has been read but not consumed.
+func (w *window) unread() []byte { return w.buf[w.pos:w.end] }
+
+// offset returns the position in the stream of the first unread byte.
+func (w *window) offset() int64 { return w.base + int64(w.pos) }
+
+// more reads once from the stream, which makes at least one more byte available, and
+// returns false at its end. It moves and overwrites the buffer. The caller hopes for want
+// unread bytes in the end, at most windowMax.
+func (w *window) more(want int) bool {
+	if w.err != nil {
+		return false
+	}
+	if n := w.end - w.pos; want > len(w.buf) || n == len(w.buf) {
+		size := len(w.buf)
+		for size < windowMax && (size < want || size == n) {
+			size *= 2
+		}
+		if size == n {
+			w.err = io.ErrShortBuffer // a caller that wants more than windowMax
+			return false
+		}
+		buf := make([]byte, size)
+		copy(buf, w.unread())
+		w.rebase(buf)
+	} else if w.pos > 0 {
+		copy(w.buf, w.unread())
+		w.rebase(w.buf)
+	}
+	for range 100 {
+		n, err := w.r.Read(w.buf[w.end:])
+		w.end += n
+		w.err = err
+		if n > 0 {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+	}
+	w.err = io.ErrNoProgress
+	return false
+}
+
+// rebase makes buf the buffer; the unread bytes have been copied to its start.
+func (w *window) rebase(buf []byte) {
+	w.base += int64(w.pos)
+	w.end -= w.pos
+	w.pos = 0
+	w.buf = buf
+}
+
+// need reads until n bytes are unread, and reports whether they are.
+func (w *window) need(n int) bool {
+	for w.end-w.pos < n {
+		if !w.more(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// elide takes n bytes out of the stream behind the first keep unread ones, without ever
+// holding all of them: a record too large for memory is cut in its middle. The offset of
+// what follows stays right, that of the kept bytes is n too large from then on.
+func (w *window) elide(keep int, n int64) bool {
+	for w.elided = 0; w.elided < n; {
+		if !w.need(keep + 1) {
+			w.base -= w.elided
+			return false
+		}
+		gone := min(int64(w.end-w.pos-keep), n-w.elided)
+		at := w.pos + keep
+		w.end = at + copy(w.buf[at:], w.buf[at+int(gone):w.end])
+		w.base += gone
+		w.elided += gone
+	}
+	w.elided = 0
+	return true
+}

@@ -167,16 +167,16 @@ func (c *conn) rtt() int64 {
 	return c.t.rtt.median()
 }
 
-// idleBefore is the time from the newest octet of the answer before the request to m.
-func (c *conn) idleBefore(m tcpstate.Mark) Duration {
+// idle notes how long the connection had been idle at m, and since which segment: the
+// newest octet of the answer before the request.
+func (c *conn) idle(f *Finding, m tcpstate.Mark) {
 	l := c.target.Last
-	if c.notify.Set() && l.Frame == c.notify.Frame {
-		l = tcpstate.Mark{}
+	if !l.Set() || c.answered || c.notify.Set() && l.Frame == c.notify.Frame {
+		return
 	}
-	if !l.Set() || c.answered {
-		return Duration{}
-	}
-	return Duration{max(m.Time-l.Time, 0), true}
+	f.Measures.Idle = Duration{max(m.Time-l.Time, 0), true}
+	e := c.evidence(l, false, RoleLastAnswer, "last octets of the answer before")
+	f.IdleFrom = &e
 }
 
 // evidence makes a segment of evidence of a mark.
@@ -188,8 +188,8 @@ func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evide
 	}
 }
 
-// story is the evidence that every failed exchange has: the answer before, the request
-// and its copies, the closes, the resets.
+// story is the evidence that every failed exchange has: the request and its copies, the
+// beginning of its answer, the closes, the resets.
 func (c *conn) story() []Evidence {
 	var es []Evidence
 	add := func(m tcpstate.Mark, fromLB bool, r Role, note string) {
@@ -207,17 +207,15 @@ func (c *conn) story() []Evidence {
 		}
 		es = append(es, e)
 	}
-	if !c.answered {
-		if l := c.target.Last; l.Frame != c.notify.Frame {
-			add(l, false, RoleLastAnswer, "last octets of the answer before")
-		}
-	}
 	if c.request.Set() {
 		add(c.request, true, RoleRequest, "first octet of the request")
 		add(c.lm.Rest, true, RoleRequestRest, "the request goes on")
 		for _, m := range c.lm.Copies {
 			add(m, true, RoleRepeat, "the request again")
 		}
+	}
+	if c.answered {
+		add(c.target.Turn, false, RoleAnswer, "the answer begins")
 	}
 	add(c.notify, false, RoleCloseNotify, c.notifyNote())
 	add(c.tm.FIN, false, RoleFIN, c.finNote())

@@ -136,7 +136,8 @@ type Finding struct {
 	Lost       bool
 	Request    *Request // nil: none
 	Measures   Measures
-	Evidence   []Evidence // in order of time
+	Evidence   []Evidence // in the order of the frames
+	IdleFrom   *Evidence  // where Measures.Idle begins: the last octets of the answer before; nil: unknown
 	RoleBasis  string     // "handshake", "flag", "shared-endpoint", "http" or "port"
 	Summary    string     // one sentence
 	Cause      string

@@ -36,7 +36,7 @@ func (c *conn) race(r *Rule) *Finding {
 	f.Lost = true
 	c.withRequest(f)
 	f.Evidence = c.story()
-	f.Measures.Idle = c.idleBefore(c.closing)
+	c.idle(f, c.closing)
 	c.resets(f)
 	if c.request.Ack != c.closing.Seq && c.hole() {
 		f.Confidence = Suspected
@@ -133,7 +133,7 @@ func matchStaleConnection(c *conn) *Finding {
 		f.Lost = true
 		c.withRequest(f)
 		f.Evidence = c.story()
-		f.Measures.Idle = c.idleBefore(c.request)
+		c.idle(f, c.request)
 		f.Measures.RST = "reply"
 		_, at := c.d.tracker.Locate(rst.Frame)
 		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
@@ -144,7 +144,7 @@ func matchStaleConnection(c *conn) *Finding {
 		f.Lost = true
 		c.withRequest(f)
 		f.Evidence = c.story()
-		f.Measures.Idle = c.idleBefore(c.request)
+		c.idle(f, c.request)
 		f.Measures.Attempts = c.lm.NCopies + 1
 		f.Measures.Outstanding = Duration{c.lbClose().Time - c.request.Time, true}
 		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was sent %d times and never acknowledged%s",
@@ -233,6 +233,9 @@ func matchLBClosed(c *conn) *Finding {
 	if c.answered && c.lm.NRST == 0 {
 		return nil // a half-close: the LB went on to take the answer
 	}
+	if c.flow.Upgraded() {
+		return nil
+	}
 	f := c.finding(LBClosedWithRequestOutstanding, cl)
 	f.Lost = true
 	c.withRequest(f)
@@ -254,6 +257,52 @@ func matchLBClosed(c *conn) *Finding {
 func round(ns int64) bool {
 	r := ns % (second / 2)
 	return ns > second/2-15*millisecond && (r <= 15*millisecond || r >= second/2-15*millisecond)
+}
+
+// truncated: the target closed of itself in the middle of an answer.
+func (c *conn) truncated() bool {
+	if !c.request.Set() || !c.answered || !c.closing.Set() || !c.flow.AnswerUnfinished() || c.hole() {
+		return false
+	}
+	cl := c.lbClose()
+	return !cl.Set() || cl.Ack.After(c.closing.Seq)
+}
+
+func matchResponseTruncated(c *conn) *Finding {
+	if !c.truncated() {
+		return nil
+	}
+	f := c.finding(ResponseTruncated, c.closing)
+	f.Lost = true
+	c.withRequest(f)
+	f.Evidence = c.story()
+	c.resets(f)
+	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the target closed (%s, frame %d) in the middle of its answer to the request (frame %d)", c.closeName(), at, f.Request.Frame)
+	return f
+}
+
+func matchEarlyResponseReset(c *conn) *Finding {
+	abort := c.tm.Abort
+	if !c.request.Set() || !c.answered || !abort.Set() || c.flow.Opaque() {
+		return nil
+	}
+	if !abort.Ack.Before(c.lb.Last.End()) && !c.flow.RequestUnfinished() {
+		return nil // it covers the request's end
+	}
+	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame < abort.Frame && abort.Ack.After(cl.Seq) {
+		return nil // the LB had closed before
+	}
+	f := c.finding(EarlyResponseReset, abort)
+	f.Severity, f.Confidence = Warning, Suspected
+	f.Grounds = "whether the LB read the answer before its write failed does not show on the wire"
+	c.withRequest(f)
+	f.Evidence = c.story()
+	f.Measures.RST = "active"
+	_, at := c.d.tracker.Locate(abort.Frame)
+	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", at)
+	return f
 }
 
 func matchRSTAfterFIN(c *conn) *Finding {

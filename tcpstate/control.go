@@ -32,9 +32,9 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
 		}
 	}
 	switch {
-	case beginsRequest(s.Payload):
+	case looksLikeRequest(s.Payload):
 		return uint8(dir), ByHTTP
-	case beginsResponse(s.Payload):
+	case looksLikeResponse(s.Payload):
 		return uint8(1 - dir), ByHTTP
 	case f.port[0] != f.port[1]:
 		if f.port[0] < f.port[1] {
@@ -124,7 +124,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 func (m *HalfMarks) Patience() int64 {
 	n := len(m.SYNs)
 	if n < 2 {
-		return 3*second + second/2
+		return 30 * second // the first pause is one second on Linux, up to nine elsewhere
 	}
 	last := m.SYNs[n-1].Time - m.SYNs[n-2].Time
 	next := 2 * last

@@ -116,6 +116,7 @@ type Flow struct {
 	Half [2]Half
 
 	stream    uint32
+	framing   framing
 	capture   uint16 // the capture that stream counts in
 	lb        uint8  // index of the LB's half
 	Basis     Basis  // how lb was decided
@@ -138,23 +139,22 @@ type Flow struct {
 type flowFlags uint32
 
 const (
-	flowEstablished flowFlags = 1 << iota
-	flowClosing               // a FIN or RST was seen
-	flowReset                 // an RST ended it
-	flowSettled               // settled since the last change
-	flowStallArmed            // waiting to see whether the newest request stalls
-	flowStalled               // the newest request has stalled
-	flowDetached              // a new incarnation has taken its place in the index
-	flowLive                  // in use
-	flowPayload               // payload octets were captured
-	flowCut                   // payload was cut by the snap length
-	flowTagged                // Tag is valid
-	flowDecided               // an incident of the newest turn has been reported
-	flowWatched               // the user's filter selects it
-	flowRevived               // late segments of a forgotten connection
-	flowBegun                 // its first own segment was seen
-	flowTLS                   // TLS records were seen
-	flowHTTP                  // HTTP was seen
+	flowEstablished    flowFlags = 1 << iota
+	flowClosing                  // a FIN or RST was seen
+	flowReset                    // an RST ended it
+	flowSettled                  // settled since the last change
+	flowStallArmed               // waiting to see whether the newest request stalls
+	flowStalled                  // the newest request has stalled
+	flowDetached                 // a new incarnation has taken its place in the index
+	flowLive                     // in use
+	flowPayload                  // payload octets were captured
+	flowCut                      // payload was cut by the snap length
+	flowTagged                   // Tag is valid
+	flowDecided                  // an incident of the newest turn has been reported
+	flowWatched                  // the user's filter selects it
+	flowRevived                  // late segments of a forgotten connection
+	flowBegun                    // its first own segment was seen
+	flowCloseAnnounced           // the newest answer said Connection: close
 )
 
 // Endpoint is one end: 0 or 1.
@@ -185,10 +185,32 @@ func (f *Flow) Stalled() bool { return f.flags&flowStalled != 0 }
 func (f *Flow) PayloadSeen() bool { return f.flags&flowPayload != 0 }
 
 // MayBeTLS reports whether the payload is TLS, or was not captured.
-func (f *Flow) MayBeTLS() bool { return f.flags&flowTLS != 0 || f.flags&flowPayload == 0 }
+func (f *Flow) MayBeTLS() bool {
+	return f.framing.proto == protoTLS || f.flags&flowPayload == 0
+}
 
 // Opaque reports whether payload was captured and is neither HTTP nor TLS.
-func (f *Flow) Opaque() bool { return f.flags&(flowPayload|flowTLS|flowHTTP) == flowPayload }
+func (f *Flow) Opaque() bool {
+	return f.framing.proto == protoUnknown && f.flags&flowPayload != 0
+}
+
+// AnswerUnfinished reports whether, by its framing, octets of the answer are missing.
+func (f *Flow) AnswerUnfinished() bool { return f.framing.unfinished(answers) }
+
+// RequestUnfinished reports whether, by its framing, octets of the request are missing.
+func (f *Flow) RequestUnfinished() bool { return f.framing.unfinished(asks) }
+
+// Upgraded reports whether the connection has left HTTP: a 101 or a tunnel.
+func (f *Flow) Upgraded() bool { return f.framing.lane[answers].state == opaque }
+
+// CloseAnnounced reports whether the newest answer's head said Connection: close.
+func (f *Flow) CloseAnnounced() bool { return f.flags&flowCloseAnnounced != 0 }
+
+// KeepAlive is what the newest answer's head advertised, ns; 0: nothing.
+func (f *Flow) KeepAlive() int64 { return int64(f.framing.lane[answers].keep) * second }
+
+// Status is the status of the newest HTTP/1 answer; 0: unknown.
+func (f *Flow) Status() int { return int(f.framing.lane[answers].status) }
 
 // Used reports whether this half had been answered before its newest turn began.
 func (h *Half) Used() bool { return h.flags&flagTwoTurns != 0 }

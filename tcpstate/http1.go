@@ -102,13 +102,15 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 }
 
 // messageStart skips the empty lines that may stand before a message (RFC 9112 §2.2)
-// and reports whether what follows can begin one.
+// and reports whether what follows can begin one where one is due.
 func messageStart(s side, p []byte) (skipped int, ok bool) {
 	for skipped < len(p) && (p[skipped] == '\r' || p[skipped] == '\n') {
 		skipped++
 	}
-	p = p[skipped:]
-	return skipped, len(p) == 0 || s == asks && looksLikeRequest(p) || s == answers && looksLikeResponse(p)
+	if p = p[skipped:]; s == answers {
+		return skipped, beginsStatusLine(p)
+	}
+	return skipped, beginsRequestLine(p)
 }
 
 // line takes octets up to the end of a line, with those kept from segments before, and

@@ -5,30 +5,31 @@ import (
 	"math"
 )
 
-// looksLikeRequest reports whether p begins like an HTTP/1 request, as far as it goes:
-// a method, a target and, if the line's end is there, a version.
+// looksLikeRequest reports whether p begins like an HTTP/1 request, wherever it stands:
+// a method, a target as far as p goes and, if the line's end is there, a version.
 func looksLikeRequest(p []byte) bool {
-	n := 0
-	for n < len(p) && isMethodOctet(p[n]) {
-		n++
-	}
-	if n == len(p) {
-		return n > 0 && isMethod(p, true)
-	}
-	if n < 3 || n > 20 || p[n] != ' ' {
+	n := methodLen(p)
+	if n < 3 || n == len(p) || !beginsRequestLine(p) {
 		return false
 	}
-	line := p[n+1:]
-	if i := bytes.IndexByte(line, '\n'); i >= 0 {
-		return endsInVersion(bytes.TrimSuffix(line[:i], []byte{'\r'}))
+	return isMethod(p[:n]) || n+1 < len(p) && (p[n+1] == '/' || p[n+1] == '*') || bytes.IndexByte(p, '\n') > 0
+}
+
+// beginsRequestLine reports whether p, however short, can begin a request line where one
+// is due.
+func beginsRequestLine(p []byte) bool {
+	n := methodLen(p)
+	if n == len(p) {
+		return n <= 20
 	}
-	switch {
-	case len(line) == 0:
-		return isMethod(p[:n], false)
-	case line[0] == '/' || line[0] == '*':
-		return true
+	if n == 0 || n > 20 || p[n] != ' ' {
+		return false
 	}
-	return line[0] > ' ' && line[0] < 0x7f && isMethod(p[:n], false)
+	rest := p[n+1:]
+	if i := bytes.IndexByte(rest, '\n'); i >= 0 {
+		return endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'}))
+	}
+	return len(rest) == 0 || rest[0] > ' ' && rest[0] < 0x7f
 }
 
 // endsInVersion reports whether the rest of a request line, behind the method, is a
@@ -42,27 +43,40 @@ func endsInVersion(rest []byte) bool {
 	return len(v) == 8 && string(v[:7]) == "HTTP/1." && v[7] >= '0' && v[7] <= '9'
 }
 
-// looksLikeResponse reports whether p begins like an HTTP/1 response, as far as it goes.
+// looksLikeResponse reports whether p begins like an HTTP/1 status line.
 func looksLikeResponse(p []byte) bool {
+	return len(p) >= len("HTTP/1.") && beginsStatusLine(p)
+}
+
+// beginsStatusLine is looksLikeResponse for however few octets.
+func beginsStatusLine(p []byte) bool {
 	const pattern = "HTTP/1.d ddd"
 	for i := range min(len(p), len(pattern)) {
 		if c := pattern[i]; c == 'd' && (p[i] < '0' || p[i] > '9') || c != 'd' && p[i] != c {
 			return false
 		}
 	}
-	return len(p) > 0
+	return true
 }
 
 // visibleStatus is the status of a response whose first octets are p; 0: not to be seen.
 func visibleStatus(p []byte) uint16 {
-	if len(p) < 12 || !looksLikeResponse(p) {
+	if len(p) < 12 || !beginsStatusLine(p) {
 		return 0
 	}
 	return uint16(p[9]-'0')*100 + uint16(p[10]-'0')*10 + uint16(p[11]-'0')
 }
 
-// isMethodOctet: methods are upper case by custom; WebDAV's and UPnP's have hyphens.
-func isMethodOctet(c byte) bool { return c >= 'A' && c <= 'Z' || c == '-' || c == '_' }
+// methodLen is how many octets of p can be a method's. Methods are upper case by custom;
+// WebDAV's and UPnP's have hyphens.
+func methodLen(p []byte) int {
+	for i, c := range p {
+		if (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return i
+		}
+	}
+	return len(p)
+}
 
 // methods are those of RFC 9110 §9.3, PATCH, WebDAV's (RFC 4918) and a few seen often.
 var methods = [...]string{
@@ -71,10 +85,9 @@ var methods = [...]string{
 	"REPORT", "PURGE", "QUERY",
 }
 
-// isMethod reports whether p is one of the methods, or begins one.
-func isMethod(p []byte, begins bool) bool {
+func isMethod(p []byte) bool {
 	for _, m := range methods {
-		if len(p) <= len(m) && m[:len(p)] == string(p) && (begins || len(p) == len(m)) {
+		if m == string(p) {
 			return true
 		}
 	}

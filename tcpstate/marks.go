@@ -77,6 +77,9 @@ const (
 	CloseNotify
 	RequestTimeout408
 	GoAway
+
+	// setUp is TLS setting up: no announcement at all.
+	setUp
 )
 
 type hole struct{ from, to Seq }

@@ -248,6 +248,7 @@ func (t *Tracker) forget(f *Flow) {
 	t.finishStats(f)
 	t.dropMarks(f)
 	t.heads.drop(f)
+	f.framing.reset(&t.carries)
 	f.flags = 0
 	f.due = 0
 	t.nflows--

@@ -55,6 +55,7 @@ type Tracker struct {
 	markArena []*Marks
 	markFree  []uint32
 	heads     heads
+	carries   carryPool
 	timers    timers
 	sweepAt   int
 	sweepIn   int

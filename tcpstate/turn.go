@@ -24,35 +24,76 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		h.openHole(&t.mark(f).Half[dir], at, seq)
 		at = seq
 	}
-	kind := f.classify(dir, s, at)
-	if kind == kindAlert {
-		m := &t.mark(f).Half[dir]
-		if !m.Notify.Set() {
-			m.Notify, m.NotifyKind = t.markOf(s, f.stream, at), CloseNotify
-		}
+	if f.Basis >= ByHTTP && dir != int(f.lb) && f.framing.proto == protoUnknown && looksLikeRequest(s.Payload) {
+		f.lb, f.Basis = uint8(dir), ByHTTP // guessed wrong so far
+	}
+	sd := asks
+	if dir != int(f.lb) {
+		sd = answers
+	}
+	if at == h.Nxt && f.framing.within(sd, uint32(end.Sub(at))) {
+		t.carryOn(f, dir, s, at, end) // inside of a body: nothing begins
+		return
+	}
+	v := t.see(f, sd, s, h.Nxt, at)
+	if v.only != 0 {
+		t.besides(f, dir, s, at, v.only)
 		h.Nxt = end
 		return
 	}
-	if kind == kindSetup {
-		h.Nxt = end
-		h.Last = t.markOf(s, f.stream, at)
-		return
+	if v.begins {
+		at = v.at
 	}
-
-	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(p.Turn.Seq) {
+	if f.marks != 0 {
+		t.forgetNotify(f, dir)
+	}
+	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(p.Turn.Seq) && (!v.known || v.answers) {
 		t.answer(f, dir, s, at)
 	}
-	if t.startsTurn(f, dir, s, at) {
+	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
 		t.turn(f, dir, s, at)
-	} else if f.marks != 0 && h.Outstanding() {
-		t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
+	} else if h.Outstanding() {
+		if f.marks != 0 {
+			t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
+		}
+		if sd == asks {
+			t.heads.more(f, s, at)
+		}
 	}
+	t.carryOn(f, dir, s, at, end)
+}
+
+// carryOn takes new octets whatever they mean.
+func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
 	h.Nxt = end
 	h.flags &^= flagHeard
 	h.Last = t.markOf(s, f.stream, at)
 	if p.flags&flagHeard == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
 		p.heard = at
 		p.flags |= flagHeard
+	}
+}
+
+// besides takes octets that are neither request nor answer: TLS set-up, an alert, what
+// announces a close.
+func (t *Tracker) besides(f *Flow, dir int, s *Segment, at Seq, what NotifyKind) {
+	if what == setUp {
+		f.Half[dir].Last = t.markOf(s, f.stream, at)
+		return
+	}
+	m := &t.mark(f).Half[dir]
+	if !m.Notify.Set() {
+		m.Notify, m.NotifyKind = t.markOf(s, f.stream, at), what
+	}
+}
+
+// forgetNotify: more data follows, so what looked like the announcement of a close was
+// none.
+func (t *Tracker) forgetNotify(f *Flow, dir int) {
+	m := &t.markArena[f.marks].Half[dir]
+	if m.NotifyKind == CloseNotify {
+		m.Notify, m.NotifyKind = Mark{}, NoNotify
 	}
 }
 
@@ -76,7 +117,7 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	if h.Turn.Set() {
 		return false
 	}
-	return f.Handshake() || beginsRequest(s.Payload)
+	return f.Handshake() || looksLikeRequest(s.Payload)
 }
 
 // turn begins a new turn with the octets of s from at on.
@@ -172,19 +213,4 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 // this half; always so while nothing is known.
 func (h *Half) heardBefore(s *Segment) bool {
 	return !h.Last.Set() || s.Ack.After(h.Last.Seq)
-}
-
-// kinds of payload that matter to turns.
-type kind uint8
-
-const (
-	kindData  kind = iota
-	kindSetup      // part of setting up TLS: neither request nor answer
-	kindAlert      // a TLS alert
-)
-
-// classify tells whether a segment's new octets can be a request or an answer.
-func (f *Flow) classify(dir int, s *Segment, at Seq) kind {
-	_, _ = dir, at
-	return kindData
 }

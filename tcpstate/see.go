@@ -1,0 +1,105 @@
+package tcpstate
+
+// sight is what the framing says of a segment's new octets.
+type sight struct {
+	known   bool // it understands them; else only their direction speaks
+	begins  bool // a request or an answer begins
+	at      Seq  // where; valid iff begins
+	byTurn  bool // whether that is a new turn, the direction must say: TLS data
+	answers bool // they answer the newest request
+	only    NotifyKind
+}
+
+// see feeds a segment's new octets to the framing. next is the octet that was expected;
+// those up to at are missing in the capture.
+func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
+	if n := at.Sub(next); n > 0 {
+		t.skip(f, sd, uint32(n))
+	}
+	off := uint32(at.Sub(s.Seq))
+	if s.Flags&SYN != 0 {
+		off--
+	}
+	var p []byte
+	if off < uint32(len(s.Payload)) {
+		p = s.Payload[off:]
+	}
+	n := s.Len - off
+	fr := &f.framing
+	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
+		return v
+	}
+	v.known = true
+	switch fr.inside(sd) {
+	case closingBegins:
+		v.only = CloseNotify
+	case setupBegins:
+		v.only = setUp
+	}
+	data := false
+	for {
+		b, used := fr.next(sd, p, n, &t.carries)
+		if b.kind == noBoundary {
+			break
+		}
+		p, n = p[min(int(used), len(p)):], n-used
+		at = at.Add(used)
+		switch b.kind {
+		case messageBegins:
+			if b.interim() {
+				continue
+			}
+			if sd == answers && fr.proto == protoHTTP1 && b.status == 408 && fr.open == 0 {
+				v.only = RequestTimeout408
+				continue
+			}
+			v.begins, v.at = true, at-Seq(b.back)
+			data = true
+			if fr.proto == protoHTTP2 {
+				v.answers = sd == answers && b.stream == fr.lane[asks].stream
+			} else {
+				v.answers = fr.open <= 1
+			}
+		case headEnds:
+			if sd == answers && !b.interim() {
+				f.flags &^= flowCloseAnnounced
+				if b.close {
+					f.flags |= flowCloseAnnounced
+				}
+			}
+		case dataBegins:
+			if !v.begins {
+				v.begins, v.at, v.byTurn = true, at-Seq(b.back), true
+			}
+			v.answers, data = true, true
+		case setupBegins:
+			if v.only == 0 {
+				v.only = setUp
+			}
+		case closingBegins:
+			v.only = CloseNotify
+			if fr.proto == protoHTTP2 {
+				v.only = GoAway
+			}
+		case syncLost:
+			if !v.begins && !data {
+				v.known = false
+			}
+		}
+	}
+	if data {
+		v.only = 0
+	}
+	return v
+}
+
+// skip tells the framing that octets are missing in the capture.
+func (t *Tracker) skip(f *Flow, sd side, n uint32) {
+	for {
+		b, used := f.framing.next(sd, nil, n, &t.carries)
+		if b.kind == noBoundary {
+			return
+		}
+		n -= used
+	}
+}

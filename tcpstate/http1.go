@@ -229,7 +229,7 @@ func (f *framing) body(s side, pool *carryPool) {
 	length := l.left
 	l.left = 0
 	l.state = complete
-	if s == answers && f.noBody(pool) {
+	if s == answers && f.noBody(length, pool) {
 		return
 	}
 	switch {
@@ -248,7 +248,7 @@ func (f *framing) body(s side, pool *carryPool) {
 
 // noBody reports whether an answer has no body whatever its header fields say, or
 // whether it cannot be known, and then takes care of it.
-func (f *framing) noBody(pool *carryPool) bool {
+func (f *framing) noBody(length uint64, pool *carryPool) bool {
 	l := &f.lane[answers]
 	if l.status < 200 && l.status != 101 {
 		return true
@@ -261,7 +261,7 @@ func (f *framing) noBody(pool *carryPool) bool {
 		return true
 	case kind == askHead, l.status == 204, l.status == 304:
 		return true
-	case !known && l.flags&headLength == 0, !known && l.left > 0:
+	case !known && l.flags&headLength == 0, !known && length > 0:
 		// If the request was a HEAD no body follows.
 		l.state = misframed
 		return true

@@ -1,0 +1,183 @@
+package capture
+
+import (
+	"encoding/binary"
+	"maps"
+	"strconv"
+
+	"github.com/google/gopacket/layers"
+
+	"connrace/tcpstate"
+)
+
+// Decoder finds the TCP segments in frames. It takes headers the way Wireshark 4.0 does
+// with its default preferences, so that stream numbers come out alike: ports and types
+// choose the next protocol, fragments are put together, what a snapshot length cut off is
+// counted by the lengths that headers state.
+//
+// A Decoder belongs to one goroutine. It holds incomplete datagrams from frame to frame,
+// so frames must come in the order of the capture.
+type Decoder struct {
+	frame  *Frame
+	segs   []tcpstate.Segment
+	outer  enclosing
+	why    reason
+	reasms reassembly
+
+	skipped [reasons]uint64
+	unknown map[LinkType]uint64 // frames of link types that are not decoded
+
+	// Reused for every packet, so that decoding leaves no garbage behind.
+	eth layers.Ethernet
+	tag layers.Dot1Q
+	llc layers.LLC
+	ip4 layers.IPv4
+	udp layers.UDP
+	tcp layers.TCP
+	hdr [tcpFixed]byte
+}
+
+// enclosing is what the headers read so far mean for the ones inside them.
+type enclosing struct {
+	src, dst tcpstate.Addr // of the innermost IP header
+	ipID     uint16
+	vlan     uint16 // of the outermost tag with a VLAN; 0: none
+	depth    int
+	fragment bool // of a datagram that is not whole: nothing says how long the segment is
+	excerpt  bool // only the beginning of a packet (ICMP error, sFlow sample), for the same effect
+	quoted   bool // by an ICMP error
+	// fragLen is how many octets behind an IPv6 fragment header belong to the fragment;
+	// 0 where the enclosing header does not say (jumbograms, none at all).
+	fragLen int
+}
+
+// maxDepth bounds how many headers may be nested: PINFO_LAYER_MAX_RECURSION of
+// Wireshark's epan/packet.h.
+const maxDepth = 500
+
+// NewDecoder returns a Decoder for the frames of one capture.
+func NewDecoder() *Decoder {
+	return &Decoder{unknown: make(map[LinkType]uint64)}
+}
+
+// Decode appends the TCP segments of f to segs in the order in which Wireshark numbers
+// them: none for most other traffic, one for a segment, more where a frame carries several
+// packets. Payloads are part of f.Data, except those of reassembled datagrams.
+func (d *Decoder) Decode(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
+	d.frame, d.segs = f, segs
+	d.outer = enclosing{}
+	d.why = notIP
+	if f.NoPacket {
+		d.why = noPacket
+	} else {
+		d.link(f.LinkType, octets{f.Data, max(int(f.Length), len(f.Data))})
+	}
+	if len(d.segs) == len(segs) {
+		d.skip()
+	}
+	segs = d.segs
+	d.frame, d.segs = nil, nil
+	return segs
+}
+
+// deeper counts a nested header; false when there are too many.
+func (d *Decoder) deeper() bool {
+	d.outer.depth++
+	if d.outer.depth > maxDepth {
+		d.why = tooDeep
+		return false
+	}
+	return true
+}
+
+// octets is a stretch of a packet: what was captured of it, and how long it was.
+type octets struct {
+	b    []byte
+	wire int // never less than len(b)
+}
+
+// from leaves out the first n octets; false where fewer were captured.
+func (o octets) from(n int) (octets, bool) {
+	if n < 0 || n > len(o.b) {
+		return octets{}, false
+	}
+	return octets{o.b[n:], o.wire - n}, true
+}
+
+// first leaves out what stands behind the first n octets: padding, trailers.
+func (o octets) first(n int) octets {
+	if n >= o.wire {
+		return o
+	}
+	return octets{o.b[:min(max(n, 0), len(o.b))], max(n, 0)}
+}
+
+// has reports whether the first n octets were captured.
+func (o octets) has(n int) bool { return len(o.b) >= n }
+
+func (o octets) u16(at int) uint16 { return binary.BigEndian.Uint16(o.b[at:]) }
+func (o octets) u32(at int) uint32 { return binary.BigEndian.Uint32(o.b[at:]) }
+
+// reason says why a frame gave no segment.
+type reason uint8
+
+const (
+	notIP reason = iota
+	notTCP
+	noPacket
+	shortLink
+	shortIP
+	shortTCP
+	badIP
+	fragment
+	encrypted
+	tooDeep
+	reasons
+	unknownLink // counted in Decoder.unknown
+)
+
+var reasonNames = [reasons]string{
+	notIP:     "not-ip",
+	notTCP:    "not-tcp",
+	noPacket:  "no-packet",
+	shortLink: "truncated-link-header",
+	shortIP:   "truncated-ip-header",
+	shortTCP:  "truncated-tcp-header",
+	badIP:     "malformed-ip-header",
+	fragment:  "fragment-incomplete",
+	encrypted: "encrypted",
+	tooDeep:   "nested-too-deep",
+}
+
+// maxUnknownLinks bounds how many link types are counted by number.
+const maxUnknownLinks = 64
+
+// skip counts the frame under the reason that it was given up for.
+func (d *Decoder) skip() {
+	if d.why < reasons {
+		d.skipped[d.why]++
+		return
+	}
+	t := d.frame.LinkType
+	if _, known := d.unknown[t]; known || len(d.unknown) < maxUnknownLinks {
+		d.unknown[t]++
+		return
+	}
+	d.skipped[notIP]++
+}
+
+// Skipped returns how many frames gave no segment, by reason: "not-tcp",
+// "truncated-ip-header", "fragment-incomplete" (a fragment that did not complete its
+// datagram), "unknown-link-type-147" …
+func (d *Decoder) Skipped() map[string]uint64 {
+	m := make(map[string]uint64)
+	for r, n := range d.skipped {
+		if n > 0 {
+			m[reasonNames[r]] = n
+		}
+	}
+	for t, n := range maps.All(d.unknown) {
+		m["unknown-link-type-"+strconv.Itoa(int(t))] = n
+	}
+	return m
+}

@@ -1,0 +1,483 @@
+package capture
+
+import (
+	"encoding/binary"
+
+	"github.com/google/gopacket/layers"
+)
+
+// The link types that are decoded (LINKTYPE_ values of
+// https://www.tcpdump.org/linktypes.html). 11 to 14 are DLT_ values that differ between
+// systems; files have them all the same, and Wireshark takes them as here.
+const (
+	LinkNull            LinkType = 0
+	LinkEthernet        LinkType = 1
+	LinkTokenRing       LinkType = 6
+	LinkARCNET          LinkType = 7
+	LinkPPP             LinkType = 9
+	LinkFDDI            LinkType = 10
+	LinkATMRFC1483      LinkType = 11
+	LinkRaw             LinkType = 12
+	LinkATMRFC1483BSD   LinkType = 13
+	LinkRawOpenBSD      LinkType = 14
+	LinkPFLogOld        LinkType = 17
+	LinkPPPHDLC         LinkType = 50
+	LinkPPPoE           LinkType = 51
+	LinkATMLLC          LinkType = 100
+	LinkRawIP           LinkType = 101
+	LinkCiscoHDLC       LinkType = 104
+	LinkIEEE80211       LinkType = 105
+	LinkATMCLIP         LinkType = 106
+	LinkFrameRelay      LinkType = 107
+	LinkLoop            LinkType = 108
+	LinkEnc             LinkType = 109
+	LinkCiscoHDLCBSD    LinkType = 112
+	LinkLinuxSLL        LinkType = 113
+	LinkPFLog           LinkType = 117
+	LinkPrism           LinkType = 119
+	LinkSunATM          LinkType = 123
+	LinkRadiotap        LinkType = 127
+	LinkTZSP            LinkType = 128
+	LinkARCNETLinux     LinkType = 129
+	LinkJuniperATM2     LinkType = 135
+	LinkJuniperServices LinkType = 136
+	LinkJuniperATM1     LinkType = 137
+	LinkAVS             LinkType = 163
+	LinkJuniperPPPoE    LinkType = 167
+	LinkJuniperEther    LinkType = 178
+	LinkJuniperPPP      LinkType = 179
+	LinkJuniperRelay    LinkType = 180
+	LinkJuniperHDLC     LinkType = 181
+	LinkPPI             LinkType = 192
+	LinkERF             LinkType = 197
+	LinkPPPWithDir      LinkType = 204
+	LinkIPv4            LinkType = 228
+	LinkIPv6            LinkType = 229
+	LinkNFLog           LinkType = 239
+	LinkNetAnalyzer     LinkType = 240
+	LinkNetAnalyzerRaw  LinkType = 241
+	LinkIPoIB           LinkType = 242
+	LinkPKTAP           LinkType = 258
+	LinkMPacket         LinkType = 274
+	LinkLinuxSLL2       LinkType = 276
+)
+
+// link takes a frame by its link type.
+func (d *Decoder) link(t LinkType, o octets) {
+	switch t {
+	case LinkEthernet:
+		d.ethernet(o)
+	case LinkNull:
+		d.null(o)
+	case LinkLoop:
+		d.loop(o)
+	case LinkRaw, LinkRawOpenBSD, LinkRawIP:
+		d.raw(o)
+	case LinkIPv4, LinkATMCLIP:
+		d.ip(o)
+	case LinkIPv6:
+		d.ipv6(o)
+	case LinkLinuxSLL:
+		d.cooked(o)
+	case LinkLinuxSLL2:
+		d.cooked2(o)
+	case LinkPPP, LinkPPPHDLC:
+		d.pppHDLC(o)
+	case LinkPPPWithDir:
+		d.behind(1, o, (*Decoder).pppHDLC)
+	case LinkPPPoE:
+		d.pppoe(o)
+	case LinkCiscoHDLC, LinkCiscoHDLCBSD:
+		d.ciscoHDLC(o)
+	case LinkFrameRelay:
+		d.frameRelay(o)
+	case LinkATMRFC1483, LinkATMRFC1483BSD, LinkATMLLC:
+		d.logicalLink(o)
+	case LinkTokenRing:
+		d.tokenRing(o)
+	case LinkFDDI:
+		d.fddi(o)
+	case LinkIEEE80211:
+		d.wlan(o, wlanPlain)
+	case LinkRadiotap:
+		d.radiotap(o)
+	case LinkPrism:
+		d.prism(o)
+	case LinkAVS:
+		d.avs(o)
+	case LinkPPI:
+		d.ppi(o)
+	case LinkTZSP:
+		d.tzsp(o)
+	case LinkNFLog:
+		d.nflog(o)
+	case LinkPFLog:
+		d.pflog(o)
+	default:
+		d.rareLink(t, o)
+	}
+}
+
+// rareLink takes the link types that few captures have.
+func (d *Decoder) rareLink(t LinkType, o octets) {
+	switch t {
+	case LinkPFLogOld:
+		const header = 28
+		if o.has(header) {
+			d.family(o.u32(0), header, o)
+		}
+	case LinkEnc:
+		d.enc(o)
+	case LinkSunATM:
+		d.sunATM(o)
+	case LinkIPoIB:
+		d.ipoib(o)
+	case LinkARCNET:
+		d.arcnet(o, 2, true)
+	case LinkARCNETLinux:
+		d.arcnet(o, 4, false)
+	case LinkPKTAP:
+		d.pktap(o)
+	case LinkERF:
+		d.erf(o)
+	case LinkNetAnalyzer:
+		d.behind(4, o.first(o.wire-4), (*Decoder).ethernet) // frame check sequence
+	case LinkNetAnalyzerRaw:
+		d.behind(4+8, o.first(o.wire-4), (*Decoder).ethernet) // and preamble
+	case LinkMPacket:
+		d.behind(8, o, (*Decoder).ethernet)
+	case LinkJuniperEther, LinkJuniperPPPoE:
+		d.juniper(o, juniperEthernet)
+	case LinkJuniperPPP:
+		d.juniper(o, juniperPPP)
+	case LinkJuniperRelay:
+		d.juniper(o, juniperRelay)
+	case LinkJuniperHDLC:
+		d.juniper(o, juniperHDLC)
+	case LinkJuniperATM1:
+		d.juniper(o, juniperATM1)
+	case LinkJuniperATM2:
+		d.juniper(o, juniperATM2)
+	case LinkJuniperServices:
+		d.juniper(o, juniperServices)
+	default:
+		d.why = unknownLink
+	}
+}
+
+// behind skips a header of n octets.
+func (d *Decoder) behind(n int, o octets, next func(*Decoder, octets)) {
+	if rest, ok := o.from(n); ok {
+		next(d, rest)
+	} else {
+		d.why = shortLink
+	}
+}
+
+// Address families as the BSDs number them; that of IPv6 is another one in each.
+const (
+	familyINET        = 2
+	familyINET6Linux  = 10
+	familyINET6BSD    = 24
+	familyINET6Free   = 28
+	familyINET6Darwin = 30
+)
+
+// family takes the packet behind a header of n octets that gave its address family.
+func (d *Decoder) family(f uint32, n int, o octets) {
+	rest, ok := o.from(n)
+	if !ok {
+		d.why = shortLink
+		return
+	}
+	switch f {
+	case familyINET:
+		d.ip(rest)
+	case familyINET6Linux, familyINET6BSD, familyINET6Free, familyINET6Darwin:
+		d.ipv6(rest)
+	}
+}
+
+// loop takes OpenBSD's loopback header: the address family.
+func (d *Decoder) loop(o octets) {
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	d.family(o.u32(0), 4, o)
+}
+
+// null takes a BSD loopback header: the address family in the byte order of whoever wrote
+// it, 16 or 32 bits wide (dissect_null in Wireshark's packet-null.c), or an Ethernet type,
+// or PPP.
+func (d *Decoder) null(o octets) {
+	const ppp, families = 0xff03, 6
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	if o.u16(0) == ppp {
+		d.pppHDLC(o)
+		return
+	}
+	f := binary.LittleEndian.Uint32(o.b)
+	switch {
+	case f>>16 != 0 && f>>24 == 0 && f>>16 < families:
+		f >>= 16
+	case f>>16 != 0:
+		f = o.u32(0)
+	case f&0xff == 0 && f>>8 < families:
+		f >>= 8
+	}
+	if f > macLenMax {
+		rest, _ := o.from(4)
+		d.etherType(layers.EthernetType(f), rest)
+		return
+	}
+	d.family(f, 4, o)
+}
+
+// raw takes a packet without link header, or with what old Linux drivers put there
+// (dissect_raw in Wireshark's packet-raw.c).
+func (d *Decoder) raw(o octets) {
+	const ppp = 0xff03
+	for _, at := range [...]int{0, 6, 1} {
+		if o.has(at+2) && o.u16(at) == ppp {
+			rest, _ := o.from(at)
+			d.pppHDLC(rest)
+			return
+		}
+	}
+	if o.has(10) && [10]byte(o.b) == [10]byte{} {
+		o, _ = o.from(10)
+	}
+	d.ip(o)
+}
+
+// Hardware types (Linux include/uapi/linux/if_arp.h).
+const (
+	hardwareRelay    = 770
+	hardwareGRE      = 778
+	hardwareRadiotap = 803
+	hardwareNetlink  = 824
+)
+
+// cooked takes a Linux cooked header (LINKTYPE_LINUX_SLL). gopacket's trusts the address
+// length.
+func (d *Decoder) cooked(o octets) {
+	const header = 16
+	rest, ok := o.from(header)
+	if !ok {
+		d.why = shortLink
+		return
+	}
+	d.cookedPayload(o.u16(14), o.u16(2), rest)
+}
+
+// cooked2 takes a Linux cooked header of version 2 (LINKTYPE_LINUX_SLL2).
+func (d *Decoder) cooked2(o octets) {
+	const header = 20
+	rest, ok := o.from(header)
+	if !ok {
+		d.why = shortLink
+		return
+	}
+	d.cookedPayload(o.u16(0), o.u16(8), rest)
+}
+
+// cookedPayload takes what follows a cooked header.
+func (d *Decoder) cookedPayload(protocol, hardware uint16, o octets) {
+	const ethernet, llc, ppp = 3, 4, 7 // Linux's ETH_P_ALL and so on, below macTypes
+	switch {
+	case hardware == hardwareNetlink:
+	case protocol > macTypes && hardware == hardwareGRE:
+		d.greProtocol(protocol, o, false)
+	case protocol > macTypes:
+		d.etherType(layers.EthernetType(protocol), o)
+	case hardware == hardwareRelay:
+		d.frameRelay(o)
+	case hardware == hardwareRadiotap:
+		d.radiotap(o)
+	case protocol == ethernet:
+		d.ethernet(o)
+	case protocol == llc:
+		d.logicalLink(o)
+	case protocol == ppp:
+		d.pppHDLC(o)
+	}
+}
+
+// nflog takes a netfilter log header: attributes, one of which is the packet
+// (LINKTYPE_NFLOG; Linux include/uapi/linux/netfilter/nfnetlink_log.h).
+func (d *Decoder) nflog(o octets) {
+	const packetHeader, payload = 1, 9
+	const ip4, ip6 = 2, 10
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	family := o.b[0]
+	var protocol uint16
+	var packet octets
+	for o, _ = o.from(4); o.has(4); {
+		// Lengths are in the byte order of the host.
+		n, kind := int(binary.LittleEndian.Uint16(o.b)), binary.LittleEndian.Uint16(o.b[2:])
+		if n > o.wire {
+			n, kind = int(o.u16(0)), o.u16(2)
+		}
+		if n < 4 {
+			return
+		}
+		value, _ := o.first(n).from(4)
+		switch kind & 0x7fff {
+		case packetHeader:
+			if value.has(2) {
+				protocol = value.u16(0)
+			}
+		case payload:
+			packet = value
+		}
+		var ok bool
+		if o, ok = o.from((n + 3) &^ 3); !ok {
+			break
+		}
+	}
+	switch {
+	case protocol != 0:
+		d.etherType(layers.EthernetType(protocol), packet)
+	case family == ip4:
+		d.ip(packet)
+	case family == ip6:
+		d.ipv6(packet)
+	}
+}
+
+// pflog takes the header of OpenBSD's packet filter log (LINKTYPE_PFLOG).
+func (d *Decoder) pflog(o octets) {
+	if !o.has(2) {
+		d.why = shortLink
+		return
+	}
+	d.family(uint32(o.b[1]), (int(o.b[0])+3)&^3, o)
+}
+
+// enc takes the header of OpenBSD's IPsec interface (LINKTYPE_ENC).
+func (d *Decoder) enc(o octets) {
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	f := binary.LittleEndian.Uint32(o.b)
+	if f>>16 != 0 {
+		f = o.u32(0)
+	}
+	d.family(f, 12, o)
+}
+
+// sunATM takes a frame with a direction, a circuit and the kind of traffic
+// (LINKTYPE_SUNATM).
+func (d *Decoder) sunATM(o octets) {
+	const lane, llc = 1, 2
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	switch rest, _ := o.from(4); o.b[0] & 0xf {
+	case lane:
+		d.behind(2, rest, (*Decoder).ethernet)
+	case llc:
+		d.logicalLink(rest)
+	}
+}
+
+// ipoib takes IP over InfiniBand behind a global routing header (RFC 4391 §6).
+func (d *Decoder) ipoib(o octets) {
+	const route, header = 40, 4
+	rest, ok := o.from(route + header)
+	if !ok {
+		d.why = shortLink
+		return
+	}
+	switch t := layers.EthernetType(o.u16(route)); t {
+	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6:
+		d.etherType(t, rest)
+	}
+}
+
+// arcnet takes an ARCNET header (RFC 1201 §2) whose type stands at octet at. exceptions:
+// exception frames can occur.
+func (d *Decoder) arcnet(o octets, at int, exceptions bool) {
+	const ip1051, ip1201, ip6, exception = 0xf0, 0xd4, 0xc4, 0xff
+	if !o.has(at + 2) {
+		d.why = shortLink
+		return
+	}
+	size := at + 1
+	switch o.b[at] {
+	case ip1051:
+	default:
+		if exceptions && o.b[size] == exception {
+			size += 4
+		}
+		size += 3 // split flag, sequence number
+	}
+	rest, ok := o.from(size)
+	if !ok {
+		d.why = shortLink
+		return
+	}
+	switch o.b[at] {
+	case ip1051, ip1201:
+		d.ip(rest)
+	case ip6:
+		d.ipv6(rest)
+	}
+}
+
+// pktap takes Apple's packet tap header, which names the link type of the rest
+// (LINKTYPE_PKTAP).
+func (d *Decoder) pktap(o octets) {
+	const least, packet = 108, 1
+	if !o.has(12) {
+		d.why = shortLink
+		return
+	}
+	size, kind, t := binary.LittleEndian.Uint32(o.b), binary.LittleEndian.Uint32(o.b[4:]), binary.LittleEndian.Uint32(o.b[8:])
+	if size < least || size > uint32(len(o.b)) || kind != packet || t > 0xffff || !d.deeper() {
+		return
+	}
+	rest, _ := o.from(int(size))
+	d.link(LinkType(t), rest)
+}
+
+// erf takes a record of Endace's Extensible Record Format (LINKTYPE_ERF).
+func (d *Decoder) erf(o octets) {
+	const header, extension, more = 16, 8, 0x80
+	if !o.has(header) {
+		d.why = shortLink
+		return
+	}
+	kind, wire := o.b[8], int(o.u16(14))
+	size := header
+	for next := kind; next&more != 0; size += extension {
+		if !o.has(size + extension) {
+			d.why = shortLink
+			return
+		}
+		next = o.b[size]
+	}
+	switch kind &^ more {
+	case 2, 11, 16, 20: // Ethernet: two octets of padding
+		if rest, ok := o.from(size + 2); ok {
+			d.ethernet(octets{rest.b, max(wire, len(rest.b))})
+		}
+	case 22, 23: // IPv4, IPv6
+		if rest, ok := o.from(size); ok {
+			d.ip(octets{rest.b, max(wire, len(rest.b))})
+		}
+	case 1: // PPP in HDLC
+		if rest, ok := o.from(size); ok {
+			d.pppHDLC(octets{rest.b, max(wire, len(rest.b))})
+		}
+	}
+}

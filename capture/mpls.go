@@ -1,0 +1,79 @@
+package capture
+
+import "github.com/google/gopacket/layers"
+
+// mpls takes a label stack (RFC 3032 §2.1). What it carries is told by the first nibble
+// (RFC 4928 §3, RFC 4385 §3).
+func (d *Decoder) mpls(o octets) {
+	const channel = 13 // the label of a generic associated channel (RFC 5586 §4)
+	for {
+		rest, ok := o.from(4)
+		if !ok {
+			d.why = shortLink
+			return
+		}
+		label, bottom := o.u32(0)>>12, o.b[2]&1 != 0
+		o = rest
+		if label == channel && bottom {
+			d.associatedChannel(o)
+			return
+		}
+		if bottom {
+			break
+		}
+	}
+	if !o.has(1) {
+		d.why = shortLink
+		return
+	}
+	if !d.deeper() {
+		return
+	}
+	switch o.b[0] >> 4 {
+	case 4, 6:
+		d.ip(o)
+	case 1:
+		d.associatedChannel(o)
+	case 0:
+		d.pseudowire(o)
+	}
+}
+
+// associatedChannel takes a channel header of RFC 4385 §5.
+func (d *Decoder) associatedChannel(o octets) {
+	const ip4, ip6 = 0x0021, 0x0057
+	rest, ok := o.from(4)
+	if !ok {
+		return
+	}
+	switch o.u16(2) {
+	case ip4:
+		d.ip(rest)
+	case ip6:
+		d.ipv6(rest)
+	}
+}
+
+// pseudowire takes Ethernet in MPLS (RFC 4448) whose first nibble is 0: either a control
+// word or an address that begins so. Wireshark asks whether both addresses have a known
+// manufacturer; lacking its list, this asks for addresses that can have one and for a type
+// that makes sense.
+func (d *Decoder) pseudowire(o octets) {
+	const local = 2 // the bit of addresses that nobody assigned
+	plain := o.has(macHeader) && (o.b[0]|o.b[6])&local == 0 && likelyType(o.u16(12))
+	if rest, ok := o.from(4); ok && !plain {
+		o = rest
+	}
+	d.ethernet(o)
+}
+
+// likelyType reports whether t is an Ethernet type that traffic with TCP in it has.
+func likelyType(t uint16) bool {
+	switch layers.EthernetType(t) {
+	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeARP,
+		layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, etherTypeQinQOld,
+		layers.EthernetTypeMPLSUnicast, etherTypeMPLSMulti, layers.EthernetTypePPPoESession:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,105 @@
+package capture
+
+import (
+	"encoding/binary"
+
+	"github.com/google/gopacket"
+
+	"connrace/tcpstate"
+)
+
+const (
+	tcpFixed = 20 // octets of a TCP header without options (RFC 9293 §3.1)
+	// tcpLeast is how much of it must be there: Wireshark reads ports to window, in
+	// this order, before it gives the segment a stream number.
+	tcpLeast = 16
+)
+
+// segment takes a TCP header and what follows it.
+func (d *Decoder) segment(o octets) {
+	if !o.has(tcpLeast) {
+		d.why = shortTCP
+		return
+	}
+	// gopacket refuses a header that was cut short and makes garbage of damaged options,
+	// so it is shown the fixed part only, filled up with zeros.
+	d.hdr = [tcpFixed]byte{}
+	copy(d.hdr[:], o.b)
+	size := int(d.hdr[12]>>4) * 4
+	d.hdr[12] = tcpFixed / 4 << 4
+	if d.tcp.DecodeFromBytes(d.hdr[:], gopacket.NilDecodeFeedback) != nil {
+		d.why = shortTCP
+		return
+	}
+	t, e := &d.tcp, &d.outer
+	d.segs = append(d.segs, tcpstate.Segment{
+		Frame:    d.frame.Number,
+		Time:     d.frame.Time,
+		Src:      tcpstate.Endpoint{Addr: e.src, Port: uint16(t.SrcPort)},
+		Dst:      tcpstate.Endpoint{Addr: e.dst, Port: uint16(t.DstPort)},
+		Seq:      tcpstate.Seq(t.Seq),
+		Ack:      tcpstate.Seq(t.Ack),
+		Flags:    tcpstate.Flags(d.hdr[13]),
+		Window:   t.Window,
+		IPID:     e.ipID,
+		Options:  size > tcpFixed,
+		WScale:   -1,
+		Quoted:   e.quoted,
+		NoLength: e.quoted || e.excerpt || e.fragment || size > o.wire,
+	})
+	s := &d.segs[len(d.segs)-1]
+	if size < tcpFixed {
+		// No such segment can be meant. Wireshark gives it a number and reads no flags.
+		s.Flags, s.NoLength = 0, true
+		return
+	}
+	if size > tcpFixed && o.has(tcpFixed) {
+		tcpOptions(o.b[tcpFixed:min(size, len(o.b))], s)
+	}
+	if s.NoLength {
+		return
+	}
+	s.Len = uint32(o.wire - size)
+	if payload, ok := o.from(size); ok {
+		s.Payload = payload.b
+	}
+}
+
+// Option kinds (RFC 9293 §3.2, RFC 7323, RFC 2018).
+const (
+	optEnd  = 0
+	optNop  = 1
+	optMSS  = 2
+	optWS   = 3
+	optSACK = 4
+	optTS   = 8
+)
+
+// tcpOptions notes the options in b, as many as are whole: damage costs the options
+// behind it, not the segment.
+func tcpOptions(b []byte, s *tcpstate.Segment) {
+	for len(b) > 0 && b[0] != optEnd {
+		if b[0] == optNop {
+			b = b[1:]
+			continue
+		}
+		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
+			return
+		}
+		v := b[2:b[1]]
+		syn := s.Flags.Has(tcpstate.SYN)
+		switch {
+		case b[0] == optMSS && len(v) == 2 && syn:
+			s.MSS = binary.BigEndian.Uint16(v)
+		case b[0] == optWS && len(v) == 1 && syn:
+			s.WScale = int8(min(v[0], 14)) // RFC 7323 §2.3: more means 14
+		case b[0] == optSACK && len(v) == 0 && syn:
+			s.SACKPermitted = true
+		case b[0] == optTS && len(v) == 8:
+			s.HasTS = true
+			s.TSVal = binary.BigEndian.Uint32(v)
+			s.TSEcr = binary.BigEndian.Uint32(v[4:])
+		}
+		b = b[b[1]:]
+	}
+}

@@ -1,0 +1,122 @@
+package tcpstate
+
+import "testing"
+
+// h2 makes a frame of n octets behind its header.
+func h2(typ, flags byte, stream byte, n int) string {
+	return string([]byte{0, byte(n >> 8), byte(n), typ, flags, 0, 0, 0, stream}) + string(make([]byte, n))
+}
+
+func TestHTTP2(t *testing.T) {
+	settings, ack := h2(frameSettings, 0, 0, 12), h2(frameSettings, 1, 0, 0)
+	open := func(p *probe, size int) {
+		p.segments(asks, preface+settings, size)
+		p.segments(answers, settings+ack, size)
+		p.log = nil
+	}
+	tests := []struct {
+		name  string
+		feed  func(p *probe, size int)
+		want  string
+		open  uint16
+		whole bool
+	}{
+		{
+			name: "one stream behind the other",
+			feed: func(p *probe, size int) {
+				p.segments(asks, h2(frameHeaders, 5, 1, 30), size)
+				p.segments(answers, h2(frameHeaders, 4, 1, 20)+h2(frameData, 0, 1, 100)+h2(frameData, 1, 1, 7), size)
+				p.segments(asks, ack+h2(frameHeaders, 4, 3, 30)+h2(frameData, 1, 3, 10), size)
+				p.segments(answers, h2(frameHeaders, 5, 3, 20), size)
+			},
+			want: "q45 begins stream 1, a30 begins stream 1, a184 ends stream 1, q93 begins stream 3, " +
+				"a184 begins stream 3, a213 ends stream 3",
+		},
+		{
+			name: "streams at once, trailers, PING",
+			feed: func(p *probe, size int) {
+				p.segments(asks, h2(frameHeaders, 4, 1, 9)+h2(frameHeaders, 5, 3, 9)+h2(frameHeaders, 5, 1, 3), size)
+				p.segments(answers, h2(framePing, 0, 0, 8)+h2(frameHeaders, 4, 3, 9)+h2(frameHeaders, 5, 3, 3), size)
+			},
+			want: "q45 begins stream 1, q63 begins stream 3, a47 begins stream 3, a65 begins stream 3, a77 ends stream 3",
+			open: 1,
+		},
+		{
+			name: "an answer without end is reset",
+			feed: func(p *probe, size int) {
+				p.segments(asks, h2(frameHeaders, 5, 1, 9)+h2(frameHeaders, 5, 3, 9), size)
+				p.segments(answers, h2(frameHeaders, 4, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
+				p.segments(asks, h2(frameRSTStream, 0, 1, 4), size) // crossed: counts once
+			},
+			want: "q45 begins stream 1, q63 begins stream 3, a30 begins stream 1, a61 ends stream 1",
+			open: 1,
+		},
+		{
+			name: "the client gives up",
+			feed: func(p *probe, size int) {
+				p.segments(asks, h2(frameHeaders, 5, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
+			},
+			want: "q45 begins stream 1",
+		},
+		{
+			name: "GOAWAY",
+			feed: func(p *probe, size int) {
+				p.segments(asks, h2(frameHeaders, 5, 1, 9), size)
+				p.segments(answers, h2(frameHeaders, 5, 1, 9)+h2(frameGoAway, 0, 0, 8), size)
+			},
+			want: "q45 begins stream 1, a30 begins stream 1, a48 ends stream 1, a48 closing",
+		},
+		{
+			name: "a frame that cannot be",
+			feed: func(p *probe, size int) {
+				p.segments(answers, h2(framePing, 0, 0, 9)+h2(framePing, 0, 0, 8), size)
+			},
+			want:  "a30 lost",
+			whole: true,
+		},
+		{
+			name: "octets missing",
+			feed: func(p *probe, _ int) {
+				p.feed(asks, []byte(h2(frameHeaders, 4, 1, 9)+h2(frameData, 0, 1, 500)[:20]), 18+509)
+				p.feed(asks, nil, 20)
+				p.segment(asks, []byte("some data"))
+				p.segment(asks, []byte(h2(frameHeaders, 5, 3, 9)))
+			},
+			want:  "q45 begins stream 1, q572 lost, q601 begins stream 3",
+			open:  2,
+			whole: true,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, size := range []int{1 << 20, 100, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1} {
+				if tt.whole && size < 1<<20 {
+					break
+				}
+				var p probe
+				p.sync(asks, []byte(preface))
+				open(&p, size)
+				tt.feed(&p, size)
+				if got := p.String(); got != tt.want {
+					t.Errorf("in segments of %d octets\ngot  %s\nwant %s", size, got, tt.want)
+				}
+				if p.open != tt.open || p.unfinished(answers) != (tt.open > 0) {
+					t.Errorf("%d streams open, want %d", p.open, tt.open)
+				}
+			}
+		})
+	}
+}
+
+// TestPreface: an HTTP/2 connection is not taken for HTTP/1.
+func TestPreface(t *testing.T) {
+	for p, want := range map[string]protocol{
+		preface: protoHTTP2, preface[:10]: protoHTTP2, "PRI * HTTP/1.1\r\n\r\n": protoHTTP1, "PRI": protoUnknown,
+	} {
+		var f framing
+		f.sync(asks, []byte(p))
+		if f.proto != want {
+			t.Errorf("%q: protocol %d, want %d", p, f.proto, want)
+		}
+	}
+}

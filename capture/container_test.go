@@ -13,8 +13,8 @@ var payload = func() []byte {
 	return b
 }()
 
-// start is the time of the first packet of most files, in seconds.
-const start = 1_600_000_000
+// t0sec is the time of the first packet of most files, in seconds.
+const t0sec = 1_600_000_000
 
 // pcapWriter builds pcap files, well-formed or not.
 type pcapWriter struct {
@@ -78,7 +78,7 @@ func (w *pcapWriter) file(n int) []byte {
 		unit = 1_000_000
 	}
 	for i := range n {
-		w.record(uint32(start+i/1000), uint32(i%1000*unit), payload)
+		w.record(uint32(t0sec+i/1000), uint32(i%1000*unit), payload)
 	}
 	return w.b
 }
@@ -143,7 +143,7 @@ func (w *ngWriter) enhanced(index int, ts uint64, data []byte, options ...any) *
 func (w *ngWriter) file(n int) []byte {
 	w.section().iface(1, 0)
 	for i := range n {
-		w.enhanced(0, uint64(start*1_000_000+i*1000), payload)
+		w.enhanced(0, uint64(t0sec*1_000_000+i*1000), payload)
 	}
 	return w.b
 }

@@ -38,13 +38,13 @@ const maxGaps = 1000
 const reach = 384 << 10
 
 // damaged makes the error for a record that cannot be read; what it does not know is
-// filled in by at and by File.damage.
+// filled in by atOffset and by File.damage.
 func damaged(format string, args ...any) error {
 	return &DamageError{Reason: "damaged: " + fmt.Sprintf(format, args...)}
 }
 
-// at sets the offset of the record that err is about.
-func at(offset int64, err error) error {
+// atOffset sets the offset of the record that err is about.
+func atOffset(offset int64, err error) error {
 	var d *DamageError
 	if errors.As(err, &d) {
 		d.Offset = offset
@@ -61,7 +61,7 @@ func (f *File) ended() error {
 	case w.err != io.EOF:
 		d.Reason, d.Err = w.err.Error(), w.err
 	case n > 0:
-		d.Reason, d.Err = "cut off: only "+count(n, "byte")+" of the last record", io.ErrUnexpectedEOF
+		d.Reason, d.Err = "cut off: only "+plural(n, "byte")+" of the last record", io.ErrUnexpectedEOF
 	default:
 		return io.EOF
 	}
@@ -109,8 +109,8 @@ func (f *File) resync(d *DamageError) bool {
 	return true
 }
 
-// count writes "1 byte", "2 bytes".
-func count(n int64, noun string) string {
+// plural writes "1 byte", "2 bytes".
+func plural(n int64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

@@ -34,10 +34,10 @@ func marked() map[string]struct {
 	n.iface(1, 0)
 	mark(&nf, len(n.b), 0)
 	for i := range 4 {
-		p.record(start, uint32(i), payload)
+		p.record(t0sec, uint32(i), payload)
 		mark(&pf, len(p.b), i+1)
 	}
-	n.enhanced(0, start, payload)
+	n.enhanced(0, t0sec, payload)
 	mark(&nf, len(n.b), 1)
 	n.block(blockNames, 0)
 	mark(&nf, len(n.b), 1)
@@ -48,7 +48,7 @@ func marked() map[string]struct {
 	mark(&nf, len(n.b), 2)
 	n.iface(1, 0)
 	mark(&nf, len(n.b), 2)
-	n.enhanced(0, start, payload)
+	n.enhanced(0, t0sec, payload)
 	mark(&nf, len(n.b), 3)
 	pf.data, nf.data = p.b, n.b
 	return map[string]file{"pcap": pf, "pcapng": nf}
@@ -172,7 +172,7 @@ func TestResync(t *testing.T) {
 			case before + 1:
 				bad, w.b = w.b, nil
 			}
-			w.record(start+uint32(i)*100, uint32(i), payload)
+			w.record(t0sec+uint32(i)*100, uint32(i), payload)
 		}
 		return head, bad, w.b
 	}
@@ -185,7 +185,7 @@ func TestResync(t *testing.T) {
 			case before + 1:
 				bad, w.b = w.b, nil
 			}
-			w.enhanced(0, uint64(start*1_000_000+i), payload)
+			w.enhanced(0, uint64(t0sec*1_000_000+i), payload)
 		}
 		return head, bad, w.b
 	}
@@ -283,7 +283,7 @@ func TestManyGaps(t *testing.T) {
 	w := (&ngWriter{}).section().iface(1, 0)
 	const n = 5000
 	for range n {
-		w.enhanced(0, start, payload).enhanced(0, start, payload).enhanced(0, start, payload)
+		w.enhanced(0, t0sec, payload).enhanced(0, t0sec, payload).enhanced(0, t0sec, payload)
 		w.b = append(w.b, "damage"...)
 	}
 	frames, info, err := readAll(t, w.b, ReadOptions{Resync: true}, 100)

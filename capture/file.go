@@ -206,7 +206,7 @@ func (f *File) Info() Info {
 	f.c.fill(&info)
 	if info.GapCount > 0 {
 		info.Warnings = append(info.Warnings,
-			fmt.Sprintf("%s skipped at %s", count(info.GapBytes, "byte"), count(int64(info.GapCount), "damaged place")))
+			fmt.Sprintf("%s skipped at %s", plural(info.GapBytes, "byte"), plural(int64(info.GapCount), "damaged place")))
 	}
 	return info
 }

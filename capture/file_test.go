@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
-	"strings"
 	"testing"
 	"time"
 )
@@ -59,13 +57,13 @@ func briefs(frames []Frame) (out []brief) {
 }
 
 const (
-	sec  = int64(start) * second // of most packets
-	size = 66                    // len(payload)
+	t0         = int64(t0sec) * second // of most packets
+	payloadLen = 66                    // len(payload)
 )
 
 // one packet, and three of them.
 var (
-	onePacket    = []brief{{sec + 1000, size, size, 1, false}}
+	onePacket    = []brief{{t0 + 1000, payloadLen, payloadLen, 1, false}}
 	threePackets = []brief{onePacket[0], onePacket[0], onePacket[0]}
 )
 
@@ -73,7 +71,7 @@ func TestPcapVariants(t *testing.T) {
 	three := func(w *pcapWriter) *pcapWriter {
 		w.header()
 		for range 3 {
-			w.record(start, 1, payload)
+			w.record(t0sec, 1, payload)
 		}
 		return w
 	}
@@ -85,37 +83,37 @@ func TestPcapVariants(t *testing.T) {
 	}{
 		{"micro", three(&pcapWriter{}), threePackets},
 		{"micro, big-endian", three(&pcapWriter{big: true}), threePackets},
-		{"nano", (&pcapWriter{magic: magicNano}).header().record(start, 999_999_999, payload), []brief{{sec + 999_999_999, size, size, 1, false}}},
-		{"nano, big-endian", (&pcapWriter{magic: magicNano, big: true}).header().record(start, 7, payload), []brief{{sec + 7, size, size, 1, false}}},
+		{"nano", (&pcapWriter{magic: magicNano}).header().record(t0sec, 999_999_999, payload), []brief{{t0 + 999_999_999, payloadLen, payloadLen, 1, false}}},
+		{"nano, big-endian", (&pcapWriter{magic: magicNano, big: true}).header().record(t0sec, 7, payload), []brief{{t0 + 7, payloadLen, payloadLen, 1, false}}},
 		{"ss991029", three(&pcapWriter{magic: magicModified, extra: kuznetzov}), threePackets},
 		{"ss990915", three(&pcapWriter{magic: magicModified, extra: append(bytes.Clone(kuznetzov), 9, 9, 9, 9)}), threePackets},
 		{"ss991029, big-endian", three(&pcapWriter{magic: magicModified, big: true, extra: []byte{0, 0, 0, 3, 8, 0, 0, 0}}), threePackets},
 		{"ss990417", three(&pcapWriter{extra: kuznetzov}), threePackets},
 		{"nokia", three(&pcapWriter{extra: []byte{0x01, 0xb6, 0xbf, 0x9f}}), threePackets},
-		{"ixia hardware", (&pcapWriter{magic: magicIxiaHW}).header().u32(99).record(start, 7, payload), []brief{{sec + 7, size, size, 1, false}}},
-		{"ixia software", (&pcapWriter{magic: magicIxiaSW}).header().u32(99).record(start, 1, payload), onePacket},
-		{"AIX", (&pcapWriter{major: 2, minor: 2, network: 6}).header().lengths(start, 7, 100, size, payload), []brief{{sec + 7, 100, size, 1, false}}},
-		{"version 2.2: lengths swapped", (&pcapWriter{major: 2, minor: 2}).header().lengths(start, 1, 100, size, payload), []brief{{sec + 1000, 100, size, 1, false}}},
+		{"ixia hardware", (&pcapWriter{magic: magicIxiaHW}).header().u32(99).record(t0sec, 7, payload), []brief{{t0 + 7, payloadLen, payloadLen, 1, false}}},
+		{"ixia software", (&pcapWriter{magic: magicIxiaSW}).header().u32(99).record(t0sec, 1, payload), onePacket},
+		{"AIX", (&pcapWriter{major: 2, minor: 2, network: 6}).header().lengths(t0sec, 7, 100, payloadLen, payload), []brief{{t0 + 7, 100, payloadLen, 1, false}}},
+		{"version 2.2: lengths swapped", (&pcapWriter{major: 2, minor: 2}).header().lengths(t0sec, 1, 100, payloadLen, payload), []brief{{t0 + 1000, 100, payloadLen, 1, false}}},
 		{
 			"version 2.3: either",
-			(&pcapWriter{major: 2, minor: 3}).header().lengths(start, 1, 100, size, payload).lengths(start, 1, size, 100, payload),
-			[]brief{{sec + 1000, 100, size, 1, false}, {sec + 1000, 100, size, 1, false}},
+			(&pcapWriter{major: 2, minor: 3}).header().lengths(t0sec, 1, 100, payloadLen, payload).lengths(t0sec, 1, payloadLen, 100, payload),
+			[]brief{{t0 + 1000, 100, payloadLen, 1, false}, {t0 + 1000, 100, payloadLen, 1, false}},
 		},
-		{"DG/UX", (&pcapWriter{major: 543, minor: 0}).header().lengths(start, 1, 100, size, payload), []brief{{sec + 1000, 100, size, 1, false}}},
-		{"version 3.0", (&pcapWriter{major: 3}).header().record(start, 1, payload), onePacket},
-		{"frame check sequence length", (&pcapWriter{network: 0x24000001}).header().record(start, 1, payload), onePacket},
-		{"link type 276", (&pcapWriter{network: 276}).header().record(start, 1, payload), []brief{{sec + 1000, size, size, 276, false}}},
-		{"unknown link type", (&pcapWriter{network: 60000}).header().record(start, 1, payload), []brief{{sec + 1000, size, size, 60000, false}}},
+		{"DG/UX", (&pcapWriter{major: 543, minor: 0}).header().lengths(t0sec, 1, 100, payloadLen, payload), []brief{{t0 + 1000, 100, payloadLen, 1, false}}},
+		{"version 3.0", (&pcapWriter{major: 3}).header().record(t0sec, 1, payload), onePacket},
+		{"frame check sequence length", (&pcapWriter{network: 0x24000001}).header().record(t0sec, 1, payload), onePacket},
+		{"link type 276", (&pcapWriter{network: 276}).header().record(t0sec, 1, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 276, false}}},
+		{"unknown link type", (&pcapWriter{network: 60000}).header().record(t0sec, 1, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 60000, false}}},
 		{"snaplen exceeded", three(&pcapWriter{snaplen: 20}), threePackets},
-		{"cut by the snaplen", (&pcapWriter{}).header().lengths(start, 1, 20, 1500, payload[:20]), []brief{{sec + 1000, 1500, 20, 1, false}}},
-		{"longer than on the wire", (&pcapWriter{}).header().lengths(start, 1, size, 20, payload), []brief{{sec + 1000, size, size, 1, false}}},
-		{"empty packet", (&pcapWriter{}).header().lengths(start, 1, 0, 60, nil), []brief{{sec + 1000, 60, 0, 1, false}}},
-		{"largest time", (&pcapWriter{}).header().record(math.MaxUint32, math.MaxUint32, payload), []brief{{math.MaxUint32*second + math.MaxUint32*1000, size, size, 1, false}}},
-		{"largest packet", (&pcapWriter{}).header().record(start, 1, make([]byte, maxPacket)).record(start, 1, payload), []brief{{sec + 1000, maxPacket, maxPacket, 1, false}, onePacket[0]}},
+		{"cut by the snaplen", (&pcapWriter{}).header().lengths(t0sec, 1, 20, 1500, payload[:20]), []brief{{t0 + 1000, 1500, 20, 1, false}}},
+		{"longer than on the wire", (&pcapWriter{}).header().lengths(t0sec, 1, payloadLen, 20, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 1, false}}},
+		{"empty packet", (&pcapWriter{}).header().lengths(t0sec, 1, 0, 60, nil), []brief{{t0 + 1000, 60, 0, 1, false}}},
+		{"largest time", (&pcapWriter{}).header().record(math.MaxUint32, math.MaxUint32, payload), []brief{{math.MaxUint32*second + math.MaxUint32*1000, payloadLen, payloadLen, 1, false}}},
+		{"largest packet", (&pcapWriter{}).header().record(t0sec, 1, make([]byte, maxPacket)).record(t0sec, 1, payload), []brief{{t0 + 1000, maxPacket, maxPacket, 1, false}, onePacket[0]}},
 		{
 			"a link type with huge packets",
-			(&pcapWriter{network: 249}).header().record(start, 1, make([]byte, 3_000_001)).record(start, 1, payload),
-			[]brief{{sec + 1000, 3_000_001, maxPacket, 249, false}, {sec + 1000, size, size, 249, false}},
+			(&pcapWriter{network: 249}).header().record(t0sec, 1, make([]byte, 3_000_001)).record(t0sec, 1, payload),
+			[]brief{{t0 + 1000, 3_000_001, maxPacket, 249, false}, {t0 + 1000, payloadLen, payloadLen, 249, false}},
 		},
 		{"zeros", (&pcapWriter{}).header().u32(0, 0, 0, 0, 0, 0, 0, 0), []brief{{0, 0, 0, 1, false}, {0, 0, 0, 1, false}}},
 		{"no packets", (&pcapWriter{}).header(), nil},
@@ -139,7 +137,7 @@ func TestPcapVariants(t *testing.T) {
 }
 
 func TestPcapngVariants(t *testing.T) {
-	const ts = start*1_000_000 + 1 // µs
+	const ts = t0sec*1_000_000 + 1 // µs
 	ng := func(big bool) *ngWriter { return (&ngWriter{big: big}).section() }
 	w := ngWriter{}
 	be := ngWriter{big: true}
@@ -160,7 +158,7 @@ func TestPcapngVariants(t *testing.T) {
 				w.big = false
 				return w.section().iface(113, 0).enhanced(0, ts, payload)
 			}(),
-			[]brief{onePacket[0], {sec + 1000, size, size, 101, false}, onePacket[0], {sec + 1000, size, size, 113, false}},
+			[]brief{onePacket[0], {t0 + 1000, payloadLen, payloadLen, 101, false}, onePacket[0], {t0 + 1000, payloadLen, payloadLen, 113, false}},
 		},
 		{
 			"section length given wrong",
@@ -174,41 +172,41 @@ func TestPcapngVariants(t *testing.T) {
 				iface(1, 0, w.option(9, []byte{0x8a})).
 				iface(1, 0, w.option(9, []byte{0})).
 				iface(1, 0, w.option(2, []byte("eth0")), w.option(9, []byte{3}), w.option(0, nil)).
-				enhanced(0, start*second+123456789, payload).
-				enhanced(1, start*1024+512, payload).
-				enhanced(2, start, payload).
-				enhanced(3, start*1000+1, payload),
+				enhanced(0, t0sec*second+123456789, payload).
+				enhanced(1, t0sec*1024+512, payload).
+				enhanced(2, t0sec, payload).
+				enhanced(3, t0sec*1000+1, payload),
 			[]brief{
-				{sec + 123456789, size, size, 1, false},
-				{sec + second/2, size, size, 1, false},
-				{sec, size, size, 1, false},
-				{sec + 1_000_000, size, size, 1, false},
+				{t0 + 123456789, payloadLen, payloadLen, 1, false},
+				{t0 + second/2, payloadLen, payloadLen, 1, false},
+				{t0, payloadLen, payloadLen, 1, false},
+				{t0 + 1_000_000, payloadLen, payloadLen, 1, false},
 			},
 		},
 		{
 			"time offset, big-endian",
-			ng(true).iface(1, 0, be.option(14, be.words(nil, uint64(start)))).enhanced(0, 1, payload),
+			ng(true).iface(1, 0, be.option(14, be.words(nil, uint64(t0sec)))).enhanced(0, 1, payload),
 			onePacket,
 		},
 		{
 			"times beyond any clock",
 			ng(false).iface(1, 0).iface(1, 0, w.option(14, w.words(nil, ^uint64(0)>>1))).iface(1, 0, w.option(14, w.words(nil, uint64(1)<<63))).
 				enhanced(0, math.MaxUint64, payload).enhanced(1, 1, payload).enhanced(2, 1, payload),
-			[]brief{{math.MaxInt64, size, size, 1, false}, {math.MaxInt64, size, size, 1, false}, {math.MinInt64 + 1000, size, size, 1, false}},
+			[]brief{{math.MaxInt64, payloadLen, payloadLen, 1, false}, {math.MaxInt64, payloadLen, payloadLen, 1, false}, {math.MinInt64 + 1000, payloadLen, payloadLen, 1, false}},
 		},
 		{
 			"simple packets",
-			ng(false).iface(1, 0).iface(101, 0).block(blockSimple, size, payload),
-			[]brief{{0, size, size, 1, false}},
+			ng(false).iface(1, 0).iface(101, 0).block(blockSimple, payloadLen, payload),
+			[]brief{{0, payloadLen, payloadLen, 1, false}},
 		},
 		{
 			"simple packets cut by the snaplen",
-			ng(false).iface(1, 20).block(blockSimple, size, payload[:20]),
-			[]brief{{0, size, 20, 1, false}},
+			ng(false).iface(1, 20).block(blockSimple, payloadLen, payload[:20]),
+			[]brief{{0, payloadLen, 20, 1, false}},
 		},
 		{
 			"obsolete packets",
-			ng(false).iface(1, 0).block(blockPacket, uint16(0), uint16(0xffff), ts>>32, ts&math.MaxUint32, size, size, payload),
+			ng(false).iface(1, 0).block(blockPacket, uint16(0), uint16(0xffff), ts>>32, ts&math.MaxUint32, payloadLen, payloadLen, payload),
 			onePacket,
 		},
 		{
@@ -246,7 +244,7 @@ func TestPcapngVariants(t *testing.T) {
 		{
 			"a link type with huge packets",
 			ng(false).iface(249, 0).enhanced(0, ts, make([]byte, 3_000_001)).enhanced(0, ts, payload),
-			[]brief{{sec + 1000, 3_000_001, maxPacket, 249, false}, {sec + 1000, size, size, 249, false}},
+			[]brief{{t0 + 1000, 3_000_001, maxPacket, 249, false}, {t0 + 1000, payloadLen, payloadLen, 249, false}},
 		},
 		{
 			"block lengths without the padding",
@@ -267,7 +265,7 @@ func TestPcapngVariants(t *testing.T) {
 		},
 		{
 			"longer than on the wire",
-			ng(false).iface(1, 0).block(blockEnhanced, 0, ts>>32, ts&math.MaxUint32, size, 20, payload),
+			ng(false).iface(1, 0).block(blockEnhanced, 0, ts>>32, ts&math.MaxUint32, payloadLen, 20, payload),
 			onePacket,
 		},
 	} {
@@ -333,8 +331,8 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	want = Info{
-		Format: "pcap", LinkTypes: []LinkType{1}, Snaplen: 96, Frames: 3, Bytes: 24 + 3*(16+size),
-		First: sec, Last: sec + 2_000_000,
+		Format: "pcap", LinkTypes: []LinkType{1}, Snaplen: 96, Frames: 3, Bytes: 24 + 3*(16+payloadLen),
+		First: t0, Last: t0 + 2_000_000,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -349,9 +347,9 @@ func TestWindow(t *testing.T) {
 	var want []brief
 	for i := range 400 {
 		data := bytes.Repeat([]byte{byte(i)}, i*i%70_000)
-		big.record(start, uint32(i), data)
-		ng.enhanced(0, start*1_000_000+uint64(i), data)
-		want = append(want, brief{sec + int64(i)*1000, uint32(len(data)), len(data), 1, false})
+		big.record(t0sec, uint32(i), data)
+		ng.enhanced(0, t0sec*1_000_000+uint64(i), data)
+		want = append(want, brief{t0 + int64(i)*1000, uint32(len(data)), len(data), 1, false})
 	}
 	for name, data := range map[string][]byte{"pcap": big.b, "pcapng": ng.b} {
 		for _, chunk := range []int{1 << 30, 100_000, 4096, 1001} {
@@ -424,13 +422,13 @@ func TestGrowingPipe(t *testing.T) {
 		"pcap": func() ([]byte, []byte) {
 			w := (&pcapWriter{}).header()
 			n := len(w.b)
-			w.record(start, 1, payload)
+			w.record(t0sec, 1, payload)
 			return w.b[:n], w.b[n:]
 		},
 		"pcapng": func() ([]byte, []byte) {
 			w := (&ngWriter{}).section().iface(1, 0)
 			n := len(w.b)
-			w.enhanced(0, start, payload)
+			w.enhanced(0, t0sec, payload)
 			return w.b[:n], w.b[n:]
 		},
 	} {
@@ -470,135 +468,6 @@ func TestGrowingPipe(t *testing.T) {
 				t.Errorf("at the end Read returned %d, %v", n, err)
 			}
 		})
-	}
-}
-
-// endless is a prefix followed by n times unit, without holding them.
-type endless struct {
-	prefix, unit []byte
-	n            int
-}
-
-func (e *endless) Read(p []byte) (n int, err error) {
-	for n < len(p) {
-		if len(e.prefix) == 0 {
-			if e.n == 0 {
-				if n == 0 {
-					return 0, io.EOF
-				}
-				return n, nil
-			}
-			e.prefix = e.unit
-			e.n--
-		}
-		k := copy(p[n:], e.prefix)
-		e.prefix = e.prefix[k:]
-		n += k
-	}
-	return n, nil
-}
-
-// TestHostile: nothing that a file claims makes the reader take memory for it.
-func TestHostile(t *testing.T) {
-	header := (&pcapWriter{}).header().b
-	ng := func() *ngWriter { return (&ngWriter{}).section().iface(1, 0) }
-	idb := (&ngWriter{}).iface(1, 0).b
-	zeros := make([]byte, 1<<16)
-	for _, tt := range []struct {
-		name   string
-		r      io.Reader
-		opt    ReadOptions
-		frames uint64
-		want   string // of the error; "": none
-	}{
-		{"4 GB packet", bytes.NewReader((&pcapWriter{}).header().u32(start, 1, math.MaxUint32, math.MaxUint32).b), ReadOptions{}, 0, "4294967295"},
-		{"128 MB packet of a link type that may", bytes.NewReader((&pcapWriter{network: 249}).header().u32(start, 1, 128<<20, 128<<20).b), ReadOptions{}, 0, "cut off"},
-		{"4 GB block", bytes.NewReader(ng().block(6).words(ng().b, 6, uint32(0xfffffffc), 0)), ReadOptions{}, 0, "4294967292"},
-		{"100 MB block, unknown", bytes.NewReader(ng().words(ng().b, 0x7777, 100<<20, 0)), ReadOptions{}, 0, "cut off"},
-		{"100 MB block, there", &endless{ng().words(ng().b, 0x7777, 100<<20), zeros, 1600}, ReadOptions{}, 0, "differ"},
-		{"zeros behind a header", &endless{header, zeros, 100}, ReadOptions{}, 100 << 12, ""},
-		{"zeros behind a header, resyncing", &endless{header, zeros, 100}, ReadOptions{Resync: true}, 0, "no sane record header"},
-		{"a million interfaces", &endless{ng().b, idb, 1_000_000}, ReadOptions{}, 0, ""},
-		{"a packet of the last of a million interfaces", io.MultiReader(&endless{ng().b, idb, 1_000_000}, bytes.NewReader((&ngWriter{}).enhanced(1_000_000, 1, payload).b)), ReadOptions{}, 0, "only the first 65536"},
-		{"as many link types", bytes.NewReader(func() []byte {
-			w := ng()
-			for i := range 70_000 {
-				w.iface(uint16(i), 0)
-			}
-			return w.b
-		}()), ReadOptions{}, 0, ""},
-		{"a million sections", &endless{ng().b, ng().b, 1_000_000}, ReadOptions{}, 0, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			f, err := NewFile("hostile", tt.r, tt.opt)
-			if err != nil {
-				t.Fatal(err)
-			}
-			batch := make([]Frame, 100)
-			for err == nil {
-				_, err = f.Read(batch)
-			}
-			runtime.ReadMemStats(&after)
-			if got := after.TotalAlloc - before.TotalAlloc; got > 24<<20 {
-				t.Errorf("%d MB allocated", got>>20)
-			}
-			if err == io.EOF {
-				err = nil
-			}
-			if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
-			}
-			if got := f.Info().Frames; got != tt.frames {
-				t.Errorf("%d frames, want %d", got, tt.frames)
-			}
-		})
-	}
-}
-
-// TestUnrecognized: a file that is no capture gets one line that says what it is.
-func TestUnrecognized(t *testing.T) {
-	dir := t.TempDir()
-	for _, tt := range []struct{ content, want string }{
-		{"", "empty, not a capture file"},
-		{"hello world, this is text\n", `not a capture file (starts with "hello worl…"); expected pcap or pcapng`},
-		{"hi\n", `not a capture file (starts with "hi\n"); expected pcap or pcapng`},
-		{"\x7fELF\x02\x01\x01\x00\x00\x00", "not a capture file (starts with 7f 45 4c 46 02 01 01 00); expected pcap or pcapng"},
-		{"snoop\x00\x00\x00\x00\x00\x00\x02", "a snoop capture; expected pcap or pcapng (try: editcap -F pcap FILE FILE.pcap)"},
-		{"PK\x03\x04..........", "a zip archive; expected pcap or pcapng (try: unzip FILE)"},
-		{"\n\n\n\x1c\x00\x00\x00\x4d", "a pcapng file that went through a text-mode transfer; expected pcap or pcapng (copy it again in binary mode)"},
-		{"btsnoop\x00\x00\x00", "a btsnoop (Bluetooth) log; expected pcap or pcapng"},
-		{"\xd4\xc3\xb2\xa1\x02\x00\x04", "cut off in the file header: 7 bytes of 24"},
-		{"\xd4\xc3\xb2", "not a capture file (starts with d4 c3 b2); expected pcap or pcapng"},
-		{"\n\r\r\n\x1c\x00\x00\x00", "cut off in the file header: 8 bytes of 28"},
-		{string((&pcapWriter{major: 1, minor: 4}).header().b), "pcap version 1.4 is not supported"},
-		{string((&pcapWriter{network: 0x00300001}).header().b), "reserved bits of the link type are set (0x300001)"},
-		{string((&ngWriter{}).block(blockSection, uint32(byteOrderMagic), uint16(2), uint16(0), uint64(0)).b), "pcapng version 2.0 is not supported"},
-		{"\n\r\r\n\x1c\x00\x00\x00\x01\x02\x03\x04" + strings.Repeat("\x00", 20), "damaged: a section header without byte-order magic"},
-		{"\n\r\r\n\xf0\xff\xff\x07\x4d\x3c\x2b\x1a" + strings.Repeat("\x00", 20), "a section header of 134217712 bytes"},
-	} {
-		path := filepath.Join(dir, "x")
-		if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := Open(path, ReadOptions{})
-		if err == nil {
-			f.Close()
-			t.Errorf("%q: no error", tt.content)
-			continue
-		}
-		want := path + ": " + strings.ReplaceAll(tt.want, "FILE", path)
-		if err.Error() != want {
-			t.Errorf("%q:\ngot  %s\nwant %s", tt.content, err, want)
-		}
-	}
-	if _, err := Open(dir, ReadOptions{}); err == nil || err.Error() != dir+": is a directory, not a capture file" {
-		t.Error(err)
-	}
-	missing := filepath.Join(dir, "missing")
-	if _, err := Open(missing, ReadOptions{}); !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), missing+": ") {
-		t.Error(err)
 	}
 }
 

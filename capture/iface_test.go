@@ -12,7 +12,7 @@ func TestInterfaceTime(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	edges := []uint64{0, 1, 999, 1000, 1<<32 - 1, 1 << 32, 1<<63 - 1, 1 << 63, math.MaxUint64}
 	for resolution := range 256 {
-		for _, seconds := range []int64{0, 1, -1, start, -start, math.MaxInt64, math.MinInt64, math.MaxInt64 / second, math.MinInt64 / second} {
+		for _, seconds := range []int64{0, 1, -1, t0sec, -t0sec, math.MaxInt64, math.MinInt64, math.MaxInt64 / second, math.MinInt64 / second} {
 			var i iface
 			i.setTime(byte(resolution), seconds)
 			stamps := append([]uint64{

@@ -139,7 +139,7 @@ func headerCut(w *window, want int) error {
 	if w.err != nil && !isEOF(w.err) {
 		return w.err
 	}
-	return errors.New("cut off in the file header: " + count(int64(w.end-w.pos), "byte") + fmt.Sprintf(" of %d", want))
+	return errors.New("cut off in the file header: " + plural(int64(w.end-w.pos), "byte") + fmt.Sprintf(" of %d", want))
 }
 
 // fromAIX recognises AIX's pcap, which has ifType numbers for link types (RFC 1573) and
@@ -225,10 +225,10 @@ func (p *pcap) odd(w *window, batch []Frame, number uint64) (n, want int, err er
 	sec, frac, captured, length := p.header(w.unread())
 	offset := w.offset()
 	if captured > p.limit {
-		return 0, 0, at(offset, damaged("a packet of %d bytes; the limit is %d", captured, p.limit))
+		return 0, 0, atOffset(offset, damaged("a packet of %d bytes; the limit is %d", captured, p.limit))
 	}
 	if captured <= maxPacket {
-		return 0, 0, at(offset, damaged("no sane record header (fraction %d, lengths %d and %d)", frac, captured, length))
+		return 0, 0, atOffset(offset, damaged("no sane record header (fraction %d, lengths %d and %d)", frac, captured, length))
 	}
 	if !w.elide(p.headerLen+maxPacket, int64(captured)-maxPacket) {
 		return 0, 1, nil

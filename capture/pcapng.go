@@ -199,7 +199,7 @@ func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err
 		kind, total, swap, err := p.header(b)
 		switch {
 		case err != nil:
-			return n, 0, at(offset, err)
+			return n, 0, atOffset(offset, err)
 		case total > windowMax && n > 0:
 			return n, 0, nil // their data must stay
 		case total > windowMax:
@@ -215,7 +215,7 @@ func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err
 		f := &batch[n]
 		is, err := p.block(f, kind, b, total, swap)
 		if err != nil {
-			return n, 0, at(offset, err)
+			return n, 0, atOffset(offset, err)
 		}
 		w.pos += len(b)
 		if is {

@@ -29,6 +29,9 @@ type conn struct {
 	// aborted: the target closed by an active RST, without a FIN before it.
 	aborted bool
 	notify  tcpstate.Mark // the announcement, if there was one
+	// unseenFIN: the target's FIN was not captured, but the LB acknowledged it, and a
+	// reply RST says that the request came behind it.
+	unseenFIN bool
 }
 
 func (d *Detector) conn(f *tcpstate.Flow, e *tcpstate.Event) *conn {
@@ -57,6 +60,9 @@ func (c *conn) findClosing() {
 		c.closing, c.aborted = *abort, true
 	}
 	c.answered, c.answer = c.lb.Answered(), c.lb.AnswerSeq
+	if rst, ok := c.replyRST(); ok && !c.closing.Set() && c.target.Seen() && c.lb.AckSeen() {
+		c.unseenFIN = c.lb.Ack == c.target.Nxt+1 && rst.Seq == c.target.Nxt
+	}
 	if c.tm.Notify.Set() {
 		c.notify = c.tm.Notify
 		if c.closing.Set() || c.tm.NotifyKind != tcpstate.CloseNotify {
@@ -86,6 +92,14 @@ func (c *conn) findRequest() {
 	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || c.closing.Set() && c.request.Ack.After(c.closing.Seq) {
 		c.request, c.answered = tcpstate.Mark{}, false
 	}
+}
+
+// vague reports whether it cannot be told if the target had the request's beginning,
+// because the octets before what was captured of it are missing.
+func (c *conn) vague() bool {
+	low := c.lb.TurnLow
+	return low.Before(c.request.Seq) &&
+		(c.closing.Set() && c.closing.Ack.After(low) || c.target.Last.Set() && c.target.Last.Ack.After(low))
 }
 
 // outstanding reports whether the newest request has no answer.

@@ -62,7 +62,7 @@ func (c *conn) used() bool {
 // taken: the target took the unanswered request's connection away: it closed, and the
 // LB had not closed before.
 func (c *conn) taken() bool {
-	if !c.outstanding() || !c.closing.Set() || c.lbGaveUp() {
+	if !c.outstanding() || !c.closing.Set() || c.lbGaveUp() || c.vague() {
 		return false
 	}
 	_, reset := c.replyRST()
@@ -70,6 +70,9 @@ func (c *conn) taken() bool {
 }
 
 func matchFINRequestCrossing(c *conn) *Finding {
+	if c.unseenFIN && c.outstanding() && c.used() && !c.request.Ack.After(c.target.Nxt) && !c.vague() {
+		return c.unseenCrossing()
+	}
 	if !c.taken() || c.aborted || c.closeHadSeenRequest() || c.requestHadSeenClose() {
 		return nil
 	}
@@ -77,6 +80,20 @@ func matchFINRequestCrossing(c *conn) *Finding {
 	_, at := c.d.tracker.Locate(c.closing.Frame)
 	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
 		c.closeName(), at, f.Request.Frame, c.afterIdle(f))
+	return f
+}
+
+// unseenCrossing is the crossing whose FIN the capture does not have: the LB
+// acknowledged it later, the request had not.
+func (c *conn) unseenCrossing() *Finding {
+	f := c.finding(FINRequestCrossing, c.request)
+	f.Lost = true
+	f.Confidence = Suspected
+	f.Grounds += "; the FIN itself was not captured, the LB's later acknowledgment and the reply RST show it"
+	c.withRequest(f)
+	f.Evidence = c.story()
+	f.Measures.RST = "reply"
+	f.Summary = fmt.Sprintf("the LB's request (frame %d) met a connection that the target had closed; the LB had not seen the FIN, nor has the capture", f.Request.Frame)
 	return f
 }
 
@@ -119,7 +136,7 @@ func matchClosedWithRequestOutstanding(c *conn) *Finding {
 }
 
 func matchStaleConnection(c *conn) *Finding {
-	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.Handshake() {
+	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.Handshake() || c.hole() || c.vague() {
 		return nil
 	}
 	rst, reset := c.replyRST()
@@ -139,7 +156,7 @@ func matchStaleConnection(c *conn) *Finding {
 		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
 			f.Request.Frame, at, c.afterIdle(f))
 		return f
-	case gaveUp && c.used() && c.lm.NCopies >= 2 && !c.acknowledged() && !c.hole():
+	case gaveUp && c.used() && c.lm.NCopies >= 2 && !c.acknowledged():
 		f := c.finding(StaleConnection, c.request)
 		f.Lost = true
 		c.withRequest(f)

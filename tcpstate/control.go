@@ -225,6 +225,7 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	}
 	if at.After(h.Nxt) {
 		h.openHole(m, h.Nxt, at)
+		t.skip(f, f.side(dir), uint32(at.Sub(h.Nxt))) // they may still come
 	}
 	if at.AtOrAfter(h.Nxt) {
 		h.Nxt = at + 1

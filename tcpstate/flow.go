@@ -40,6 +40,10 @@ type Half struct {
 	// AnswerSeq is the first octet of the peer that answers Turn; valid iff Answered.
 	AnswerSeq Seq
 
+	// TurnLow is where Turn may have begun: below Turn.Seq if the octets before that are
+	// missing in the capture, else Turn.Seq.
+	TurnLow Seq
+
 	flags halfFlags
 
 	// Turn is the first segment of the newest turn: the first data this side sent

@@ -93,6 +93,14 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 	return v
 }
 
+// side is what a half does in the application protocol.
+func (f *Flow) side(dir int) side {
+	if dir == int(f.lb) {
+		return asks
+	}
+	return answers
+}
+
 // skip tells the framing that octets are missing in the capture.
 func (t *Tracker) skip(f *Flow, sd side, n uint32) {
 	for {

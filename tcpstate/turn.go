@@ -27,10 +27,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 	if f.Basis >= ByHTTP && dir != int(f.lb) && f.framing.proto == protoUnknown && looksLikeRequest(s.Payload) {
 		f.lb, f.Basis = uint8(dir), ByHTTP // guessed wrong so far
 	}
-	sd := asks
-	if dir != int(f.lb) {
-		sd = answers
-	}
+	sd := f.side(dir)
 	if at == h.Nxt && f.framing.within(sd, uint32(end.Sub(at))) {
 		t.carryOn(f, dir, s, at, end) // inside of a body: nothing begins
 		return
@@ -131,6 +128,10 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 		h.flags |= flagInferred
 	}
 	h.Turn = t.markOf(s, f.stream, at)
+	h.TurnLow = at
+	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) {
+		h.TurnLow = h.Nxt
+	}
 	if f.marks != 0 {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
@@ -168,7 +169,7 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 // oldOctets takes a segment all of whose octets lie below Nxt: a retransmission, a
 // duplicate, or one that the path or the capture put out of order.
 func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h := &f.Half[dir]
 	if h.flags&flagHoles != 0 {
 		h.fillHole(&t.mark(f).Half[dir], seq, end)
 	}
@@ -202,15 +203,12 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 				m.Copies = append(m.Copies, t.markOf(s, f.stream, seq))
 			}
 		}
-	case seq.Before(d.Seq) && end == d.Seq && s.Ack == d.Ack && h.Outstanding() && p.heardBefore(s):
-		// The turn's true beginning arrives behind its second segment.
+	case seq == h.TurnLow && seq.Before(d.Seq) && h.Outstanding():
+		// The turn's true beginning, behind its second segment.
 		first := t.markOf(s, f.stream, seq)
+		if d.Ack.Before(first.Ack) {
+			first.Ack = d.Ack // the second one was sent later, and had not seen more
+		}
 		h.Turn = first
 	}
-}
-
-// heardBefore reports whether s was sent after its sender had seen the newest octets of
-// this half; always so while nothing is known.
-func (h *Half) heardBefore(s *Segment) bool {
-	return !h.Last.Set() || s.Ack.After(h.Last.Seq)
 }

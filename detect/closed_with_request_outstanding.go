@@ -1,0 +1,58 @@
+package detect
+
+import "slices"
+
+// ClosedWithRequestOutstanding: the target had the request and closed without an answer.
+//
+//	LB                                target
+//	 | --- P. 101:201 ack 201 --------> |   request
+//	 | <-- .  201:201 ack 201 --------- |   the target's kernel has it
+//	 | <-- F. 201:201 ack 201 --------- |   FIN (or R.): has seen the request
+//	 | --- F. 201:201 ack 202 --------> |   no answer: the LB fails the request
+//
+// With D, d, F and f as in FINRequestCrossing, F being the FIN or the active RST:
+// ack(F) > d, the target's kernel had the request when the target closed, ack(D) <= f,
+// and no octet of the target has a first copy with ack > d. An active RST (RST+ACK)
+// means that the request, or some of its body, was still unread (RFC 9293 §3.6.1,
+// TCPAbortOnClose); a FIN, that the process had read it all.
+//
+// An idle gap equal to the target's keep-alive timer, and no time to serve, tell the
+// race inside the target's host: the request lay in the kernel when the timer fired.
+var ClosedWithRequestOutstanding = &Rule{
+	ID:       "closed-with-request-outstanding",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "Closed with the request outstanding",
+	Diagram: `
+LB                                target
+ | --- P. 101:201 ack 201 --------> |   request
+ | <-- .  201:201 ack 201 --------- |   the target's kernel has it
+ | <-- F. 201:201 ack 201 --------- |   FIN (or R.): has seen the request
+ | --- F. 201:201 ack 202 --------> |   no answer: the LB fails the request`,
+	Sequence: "The target had the request (its FIN or RST acknowledges it) and closed without one byte " +
+		"of an answer.",
+	Apart: "fin-request-crossing: there the FIN does not acknowledge the request. " +
+		"response-truncated: there the answer had begun. lb-closed-with-request-outstanding: " +
+		"there the LB closed first.",
+	Views: Views{
+		Target:  "Request, often an ACK of it, then FIN or RST acknowledging it.",
+		LB:      "The same, one way later; then the LB's own FIN.",
+		Between: "The same.",
+	},
+	Cause: "The process serving the request was killed, recycled or crashed; or the keep-alive timer " +
+		"fired just as the request arrived (then the idle gap equals the timer).",
+	Causes: []string{
+		"a watchdog: gunicorn --timeout, uWSGI harakiri, Go http.Server.WriteTimeout",
+		"recycling: max-requests, cheaper, max-worker-lifetime, a reload",
+		"out of memory, a crash, a container killed",
+		"the keep-alive timer fired with the request unread in the kernel",
+	},
+	Fix: "Look at that second in the target's log and in the kernel's (OOM) for a worker that was " +
+		"killed or recycled (gunicorn --timeout, uWSGI harakiri and max-requests), and drain " +
+		"before stopping. If the idle gap equals the keep-alive timeout, raise that above the " +
+		"LB's idle timeout.",
+	Servers: slices.Concat(workerKnobs, keepAliveKnobs),
+	LBs:     slices.Concat(drainKnobs, poolKnobs),
+	Logs:    closedLogs,
+}

@@ -1,0 +1,44 @@
+package detect
+
+import "slices"
+
+// ConnectionRefused: the target's host answered the SYN with an RST.
+//
+//	LB                                target
+//	 | --- S  0:1 --------------------> |   SYN
+//	 | <-- R. 0:0 ack 1 --------------- |   nothing listens on that port
+//
+// RST+ACK of the target, without options, whose ack is the SYN's seq + 1 (RFC 9293
+// §3.10.7.1: no socket listens). It must be tied to the SYN by that ack, not by arrival
+// order: an RST of the connection that had the same ports before does not count.
+var ConnectionRefused = &Rule{
+	ID:       "connection-refused",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "Connection refused",
+	Diagram: `
+LB                                target
+ | --- S  0:1 --------------------> |   SYN
+ | <-- R. 0:0 ack 1 --------------- |   nothing listens on that port`,
+	Sequence: "The target's host answered the SYN with an RST: nothing listens on that port.",
+	Apart: "syn-unanswered: there no answer came at all. port-reuse: there the answer belongs to an " +
+		"old connection.",
+	Views: Views{
+		Target:  "SYN, RST with ACK within microseconds.",
+		LB:      "The same, one round trip apart.",
+		Between: "The same.",
+	},
+	Cause: "The target was not listening: starting, restarting, crashed, or on another port.",
+	Causes: []string{
+		"a deploy or restart while the LB still sends traffic here",
+		"a crashed process, a wrong port",
+		"a firewall rule that rejects with a TCP reset",
+	},
+	Fix: "Let the target take traffic only once it listens, and take it out of rotation before it " +
+		"stops: a health check or readiness probe on that port, " +
+		"deregistration_delay.timeout_seconds, preStop.",
+	Servers: gracefulKnobs,
+	LBs:     slices.Concat(drainKnobs, retryKnobs),
+	Logs:    refusedLogs,
+}

@@ -1,0 +1,96 @@
+package detect
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTargetHints(t *testing.T) {
+	ms := func(f float64) int64 { return int64(f * 1e6) }
+	for _, tt := range []struct {
+		name string
+		gap  int64
+		want []string // the software, in order; "" alone: none
+	}{
+		{"the reference incident", ms(5001.874), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"Node with its buffer", ms(6001), []string{"Node.js from 22.19"}},
+		{"measured a little early", ms(4997), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"below every timer", ms(4990), nil},
+		{"a sweep, late", ms(2900), []string{"gunicorn"}},
+		{"later than a sweep", ms(3200), nil},
+		{"half a second late", ms(5500), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"Puma's 0.2 s", ms(20200), []string{"Puma before 7", "Tomcat with"}},
+		{"between two, the closer one", ms(66010), []string{"Node.js from 26"}},
+		{"between two, neither close", ms(65900), []string{"Puma from 7"}},
+		{"no timer at all", ms(44), nil},
+		{"unknown", -1, nil},
+		{"zero", 0, nil},
+		{"hours", 1 << 62, nil},
+	} {
+		got := targetHints(tt.gap)
+		if len(got) != len(tt.want) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+			continue
+		}
+		for i, w := range tt.want {
+			if !strings.HasPrefix(got[i], "default of "+w) {
+				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+			}
+		}
+	}
+}
+
+func TestLBHints(t *testing.T) {
+	for gap, want := range map[time.Duration][]string{
+		60*time.Second + 20*time.Millisecond: {"AWS ALB", "nginx", "Varnish"},
+		90 * time.Second:                     {"Go", "Traefik", "Heroku"},
+		time.Hour:                            {"Envoy"},
+		59 * time.Second:                     nil,
+	} {
+		got := lbHints(int64(gap))
+		if len(got) != len(want) {
+			t.Errorf("%v: %q, want %q", gap, got, want)
+			continue
+		}
+		for i, w := range want {
+			if !strings.HasPrefix(got[i], "default of "+w) {
+				t.Errorf("%v: %q, want %q", gap, got, want)
+			}
+		}
+	}
+}
+
+// Whatever is not claimed by a measurement is worded as a default, never as a finding.
+func TestHintsAreHints(t *testing.T) {
+	for _, ds := range [][]idleDefault{targetDefaults, lbDefaults} {
+		if !slices.IsSortedFunc(ds, func(a, b idleDefault) int { return int(a.after - b.after) }) {
+			t.Error("the defaults are not in order of time")
+		}
+		for _, h := range hints(ds) {
+			if !strings.HasPrefix(h, "default of ") || !strings.HasSuffix(h, " s)") {
+				t.Errorf("%q", h)
+			}
+		}
+	}
+}
+
+func TestLikelySettings(t *testing.T) {
+	got := FINRequestCrossing.Likely(5001874000)
+	var names []string
+	for _, k := range got {
+		names = append(names, k.Software)
+	}
+	if want := []string{"Node.js", "uvicorn", "Apache"}; !slices.Equal(names, want) {
+		t.Errorf("settings for a gap of 5 s: %q, want %q", names, want)
+	}
+	if got := FINRequestCrossing.Likely(44e6); got != nil {
+		t.Errorf("settings for a gap of 44 ms: %v", got)
+	}
+	for _, d := range targetDefaults {
+		if d.knob != "" && !slices.ContainsFunc(keepAliveKnobs, func(k Knob) bool { return k.Software == d.knob }) {
+			t.Errorf("%s: no setting is listed for %s", d.software, d.knob)
+		}
+	}
+}

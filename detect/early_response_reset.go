@@ -1,0 +1,53 @@
+package detect
+
+// EarlyResponseReset: the target answered and aborted while the LB was still sending the
+// body.
+//
+//	LB                                target
+//	 | --- P. 1:1449 ack 1 -----------> |   POST: head, and some of the body
+//	 | <-- P. 1:141 ack 1449 ---------- |   HTTP 413, at once
+//	 | <-- R. 141:141 ack 1449 ---\ /-- |   active RST: has not seen the rest
+//	 | --- .  1449:9000 ack 1 -----X--> |   the rest of the body
+//	 | <-- R  1:1 --------------------- |   one per segment still arriving
+//
+// The answer to D has begun, an active RST (RST+ACK) of the target follows it, and its
+// ack does not cover the end of the request: the LB's data goes on past ack(RST). Reply
+// RSTs alone are nothing: they lie below what the LB's kernel expects and are ignored. A
+// kernel that has the answer keeps it readable behind the RST, so nearly every client
+// gets it: never an error, never lost, always suspected. With octets of the answer
+// missing it is response-truncated.
+var EarlyResponseReset = &Rule{
+	ID:       "early-response-reset",
+	Severity: Warning,
+	Mildest:  Warning,
+	Lost:     LostNever,
+	Title:    "Early answer, then RST",
+	Diagram: `
+LB                                target
+ | --- P. 1:1449 ack 1 -----------> |   POST: head, and some of the body
+ | <-- P. 1:141 ack 1449 ---------- |   HTTP 413, at once
+ | <-- R. 141:141 ack 1449 ---\ /-- |   active RST: has not seen the rest
+ | --- .  1449:9000 ack 1 -----X--> |   the rest of the body
+ | <-- R  1:1 --------------------- |   one per segment still arriving`,
+	Sequence: "The target answered and closed with an active RST while the LB was still sending the " +
+		"request's body.",
+	Apart: "response-truncated: there bytes of the answer are missing. The bare RSTs that answer the " +
+		"rest of the body are harmless, one per segment.",
+	Views: Views{
+		Target: "Part of the request, the answer, RST with ACK, then more of the body and a bare RST " +
+			"for each segment.",
+		LB:      "The body goes on until the answer and the RST arrive.",
+		Between: "The answer and the body cross.",
+	},
+	Cause: "The target answers (413, 401, 503 ...) without reading the body and closes with it " +
+		"unread.",
+	Causes: []string{
+		"a limit on the body's size, checked before it is read",
+		"an application that answers without reading its input (uWSGI)",
+	},
+	Fix: "Let the target read the body before it closes (Tomcat maxSwallowSize, uWSGI " +
+		"post-buffering), or refuse large bodies at the LB (nginx client_max_body_size).",
+	Servers: drainBodyKnobs,
+	LBs:     bodyLimitKnobs,
+	Logs:    earlyLogs,
+}

@@ -1,0 +1,68 @@
+package detect
+
+import "slices"
+
+// FINRequestCrossing: the LB reused a connection that the target was closing.
+//
+//	LB                                target
+//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
+//	 |           ... idle ...           |
+//	 | <-- F. 201:201 ack 101 ----\ /-- |   FIN: has not seen the request
+//	 | --- P. 101:201 ack 201 -----X--> |   request: has not seen the FIN
+//	 | <-- R  201:201 ----------------- |   no socket for it any more
+//	 | --- F. 201:201 ack 202 --------> |   by now the LB has seen the FIN
+//	 | <-- R  202:202 ----------------- |   and one RST for that
+//
+// Let D be the first copy of the first segment of a new request, d its first octet, F
+// the target's closing point and f its first sequence number (the FIN, or the
+// close_notify, unasked 408 or GOAWAY directly before it). It is this rule iff
+// ack(F) <= d and ack(D) <= f: neither acknowledges the other, so no order of the two
+// exists, whatever the order of the frames and whoever's clock stamped them.
+//
+// What follows is evidence, not a condition: a reply RST per request segment, with the
+// request's ack for its seq, because the socket is an orphan (RFC 9293 §3.6.1,
+// tcp_rcv_state_process: TCPAbortOnData); or, where the target only shut down its
+// sending side, an ACK of the request and silence (RFC 9112 §9.6). RFC 9112 §9.5 names
+// the race itself.
+var FINRequestCrossing = &Rule{
+	ID:       "fin-request-crossing",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "FIN and request crossed",
+	Diagram: `
+LB                                target
+ | <-- P. 1:201 ack 101 ----------- |   the last answer
+ |           ... idle ...           |
+ | <-- F. 201:201 ack 101 ----\ /-- |   FIN: has not seen the request
+ | --- P. 101:201 ack 201 -----X--> |   request: has not seen the FIN
+ | <-- R  201:201 ----------------- |   no socket for it any more
+ | --- F. 201:201 ack 202 --------> |   by now the LB has seen the FIN
+ | <-- R  202:202 ----------------- |   and one RST for that`,
+	Sequence: "The target's FIN and a new request of the LB crossed: neither acknowledges the other.",
+	Apart: "request-after-fin: there the request acknowledges the FIN. " +
+		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
+		"crosses the body of a request already answered is an early response. Where the capture " +
+		"lacks the FIN, the same incident is a stale-connection.",
+	Views: Views{
+		Target: "FIN, then the request, then the target's RST some tens of microseconds later.",
+		LB: "The request, then the FIN, then the RST, one round trip after the request. The RST's " +
+			"seq lies one below what the LB's kernel expects by then, so the kernel ignores it " +
+			"and the LB sees end of file, hardly ever a reset.",
+		Between: "FIN and request in either order, less than one round trip apart.",
+	},
+	Cause: "The target's keep-alive timer fired while the LB was sending the next request on that " +
+		"idle connection: the target waits no longer than the LB.",
+	Causes: []string{
+		"the target's keep-alive timeout is not above the LB's idle timeout (the usual one)",
+		"a restart, a deploy or a killed worker closed many connections at once",
+		"the target closes right behind an answer without announcing Connection: close (uWSGI http-socket)",
+		"gunicorn closes several overdue connections in one sweep",
+	},
+	Fix: "Make the LB close first: raise the target's keep-alive timeout (Node.js " +
+		"server.keepAliveTimeout, gunicorn --keep-alive, Apache KeepAliveTimeout, ...) above the " +
+		"LB's idle timeout, to 65 s or more behind an ALB at 60 s.",
+	Servers: keepAliveKnobs,
+	LBs:     slices.Concat(poolKnobs, drainKnobs),
+	Logs:    closedLogs,
+}

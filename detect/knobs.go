@@ -1,0 +1,154 @@
+package detect
+
+// The settings that several rules share. Values are examples for an ALB's 60 s, or for
+// a target that closes after 5 s. Defaults are those of the projects' own documentation
+// or source; where versions differ the note says so.
+
+// keepAliveKnobs make the target keep idle connections longer than the LB.
+var keepAliveKnobs = []Knob{
+	{"Node.js", "server.keepAliveTimeout = 65_000; server.headersTimeout = 66_000", "default 5 s before Node 26; headersTimeout must be the larger one (10.15.2 to about 12)"},
+	{"gunicorn", "--keep-alive 75", "default 2 s; sync workers close after each answer and ignore it"},
+	{"uvicorn", "--timeout-keep-alive 75", "default 5 s"},
+	{"uWSGI", "http-keepalive = 75", "with http = :8080; default off; http-socket closes after each answer without saying so; http11-socket keeps them open as well"},
+	{"Puma", "persistent_timeout 75", "default 20 s before Puma 7, 65 s since"},
+	{"Tomcat", `<Connector keepAliveTimeout="75000" ... />`, "default connectionTimeout: 60 s, 20 s in the server.xml it ships; Spring Boot server.tomcat.keep-alive-timeout=75s"},
+	{"Jetty", "jetty.http.idleTimeout=75000", "default 30 s; Dropwizard: idleTimeout under applicationConnectors"},
+	{"Go", "http.Server{IdleTimeout: 75 * time.Second}", "default ReadTimeout, or none"},
+	{"nginx", "keepalive_timeout 75s;", "as the target; default 75 s, which is too short behind Go, Traefik (90 s) or Envoy (1 h)"},
+	{"Apache", "KeepAliveTimeout 75", "default 5 s"},
+}
+
+// poolKnobs make the LB let go of idle connections before the target does, or repeat a
+// request that found its connection closed.
+var poolKnobs = []Knob{
+	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this"},
+	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
+	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
+	{"HAProxy", "retry-on conn-failure empty-response", "with `http-request disable-l7-retry if METH_POST`; its pool has no fixed age: half of the idle connections go every pool-purge-delay (5 s)"},
+	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h; Istio: connectionPool.http.idleTimeout"},
+	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
+	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
+	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" ttl=4`, "default no limit; disablereuse=On gives up pooling"},
+}
+
+// workerKnobs are the watchdogs and recyclers that end a process with a request in it.
+var workerKnobs = []Knob{
+	{"gunicorn", "--timeout 60 --max-requests 0", "timeout: default 30 s; max-requests restarts workers, default off"},
+	{"uWSGI", "harakiri = 60", "also max-requests, max-worker-lifetime, cheaper; worker-reload-mercy (60 s) is how long a reload waits"},
+	{"uvicorn", "--timeout-graceful-shutdown 30", "limit-max-requests restarts the process, default off"},
+	{"Puma", "worker_timeout 60", "kills a worker that stopped answering its parent"},
+	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},
+	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
+}
+
+// gracefulKnobs let a target finish and leave in order.
+var gracefulKnobs = []Knob{
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "so that the LB stops sending before the process stops; readinessProbe for the start"},
+	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the LB has taken the target out"},
+	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
+	{"gunicorn", "--graceful-timeout 30", "for requests in work, default 30 s; idle connections are closed at once"},
+	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
+	{"uvicorn", "--timeout-graceful-shutdown 30", ""},
+}
+
+// drainKnobs take a target out of the LB before it stops.
+var drainKnobs = []Knob{
+	{"ALB", "deregistration_delay.timeout_seconds = 60", "target group attribute, default 300; deregister, wait, then stop the target"},
+	{"HAProxy", "set server app/s1 state drain", "on the runtime socket"},
+	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "on the target's pods"},
+}
+
+// lingerKnobs let a target close with FIN.
+var lingerKnobs = []Knob{
+	{"Tomcat", `<Connector connectionLinger="-1" ... />`, "the default; 0 would close with RST"},
+	{"Go", "conn.SetLinger(-1)", "the default; 0 would close with RST"},
+}
+
+// drainBodyKnobs let a target read a body that it does not want.
+var drainBodyKnobs = []Knob{
+	{"Tomcat", `<Connector maxSwallowSize="-1" ... />`, "default 2 MiB"},
+	{"uWSGI", "post-buffering = 8192", "reads the body before the application runs"},
+	{"Node.js", "req.resume()", "before the answer ends"},
+	{"Go", "io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 64<<20))", "before the answer ends"},
+}
+
+// bodyLimitKnobs refuse a large body before it gets to the target.
+var bodyLimitKnobs = []Knob{
+	{"nginx", "client_max_body_size 10m;", "the target's own limit"},
+	{"HAProxy", "http-request deny deny_status 413 if { req.body_size gt 10485760 }", ""},
+	{"Apache", "LimitRequestBody 10485760", ""},
+}
+
+// backlogKnobs make the listener's queue longer.
+var backlogKnobs = []Knob{
+	{"Linux", "net.core.somaxconn = 4096", "caps every listen backlog; the queue holds one more; restart the server to apply"},
+	{"Node.js", "server.listen({ port: 8080, backlog: 1024 })", "default 511"},
+	{"gunicorn", "--backlog 2048", "the default"},
+	{"uvicorn", "--backlog 2048", "the default"},
+	{"uWSGI", "listen = 1024", "default 100"},
+	{"Puma", `bind "tcp://0.0.0.0:8080?backlog=1024"`, "the default"},
+	{"Tomcat", `<Connector acceptCount="1000" ... />`, "default 100; also maxConnections, maxThreads"},
+	{"Jetty", "jetty.http.acceptQueueSize=1024", "default 0, the platform's own; Dropwizard: acceptQueueSize under applicationConnectors"},
+	{"Go", "net.core.somaxconn = 4096", "net.Listen takes it as the backlog"},
+	{"nginx", "listen 8080 backlog=4096;", "as the target; default 511"},
+	{"Apache", "ListenBackLog 4096", "default 511"},
+}
+
+// connectKnobs let the LB try another target sooner.
+var connectKnobs = []Knob{
+	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; longer than one SYN retry (1 s)"},
+	{"HAProxy", "timeout connect 2s", "with retries 3 and option redispatch"},
+	{"Envoy", "connect_timeout: 2s", "of the cluster"},
+	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" connectiontimeout=2`, ""},
+	{"Traefik", "--serversTransport.forwardingTimeouts.dialTimeout=2s", ""},
+}
+
+// retryKnobs let the LB go to another target where one refuses.
+var retryKnobs = []Knob{
+	{"nginx", "proxy_next_upstream error timeout;", "the default"},
+	{"HAProxy", "option redispatch", "with retries 3"},
+	{"Envoy", "retry_policy: { retry_on: connect-failure }", "safe: no request was sent"},
+}
+
+// reuseKnobs let the LB open fewer connections.
+var reuseKnobs = []Knob{
+	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""`},
+	{"HAProxy", "http-reuse safe", ""},
+}
+
+// pathKnobs are where a SYN is dropped on purpose.
+var pathKnobs = []Knob{
+	{"Linux", "iptables -nvL; nft list ruleset", "a DROP rule whose counter grows"},
+	{"Linux", "net.netfilter.nf_conntrack_max = 262144", "if nf_conntrack_count is near it; the kernel logs \"table full, dropping packet\""},
+	{"AWS", "security group and network ACL of the target's subnet", "in: the target's port; out: ports 1024 to 65535 to the LB's subnets"},
+}
+
+// timestampKnobs let TIME-WAIT tell a new connection from the old one.
+var timestampKnobs = []Knob{
+	{"Linux", "net.ipv4.tcp_timestamps = 1", "the default; on both sides"},
+}
+
+// portKnobs give the LB more source ports.
+var portKnobs = []Knob{
+	{"Linux", "net.ipv4.ip_local_port_range = 1024 65535", "on the LB; per destination address and port"},
+	{"NLB", "preserve_client_ip.enabled = false", "target group attribute; the target then sees the NLB's addresses"},
+}
+
+// tcpKeepaliveKnobs keep the state of an idle connection alive in what lies between.
+var tcpKeepaliveKnobs = []Knob{
+	{"Linux", "net.ipv4.tcp_keepalive_time = 120", "default 7200 s; only for sockets that ask for keep-alives, as below"},
+	{"nginx", "proxy_socket_keepalive on;", "default off"},
+	{"HAProxy", "option srvtcpka", ""},
+	{"Envoy", "upstream_connection_options: { tcp_keepalive: { keepalive_time: 120 } }", "of the cluster"},
+}
+
+// readTimeoutKnobs are how long the LB waits for an answer.
+var readTimeoutKnobs = []Knob{
+	{"nginx", "proxy_read_timeout 60s;", "the default; between two reads"},
+	{"HAProxy", "timeout server 60s", ""},
+	{"Envoy", "timeout: 60s", "of the route"},
+	{"ALB", "idle_timeout.timeout_seconds = 60", "load balancer attribute, 1 to 4000; keep the target's keep-alive timeout above it"},
+	{"Apache", "ProxyTimeout 60", "default Timeout"},
+	{"Traefik", "--serversTransport.forwardingTimeouts.responseHeaderTimeout=60s", "default none"},
+}

@@ -1,0 +1,56 @@
+package detect
+
+import "slices"
+
+// PortReuse: a SYN met an old connection with the same addresses and ports.
+//
+//	LB                                target
+//	 | (an old connection, same ports)  |
+//	 | --- S  900:901 ----------------> |   SYN for a new one
+//	 | <-- .  201:201 ack 101 --------- |   the target acknowledges the old one
+//	 | --- R  101:101 ----------------> |   which the LB's kernel resets
+//	 | --- S  900:901 ----------------> |   again after 1 s: now it works
+//	 | <-- S. 0:1 ack 901 ------------- |
+//
+// Between a new SYN and its SYN-ACK, a segment of the target has ack != ISN+1: it
+// acknowledges the old connection (challenge ACK, RFC 9293 §3.10.7.4; or TIME-WAIT's
+// ACK, tcp_timewait_state_process). The LB's kernel answers it with an RST whose seq is
+// that ack, and the SYN, repeated after 1 s, gets through or does not.
+var PortReuse = &Rule{
+	ID:       "port-reuse",
+	Severity: Error,
+	Mildest:  Warning,
+	Lost:     LostIfGivenUp,
+	Title:    "Ports reused too early",
+	Diagram: `
+LB                                target
+ | (an old connection, same ports)  |
+ | --- S  900:901 ----------------> |   SYN for a new one
+ | <-- .  201:201 ack 101 --------- |   the target acknowledges the old one
+ | --- R  101:101 ----------------> |   which the LB's kernel resets
+ | --- S  900:901 ----------------> |   again after 1 s: now it works
+ | <-- S. 0:1 ack 901 ------------- |`,
+	Sequence: "A SYN met an old connection on the same ports: the target acknowledged the old one, the " +
+		"LB reset it and had to try again.",
+	Apart: "syn-unanswered: there no answer came at all. Reuse of a port in TIME-WAIT that works at " +
+		"once is normal.",
+	Views: Views{
+		Target:  "SYN, an ACK with old numbers, RST, SYN again a second later.",
+		LB:      "The same.",
+		Between: "The same; with NAT in between, the two sides may name different ports.",
+	},
+	Cause: "The LB is short of source ports, or two hosts share an address and port (NLB with client " +
+		"IP preservation, NodePort).",
+	Causes: []string{
+		"many short connections to one target: the LB does not keep them alive",
+		"a small net.ipv4.ip_local_port_range on the LB",
+		"NLB client IP preservation with clients behind several LBs",
+		"TCP timestamps off, so that TIME-WAIT cannot tell new from old",
+	},
+	Fix: "Give the LB more source ports (net.ipv4.ip_local_port_range, more addresses) or fewer " +
+		"new connections (nginx keepalive 64 in upstream); behind an NLB switch client IP " +
+		"preservation off (preserve_client_ip.enabled=false).",
+	Servers: timestampKnobs,
+	LBs:     slices.Concat(portKnobs, reuseKnobs),
+	Logs:    slices.Concat(connectTimeoutLogs, portLogs),
+}

@@ -1,0 +1,59 @@
+package detect
+
+// RequestAfterFIN: the LB's kernel had the target's FIN, its process sent a request all
+// the same.
+//
+//	LB                                target
+//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
+//	 |           ... idle ...           |
+//	 | <-- F. 201:201 ack 101 --------- |   FIN: has not seen the request
+//	 | --- P. 101:201 ack 202 --------> |   request: its kernel had the FIN
+//	 | <-- R  202:202 ----------------- |   no socket for it any more
+//
+// With D, d, F and f as in FINRequestCrossing: ack(F) <= d, the target had not seen the
+// request, but ack(D) > f, the request acknowledges the closing point. So the order is
+// known, and the LB is the one that was late: by 0.01 to 0.3 ms where its process was
+// just writing, by seconds where its pool does not watch idle connections.
+//
+// If ack(F) > d as well, it is no new request, or a half-close: then this rule is
+// silent.
+var RequestAfterFIN = &Rule{
+	ID:       "request-after-fin",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "Request sent after the FIN had arrived",
+	Diagram: `
+LB                                target
+ | <-- P. 1:201 ack 101 ----------- |   the last answer
+ |           ... idle ...           |
+ | <-- F. 201:201 ack 101 --------- |   FIN: has not seen the request
+ | --- P. 101:201 ack 202 --------> |   request: its kernel had the FIN
+ | <-- R  202:202 ----------------- |   no socket for it any more`,
+	Sequence: "The LB's kernel had acknowledged the target's FIN, and the LB still sent a request on " +
+		"that connection.",
+	Apart: "fin-request-crossing: there the request does not acknowledge the FIN. The time between " +
+		"FIN and request tells an LB that was just writing from one that does not watch its idle " +
+		"connections.",
+	Views: Views{
+		Target: "FIN, then the request at least one round trip later, acknowledging the FIN; then the " +
+			"target's RST.",
+		LB: "FIN, then the request, often within a millisecond; then the RST one round trip " +
+			"later.",
+		Between: "FIN, then the request, which acknowledges it.",
+	},
+	Cause: "The target closed an idle connection, and the LB's process picked that connection before " +
+		"it had acted on the FIN.",
+	Causes: []string{
+		"the target's keep-alive timeout is not above the LB's idle timeout",
+		"the FIN reached the LB's kernel just before its process wrote",
+		"the LB's pool does not watch idle connections for a close",
+	},
+	Fix: "Raise the target's keep-alive timeout (Node.js server.keepAliveTimeout, gunicorn " +
+		"--keep-alive, ...) above the LB's idle timeout. Where the FIN is much older than the " +
+		"request, also shorten the LB's pool timeout (nginx keepalive_timeout in upstream, Envoy " +
+		"idle_timeout): its pool does not watch idle connections.",
+	Servers: keepAliveKnobs,
+	LBs:     poolKnobs,
+	Logs:    closedLogs,
+}

@@ -1,0 +1,45 @@
+package detect
+
+// Rules are all rules. For a connection with an outstanding request the first that
+// matches decides, in this order:
+//
+//  1. If the LB closed first, what came of it is in 4: a later close by the target does
+//     not win.
+//  2. The target's closing point against the request's first octet, and against the
+//     answer.
+//  3. A reply RST with no close seen: a fresh connection, or a used one.
+//  4. The LB gave up: on an acknowledged request, or (the rules of 3) on one that was
+//     never acknowledged.
+//
+// Then come the connections that never carried a request, and what is left over.
+var Rules = []*Rule{
+	FINRequestCrossing,
+	RequestAfterFIN,
+	RSTRequestCrossing,
+	ClosedWithRequestOutstanding,
+	ResponseTruncated,
+	EarlyResponseReset,
+
+	AcceptQueueOverflow,
+	StaleConnection,
+
+	LBClosedWithRequestOutstanding,
+
+	ConnectionRefused,
+	PortReuse,
+	SYNDropped,
+	SYNUnanswered,
+
+	RSTAfterFIN,
+	KeepAliveMismatch,
+}
+
+// Lookup finds a rule by its id; nil: there is none.
+func Lookup(id string) *Rule {
+	for _, r := range Rules {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package detect
+
+import "slices"
+
+// StaleConnection: the LB used a connection that the target's host did not know any
+// more.
+//
+//	LB                                target
+//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
+//	 |   ... idle, no FIN, no RST ...   |
+//	 | --- P. 101:201 ack 201 --------> |   request on this used connection
+//	 | <-- R  201:201 ----------------- |   the host knows no such connection
+//	 |     or, instead of the RST,      |
+//	 | --- P. 101:201 ack 201 ------x   |   the same again, never acknowledged
+//
+// The connection is used (T has sent octets with ack <= d, and ack(D) covers them), D is
+// outstanding and no FIN, active RST or other closing point of the target was seen. Then
+// either a reply RST (flags exactly RST, seq = ack(D), no options, window 0) answers D;
+// or at least 3 copies of D, 150 ms apart or more, bring no segment of the target with
+// ack > d until the LB gives up. RFC 9293 §3.10.7.1: a host without the connection
+// answers data with an RST.
+var StaleConnection = &Rule{
+	ID:       "stale-connection",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "Request on a connection that was gone",
+	Diagram: `
+LB                                target
+ | <-- P. 1:201 ack 101 ----------- |   the last answer
+ |   ... idle, no FIN, no RST ...   |
+ | --- P. 101:201 ack 201 --------> |   request on this used connection
+ | <-- R  201:201 ----------------- |   the host knows no such connection
+ |     or, instead of the RST,      |
+ | --- P. 101:201 ack 201 ------x   |   the same again, never acknowledged`,
+	Sequence: "A request on a used connection was answered by a bare RST although no close was ever " +
+		"seen, or was never acknowledged at all.",
+	Apart: "fin-request-crossing: there a FIN was seen; the same incident looks like this one where " +
+		"the FIN was lost on the path or missed by the capture. accept-queue-overflow: there the " +
+		"connection is fresh.",
+	Views: Views{
+		Target: "A bare RST sent here means that the host has lost the connection; no request here at " +
+			"all means that it was dropped on the path.",
+		LB: "The request, then a bare RST; or the request again and again without any answer. A " +
+			"TTL unlike that of the target's other packets would mean that something between the " +
+			"two sent the RST.",
+		Between: "The same.",
+	},
+	Cause: "Something lost the connection's state: a NAT, firewall or network LB dropped the idle " +
+		"flow, or the target was rebooted or replaced. Or the capture missed the close.",
+	Causes: []string{
+		"an idle timeout between the two: AWS NLB 350 s, Azure LB 240 s, firewalls, NAT",
+		"the target's host, container or pod was replaced",
+		"the target's FIN was lost on the path or missed by the capture",
+	},
+	Fix: "Keep the LB's pool timeout below that of whatever is in between (nginx keepalive_timeout " +
+		"in upstream, Envoy idle_timeout), or send TCP keep-alives from the LB (nginx " +
+		"proxy_socket_keepalive on, HAProxy option srvtcpka, net.ipv4.tcp_keepalive_time).",
+	Servers: keepAliveKnobs,
+	LBs:     slices.Concat(tcpKeepaliveKnobs, poolKnobs),
+	Logs:    slices.Concat(closedLogs, readTimeoutLogs),
+}

@@ -1,0 +1,60 @@
+package detect
+
+import "slices"
+
+// SYNDropped: SYNs went unanswered while the listener's queue looked full.
+//
+//	LB                                target
+//	 | --- P. 1:101 ack 1 ------------> |   another connection: a request waits
+//	 | --- S  0:1 ------------------x   |   SYN: no answer
+//	 | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s
+//	 | <-- P. 1:201 ack 101 ----------- |   the other: its answer, at last
+//	 | --- S  0:1 --------------------> |   room in the queue again
+//	 | <-- S. 0:1 ack 1 --------------- |
+//
+// Copies of a SYN (same seq, 150 ms apart or more) got no SYN-ACK; which copy a SYN-ACK
+// answers is told by its TSecr, the TSval of that SYN (RFC 7323 §3.2), and where it
+// names an early copy, it was the SYN-ACK that was lost or slow: no finding. A copy
+// votes "full" if at its time some request on another connection to the same listener
+// was stalled: sent on a complete handshake, without an answer octet (ack > d) for 0.2 s
+// or 10 round trips. At least half of the copies, or an accept-queue-overflow on that
+// listener within 10 s, make it this rule (tcp_conn_request, sk_acceptq_is_full). That
+// SYNs were dropped by a full queue is inferred, never seen: a live capture with the
+// kernel's counters can make it certain.
+var SYNDropped = &Rule{
+	ID:       "syn-dropped",
+	Severity: Error,
+	Mildest:  Warning,
+	Lost:     LostIfGivenUp,
+	Title:    "SYN dropped, the queue looks full",
+	Diagram: `
+LB                                target
+ | --- P. 1:101 ack 1 ------------> |   another connection: a request waits
+ | --- S  0:1 ------------------x   |   SYN: no answer
+ | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s
+ | <-- P. 1:201 ack 101 ----------- |   the other: its answer, at last
+ | --- S  0:1 --------------------> |   room in the queue again
+ | <-- S. 0:1 ack 1 --------------- |`,
+	Sequence: "A SYN was repeated without SYN-ACK while other requests to the same listener were " +
+		"stalled.",
+	Apart: "syn-unanswered: there nothing speaks for a full queue. accept-queue-overflow: there the " +
+		"SYN was answered. Seen packet by packet, a full queue and a firewall look alike.",
+	Views: Views{
+		Target:  "The SYN arrives and gets no answer, while other connections wait.",
+		LB:      "The same, so the SYN may also have been lost on its way.",
+		Between: "The same.",
+	},
+	Cause: "The listen backlog is too small for the burst, or the application has stopped calling " +
+		"accept().",
+	Causes: []string{
+		"all threads or workers busy, an event loop blocked",
+		"a small listen backlog (uWSGI 100, Tomcat 100, Dropwizard's acceptQueueSize), or net.core.somaxconn below it",
+		"many new connections at once, because the LB does not keep them alive",
+	},
+	Fix: "Raise the listen backlog (uWSGI listen, Tomcat acceptCount, Jetty acceptQueueSize, ...) " +
+		"and net.core.somaxconn, and find what kept the application from calling accept(). On the " +
+		"target `nstat -az TcpExtListenOverflows` counts them, of all listeners together.",
+	Servers: backlogKnobs,
+	LBs:     slices.Concat(connectKnobs, reuseKnobs),
+	Logs:    connectTimeoutLogs,
+}

@@ -1,0 +1,52 @@
+package detect
+
+// SYNUnanswered: SYNs went unanswered, and nothing speaks for a full queue.
+//
+//	LB                                target
+//	 | --- P. 1:101 ack 1 ------------> |   another connection
+//	 | <-- P. 1:201 ack 101 ----------- |   is served without delay
+//	 | --- S  0:1 ------------------x   |   SYN: no answer
+//	 | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s
+//
+// As in SYNDropped, but fewer than half of the ignored copies fell into the wait of a
+// stalled request on the same listener, and no accept-queue-overflow was seen there
+// within 10 s. Given up (error, lost) means silence beyond the next retry that was due,
+// with no other segment of the LB on that connection; at the end of a capture a SYN
+// whose next retry was not yet due is undecided.
+var SYNUnanswered = &Rule{
+	ID:       "syn-unanswered",
+	Severity: Error,
+	Mildest:  Warning,
+	Lost:     LostIfGivenUp,
+	Title:    "SYN unanswered",
+	Diagram: `
+LB                                target
+ | --- P. 1:101 ack 1 ------------> |   another connection
+ | <-- P. 1:201 ack 101 ----------- |   is served without delay
+ | --- S  0:1 ------------------x   |   SYN: no answer
+ | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s`,
+	Sequence: "A SYN was repeated without SYN-ACK, with no sign of a full queue at that listener.",
+	Apart: "syn-dropped: there other requests to the listener waited at that time. " +
+		"connection-refused: there an RST came back at once.",
+	Views: Views{
+		Target: "The SYN is here and gets no answer: a firewall on this host, or a queue after all. " +
+			"The SYN is not here: it was lost on the path.",
+		LB:      "The SYN goes out again after 1, 2, 3, 4 s (kernels from 6.5) or 1, 3, 7 s.",
+		Between: "The same.",
+	},
+	Cause: "A firewall, security group or network ACL drops it, the path loses it, or the host is " +
+		"dead.",
+	Causes: []string{
+		"a firewall or security group without a rule for the LB's addresses",
+		"a full connection tracking table on the target's host",
+		"a host, container or pod that is gone while the LB still holds its address",
+		"packet loss on the path",
+	},
+	Fix: "Check security groups, network ACLs, `iptables -nvL` and the connection tracking table " +
+		"(net.netfilter.nf_conntrack_count against nf_conntrack_max) before the listen backlog: " +
+		"nothing in the capture points there. A short connect timeout at the LB (nginx " +
+		"proxy_connect_timeout, HAProxy timeout connect) lets it try another target sooner.",
+	Servers: pathKnobs,
+	LBs:     connectKnobs,
+	Logs:    connectTimeoutLogs,
+}

@@ -1,0 +1,141 @@
+package detect
+
+import (
+	"fmt"
+	"strings"
+)
+
+// pageWidth is the longest line of a page.
+const pageWidth = 96
+
+// Page is all that is known of a rule, for reading in a terminal.
+func (r *Rule) Page() string {
+	var p page
+	p.line("", r.ID+": "+r.Title)
+	p.line("", fmt.Sprintf("%s; %s", r.grades(), r.Lost))
+
+	p.head("What happened")
+	p.wrap("  ", r.Sequence)
+	p.line("", "")
+	for l := range strings.Lines(strings.TrimPrefix(r.Diagram, "\n")) {
+		p.line("  ", l)
+	}
+	p.line("", "")
+	p.wrap("  ", "Flags as tcpdump writes them (S SYN, F FIN, R RST, P PSH, . ACK); numbers are first:next "+
+		"sequence number and acknowledgment, relative.")
+
+	p.head("What a capture shows")
+	p.label("at the target", r.Views.Target)
+	p.label("at the LB", r.Views.LB)
+	p.label("in between", r.Views.Between)
+
+	p.head("Not to be confused with")
+	p.wrap("  ", r.Apart)
+
+	p.head("Why")
+	p.wrap("  ", r.Cause)
+	for _, c := range r.Causes {
+		p.hang("  - ", c)
+	}
+
+	p.head("What to change")
+	p.wrap("  ", r.Fix)
+	p.knobs("Target", r.Servers)
+	p.knobs("Load balancer", r.LBs)
+
+	p.head("In the load balancer's log")
+	if len(r.Logs) == 0 {
+		p.wrap("  ", "Nothing yet: see the races themselves.")
+	}
+	for _, l := range r.Logs {
+		p.setting(l.LB, fmt.Sprintf("%-3s  %s", l.Status, l.Text), l.Note)
+	}
+	return p.String()
+}
+
+// Index lists the rules, one a line.
+func Index() string {
+	var p page
+	for _, r := range Rules {
+		p.line("", fmt.Sprintf("%-36s %-16s %s", r.ID, r.grades(), r.Title))
+	}
+	return p.String()
+}
+
+// Markdown is the table of the rules as the README has it.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| rule | severity | what happened | what to change |\n|---|---|---|---|\n")
+	for _, r := range Rules {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.ID, r.grades(), cell(r.Sequence), cell(r.Fix))
+	}
+	return b.String()
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
+
+// grades are the severities that a rule reports.
+func (r *Rule) grades() string {
+	if r.Mildest == r.Severity {
+		return r.Severity.String()
+	}
+	return r.Severity.String() + " or " + r.Mildest.String()
+}
+
+// page writes text in lines of at most pageWidth.
+type page struct{ strings.Builder }
+
+func (p *page) line(indent, s string) {
+	p.WriteString(strings.TrimRight(indent+s, " \n"))
+	p.WriteByte('\n')
+}
+
+func (p *page) head(s string) {
+	p.line("", "")
+	p.line("", strings.ToUpper(s))
+}
+
+// wrap breaks a paragraph at spaces; every line begins with indent.
+func (p *page) wrap(indent, s string) { p.fill(indent, indent, s) }
+
+// hang is wrap with lead before the first line and as many spaces before the others.
+func (p *page) hang(lead, s string) { p.fill(lead, strings.Repeat(" ", len(lead)), s) }
+
+func (p *page) fill(lead, indent, s string) {
+	line := lead
+	room := false // line holds a word
+	for _, w := range strings.Fields(s) {
+		switch {
+		case !room:
+			line += w
+		case len(line)+1+len(w) > pageWidth:
+			p.line("", line)
+			line = indent + w
+		default:
+			line += " " + w
+		}
+		room = true
+	}
+	p.line("", line)
+}
+
+func (p *page) label(name, s string) { p.hang(fmt.Sprintf("  %-15s", name), s) }
+
+func (p *page) knobs(side string, ks []Knob) {
+	if len(ks) == 0 {
+		return
+	}
+	p.line("", "")
+	p.line("  ", side+":")
+	for _, k := range ks {
+		p.setting(k.Software, k.Line, k.Note)
+	}
+}
+
+// setting writes a line that must stay whole, and what is to be said of it below.
+func (p *page) setting(name, line, note string) {
+	p.line("", fmt.Sprintf("    %-11s %s", name, line))
+	if note != "" {
+		p.wrap(strings.Repeat(" ", 18), note)
+	}
+}

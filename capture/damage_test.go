@@ -210,6 +210,12 @@ func TestResync(t *testing.T) {
 		{"pcap: a block of noise", pcap, func([]byte) []byte { return set(noise, 8, 0xff, 0xff, 0xff, 0xff) }, 1, 0},
 		{"pcap: bytes lost within a packet", pcap, func(b []byte) []byte { return b[:40] }, 1, 1},
 		{"pcap: bytes lost within a header", pcap, func(b []byte) []byte { return b[:7] }, 2, 1},
+		{"pcap: a wrong length and no record behind it", pcap, func(b []byte) []byte {
+			return set(b, 8, 30, 0, 0, 0) // the next header is in the packet
+		}, 1, 1},
+		{"pcap: a wrong time on top", pcap, func(b []byte) []byte {
+			return set(b, 0, 1, 2, 3, 4, 0, 0, 0, 0, 30, 0, 0, 0)
+		}, 1, 1},
 		{"pcapng: length of 4 GB", ng, func(b []byte) []byte { return set(b, 4, 0xfc, 0xff, 0xff, 0xff) }, 1, 0},
 		{"pcapng: lengths differ", ng, func(b []byte) []byte { return set(b, len(b)-4, 0) }, 1, 0},
 		{"pcapng: no such interface", ng, func(b []byte) []byte { return set(b, 8, 7) }, 1, 0},

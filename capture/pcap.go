@@ -61,7 +61,10 @@ type pcap struct {
 	snaplen   uint32
 	guess     []variant // to choose from when the first records are there
 	pipe      bool      // they may take their time
-	last      uint32    // seconds of the last record
+
+	// Seconds of the first and the last record, near which a search looks for others;
+	// 0 before any. The last may be the wrong one that led to the damage.
+	first, last uint32
 }
 
 func isPcap(magic [4]byte) bool {
@@ -202,7 +205,6 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 			want = size
 			break
 		}
-		p.last = sec
 		f := &batch[n]
 		f.Number = number + uint64(n)
 		f.Time = int64(sec)*second + int64(frac)*int64(p.fraction)
@@ -216,6 +218,12 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 		n++
 	}
 	w.pos = pos
+	if n > 0 {
+		p.last = uint32(batch[n-1].Time / second)
+		if p.first == 0 {
+			p.first = uint32(batch[0].Time / second)
+		}
+	}
 	return n, want, nil
 }
 
@@ -257,17 +265,18 @@ func (p *pcap) doubtful(sec, frac, captured, length uint32) bool {
 	return uint64(frac)*uint64(p.fraction) >= second || length > maxPacketBig || captured|length|sec == 0
 }
 
-const month = 30 * 24 * 3600
-
 // plausible is for headers that are found in the middle of anything: more is asked.
-func (p *pcap) plausible(near, sec, frac, captured, length uint32) bool {
+func (p *pcap) plausible(sec, frac, captured, length uint32) bool {
 	if captured == 0 || captured > maxPacket || captured > length || p.doubtful(sec, frac, captured, length) {
 		return false
 	}
-	if p.snaplen != 0 && captured > max(p.snaplen, 1<<16) {
-		return false
-	}
-	return near == 0 || sec-near < month || near-sec < month // modulo 2^32
+	return p.snaplen == 0 || captured <= max(p.snaplen, 1<<16)
+}
+
+// near tells times less than a month apart.
+func near(a, b uint32) bool {
+	const month = 30 * 24 * 3600
+	return a-b < month || b-a < month // modulo 2^32
 }
 
 // find wants three records in a row, or fewer that end with the file.
@@ -284,16 +293,19 @@ func (p *pcap) find(b []byte, ended bool) (skip int, found bool) {
 }
 
 func (p *pcap) run(b []byte, ended bool) bool {
-	near := p.last
-	for n := 0; n < 3; n++ {
+	var last uint32
+	for n := range 3 {
 		if len(b) < p.headerLen {
 			return n >= 2 || n == 1 && ended && len(b) == 0
 		}
 		sec, frac, captured, length := p.header(b)
-		if !p.plausible(near, sec, frac, captured, length) {
+		if !p.plausible(sec, frac, captured, length) {
 			return false
 		}
-		near = sec
+		if n == 0 && p.first != 0 && !near(sec, p.first) && !near(sec, p.last) || n > 0 && !near(sec, last) {
+			return false
+		}
+		last = sec
 		b = b[min(p.headerLen+int(captured), len(b)):]
 	}
 	return true

@@ -480,7 +480,7 @@ func (p *pcapng) find(b []byte, ended bool) (skip int, found bool) {
 
 func (p *pcapng) run(b []byte, ended bool) bool {
 	swap := p.swap
-	for n := 0; n < 3; n++ {
+	for n := range 3 {
 		if len(b) < blockMin {
 			return n >= 2 || n == 1 && ended && len(b) == 0
 		}

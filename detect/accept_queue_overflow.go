@@ -1,6 +1,11 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"connrace/tcpstate"
+)
 
 // AcceptQueueOverflow: the handshake was done for the LB, but the target never took its
 // final ACK.
@@ -60,4 +65,56 @@ LB                                target
 	Servers: backlogKnobs,
 	LBs:     connectKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, closedLogs),
+	match:   matchAcceptQueueOverflow,
+}
+
+func matchAcceptQueueOverflow(c *conn) *Finding {
+	if !c.flow.Handshake() || c.target.Last.Set() || c.closing.Set() || !c.tm.SYNsSeen() {
+		return nil
+	}
+	unseen := !c.target.HasSeen(c.lb.ISN + 1)
+	if !unseen {
+		return nil
+	}
+	if rst, ok := c.replyRST(); ok && !c.lbClose().Set() || ok && c.lbClose().Frame > rst.Frame {
+		at := rst
+		if c.request.Set() {
+			at = c.request
+		}
+		f := c.overflow(at)
+		f.Lost = true
+		f.Measures.RST = "reply"
+		_, n := c.d.tracker.Locate(rst.Frame)
+		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", n)
+		return f
+	}
+	if c.request.Set() && c.lbGaveUp() && c.overdue(c.lbClose().Time) {
+		f := c.overflow(c.request)
+		f.Lost = true
+		f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data was sent %d times and never acknowledged", f.Measures.Attempts)
+		return f
+	}
+	return nil
+}
+
+// overdue: the first data was sent at least three times and not acknowledged for more
+// than half a second.
+func (c *conn) overdue(until int64) bool {
+	return c.lm.NCopies >= 2 && until-c.request.Time > second/2
+}
+
+func (c *conn) overflow(at tcpstate.Mark) *Finding {
+	f := c.finding(at)
+	if f.Confidence == Certain {
+		f.Confidence = Likely
+	}
+	c.withRequest(f)
+	f.Evidence = append(c.handshakeStory(), c.story()...)
+	sortEvidence(f.Evidence)
+	if c.request.Set() {
+		f.Measures.Attempts = c.lm.NCopies + 1
+	}
+	c.t.noteOverflow(at.Time)
+	f.Measures.Waiting = c.t.waitingAt(at.Time)
+	return f
 }

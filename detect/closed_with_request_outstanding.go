@@ -1,6 +1,9 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // ClosedWithRequestOutstanding: the target had the request and closed without an answer.
 //
@@ -55,4 +58,18 @@ LB                                target
 	Servers: slices.Concat(workerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,
+	match:   matchClosedWithRequestOutstanding,
+}
+
+func matchClosedWithRequestOutstanding(c *conn) *Finding {
+	if !c.taken() || !c.closeHadSeenRequest() || c.hole() {
+		return nil
+	}
+	f := c.race()
+	f.Time = c.closing.Time
+	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
+		f.Request.Frame, c.closeName(), at, seconds(f.Measures.Outstanding.NS))
+	return f
 }

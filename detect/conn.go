@@ -278,9 +278,9 @@ func sortEvidence(es []Evidence) {
 }
 
 // finding starts a finding about the connection; at is its decisive segment.
-func (c *conn) finding(r *Rule, at tcpstate.Mark) *Finding {
+func (c *conn) finding(at tcpstate.Mark) *Finding {
 	f := &Finding{
-		Rule: r, Severity: r.Severity, Confidence: Certain,
+		Severity: Error, Confidence: Certain,
 		Stream: at.Stream, HasStream: true, Time: at.Time,
 		LB: c.flow.Endpoint(c.flow.LB()), Target: c.flow.Endpoint(1 - c.flow.LB()),
 		RoleBasis: c.flow.Basis.String(),

@@ -20,6 +20,7 @@ type Detector struct {
 	incidents []*incident // complete, in the order of completion
 	findings  []*Finding
 	nextID    int
+	recent    ring[recentRequest]
 	gaps      []gap
 	totals    Totals
 }
@@ -195,9 +196,8 @@ func (d *Detector) requestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	t.requests++
 	d.totals.Requests++
-	if len(d.open) > 0 {
-		d.retries(e)
-	}
+	t.advertise(e.Flow)
+	d.noteRequest(e)
 }
 
 func (d *Detector) answerBegan(e *tcpstate.Event) {

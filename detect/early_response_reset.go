@@ -1,5 +1,9 @@
 package detect
 
+import (
+	"fmt"
+)
+
 // EarlyResponseReset: the target answered and aborted while the LB was still sending the
 // body.
 //
@@ -50,4 +54,27 @@ LB                                target
 	Servers: drainBodyKnobs,
 	LBs:     bodyLimitKnobs,
 	Logs:    earlyLogs,
+	match:   matchEarlyResponseReset,
+}
+
+func matchEarlyResponseReset(c *conn) *Finding {
+	abort := c.tm.Abort
+	if !c.request.Set() || !c.answered || !abort.Set() || c.flow.Opaque() {
+		return nil
+	}
+	if !abort.Ack.Before(c.lb.Last.End()) && !c.flow.RequestUnfinished() {
+		return nil // it covers the request's end
+	}
+	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame < abort.Frame && abort.Ack.After(cl.Seq) {
+		return nil // the LB had closed before
+	}
+	f := c.finding(abort)
+	f.Severity, f.Confidence = Warning, Suspected
+	f.Grounds = "whether the LB read the answer before its write failed does not show on the wire"
+	c.withRequest(f)
+	f.Evidence = c.story()
+	f.Measures.RST = "active"
+	_, at := c.d.tracker.Locate(abort.Frame)
+	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", at)
+	return f
 }

@@ -1,6 +1,9 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // FINRequestCrossing: the LB reused a connection that the target was closing.
 //
@@ -65,4 +68,33 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(poolKnobs, drainKnobs),
 	Logs:    closedLogs,
+	match:   matchFINRequestCrossing,
+}
+
+func matchFINRequestCrossing(c *conn) *Finding {
+	if c.unseenFIN && c.outstanding() && c.used() && !c.request.Ack.After(c.target.Nxt) && !c.vague() {
+		return c.unseenCrossing()
+	}
+	if !c.taken() || c.aborted || c.closeHadSeenRequest() || c.requestHadSeenClose() {
+		return nil
+	}
+	f := c.race()
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
+		c.closeName(), at, f.Request.Frame, c.afterIdle(f))
+	return f
+}
+
+// unseenCrossing is the crossing whose FIN the capture does not have: the LB
+// acknowledged it later, the request had not.
+func (c *conn) unseenCrossing() *Finding {
+	f := c.finding(c.request)
+	f.Lost = true
+	f.Confidence = Suspected
+	f.Grounds += "; the FIN itself was not captured, the LB's later acknowledgment and the reply RST show it"
+	c.withRequest(f)
+	f.Evidence = c.story()
+	f.Measures.RST = "reply"
+	f.Summary = fmt.Sprintf("the LB's request (frame %d) met a connection that the target had closed; the LB had not seen the FIN, nor has the capture", f.Request.Frame)
+	return f
 }

@@ -49,7 +49,8 @@ func (c *conn) refused() *Finding {
 	if len(c.lm.SYNs) > 0 {
 		syn = c.lm.SYNs[0].Mark
 	}
-	f := c.finding(ConnectionRefused, syn)
+	f := c.finding(syn)
+	f.Rule = ConnectionRefused
 	f.Lost = true
 	f.Measures.Attempts = max(c.lm.NSYN, 1)
 	f.Measures.RST = "reply"
@@ -83,7 +84,8 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 		}
 	}
 	first := ignored[0]
-	f := c.finding(SYNUnanswered, first.Mark)
+	f := c.finding(first.Mark)
+	f.Rule = SYNUnanswered
 	f.Confidence = Suspected
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if 2*full >= len(ignored) {
@@ -165,7 +167,8 @@ func (c *conn) portReuse(givenUp bool) *Finding {
 	if !ack.Set() || !rst.Set() {
 		return nil
 	}
-	f := c.finding(PortReuse, c.lm.SYNs[0].Mark)
+	f := c.finding(c.lm.SYNs[0].Mark)
+	f.Rule = PortReuse
 	f.Severity, f.Lost = Warning, false
 	if givenUp {
 		f.Severity, f.Lost = Error, true

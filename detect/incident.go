@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"hash/maphash"
 
 	"connrace/tcpstate"
@@ -82,13 +83,46 @@ func (d *Detector) complete(in *incident) {
 	case SYNDropped, SYNUnanswered:
 		d.gradeSYN(in)
 	}
+	d.findRetry(in)
+	if f.Rule == LBClosedWithRequestOutstanding {
+		d.repeatedWait(in)
+	}
+	d.finish(in)
+}
+
+// finish hands a complete finding over.
+func (d *Detector) finish(in *incident) {
 	d.explain(in)
 	d.nextID++
-	f.ID = d.nextID
-	d.findings = append(d.findings, f)
+	in.f.ID = d.nextID
+	d.findings = append(d.findings, in.f)
 	d.incidents = append(d.incidents, in)
 	if d.opt.OnFinding != nil {
-		d.opt.OnFinding(f)
+		d.opt.OnFinding(in.f)
+	}
+}
+
+// repeatedWait takes a wait that occurs twice for the LB's timeout.
+func (d *Detector) repeatedWait(in *incident) {
+	g := in.f.Measures.Outstanding.NS
+	if g < 100*millisecond {
+		return
+	}
+	for i := len(d.incidents) - 1; i >= 0 && i > len(d.incidents)-1000; i-- {
+		o := d.incidents[i]
+		if o.t != in.t || o.f.Rule != in.f.Rule {
+			continue
+		}
+		if diff := o.f.Measures.Outstanding.NS - g; diff > -15*millisecond && diff < 15*millisecond {
+			in.f.Severity = Error
+			if o.f.Severity != Error {
+				o.f.Severity = Error
+				if d.opt.OnUpdate != nil {
+					d.opt.OnUpdate(o.f)
+				}
+			}
+			return
+		}
 	}
 }
 
@@ -128,21 +162,60 @@ func (d *Detector) gradeSYN(in *incident) {
 type recentRequest struct {
 	key    uint64
 	time   int64
+	frame  uint64 // ordinal
 	stream uint32
-	frame  uint64
 }
 
 var headSeed = maphash.MakeSeed()
 
-// headKey identifies a request by its captured head; 0 without one that is complete
-// enough to tell requests apart.
+// headKey identifies a request by its captured head; 0 without one that is long enough
+// to tell requests apart.
 func headKey(h []byte) uint64 {
+	if i := bytes.Index(h, []byte("\r\n\r\n")); i >= 0 {
+		h = h[:i]
+	}
 	if len(h) < 16 {
 		return 0
 	}
 	return maphash.Bytes(headSeed, h)
 }
 
-// retries looks whether a request that begins is the retry of a lost one.
-func (d *Detector) retries(e *tcpstate.Event) {
+// noteRequest keeps a request in mind for a while.
+func (d *Detector) noteRequest(e *tcpstate.Event) {
+	k := headKey(d.tracker.Head(e.Flow))
+	if k == 0 {
+		return
+	}
+	lb, _ := e.Flow.Sides()
+	d.recent.add(recentRequest{k, e.Time, lb.Turn.Frame, lb.Turn.Stream})
+}
+
+// findRetry looks for the same request on another connection after the loss. Without an
+// id of its own the same head may come again by itself: then it must follow at once.
+func (d *Detector) findRetry(in *incident) {
+	f := in.f
+	if in.key == 0 || !f.Lost {
+		return
+	}
+	within := 2 * second
+	if f.Request.TraceID == "" && f.Request.RequestID == "" {
+		within = 200 * millisecond
+	}
+	lost := in.from
+	for _, e := range f.Evidence {
+		if e.Role == RoleFIN || e.Role == RoleRST || e.Role == RoleLBFIN {
+			lost = max(lost, min(e.Time, in.from+second))
+		}
+	}
+	var best *recentRequest
+	for i := range d.recent.v {
+		r := &d.recent.v[i]
+		if r.key == in.key && r.frame > in.frame && r.stream != f.Stream && r.time <= lost+within && (best == nil || r.frame < best.frame) {
+			best = r
+		}
+	}
+	if best != nil {
+		_, frame := d.tracker.Locate(best.frame)
+		f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, best.stream, frame
+	}
 }

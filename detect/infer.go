@@ -20,39 +20,50 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 			return
 		}
 		idle := !c.request.Set() || c.answered
-		t.lbCloses.add(closeSample{e.Time, e.Gap, idle && c.target.Last.Set()})
+		if !f.Upgraded() {
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.target.Last.Set(), mark: cl, lb: f.Endpoint(f.LB())})
+		}
 		return
 	}
 	if cl := c.lbClose(); cl.Set() && c.closing.Set() && c.closing.Ack.After(cl.Seq) {
 		return // it answers the LB's close
 	}
-	if !c.closing.Set() || !c.target.Last.Set() {
-		return
-	}
-	idle := !c.outstanding() || !c.closeHadSeenRequest()
 	last := c.target.Last
-	if c.notify.Set() && last.Frame == c.notify.Frame {
+	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame == c.notify.Frame {
 		return
 	}
-	t.closes.add(closeSample{e.Time, max(e.Time-last.Time, 0), idle})
+	t.advertise(f)
+	t.closes.add(closeSample{
+		time: e.Time, gap: max(c.closing.Time-last.Time, 0),
+		idle: !c.outstanding() || !c.closeHadSeenRequest(),
+		mark: c.closing, lb: f.Endpoint(f.LB()),
+	})
 }
 
-// timers are the inferred idle timeouts of a target and of its LB.
-func (t *target) timers() (idle, lb *Timeout) {
-	idle = timeout(t.closes.v, t.longest)
+// advertise takes what the target's newest answer said of its keep-alive timeout.
+func (t *target) advertise(f *tcpstate.Flow) {
+	if a := f.KeepAlive(); a > 0 {
+		t.advertised = a
+	}
+}
+
+// timers are the inferred idle timeouts of a target and of its LB; nil: none.
+func (t *target) timers() (idle, lb *timer) {
+	idle = inferTimer(t.closes.v, t.longest)
 	if idle != nil {
 		idle.Hint = targetHints(idle.NS)
+		if t.advertised > 0 {
+			idle.Advertised = Duration{t.advertised, true}
+		}
 	}
-	longest := t.longest
-	lb = timeout(t.lbCloses.v, longest)
+	lb = inferTimer(t.lbCloses.v, t.longest)
 	if lb != nil {
 		if t.vantage() == "target" {
+			// The answer left here half a round trip before the LB's timer started, and
+			// the FIN arrived half a round trip after it had fired.
 			lb.NS = max(lb.NS-t.rtt.median(), 0)
 		}
 		lb.Hint = lbHints(lb.NS)
-	}
-	if t.advertised > 0 && idle != nil {
-		idle.Advertised = Duration{t.advertised, true}
 	}
 	return idle, lb
 }
@@ -63,15 +74,23 @@ func (d *Detector) explain(in *incident) {
 	if in.closeAt != 0 && f.Lost {
 		f.Measures.CloseCause, f.Measures.CloseCauseBasis = in.closeCause()
 	}
-	f.Cause, f.Fix = f.Rule.Cause, f.Rule.Fix
+	var ts Timers
+	idle, lb := in.t.timers()
+	if idle != nil {
+		ts.Target = idle.NS
+	}
+	if lb != nil {
+		ts.LB = lb.NS
+	}
+	f.Cause, f.Fix = CauseFor(f.Rule, f.Measures.CloseCause, ts), FixFor(f.Rule, f.Measures.CloseCause, ts)
 }
 
 // closeCause says why the target closed.
 func (in *incident) closeCause() (cause, basis string) {
 	idle, _ := in.t.timers()
 	gap := in.gap
-	if gap >= 0 && idle != nil && gap >= idle.NS-max(idle.NS/50, 20*millisecond) && gap <= idle.NS+max(idle.NS/20, idle.SpreadNS, 20*millisecond) {
-		return "idle-timeout", "inferred"
+	if gap >= 0 && idle.fits(gap) {
+		return CloseIdleTimeout, "inferred"
 	}
 	n, lo, hi := 0, int64(1<<62), int64(0)
 	for _, s := range in.t.closes.v {
@@ -81,24 +100,24 @@ func (in *incident) closeCause() (cause, basis string) {
 		}
 	}
 	if n >= 3 && unlike(lo, hi) {
-		if idle != nil && lo >= idle.NS-max(idle.NS/50, 20*millisecond) {
-			return "overdue-batch", ""
+		if idle != nil && lo >= idle.lo-20*millisecond {
+			return CloseOverdueBatch, ""
 		}
-		return "mass-close", ""
+		return CloseMass, ""
 	}
 	if gap < 0 {
-		return "unknown", ""
+		return CloseUnknown, ""
 	}
 	if gap <= 100*millisecond && !in.seen {
-		return "after-response", ""
+		return CloseAfterResponse, ""
 	}
 	if a := in.t.advertised; a > 0 && gap >= a-5*millisecond && gap <= a+second*11/10 {
-		return "idle-timeout", "advertised"
+		return CloseIdleTimeout, "advertised"
 	}
 	if idle == nil && len(targetHints(gap)) > 0 {
-		return "idle-timeout", "hint"
+		return CloseIdleTimeout, "hint"
 	}
-	return "unknown", ""
+	return CloseUnknown, ""
 }
 
 // conclude looks at all findings again with what the whole capture taught.
@@ -110,11 +129,7 @@ func (d *Detector) conclude() {
 			d.opt.OnUpdate(in.f)
 		}
 	}
-	_ = tcpstate.Opened
 }
-
-// mismatches reports the targets whose idle timeout is below their LB's.
-func (d *Detector) mismatches() {}
 
 // results are the figures of the targets.
 func (d *Detector) results() []Target {
@@ -125,7 +140,7 @@ func (d *Detector) results() []Target {
 		}
 		r := Target{
 			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost,
-			Vantage: t.vantage(), NearMisses: 0, Reuses: t.reuseHist,
+			Vantage: t.vantage(), Reuses: t.reuseHist,
 		}
 		if t.rtt.n > 0 {
 			r.RTTMedian, r.RTTP99 = Duration{t.rtt.median(), true}, Duration{t.rtt.quantile(0.99), true}
@@ -133,17 +148,71 @@ func (d *Detector) results() []Target {
 		if t.longest >= 0 {
 			r.LongestReuse = Duration{t.longest, true}
 		}
-		r.Idle, r.LBIdle = t.timers()
-		r.Handshakes.Attempted, r.Handshakes.Completed = t.attempted, t.completed
-		r.Handshakes.Refused, r.Handshakes.Unanswered = t.refused, t.unanswered
-		r.Handshakes.SYNRetransmissions, r.Handshakes.MaxWaiting = t.synRetrans, uint64(t.maxWaiting)
+		idle, lb := t.timers()
+		if idle != nil {
+			r.Idle = &idle.Timeout
+			r.NearMisses = t.nearMisses(idle)
+			r.Exposure, r.HasExposure = t.exposure(idle)
+		}
+		if lb != nil {
+			r.LBIdle = &lb.Timeout
+		}
+		h := &r.Handshakes
+		h.Attempted, h.Completed, h.Refused, h.Unanswered = t.attempted, t.completed, t.refused, t.unanswered
+		h.SYNRetransmissions, h.MaxWaiting = t.synRetrans, uint64(t.maxWaiting)
 		for _, s := range t.closes.v {
 			r.TargetCloses.add(s.gap)
 		}
 		for _, s := range t.lbCloses.v {
 			r.LBCloses.add(s.gap)
 		}
+		r.Advice = t.advice(idle, lb, d.opt.LBIdleTimeout)
 		out = append(out, r)
+	}
+	return out
+}
+
+// nearMisses counts the requests that were answered although the connection had been
+// idle until at most 100 ms before the target's timer.
+func (t *target) nearMisses(idle *timer) uint64 {
+	n := uint64(0)
+	for _, g := range t.reuses.v {
+		if g >= idle.lo-100*millisecond {
+			n++
+		}
+	}
+	return n
+}
+
+// exposure is how many crossings a million requests are expected to bring: the density
+// of reuses just below the timer, times the time in which a request and the FIN cross,
+// one round trip.
+func (t *target) exposure(idle *timer) (float64, bool) {
+	rtt := t.rtt.median()
+	if rtt == 0 || len(t.reuses.v) < 20 {
+		return 0, false
+	}
+	window := max(idle.NS/5, 5*rtt)
+	n := 0
+	for _, g := range t.reuses.v {
+		if g >= idle.lo-window {
+			n++
+		}
+	}
+	share := float64(n) / float64(len(t.reuses.v))
+	return share * float64(rtt) / float64(window) * 1e6, true
+}
+
+// advice is what the target's figures suggest.
+func (t *target) advice(idle, lb *timer, lbTimeout int64) []string {
+	var out []string
+	if idle != nil && t.mismatch(idle, lb, lbTimeout) != "" {
+		out = append(out, "the target closes connections after "+seconds(idle.NS)+" idle: raise its keep-alive timeout above the LB's idle timeout")
+	}
+	if idle != nil && idle.Advertised.Known {
+		if d := idle.NS - idle.Advertised.NS; d > 100*millisecond || d < -100*millisecond {
+			out = append(out, "the target advertises Keep-Alive: timeout="+seconds(idle.Advertised.NS)+" but closes after "+seconds(idle.NS))
+		}
 	}
 	return out
 }

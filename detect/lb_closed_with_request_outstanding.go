@@ -1,6 +1,9 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // LBClosedWithRequestOutstanding: the LB gave up before an answer came.
 //
@@ -55,4 +58,39 @@ LB                                target
 	Servers: backlogKnobs,
 	LBs:     readTimeoutKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
+	match:   matchLBClosedWithRequestOutstanding,
+}
+
+func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
+	if !c.request.Set() || !c.lbGaveUp() || !c.acknowledged() || c.hole() {
+		return nil
+	}
+	cl := c.lbClose()
+	if c.answered && c.lm.NRST == 0 {
+		return nil // a half-close: the LB went on to take the answer
+	}
+	if c.flow.Upgraded() {
+		return nil
+	}
+	f := c.finding(cl)
+	f.Lost = true
+	c.withRequest(f)
+	f.Evidence = c.story()
+	last := c.lb.Last.Time
+	f.Measures.Outstanding = Duration{max(cl.Time-c.request.Time, 0), true}
+	wait := max(cl.Time-last, 0)
+	f.Severity = Warning
+	if round(wait) || round(f.Measures.Outstanding.NS) {
+		f.Severity = Error
+	}
+	_, at := c.d.tracker.Locate(cl.Frame)
+	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); the target had acknowledged it and not answered",
+		at, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
+	return f
+}
+
+// round reports whether a wait looks configured: within 15 ms of a multiple of 0.5 s.
+func round(ns int64) bool {
+	r := ns % (second / 2)
+	return ns > second/2-15*millisecond && (r <= 15*millisecond || r >= second/2-15*millisecond)
 }

@@ -1,5 +1,9 @@
 package detect
 
+import (
+	"fmt"
+)
+
 // RequestAfterFIN: the LB's kernel had the target's FIN, its process sent a request all
 // the same.
 //
@@ -56,4 +60,19 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
 	Logs:    closedLogs,
+	match:   matchRequestAfterFIN,
+}
+
+func matchRequestAfterFIN(c *conn) *Finding {
+	if !c.taken() || c.aborted || c.closeHadSeenRequest() || !c.requestHadSeenClose() {
+		return nil
+	}
+	if c.hole() {
+		return nil
+	}
+	f := c.race()
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the LB sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
+		f.Request.Frame, seconds(max(c.request.Time-c.closing.Time, 0)), c.closeName(), at)
+	return f
 }

@@ -1,5 +1,9 @@
 package detect
 
+import (
+	"fmt"
+)
+
 // ResponseTruncated: the target closed in the middle of an answer.
 //
 //	LB                                target
@@ -48,4 +52,29 @@ LB                                target
 	Servers: workerKnobs,
 	LBs:     drainKnobs,
 	Logs:    truncatedLogs,
+	match:   matchResponseTruncated,
+}
+
+// truncated: the target closed of itself in the middle of an answer.
+func (c *conn) truncated() bool {
+	if !c.request.Set() || !c.answered || !c.closing.Set() || !c.flow.AnswerUnfinished() || c.hole() {
+		return false
+	}
+	cl := c.lbClose()
+	return !cl.Set() || cl.Ack.After(c.closing.Seq)
+}
+
+func matchResponseTruncated(c *conn) *Finding {
+	if !c.truncated() {
+		return nil
+	}
+	f := c.finding(c.closing)
+	f.Lost = true
+	c.withRequest(f)
+	f.Evidence = c.story()
+	c.resets(f)
+	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the target closed (%s, frame %d) in the middle of its answer to the request (frame %d)", c.closeName(), at, f.Request.Frame)
+	return f
 }

@@ -1,5 +1,11 @@
 package detect
 
+import (
+	"fmt"
+
+	"connrace/tcpstate"
+)
+
 // RSTAfterFIN: an RST after a FIN that no other rule explains.
 //
 //	LB                                target
@@ -45,4 +51,51 @@ LB                                target
 	Servers: drainBodyKnobs,
 	LBs:     bodyLimitKnobs,
 	Logs:    resetAfterLogs,
+	match:   matchRSTAfterFIN,
+}
+
+func matchRSTAfterFIN(c *conn) *Finding {
+	var rst tcpstate.Mark
+	var fromLB bool
+	pick := func(h *tcpstate.HalfMarks, lb bool) {
+		for _, r := range h.RSTs {
+			fins := [2]tcpstate.Mark{c.lm.FIN, c.tm.FIN}
+			for _, fin := range fins {
+				if fin.Set() && fin.Frame < r.Frame && (!rst.Set() || r.Frame < rst.Frame) {
+					rst, fromLB = r.Mark, lb
+				}
+			}
+		}
+	}
+	pick(c.lm, true)
+	pick(c.tm, false)
+	if !rst.Set() {
+		return nil
+	}
+	f := c.finding(rst)
+	f.Severity = Info
+	f.Evidence = c.story()
+	who, kind := "target", "reply"
+	if fromLB {
+		who = "LB"
+	}
+	if rst.Flags.Has(tcpstate.ACK) {
+		kind = "active"
+	}
+	f.Measures.RST = kind
+	if n := c.unreadAnswer(); n > 0 && !fromLB {
+		f.Severity = Warning
+		f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; %d octets of its answer were never acknowledged", who, kind, n)
+		return f
+	}
+	f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; nothing was lost with it", who, kind)
+	return f
+}
+
+// unreadAnswer is how many octets of the target the LB never acknowledged.
+func (c *conn) unreadAnswer() int32 {
+	if !c.target.Last.Set() || !c.lb.AckSeen() {
+		return 0
+	}
+	return max(c.target.Last.End().Sub(c.lb.Ack), 0)
 }

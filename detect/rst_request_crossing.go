@@ -1,6 +1,9 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // RSTRequestCrossing: the target aborted an idle connection while a request was on its
 // way.
@@ -53,4 +56,16 @@ LB                                target
 	Servers: slices.Concat(lingerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,
+	match:   matchRSTRequestCrossing,
+}
+
+func matchRSTRequestCrossing(c *conn) *Finding {
+	if !c.taken() || !c.aborted || c.closeHadSeenRequest() || c.requestHadSeenClose() {
+		return nil
+	}
+	f := c.race()
+	_, at := c.d.tracker.Locate(c.closing.Frame)
+	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
+		at, f.Request.Frame, c.afterIdle(f))
+	return f
 }

@@ -1,6 +1,9 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // StaleConnection: the LB used a connection that the target's host did not know any
 // more.
@@ -59,4 +62,43 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(tcpKeepaliveKnobs, poolKnobs),
 	Logs:    slices.Concat(closedLogs, readTimeoutLogs),
+	match:   matchStaleConnection,
+}
+
+func matchStaleConnection(c *conn) *Finding {
+	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.Handshake() || c.hole() || c.vague() {
+		return nil
+	}
+	rst, reset := c.replyRST()
+	gaveUp := c.lbGaveUp()
+	switch {
+	case reset && !gaveUp:
+		if !c.used() {
+			return nil
+		}
+		f := c.finding(c.request)
+		f.Lost = true
+		f.Confidence = min(f.Confidence, Likely)
+		c.withRequest(f)
+		f.Evidence = c.story()
+		c.idle(f, c.request)
+		f.Measures.RST = "reply"
+		_, at := c.d.tracker.Locate(rst.Frame)
+		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
+			f.Request.Frame, at, c.afterIdle(f))
+		return f
+	case gaveUp && c.used() && c.lm.NCopies >= 2 && !c.acknowledged():
+		f := c.finding(c.request)
+		f.Lost = true
+		f.Confidence = min(f.Confidence, Likely)
+		c.withRequest(f)
+		f.Evidence = c.story()
+		c.idle(f, c.request)
+		f.Measures.Attempts = c.lm.NCopies + 1
+		f.Measures.Outstanding = Duration{c.lbClose().Time - c.request.Time, true}
+		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was sent %d times and never acknowledged%s",
+			f.Request.Frame, f.Measures.Attempts, c.afterIdle(f))
+		return f
+	}
+	return nil
 }

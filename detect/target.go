@@ -227,7 +227,23 @@ func (s *sketch) median() int64 { return s.quantile(0.5) }
 // closeSample is a close by one side: when, and how long the connection had been idle.
 type closeSample struct {
 	time, gap int64
-	idle      bool // nothing was outstanding as the closer saw it
+	idle      bool          // nothing was outstanding as the closer saw it
+	mark      tcpstate.Mark // the FIN or RST
+	lb        tcpstate.Endpoint
+}
+
+// timer is an inferred timeout with the cluster of gaps that it stands on.
+type timer struct {
+	Timeout
+	lo, hi  int64
+	moments int
+	samples []closeSample
+}
+
+// fits reports whether a gap belongs to the timer.
+func (t *timer) fits(gap int64) bool {
+	const slack = 20 * millisecond
+	return t != nil && gap >= t.lo-slack && gap <= t.hi+max(slack, t.NS/50)
 }
 
 // vantage says on which side the capture was taken: the part of the handshake's round
@@ -247,7 +263,7 @@ func (t *target) vantage() string {
 
 // timeout infers an idle timeout from closes: a tight cluster of gaps from at least
 // three distinct moments, or of two within 20 ms, that no answered reuse outlived.
-func timeout(samples []closeSample, longest int64) *Timeout {
+func inferTimer(samples []closeSample, longest int64) *timer {
 	var gs []closeSample
 	mass := massCloses(samples)
 	for i, s := range samples {
@@ -263,21 +279,20 @@ func timeout(samples []closeSample, longest int64) *Timeout {
 			j++
 		}
 		c := gs[i:j]
-		m := moments(c)
-		ok := m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond
-		if !ok && m >= 2 {
-			// Two close ones inside of a wider pair.
+		if c[len(c)-1].gap+20*millisecond < longest {
 			continue
 		}
-		if ok && m > bestMoments && c[len(c)-1].gap+20*millisecond >= longest {
+		if m := moments(c); m > bestMoments && (m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond) {
 			best, bestMoments = c, m
 		}
 	}
 	if best == nil {
 		return nil
 	}
-	return &Timeout{
-		NS: best[len(best)/2].gap, Samples: len(best), SpreadNS: best[len(best)-1].gap - best[0].gap,
+	lo, hi := best[0].gap, best[len(best)-1].gap
+	return &timer{
+		Timeout: Timeout{NS: best[len(best)/2].gap, Samples: len(best), SpreadNS: hi - lo},
+		lo:      lo, hi: hi, moments: bestMoments, samples: best,
 	}
 }
 

@@ -62,9 +62,10 @@ type pcap struct {
 	guess     []variant // to choose from when the first records are there
 	pipe      bool      // they may take their time
 
-	// Seconds of the first and the last record, near which a search looks for others;
-	// 0 before any. The last may be the wrong one that led to the damage.
+	// Seconds of the first and the last record, if there was any, near which a search
+	// looks for others. The last may be the wrong one that led to the damage.
 	first, last uint32
+	any         bool
 }
 
 func isPcap(magic [4]byte) bool {
@@ -220,8 +221,9 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 	w.pos = pos
 	if n > 0 {
 		p.last = uint32(batch[n-1].Time / second)
-		if p.first == 0 {
+		if !p.any {
 			p.first = uint32(batch[0].Time / second)
+			p.any = true
 		}
 	}
 	return n, want, nil
@@ -302,7 +304,7 @@ func (p *pcap) run(b []byte, ended bool) bool {
 		if !p.plausible(sec, frac, captured, length) {
 			return false
 		}
-		if n == 0 && p.first != 0 && !near(sec, p.first) && !near(sec, p.last) || n > 0 && !near(sec, last) {
+		if n == 0 && p.any && !near(sec, p.first) && !near(sec, p.last) || n > 0 && !near(sec, last) {
 			return false
 		}
 		last = sec

@@ -189,8 +189,8 @@ func (f *framing) start(s side, line []byte) bool {
 		return true
 	}
 	method, rest, _ := bytes.Cut(line, []byte{' '})
-	if len(line) != carrySize && !endsInVersion(rest) {
-		return false // the end of a longer line may have been cut
+	if !beginsRequestLine(line) || len(line) != carrySize && !endsInVersion(rest) {
+		return false // of a longer line the version may have been cut
 	}
 	if bytes.HasSuffix(line, []byte("HTTP/1.0")) {
 		l.flags |= headOld
@@ -233,6 +233,8 @@ func (f *framing) body(s side, pool *carryPool) {
 		return
 	}
 	switch {
+	case l.flags&(headChunked|headCoded) != 0 && l.flags&headOld != 0:
+		l.state = misframed // HTTP/1.0 knows no transfer codings: faulty (RFC 9112 §6.1)
 	case l.flags&headChunked != 0: // wins over Content-Length
 		l.state = chunkSize
 	case l.flags&headCoded != 0 && s == asks, l.flags&headBadLength != 0:

@@ -26,10 +26,10 @@ func beginsRequestLine(p []byte) bool {
 		return false
 	}
 	rest := p[n+1:]
-	if i := bytes.IndexByte(rest, '\n'); i >= 0 {
-		return endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'}))
+	if i := bytes.IndexByte(rest, '\n'); i >= 0 && !endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'})) {
+		return false
 	}
-	return len(rest) == 0 || rest[0] > ' ' && rest[0] < 0x7f
+	return len(rest) == 0 || rest[0] >= ' ' && rest[0] < 0x7f
 }
 
 // endsInVersion reports whether the rest of a request line, behind the method, is a
@@ -118,14 +118,14 @@ const (
 // before (obsolete folding, RFC 9112 §5.2).
 func (l *lane) header(line []byte) {
 	value := line
-	if line[0] != ' ' && line[0] != '\t' {
-		i := bytes.IndexByte(line, ':')
-		if i < 0 {
-			l.unit = fieldOther
-			return
-		}
-		l.unit = fieldOf(bytes.TrimRight(line[:i], " \t"))
-		value = line[i+1:]
+	switch line[0] {
+	case ' ', '\t':
+	case 'C', 'c', 'T', 't', 'K', 'k': // the initials of the fields that matter
+		var name []byte
+		name, value, _ = bytes.Cut(line, []byte{':'})
+		l.unit = fieldOf(bytes.TrimRight(name, " \t"))
+	default:
+		l.unit = fieldOther
 	}
 	if l.unit == fieldOther {
 		return

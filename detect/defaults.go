@@ -62,9 +62,9 @@ func targetHints(gap int64) []string { return hints(matching(targetDefaults, gap
 // lbHints are the load balancers that keep an idle connection for so long by default.
 func lbHints(gap int64) []string { return hints(matching(lbDefaults, gap)) }
 
-// Likely are those of the rule's settings that belong to servers which by default close
+// LikelyKnobs are those of the rule's settings that belong to servers which by default close
 // a connection idle for so long (ns).
-func (r *Rule) Likely(gap int64) []Knob {
+func (r *Rule) LikelyKnobs(gap int64) []Knob {
 	var out []Knob
 	for _, d := range matching(targetDefaults, gap) {
 		for _, k := range r.Servers {

@@ -76,8 +76,8 @@ func TestHintsAreHints(t *testing.T) {
 	}
 }
 
-func TestLikelySettings(t *testing.T) {
-	got := FINRequestCrossing.Likely(5001874000)
+func TestLikelyKnobs(t *testing.T) {
+	got := FINRequestCrossing.LikelyKnobs(5001874000)
 	var names []string
 	for _, k := range got {
 		names = append(names, k.Software)
@@ -85,7 +85,7 @@ func TestLikelySettings(t *testing.T) {
 	if want := []string{"Node.js", "uvicorn", "Apache"}; !slices.Equal(names, want) {
 		t.Errorf("settings for a gap of 5 s: %q, want %q", names, want)
 	}
-	if got := FINRequestCrossing.Likely(44e6); got != nil {
+	if got := FINRequestCrossing.LikelyKnobs(44e6); got != nil {
 		t.Errorf("settings for a gap of 44 ms: %v", got)
 	}
 	for _, d := range targetDefaults {

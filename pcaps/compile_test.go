@@ -1,0 +1,208 @@
+package pcaps
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+
+	"connrace/tcpstate"
+)
+
+func corpus(t testing.TB) []*Script {
+	t.Helper()
+	all, err := Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// An independent decoder sees in the compiled frames what the segments say.
+func TestFramesDecode(t *testing.T) {
+	for _, s := range corpus(t) {
+		frames, err := s.Frames()
+		if err != nil {
+			t.Fatal(err)
+		}
+		segs := s.Segments()
+		if len(frames) != len(segs) {
+			t.Fatalf("%s: %d frames, %d segments", s.Name, len(frames), len(segs))
+		}
+		for i := range frames {
+			if err := decodes(s, &frames[i], &segs[i]); err != nil {
+				t.Errorf("%s: frame %d: %v", s.Name, i+1, err)
+			}
+		}
+	}
+}
+
+var firstLayer = map[Link]gopacket.LayerType{
+	Ethernet: layers.LayerTypeEthernet, Null: layers.LayerTypeLoopback, SLL: layers.LayerTypeLinuxSLL,
+}
+
+// decodes compares a frame as gopacket decodes it with a segment.
+func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
+	first, ok := firstLayer[s.Capture.Link]
+	data := f.Data
+	if !ok { // raw, and SLL2, which gopacket does not know
+		first = layers.LayerTypeIPv4
+		if g.Src.Addr.Is4() == false {
+			first = layers.LayerTypeIPv6
+		}
+		data = data[linkSizes[s.Capture.Link]:]
+	}
+	p := gopacket.NewPacket(data, first, gopacket.NoCopy)
+	if e := p.ErrorLayer(); e != nil && len(f.Data) == f.Length {
+		return e.Error()
+	}
+	tcp, ok := p.TransportLayer().(*layers.TCP)
+	if !ok {
+		return fmt.Errorf("no TCP in %v", p)
+	}
+	got := tcpstate.Segment{
+		Frame: g.Frame, Time: f.Time, Seq: tcpstate.Seq(tcp.Seq), Ack: tcpstate.Seq(tcp.Ack), Window: tcp.Window,
+		Flags: tcpstate.Flags(tcp.Contents[13]), Options: tcp.DataOffset > 5, WScale: -1,
+	}
+	header := int(tcp.DataOffset) * 4
+	switch ip := p.NetworkLayer().(type) {
+	case *layers.IPv4:
+		got.Src.Addr, got.Dst.Addr, got.IPID = tcpstate.Addr4(ip.SrcIP), tcpstate.Addr4(ip.DstIP), ip.Id
+		got.Len = uint32(int(ip.Length) - 20 - header)
+	case *layers.IPv6:
+		got.Src.Addr, got.Dst.Addr = tcpstate.Addr16(ip.SrcIP), tcpstate.Addr16(ip.DstIP)
+		got.Len = uint32(int(ip.Length) - header)
+	}
+	got.Src.Port, got.Dst.Port = uint16(tcp.SrcPort), uint16(tcp.DstPort)
+	for i := range tcp.Options {
+		setOption(&got, &tcp.Options[i])
+	}
+	payload := tcp.Payload
+	if len(payload) > int(got.Len) { // padding
+		payload = payload[:got.Len]
+	}
+	if len(f.Data) == f.Length && len(payload) != int(got.Len) {
+		return fmt.Errorf("%d octets of payload, the header says %d", len(payload), got.Len)
+	}
+	if !bytes.Equal(payload, g.Payload) {
+		return fmt.Errorf("payload %q, want %q", payload, g.Payload)
+	}
+	got.Payload = g.Payload
+	if a, b := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", *g); a != b {
+		return fmt.Errorf("decoded %s\nwant %s", a, b)
+	}
+	return nil
+}
+
+// tshark, where there is one, numbers and times the packets as the segments say, and
+// finds the checksums right.
+func TestFramesInTshark(t *testing.T) {
+	tshark, err := exec.LookPath("tshark")
+	if err != nil {
+		t.Skip("no tshark")
+	}
+	for _, s := range corpus(t) {
+		var file bytes.Buffer
+		if err := s.WritePCAP(&file, FileFormat{Nano: true}); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(tshark, "-r", "-", "-o", "tcp.relative_sequence_numbers:FALSE", "-o", "tcp.check_checksum:TRUE",
+			"-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "occurrence=f",
+			"-e", "frame.number", "-e", "frame.time_epoch", "-e", "tcp.srcport", "-e", "tcp.seq", "-e", "tcp.ack_raw", "-e", "tcp.len",
+			"-e", "tcp.flags", "-e", "frame.len", "-e", "tcp.checksum.status", "-e", "ip.checksum.status")
+		cmd.Stdin = &file
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		if want := s.fields(t); string(out) != want {
+			t.Errorf("%s: tshark sees\n%swant\n%s", s.Name, out, want)
+		}
+	}
+}
+
+// fields are the columns that tshark should print.
+func (s *Script) fields(t *testing.T) string {
+	frames, err := s.Frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for i, g := range s.Segments() {
+		whole := len(frames[i].Data) == frames[i].Length
+		check := "1" // good
+		if !whole {
+			check = "2" // cannot be verified
+		}
+		ip := ""
+		if g.Src.Addr.Is4() {
+			ip = "1"
+		}
+		fmt.Fprintf(&b, "%d\t%d.%09d\t%d\t%d\t%d\t%d\t0x%04x\t%d\t%s\t%s\n", g.Frame, g.Time/1e9, g.Time%1e9, g.Src.Port,
+			uint32(g.Seq), uint32(g.Ack), g.Len, uint16(g.Flags), frames[i].Length, check, ip)
+	}
+	return b.String()
+}
+
+// Captures in every container hold the same frames.
+func TestWritePCAP(t *testing.T) {
+	s, err := Parse("x", []byte("-- hosts --\na 10.0.0.1:1\nb 10.0.0.2:2\n-- packets --\n1.000001002 a > b S 0:0(0)\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	frames, err := s.Frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []FileFormat{{}, {Nano: true}, {BigEndian: true}, {BigEndian: true, Nano: true}} {
+		var file bytes.Buffer
+		if err := s.WritePCAP(&file, f); err != nil {
+			t.Fatal(err)
+		}
+		b := file.Bytes()
+		var order binary.ByteOrder = binary.LittleEndian
+		if f.BigEndian {
+			order = binary.BigEndian
+		}
+		frac := uint32(1)
+		if f.Nano {
+			frac = 1002
+		}
+		if sec, got := order.Uint32(b[24:]), order.Uint32(b[28:]); sec != 1704067201 || got != frac {
+			t.Errorf("%+v: time %d.%d", f, sec, got)
+		}
+		if !bytes.Equal(b[40:], frames[0].Data) {
+			t.Errorf("%+v: other data", f)
+		}
+	}
+}
+
+// crowder.pcap is the script crowder, compiled.
+func TestCrowderPCAP(t *testing.T) {
+	s, err := Load("crowder")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	if err := s.WritePCAP(&want, FileFormat{}); err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile("crowder.pcap", want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("crowder.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("crowder.pcap is not what scripts/crowder.txt compiles to: run go test ./pcaps -update")
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// analyzeFlags are the flags of analyze as they were given.
+type analyzeFlags struct {
+	target, lb     endpoints
+	lbIdle         seconds
+	rules          rules
+	severity       choice
+	format         choice
+	failOn         choice
+	since, until   moment
+	maxFlows       int
+	streams        bool
+	localTime      bool
+	showQuery      bool
+	resync         bool
+	files          []string
+	quiet, verbose bool
+}
+
+func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
+	a := &analyzeFlags{
+		target: endpoints{kind: "HOST[:PORT]", ports: true}, lb: endpoints{kind: "HOST"}, rules: rules{},
+		severity: choice{"info", []string{"error", "warning", "info"}},
+		format:   choice{"table", []string{"table", "json", "jsonl"}},
+		failOn:   choice{"never", []string{"error", "warning", "info", "never"}},
+	}
+	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.Var(&a.target, "target", "a target: `HOST[:PORT]`, :PORT or CIDR[:PORT], IPv6 [ADDR]:PORT;\nonly its connections are analysed (repeatable)")
+	fs.Var(&a.lb, "lb", "a load balancer: `HOST` or CIDR (repeatable)")
+	fs.Var(&a.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
+	fs.Var(a.rules, "rule", "show only findings of the rule `ID` (repeatable)")
+	fs.Var(&a.severity, "severity", "show only findings of this `LEVEL` or above: error, warning, info")
+	fs.Var(&a.format, "format", "output `FORMAT`: table, json, jsonl")
+	fs.BoolVar(&a.streams, "streams", false, "add every TCP stream to json and jsonl")
+	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
+	fs.Var(&a.until, "until", "leave out findings after `TIME`")
+	fs.IntVar(&a.maxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: by memory)")
+	fs.BoolVar(&a.localTime, "local-time", false, "read and show times in local time instead of UTC")
+	fs.BoolVar(&a.showQuery, "show-query", false, "show the query strings of requests; they can hold secrets")
+	fs.Var(&a.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
+	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
+	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
+	fs.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings on stderr")
+	fs.BoolVarP(&a.verbose, "verbose", "v", false, "table: info findings too, all of them, with their evidence")
+	return a, fs
+}
+
+func analyzeHelp() string {
+	_, fs := newAnalyzeFlags()
+	return `Read captures (pcap, pcapng; plain, gzip, zstd, lz4) and report what broke between load
+balancers and targets. '-' is standard input.
+
+Usage:
+  connrace [analyze] [flags] FILE...
+
+Flags:
+` + fs.FlagUsages() + `  -h, --help                        this text
+
+A file that begins after the file before it ended continues it (rotated captures); other
+files are analysed each on its own. --since and --until limit the findings, and what is
+counted as lost; packets outside are still numbered and followed. --rule and --severity
+limit only what is shown: totals and --fail-on see everything.
+
+Exit status: 0 done, 1 --fail-on matched, 2 wrong usage, unreadable input or unwritable
+output, 130 interrupted.
+
+Examples:
+  connrace analyze capture.pcapng
+  connrace analyze --target 10.0.0.5:8080 --since 14:00 --until 14:05 trace.pcap.gz
+  ssh host tcpdump -U -w - tcp port 8080 | connrace analyze -
+  connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
+  connrace analyze --fail-on error -q nightly.pcap
+`
+}
+
+// analyze is the command of that name.
+func analyze(ctx context.Context, e *env, args []string) int {
+	a, fs := newAnalyzeFlags()
+	if code, done := e.parse(fs, analyzeHelp, args); done {
+		return code
+	}
+	files := append(a.files, fs.Args()...)
+	switch {
+	case len(files) == 0:
+		return e.usage("analyze", "no capture file given; '-' reads standard input")
+	case a.maxFlows < 0:
+		return e.usage("analyze", "--max-flows must not be negative")
+	case stdins(files) > 1:
+		return e.usage("analyze", "standard input can be read only once")
+	}
+	s := newSession(ctx, e, a)
+	for _, f := range files {
+		if s.stopped() {
+			break
+		}
+		s.file(f)
+	}
+	return s.finish()
+}
+
+func stdins(files []string) (n int) {
+	for _, f := range files {
+		if f == "-" {
+			n++
+		}
+	}
+	return n
+}
+
+func (a *analyzeFlags) location() *time.Location {
+	if a.localTime {
+		return time.Local
+	}
+	return time.UTC
+}
+
+func (a *analyzeFlags) detectOptions() detect.Options {
+	return detect.Options{
+		IsTarget: a.target.matcher(), IsLB: a.lb.matcher(), LBIdleTimeout: int64(a.lbIdle),
+		MaxFlows: a.maxFlows, Streams: a.streams,
+	}
+}
+
+func (a *analyzeFlags) reportOptions(e *env) report.Options {
+	return report.Options{
+		Rules: a.rules, MinSeverity: severity(a.severity.value), ShowQuery: a.showQuery, Streams: a.streams,
+		Verbose: a.verbose, Color: isTerminal(e.stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Location: a.location(),
+	}
+}
+
+// severity is the severity of a name that a flag has checked.
+func severity(name string) detect.Severity {
+	for s := detect.Info; s < detect.Error; s++ {
+		if s.String() == name {
+			return s
+		}
+	}
+	return detect.Error
+}
+
+// fails reports whether --fail-on matches.
+func (a *analyzeFlags) fails(r *report.Report) bool {
+	worst, any := r.Worst()
+	return any && a.failOn.value != "never" && worst >= severity(a.failOn.value)
+}
+
+// window is what --since and --until make of a capture's times.
+type window struct{ since, until int64 }
+
+func (a *analyzeFlags) window(first int64) window {
+	w := window{-1 << 63, 1<<63 - 1}
+	if a.since.kind != unset {
+		w.since = a.since.resolve(first, a.location())
+	}
+	if a.until.kind != unset {
+		w.until = a.until.resolve(first, a.location())
+	}
+	return w
+}
+
+// shows reports whether a finding falls into the window. What concerns a target as a
+// whole always does.
+func (w window) shows(f *detect.Finding) bool {
+	return !f.HasStream || f.Time >= w.since && f.Time <= w.until
+}
+
+// limit leaves out of a result the findings outside of the window, and what they count.
+func (w window) limit(r *detect.Result) {
+	if w == (window{-1 << 63, 1<<63 - 1}) {
+		return
+	}
+	keep := r.Findings[:0:0]
+	for _, f := range r.Findings {
+		if w.shows(f) {
+			keep = append(keep, f)
+			continue
+		}
+		if !f.Lost || f.Request == nil {
+			continue
+		}
+		r.Totals.LostRequests--
+		for i := range r.Targets {
+			if r.Targets[i].Target == f.Target {
+				r.Targets[i].LostRequests--
+			}
+		}
+	}
+	r.Findings = keep
+}

@@ -1,0 +1,129 @@
+package report
+
+import "connrace/detect"
+
+type requestDoc struct {
+	Frame       uint64   `json:"frame"`
+	Time        stamp    `json:"time"`
+	Bytes       uint32   `json:"bytes"`
+	Method      optional `json:"method"`
+	Path        optional `json:"path"`
+	HTTPVersion optional `json:"http_version"`
+	TraceID     optional `json:"trace_id"`
+	RequestID   optional `json:"request_id"`
+	Idempotent  *bool    `json:"idempotent"`
+}
+
+func requestJSON(q *detect.Request, o *Options) *requestDoc {
+	if q == nil {
+		return nil
+	}
+	d := &requestDoc{
+		Frame: q.Frame, Time: stamp(q.Time), Bytes: q.Bytes, Method: optional(q.Method),
+		Path: optional(path(q.Path, o.ShowQuery)), HTTPVersion: optional(q.HTTPVersion),
+		TraceID: optional(q.TraceID), RequestID: optional(q.RequestID),
+	}
+	if idempotent, known := q.Idempotent(); known {
+		d.Idempotent = &idempotent
+	}
+	return d
+}
+
+type measuresDoc struct {
+	Idle            seconds   `json:"idle_seconds"`
+	RTT             seconds   `json:"rtt_seconds"`
+	Outstanding     seconds   `json:"outstanding_seconds"`
+	Delay           seconds   `json:"delay_seconds"`
+	Attempts        count     `json:"attempts"`
+	Waiting         count     `json:"waiting"`
+	RST             optional  `json:"rst"`
+	CloseCause      optional  `json:"close_cause"`
+	CloseCauseBasis optional  `json:"close_cause_basis"`
+	Retried         *retryDoc `json:"retried"`
+}
+
+type retryDoc struct {
+	Stream uint32 `json:"stream"`
+	Frame  uint64 `json:"frame"`
+}
+
+func measuresJSON(m *detect.Measures) measuresDoc {
+	d := measuresDoc{
+		Idle: seconds(m.Idle), RTT: seconds(m.RTT), Outstanding: seconds(m.Outstanding), Delay: seconds(m.Delay),
+		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
+		RST: optional(m.RST), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
+	}
+	if m.Retried {
+		d.Retried = &retryDoc{m.RetryStream, m.RetryFrame}
+	}
+	return d
+}
+
+type evidenceDoc struct {
+	Capture int    `json:"capture"`
+	Stream  uint32 `json:"stream"`
+	Frame   uint64 `json:"frame"`
+	Time    stamp  `json:"time"`
+	From    string `json:"from"`
+	Flags   string `json:"flags"`
+	Seq     uint32 `json:"seq"`
+	Ack     uint32 `json:"ack"`
+	Len     uint32 `json:"len"`
+	Role    string `json:"role"`
+	Note    string `json:"note"`
+}
+
+func evidenceJSON(a *Analysis, es []detect.Evidence) []evidenceDoc {
+	ds := make([]evidenceDoc, len(es))
+	for i := range es {
+		e := &es[i]
+		ds[i] = evidenceDoc{
+			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
+			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len,
+			Role: string(e.Role), Note: Clean(e.Note),
+		}
+	}
+	return ds
+}
+
+func side(e *detect.Evidence) string {
+	if e.FromLB {
+		return "lb"
+	}
+	return "target"
+}
+
+type findingDoc struct {
+	Type          string        `json:"type,omitempty"` // of JSON lines
+	ID            int           `json:"id"`
+	Rule          string        `json:"rule"`
+	Severity      string        `json:"severity"`
+	Confidence    string        `json:"confidence"`
+	Grounds       string        `json:"grounds"`
+	Capture       int           `json:"capture"`
+	Stream        count         `json:"stream"`
+	LB            optional      `json:"lb"`
+	Target        optional      `json:"target"`
+	Time          stamp         `json:"time"`
+	Lost          bool          `json:"lost"`
+	Request       *requestDoc   `json:"request"`
+	Measures      measuresDoc   `json:"measures"`
+	Evidence      []evidenceDoc `json:"evidence"`
+	RoleBasis     optional      `json:"role_basis"`
+	Summary       string        `json:"summary"`
+	Cause         string        `json:"cause"`
+	Fix           string        `json:"fix"`
+	DisplayFilter optional      `json:"display_filter"`
+	TupleFilter   string        `json:"tuple_filter"`
+}
+
+func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findingDoc {
+	return findingDoc{
+		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
+		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream},
+		LB: endpoint(f.LB), Target: endpoint(f.Target), Time: stamp(f.Time), Lost: f.Lost,
+		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence),
+		RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
+		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
+	}
+}

@@ -1,0 +1,421 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// Schema names the JSON contract, docs/connrace-1.schema.json. Keys are only ever added
+// to it.
+const Schema = "connrace/1"
+
+// JSON writes the report as one object: a line for each key, for each element of its
+// lists. Streams are written one by one, there may be millions.
+func JSON(w io.Writer, r *Report, o *Options) error {
+	j := newObject(w)
+	j.field("schema", Schema)
+	j.captures(r)
+	j.totals(r)
+	j.targets(r)
+	j.list("findings", func(yield func(any) bool) {
+		for i := range r.Analyses {
+			a := &r.Analyses[i]
+			for _, f := range a.Result.Findings {
+				if o.Shows(f) && !yield(findingJSON(a, f, o, "")) {
+					return
+				}
+			}
+		}
+	})
+	j.streams(r, o)
+	return j.close()
+}
+
+// object writes a JSON object key by key.
+type object struct {
+	w       *bufio.Writer
+	buf     bytes.Buffer
+	enc     *json.Encoder
+	compact bool // all on one line
+	keys    int
+	err     error
+}
+
+func newObject(w io.Writer) *object {
+	j := &object{w: bufio.NewWriterSize(w, 1<<16)}
+	j.enc = json.NewEncoder(&j.buf)
+	j.enc.SetEscapeHTML(false) // filters contain &&
+	return j
+}
+
+// write takes note of the first error; the bufio.Writer then ignores what follows.
+func (j *object) write(s string) {
+	if _, err := j.w.WriteString(s); err != nil && j.err == nil {
+		j.err = err
+	}
+}
+
+func (j *object) newline(indent string) {
+	if !j.compact {
+		j.write("\n" + indent)
+	}
+}
+
+func (j *object) close() error {
+	j.newline("")
+	j.write("}\n")
+	if err := j.w.Flush(); j.err == nil {
+		j.err = err
+	}
+	return j.err
+}
+
+func (j *object) key(name string) {
+	if j.keys++; j.keys == 1 {
+		j.write("{")
+	} else {
+		j.write(",")
+	}
+	j.newline("")
+	j.write(`"` + name + `":`)
+}
+
+func (j *object) value(v any) {
+	j.buf.Reset()
+	if err := j.enc.Encode(v); err != nil && j.err == nil {
+		j.err = err
+	}
+	j.write(string(bytes.TrimSuffix(j.buf.Bytes(), []byte("\n"))))
+}
+
+func (j *object) field(name string, v any) {
+	j.key(name)
+	j.value(v)
+}
+
+// list writes an array of what each yields.
+func (j *object) list(name string, each iter.Seq[any]) {
+	j.key(name)
+	j.write("[")
+	n := 0
+	for v := range each {
+		if n++; n > 1 {
+			j.write(",")
+		}
+		j.newline(" ")
+		j.value(v)
+		if j.err != nil {
+			return
+		}
+	}
+	j.write("]")
+}
+
+func (j *object) captures(r *Report) {
+	j.list("captures", func(yield func(any) bool) {
+		for i := range r.Captures {
+			if !yield(captureJSON(&r.Captures[i])) {
+				return
+			}
+		}
+	})
+}
+
+func (j *object) totals(r *Report) { j.field("totals", totalsJSON(r)) }
+
+func (j *object) targets(r *Report) {
+	j.list("targets", func(yield func(any) bool) {
+		for i := range r.Analyses {
+			a := &r.Analyses[i]
+			for k := range a.Result.Targets {
+				if !yield(targetJSON(a, &a.Result.Targets[k])) {
+					return
+				}
+			}
+		}
+	})
+}
+
+func (j *object) streams(r *Report, o *Options) {
+	if !o.Streams {
+		return
+	}
+	j.list("streams", func(yield func(any) bool) {
+		for i := range r.Analyses {
+			a := &r.Analyses[i]
+			for k := range a.Result.Streams {
+				if !yield(streamJSON(a, &a.Result.Streams[k])) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// seconds is a duration as a JSON number of seconds: exact, without a float's noise.
+type seconds detect.Duration
+
+func (s seconds) MarshalJSON() ([]byte, error) {
+	if !s.Known {
+		return []byte("null"), nil
+	}
+	return appendSeconds(nil, s.NS), nil
+}
+
+func appendSeconds(b []byte, ns int64) []byte {
+	u := uint64(ns)
+	if ns < 0 {
+		b = append(b, '-')
+		u = -u
+	}
+	b = strconv.AppendUint(b, u/1e9, 10)
+	frac := u % 1e9
+	if frac == 0 {
+		return b
+	}
+	b = append(b, '.')
+	for digit := uint64(1e8); frac > 0; digit /= 10 {
+		b = append(b, byte('0'+frac/digit))
+		frac %= digit
+	}
+	return b
+}
+
+// stamp is a time, ns since the Unix epoch, as RFC 3339 in UTC; null where frames have
+// no time.
+type stamp int64
+
+func (t stamp) MarshalJSON() ([]byte, error) {
+	if t == 0 {
+		return []byte("null"), nil
+	}
+	return time.Unix(0, int64(t)).UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000000000Z"`), nil
+}
+
+// optional is a string from outside; null where it is empty.
+type optional string
+
+func (s optional) MarshalJSON() ([]byte, error) {
+	if s == "" {
+		return []byte("null"), nil
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(Clean(string(s)))
+	return b.Bytes(), err
+}
+
+// count is a number of which one value, given by the maker, means null.
+type count struct {
+	n     uint64
+	known bool
+}
+
+func (c count) MarshalJSON() ([]byte, error) {
+	if !c.known {
+		return []byte("null"), nil
+	}
+	return strconv.AppendUint(nil, c.n, 10), nil
+}
+
+// counts is a map from string to number that keeps its order.
+type counts struct {
+	keys []string
+	n    func(string) uint64
+}
+
+func (c counts) MarshalJSON() ([]byte, error) {
+	b := []byte("{")
+	for i, k := range c.keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendQuoteToASCII(b, k)
+		b = append(b, ':')
+		b = strconv.AppendUint(b, c.n(k), 10)
+	}
+	return append(b, '}'), nil
+}
+
+func endpoint(e tcpstate.Endpoint) optional {
+	if e == (tcpstate.Endpoint{}) {
+		return ""
+	}
+	return optional(e.String())
+}
+
+// list is v, or [] where it is nil.
+func list[T any](v []T) []T {
+	if v == nil {
+		return []T{}
+	}
+	return v
+}
+
+type captureDoc struct {
+	Path        string   `json:"path"`
+	Format      string   `json:"format"`
+	Compression optional `json:"compression"`
+	LinkTypes   []uint16 `json:"link_types"`
+	Frames      uint64   `json:"frames"`
+	Bytes       int64    `json:"bytes"`
+	First       stamp    `json:"first"`
+	Last        stamp    `json:"last"`
+	Snaplen     count    `json:"snaplen"`
+	Truncated   bool     `json:"truncated"`
+	Warnings    []string `json:"warnings"`
+}
+
+func captureJSON(c *Capture) captureDoc {
+	ws := make([]string, len(c.Warnings))
+	for i, w := range c.Warnings {
+		ws[i] = Clean(w)
+	}
+	return captureDoc{
+		Path: Clean(c.Path), Format: c.Format, Compression: optional(c.Compression),
+		LinkTypes: list(c.LinkTypes), Frames: c.Frames, Bytes: c.Bytes,
+		First: stamp(c.First), Last: stamp(c.Last),
+		Snaplen: count{uint64(c.Snaplen), c.Snaplen > 0}, Truncated: c.Truncated, Warnings: ws,
+	}
+}
+
+type totalsDoc struct {
+	Frames       uint64 `json:"frames"`
+	Segments     uint64 `json:"tcp_segments"`
+	Streams      uint64 `json:"streams"`
+	Requests     uint64 `json:"requests"`
+	LostRequests uint64 `json:"lost_requests"`
+	Findings     counts `json:"findings"`
+	RSTAfterFIN  struct {
+		Total     uint64 `json:"total"`
+		Explained uint64 `json:"explained"`
+	} `json:"rst_after_fin"`
+	Skipped      counts `json:"skipped"`
+	EvictedFlows uint64 `json:"evicted_flows"`
+	KernelDrops  count  `json:"kernel_drops"`
+}
+
+func totalsJSON(r *Report) totalsDoc {
+	t := r.Totals()
+	d := totalsDoc{
+		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests,
+		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
+		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
+		EvictedFlows: t.EvictedFlows, KernelDrops: count{t.Drops, t.DropsKnown},
+	}
+	d.RSTAfterFIN.Total, d.RSTAfterFIN.Explained = t.RSTAfterFIN.Total, t.RSTAfterFIN.Explained
+	return d
+}
+
+type timeoutDoc struct {
+	Seconds    seconds  `json:"seconds"`
+	Samples    int      `json:"samples"`
+	Spread     seconds  `json:"spread_seconds"`
+	Advertised seconds  `json:"advertised_seconds"`
+	Hint       []string `json:"hint"`
+}
+
+func timeoutJSON(t *detect.Timeout) *timeoutDoc {
+	if t == nil {
+		return nil
+	}
+	return &timeoutDoc{
+		Seconds: seconds{NS: t.NS, Known: true}, Samples: t.Samples, Spread: seconds{NS: t.SpreadNS, Known: true},
+		Advertised: seconds(t.Advertised), Hint: list(t.Hint),
+	}
+}
+
+type targetDoc struct {
+	Target       optional `json:"target"`
+	Captures     []int    `json:"captures"`
+	LBs          []string `json:"lbs"`
+	Connections  uint64   `json:"connections"`
+	Requests     uint64   `json:"requests"`
+	LostRequests uint64   `json:"lost_requests"`
+	RTT          struct {
+		Median seconds `json:"median"`
+		P99    seconds `json:"p99"`
+	} `json:"rtt_seconds"`
+	Vantage      string      `json:"vantage"`
+	Idle         *timeoutDoc `json:"idle_timeout"`
+	LBIdle       *timeoutDoc `json:"lb_idle_timeout"`
+	LongestReuse seconds     `json:"longest_reuse_seconds"`
+	NearMisses   uint64      `json:"near_misses"`
+	Exposure     *float64    `json:"exposure_per_million"`
+	Handshakes   struct {
+		Attempted   uint64 `json:"attempted"`
+		Completed   uint64 `json:"completed"`
+		Refused     uint64 `json:"refused"`
+		Unanswered  uint64 `json:"unanswered"`
+		SYNRetrans  uint64 `json:"syn_retransmissions"`
+		MostWaiting uint64 `json:"max_waiting"`
+	} `json:"handshakes"`
+	Advice []string `json:"advice"`
+}
+
+func targetJSON(a *Analysis, t *detect.Target) targetDoc {
+	d := targetDoc{
+		Target: endpoint(t.Target), Captures: list(a.Captures), LBs: []string{},
+		Connections: t.Connections, Requests: t.Requests, LostRequests: t.LostRequests,
+		Vantage: t.Vantage, Idle: timeoutJSON(t.Idle), LBIdle: timeoutJSON(t.LBIdle),
+		LongestReuse: seconds(t.LongestReuse), NearMisses: t.NearMisses, Advice: list(t.Advice),
+	}
+	for _, lb := range t.LBs {
+		d.LBs = append(d.LBs, lb.String())
+	}
+	d.RTT.Median, d.RTT.P99 = seconds(t.RTTMedian), seconds(t.RTTP99)
+	if t.HasExposure {
+		d.Exposure = &t.Exposure
+	}
+	h := &t.Handshakes
+	d.Handshakes.Attempted, d.Handshakes.Completed = h.Attempted, h.Completed
+	d.Handshakes.Refused, d.Handshakes.Unanswered = h.Refused, h.Unanswered
+	d.Handshakes.SYNRetrans, d.Handshakes.MostWaiting = h.SYNRetransmissions, h.MaxWaiting
+	return d
+}
+
+type streamDoc struct {
+	Capture    int    `json:"capture"`
+	Stream     uint32 `json:"stream"`
+	Src        string `json:"src"`
+	Dst        string `json:"dst"`
+	FirstFrame uint64 `json:"first_frame"`
+	Frames     uint64 `json:"frames"`
+	SYN        uint64 `json:"syn"`
+	SYNACK     uint64 `json:"synack"`
+	FIN        uint64 `json:"fin"`
+	RST        uint64 `json:"rst"`
+	BytesAB    uint64 `json:"payload_bytes_ab"`
+	BytesBA    uint64 `json:"payload_bytes_ba"`
+	States     struct {
+		LB     optional `json:"lb"`
+		Target optional `json:"target"`
+	} `json:"states"`
+}
+
+func streamJSON(a *Analysis, s *tcpstate.StreamStats) streamDoc {
+	d := streamDoc{
+		Capture: a.capture(s.Capture), Stream: s.Stream, Src: s.A.String(), Dst: s.B.String(),
+		FirstFrame: s.FirstFrame, Frames: s.Segments, SYN: s.SYN, SYNACK: s.SYNACK, FIN: s.FIN, RST: s.RST,
+		BytesAB: s.BytesAB, BytesBA: s.BytesBA,
+	}
+	if s.RolesKnown {
+		lb, target := s.StateA, s.StateB
+		if !s.AIsLB {
+			lb, target = target, lb
+		}
+		d.States.LB, d.States.Target = optional(lb.String()), optional(target.String())
+	}
+	return d
+}

@@ -1,0 +1,62 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	"connrace/detect"
+)
+
+// Lines writes findings as JSON lines while they are settled, each line at once, so that
+// they can be followed.
+type Lines struct {
+	w   io.Writer
+	o   *Options
+	buf bytes.Buffer
+	err error
+}
+
+// NewLines makes a writer of JSON lines.
+func NewLines(w io.Writer, o *Options) *Lines { return &Lines{w: w, o: o} }
+
+// Finding writes a finding that is settled.
+func (l *Lines) Finding(a *Analysis, f *detect.Finding) { l.write(a, f, "finding") }
+
+// Update writes a finding again about which more was learnt.
+func (l *Lines) Update(a *Analysis, f *detect.Finding) { l.write(a, f, "update") }
+
+func (l *Lines) write(a *Analysis, f *detect.Finding, kind string) {
+	if !l.o.Shows(f) {
+		return
+	}
+	l.buf.Reset()
+	enc := json.NewEncoder(&l.buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(findingJSON(a, f, l.o, kind)); err != nil && l.err == nil {
+		l.err = err
+	}
+	if l.err == nil {
+		_, l.err = l.w.Write(l.buf.Bytes())
+	}
+}
+
+// Err is the first error; after it nothing is written any more.
+func (l *Lines) Err() error { return l.err }
+
+// Summary writes the last line: everything but the findings.
+func (l *Lines) Summary(r *Report) error {
+	if l.err != nil {
+		return l.err
+	}
+	j := newObject(l.w)
+	j.compact = true
+	j.field("type", "summary")
+	j.field("schema", Schema)
+	j.captures(r)
+	j.totals(r)
+	j.targets(r)
+	j.streams(r, l.o)
+	l.err = j.close()
+	return l.err
+}

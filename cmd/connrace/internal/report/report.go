@@ -1,0 +1,145 @@
+// Package report shows what an analysis found: as tables, JSON and JSON lines. All
+// strings that come from packets or file names are made harmless on the way out.
+package report
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"connrace/detect"
+)
+
+// Report is everything that a run of connrace learnt.
+type Report struct {
+	Captures []Capture
+	Analyses []Analysis
+	Skipped  map[string]uint64 // frames without a TCP segment, by reason
+	// Listeners are endpoints that look like listeners, the busiest first; known only
+	// where --target matched nothing.
+	Listeners []string
+	// Since and Until say in words to what the findings were limited; "" where they
+	// were not.
+	Since, Until string
+	Interrupted  bool // the input was not read to its end
+}
+
+// Capture is one capture that was read.
+type Capture struct {
+	Path        string // as the user named it
+	Format      string // "pcap" or "pcapng"
+	Compression string // "", "gzip", "zstd" or "lz4"
+	LinkTypes   []uint16
+	Frames      uint64
+	Bytes       int64
+	First, Last int64 // ns since the Unix epoch, 0: no frame had a time
+	Snaplen     uint32
+	Truncated   bool // cut off or damaged
+	Drops       uint64
+	DropsKnown  bool
+	Warnings    []string
+}
+
+// Analysis is one run of the detector, over one capture or several that continue each
+// other.
+type Analysis struct {
+	Result *detect.Result
+	// Captures are the indexes in Report.Captures of the captures that the Result
+	// counts from 0.
+	Captures []int
+	FirstID  int // how many findings the analyses before it have
+}
+
+// capture is the index in Report.Captures of a capture as the Result counts.
+func (a *Analysis) capture(i int) int {
+	if i >= 0 && i < len(a.Captures) {
+		return a.Captures[i]
+	}
+	return i
+}
+
+func (a *Analysis) id(f *detect.Finding) int { return a.FirstID + f.ID }
+
+// Options say what of a Report is shown and how.
+type Options struct {
+	Rules       map[string]bool // by id; empty: all
+	MinSeverity detect.Severity
+	ShowQuery   bool // with their query strings
+	Streams     bool // JSON: every stream
+	Verbose     bool // table: info findings and all evidence
+	Color       bool // table
+	Location    *time.Location
+}
+
+// Shows reports whether a finding passes --rule and --severity.
+func (o *Options) Shows(f *detect.Finding) bool {
+	return f.Severity >= o.MinSeverity && (len(o.Rules) == 0 || o.Rules[f.Rule.ID])
+}
+
+// Totals are the sums over all captures.
+type Totals struct {
+	detect.Totals
+	Frames      uint64
+	Findings    map[string]int // by rule, of all findings whether shown or not
+	Drops       uint64
+	DropsKnown  bool
+	Connections uint64
+}
+
+// Totals adds everything up.
+func (r *Report) Totals() Totals {
+	t := Totals{Findings: map[string]int{}}
+	for i := range r.Captures {
+		c := &r.Captures[i]
+		t.Frames += c.Frames
+		t.Drops += c.Drops
+		t.DropsKnown = t.DropsKnown || c.DropsKnown
+	}
+	for i := range r.Analyses {
+		x := r.Analyses[i].Result
+		t.Segments += x.Totals.Segments
+		t.Streams += x.Totals.Streams
+		t.Requests += x.Totals.Requests
+		t.LostRequests += x.Totals.LostRequests
+		t.RSTAfterFIN.Total += x.Totals.RSTAfterFIN.Total
+		t.RSTAfterFIN.Explained += x.Totals.RSTAfterFIN.Explained
+		t.EvictedFlows += x.Totals.EvictedFlows
+		t.OneDirection += x.Totals.OneDirection
+		t.NoHandshake += x.Totals.NoHandshake
+		t.NoPayload += x.Totals.NoPayload
+		t.Flows += x.Totals.Flows
+		for _, f := range x.Findings {
+			t.Findings[f.Rule.ID]++
+		}
+		for j := range x.Targets {
+			t.Connections += x.Targets[j].Connections
+		}
+	}
+	return t
+}
+
+// Worst is the gravest severity of all findings, shown or not.
+func (r *Report) Worst() (s detect.Severity, any bool) {
+	for i := range r.Analyses {
+		for _, f := range r.Analyses[i].Result.Findings {
+			s, any = max(s, f.Severity), true
+		}
+	}
+	return s, any
+}
+
+// ruleOrder are the ids of a count by rule: in order of decision, then what is unknown.
+func ruleOrder(n map[string]int) []string {
+	var ids []string
+	for _, r := range detect.Rules {
+		if n[r.ID] > 0 {
+			ids = append(ids, r.ID)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(n)) {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

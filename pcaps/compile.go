@@ -54,11 +54,7 @@ func (s *Script) Frames() ([]Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		f := Frame{Time: r.Time(p), Data: data, Length: len(data)}
-		if n := s.Capture.Snaplen; n != 0 && n < len(data) {
-			f.Data = data[:n]
-		}
-		out = append(out, f)
+		out = append(out, Frame{Time: r.Time(p), Data: data[:r.captured(p)], Length: len(data)})
 	}
 	return out, nil
 }
@@ -171,14 +167,20 @@ func (s *Script) hasTS(p *Packet) bool {
 
 // headers is how many octets stand in front of the TCP header of a host's packets.
 func (s *Script) headers(a netip.AddrPort) int {
-	n := linkSizes[s.Capture.Link]
-	if s.Capture.VLAN != 0 {
-		n += 4
-	}
+	n := s.Capture.size()
 	if a.Addr().Is4() {
 		return n + 20
 	}
 	return n + 40
+}
+
+// size is the length of the header in front of the IP header.
+func (c *Capture) size() int {
+	n := linkSizes[c.Link]
+	if c.VLAN != 0 {
+		n += 4
+	}
+	return n
 }
 
 // tcpHeader is the length of the packet's TCP header.
@@ -195,6 +197,18 @@ func (s *Script) length(p *Packet) int {
 	n := s.headers(s.Hosts[p.Src].Addr) + s.tcpHeader(p) + p.Len
 	if s.Capture.Pad {
 		n = max(n, ethernetMin)
+	}
+	return n
+}
+
+// captured is how much of the packet's frame is in the capture.
+func (s *Script) captured(p *Packet) int {
+	n := s.length(p)
+	switch {
+	case s.Capture.Headers:
+		return s.headers(s.Hosts[p.Src].Addr) + s.tcpHeader(p)
+	case s.Capture.Snaplen != 0:
+		return min(n, s.Capture.Snaplen)
 	}
 	return n
 }
@@ -258,11 +272,7 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 	if p.Flags.Has(tcpstate.ACK) {
 		g.Ack = dst.ISN + p.Ack
 	}
-	captured := s.length(p)
-	if n := s.Capture.Snaplen; n != 0 {
-		captured = min(captured, n)
-	}
-	captured -= s.headers(src.Addr) + 20
+	captured := s.captured(p) - s.headers(src.Addr) - 20
 	for _, o := range s.options(p) {
 		g.Options = true
 		if captured -= int(o.OptionLength); captured >= 0 {

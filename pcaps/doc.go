@@ -58,7 +58,7 @@
 //	link ethernet                 or raw, null, sll, sll2
 //	vlan 100                      an 802.1Q tag (ethernet only)
 //	pad                           frames of at least 60 octets, as on Ethernet
-//	snaplen 96                    captured octets of each frame
+//	snaplen 96                    captured octets of each frame; headers: all but the payload
 //	-- options --
 //	lb-idle-timeout 60s           flags of the command under which the wants hold
 //	target NAME

@@ -72,7 +72,7 @@ func (w *Want) String() string {
 
 func (s *Script) formatCapture(b *bytes.Buffer) {
 	c := &s.Capture
-	if c.Start.Equal(defaultStart) && c.Link == Ethernet && c.VLAN == 0 && !c.Pad && c.Snaplen == 0 {
+	if c.Start.Equal(defaultStart) && c.Link == Ethernet && c.VLAN == 0 && !c.Pad && c.Snaplen == 0 && !c.Headers {
 		return
 	}
 	b.WriteString("-- capture --\n")
@@ -88,7 +88,10 @@ func (s *Script) formatCapture(b *bytes.Buffer) {
 	if c.Pad {
 		b.WriteString("pad\n")
 	}
-	if c.Snaplen != 0 {
+	switch {
+	case c.Headers:
+		b.WriteString("snaplen headers\n")
+	case c.Snaplen != 0:
 		fmt.Fprintf(b, "snaplen %d\n", c.Snaplen)
 	}
 }

@@ -155,9 +155,14 @@ func (p *parser) capture(l *line) error {
 	case "pad":
 		c.Pad = true
 	case "snaplen":
+		if c.Headers = len(l.tokens) > 0 && l.tokens[0] == "headers"; c.Headers {
+			c.Snaplen = 0
+			l.next()
+			break
+		}
 		n, err := l.number(1 << 18)
 		if err != nil || n == 0 {
-			return errors.New("snaplen needs a number from 1 to 262144")
+			return errors.New("snaplen needs a number from 1 to 262144, or headers")
 		}
 		c.Snaplen = int(n)
 	default:

@@ -17,6 +17,7 @@ func (s *Script) Resolve() *Script {
 	next := make([]uint16, len(r.Hosts)) // IP ID of each sender
 	for i := range r.Packets {
 		p := &r.Packets[i]
+		p.Check = 0
 		r.identify(p, &next[p.Src])
 		if p.TS == nil {
 			p.TS = r.timestamps(i)

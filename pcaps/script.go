@@ -27,6 +27,7 @@ type Capture struct {
 	VLAN    uint16 // 0: no tag
 	Pad     bool   // to the least length of an Ethernet frame
 	Snaplen int    // 0: everything was captured
+	Headers bool   // no payload was captured, only headers
 }
 
 // Options are the command's flags under which the wants hold, and the fillers.

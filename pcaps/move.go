@@ -1,0 +1,104 @@
+package pcaps
+
+import (
+	"slices"
+	"time"
+
+	"connrace/tcpstate"
+)
+
+// maxMove bounds how far a capture point moves, in travel time: a longer path would be
+// another incident, as time-outs do not grow with it.
+const maxMove = 50 * time.Millisecond
+
+// Moved is what a capture nearer to the target, or to the LB, shows of the same traffic: one
+// direction's packets come later against the other's, as far as each still comes behind
+// all that its sender must have had: what it acknowledges, and what an RST answers.
+// Within a direction the order stays.
+func (s *Script) Moved(toTarget bool) *Script {
+	r := s.Resolve()
+	late := r.senders(toTarget)
+	by := maxMove
+	for i := range r.Packets {
+		p := &r.Packets[i]
+		if late[p.Src] {
+			continue
+		}
+		if c := r.cause(i); c >= 0 {
+			by = min(by, p.Time-r.Packets[c].Time-time.Microsecond)
+		}
+	}
+	if by <= 0 {
+		return r
+	}
+	by -= by % time.Microsecond
+	for i := range r.Packets {
+		if p := &r.Packets[i]; late[p.Src] {
+			p.Time += by
+		}
+	}
+	r.sort()
+	return r
+}
+
+// senders tells which hosts open connections (lbs), or which do not.
+func (s *Script) senders(lbs bool) []bool {
+	opens := make([]bool, len(s.Hosts))
+	known := make([]bool, len(s.Hosts))
+	note := func(host int, opener bool) {
+		for j := range s.Hosts { // incarnations are of one kind
+			if s.Hosts[j].Addr == s.Hosts[host].Addr && !known[j] {
+				known[j], opens[j] = true, opener
+			}
+		}
+	}
+	for i := range s.Packets {
+		if p := &s.Packets[i]; p.Flags.Has(tcpstate.SYN) {
+			ack := p.Flags.Has(tcpstate.ACK)
+			note(p.Src, !ack)
+			note(p.Dst, ack)
+		}
+	}
+	for i := range s.Packets { // without a handshake the higher port is the client's
+		p := &s.Packets[i]
+		higher := s.Hosts[p.Src].Addr.Port() > s.Hosts[p.Dst].Addr.Port()
+		note(p.Src, higher)
+		note(p.Dst, !higher)
+	}
+	if !lbs {
+		for i := range opens {
+			opens[i] = !opens[i]
+		}
+	}
+	return opens
+}
+
+// cause is the newest packet of the other side that packet i must come behind; -1: none.
+// With ACK, the first copy of the newest octet it acknowledges; a bare RST takes its
+// number from the packet it answers.
+func (s *Script) cause(i int) int {
+	p := &s.Packets[i]
+	other := func(o *Packet) bool { return o.Src == p.Dst && o.Dst == p.Src }
+	if !p.Flags.Has(tcpstate.ACK) {
+		if !p.Flags.Has(tcpstate.RST) {
+			return -1
+		}
+		for j := i - 1; j >= 0; j-- {
+			if o := &s.Packets[j]; other(o) && o.Flags.Has(tcpstate.ACK) && o.Ack == p.Seq {
+				return j
+			}
+		}
+		return -1
+	}
+	best := -1
+	for j := range slices.Backward(s.Packets[:i]) {
+		o := &s.Packets[j]
+		if !other(o) || o.End() == o.Seq || o.End().After(p.Ack) {
+			continue
+		}
+		if best < 0 || o.End().AtOrAfter(s.Packets[best].End()) {
+			best = j
+		}
+	}
+	return best
+}

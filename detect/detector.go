@@ -16,7 +16,7 @@ type Detector struct {
 	targets   map[tcpstate.Endpoint]*target
 	byTag     []*target // by Flow.Tag
 	shared    map[tcpstate.Endpoint]uint32
-	open      []*incident // decided, waiting for what belongs to them
+	open      incidents   // decided, waiting for what belongs to them
 	incidents []*incident // complete, in the order of completion
 	findings  []*Finding
 	nextID    int
@@ -63,7 +63,7 @@ func (d *Detector) BeginCapture(i int) {
 // Segment takes the next segment, in the order of the capture.
 func (d *Detector) Segment(s *tcpstate.Segment) {
 	d.tracker.Track(s)
-	if len(d.open) > 0 {
+	if len(d.open) > 0 && d.open[0].until <= d.tracker.Now() {
 		d.close(d.tracker.Now())
 	}
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"container/heap"
 	"hash/maphash"
 
 	"connrace/tcpstate"
@@ -20,6 +21,10 @@ type incident struct {
 	gap     int64  // idle age of the target's close; -1: none
 	closeAt int64
 	seen    bool // the target had seen the request when it closed
+	mass    struct {
+		n      int   // connections that the target closed in that moment
+		lo, hi int64 // their idle ages
+	}
 }
 
 // report takes a rule's finding.
@@ -27,7 +32,10 @@ func (d *Detector) report(c *conn, f *Finding) {
 	in := &incident{f: f, t: c.t, lb: f.LB.Addr, from: f.Time, gap: -1}
 	in.until = f.Time + 2*second
 	switch f.Rule {
-	case SYNDropped, SYNUnanswered:
+	case SYNDropped:
+		c.t.drops.add(drop{f.Time, f.Stream})
+		in.until = c.now + 10*second
+	case SYNUnanswered:
 		in.until = c.now + 10*second
 	}
 	if c.request.Set() {
@@ -50,20 +58,32 @@ func (d *Detector) report(c *conn, f *Finding) {
 			d.totals.RSTAfterFIN.Explained += uint64(d.tracker.Marks(c.flow).Half[i].NRSTAfterFIN)
 		}
 	}
-	d.open = append(d.open, in)
+	heap.Push(&d.open, in)
 }
 
 // close completes the incidents whose time has come.
 func (d *Detector) close(now int64) {
-	keep := d.open[:0]
-	for _, in := range d.open {
-		if in.until > now {
-			keep = append(keep, in)
-			continue
-		}
-		d.complete(in)
+	for len(d.open) > 0 && d.open[0].until <= now {
+		d.complete(heap.Pop(&d.open).(*incident))
 	}
-	d.open = keep
+}
+
+// incidents is a heap, the first due on top.
+type incidents []*incident
+
+func (h incidents) Len() int           { return len(h) }
+func (h incidents) Less(i, j int) bool { return h[i].until < h[j].until }
+func (h incidents) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is heap.Interface's.
+func (h *incidents) Push(x any) { *h = append(*h, x.(*incident)) }
+
+// Pop is heap.Interface's.
+func (h *incidents) Pop() any {
+	o := *h
+	x := o[len(o)-1]
+	*h = o[:len(o)-1]
+	return x
 }
 
 func (d *Detector) complete(in *incident) {
@@ -84,6 +104,9 @@ func (d *Detector) complete(in *incident) {
 		d.gradeSYN(in)
 	}
 	d.findRetry(in)
+	if in.closeAt != 0 {
+		in.together()
+	}
 	if f.Rule == LBClosedWithRequestOutstanding {
 		d.repeatedWait(in)
 	}
@@ -141,16 +164,9 @@ func (d *Detector) gradeSYN(in *incident) {
 	if f.Rule != SYNDropped {
 		return
 	}
-	together := false
-	for _, o := range d.open {
-		together = together || o != in && o.t == in.t && (o.f.Rule == SYNDropped || o.f.Rule == AcceptQueueOverflow)
-	}
-	for i := len(d.incidents) - 1; i >= 0 && !together; i-- {
-		o := d.incidents[i]
-		if o.f.Time < first-10*second {
-			break
-		}
-		together = o.t == in.t && (o.f.Rule == SYNDropped || o.f.Rule == AcceptQueueOverflow)
+	together := in.t.overflowNear(first, last)
+	for _, s := range in.t.drops.v {
+		together = together || s.stream != f.Stream && s.at >= first-10*second && s.at <= last+10*second
 	}
 	if together && f.Confidence == Suspected {
 		f.Confidence = Likely

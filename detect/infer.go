@@ -47,8 +47,18 @@ func (t *target) advertise(f *tcpstate.Flow) {
 	}
 }
 
-// timers are the inferred idle timeouts of a target and of its LB; nil: none.
+// timers are the inferred idle timeouts of a target and of its LB; nil: none. They are
+// inferred anew when a good part of the closes is new.
 func (t *target) timers() (idle, lb *timer) {
+	in := &t.inferred
+	if n := t.closes.count + t.lbCloses.count; n-in.at > min(in.at, ringSize)/16 {
+		in.idle, in.lb = t.infer()
+		in.at = n
+	}
+	return in.idle, in.lb
+}
+
+func (t *target) infer() (idle, lb *timer) {
 	idle = inferTimer(t.closes.v, t.longest)
 	if idle != nil {
 		idle.Hint = targetHints(idle.NS)
@@ -92,15 +102,8 @@ func (in *incident) closeCause() (cause, basis string) {
 	if gap >= 0 && idle.fits(gap) {
 		return CloseIdleTimeout, "inferred"
 	}
-	n, lo, hi := 0, int64(1<<62), int64(0)
-	for _, s := range in.t.closes.v {
-		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment {
-			n++
-			lo, hi = min(lo, s.gap), max(hi, s.gap)
-		}
-	}
-	if n >= 3 && unlike(lo, hi) {
-		if idle != nil && lo >= idle.lo-20*millisecond {
+	if in.mass.n >= 3 && unlike(in.mass.lo, in.mass.hi) {
+		if idle != nil && in.mass.lo >= idle.lo-20*millisecond {
 			return CloseOverdueBatch, ""
 		}
 		return CloseMass, ""
@@ -120,8 +123,22 @@ func (in *incident) closeCause() (cause, basis string) {
 	return CloseUnknown, ""
 }
 
+// together looks which other connections the target closed in the same moment.
+func (in *incident) together() {
+	in.mass.lo = 1 << 62
+	for _, s := range in.t.closes.v {
+		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment {
+			in.mass.n++
+			in.mass.lo, in.mass.hi = min(in.mass.lo, s.gap), max(in.mass.hi, s.gap)
+		}
+	}
+}
+
 // conclude looks at all findings again with what the whole capture taught.
 func (d *Detector) conclude() {
+	for _, t := range d.byTag {
+		t.inferred.at = -1
+	}
 	for _, in := range d.incidents {
 		before := in.f.Measures
 		d.explain(in)

@@ -29,11 +29,16 @@ type target struct {
 	syns      ring[recentSYN]
 	waits     []wait // stalled requests, open ones and those of the last minutes
 	overflows []int64
+	drops     ring[drop]
 
 	closes, lbCloses ring[closeSample]
-	reuses           ring[int64] // gaps after which a request was answered, ns
-	longest          int64       // of them; -1: none
-	reuseHist        Histogram
+	inferred         struct { // what timers said when it last looked
+		idle, lb *timer
+		at       int // closes seen then
+	}
+	reuses    ring[int64] // gaps after which a request was answered, ns
+	longest   int64       // of them; -1: none
+	reuseHist Histogram
 }
 
 func newTarget(ep tcpstate.Endpoint, tag uint32) *target {
@@ -58,21 +63,21 @@ func (t *target) noteLB(a tcpstate.Addr) {
 
 // ring keeps the newest values, at most size of them.
 type ring[T any] struct {
-	v    []T
-	next int
-	over bool // older ones were dropped
+	v     []T
+	next  int
+	count int // ever added
 }
 
 const ringSize = 4096
 
 func (r *ring[T]) add(x T) {
+	r.count++
 	if len(r.v) < ringSize {
 		r.v = append(r.v, x)
 		return
 	}
 	r.v[r.next] = x
 	r.next = (r.next + 1) % ringSize
-	r.over = true
 }
 
 // recentSYN is a SYN that opened a connection.
@@ -147,6 +152,12 @@ func (t *target) waitingAt(at int64) int {
 
 func (w *wait) covers(at int64) bool {
 	return w.mark.Time <= at && (w.answered == 0 || at <= w.answered)
+}
+
+// drop is a dropped SYN: when, and of which stream.
+type drop struct {
+	at     int64
+	stream uint32
 }
 
 func (t *target) noteOverflow(at int64) {
@@ -272,18 +283,24 @@ func inferTimer(samples []closeSample, longest int64) *timer {
 		}
 	}
 	sort.Slice(gs, func(i, j int) bool { return gs[i].gap < gs[j].gap })
+	ids, n := moments(gs)
 	var best []closeSample
 	bestMoments := 0
+	seen := make([]int32, n) // how often a moment occurs in the window
+	distinct := 0
 	for i, j := 0, 0; i < len(gs); i++ {
 		for j < len(gs) && gs[j].gap-gs[i].gap <= min(gs[i].gap/20, second*11/10) {
+			if seen[ids[j]]++; seen[ids[j]] == 1 {
+				distinct++
+			}
 			j++
 		}
-		c := gs[i:j]
-		if c[len(c)-1].gap+20*millisecond < longest {
-			continue
-		}
-		if m := moments(c); m > bestMoments && (m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond) {
+		if m, c := distinct, gs[i:j]; m > bestMoments && c[len(c)-1].gap+20*millisecond >= longest &&
+			(m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond) {
 			best, bestMoments = c, m
+		}
+		if seen[ids[i]]--; seen[ids[i]] == 0 {
+			distinct--
 		}
 	}
 	if best == nil {
@@ -296,22 +313,30 @@ func inferTimer(samples []closeSample, longest int64) *timer {
 	}
 }
 
-// moments counts the distinct closing times among samples.
-func moments(c []closeSample) int {
-	ts := make([]int64, len(c))
-	for i := range c {
-		ts[i] = c[i].time
-	}
-	sort.Slice(ts, func(i, j int) bool { return ts[i] < ts[j] })
-	n := 0
+// moments numbers the distinct closing times among samples: those within 10 ms of each
+// other are one.
+func moments(c []closeSample) (ids []int32, n int) {
+	order := byTime(c)
+	ids = make([]int32, len(c))
 	last := int64(math.MinInt64 / 2)
-	for _, t := range ts {
-		if t-last > 10*millisecond {
+	for _, i := range order {
+		if c[i].time-last > 10*millisecond {
 			n++
 		}
-		last = t
+		last = c[i].time
+		ids[i] = int32(n - 1)
 	}
-	return n
+	return ids, n
+}
+
+// byTime is the order of samples in time.
+func byTime(c []closeSample) []int {
+	order := make([]int, len(c))
+	for i := range order {
+		order[i] = i
+	}
+	sort.Slice(order, func(i, j int) bool { return c[order[i]].time < c[order[j]].time })
+	return order
 }
 
 // closeMoment is how near in time closes belong together.
@@ -320,11 +345,7 @@ const closeMoment = 50 * millisecond
 // massCloses marks the closes that belong to a mass close: at least three within one
 // moment at unlike idle ages.
 func massCloses(samples []closeSample) []bool {
-	order := make([]int, len(samples))
-	for i := range order {
-		order[i] = i
-	}
-	sort.Slice(order, func(i, j int) bool { return samples[order[i]].time < samples[order[j]].time })
+	order := byTime(samples)
 	mass := make([]bool, len(samples))
 	for i := 0; i < len(order); {
 		j := i + 1

@@ -233,7 +233,7 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	if !f.Handshake() {
 		d.totals.NoHandshake++
 	}
-	if !f.PayloadSeen() {
+	if lb, target := f.Sides(); !f.PayloadSeen() && (lb.Turn.Set() || target.Last.Set()) {
 		d.totals.NoPayload++
 	}
 }

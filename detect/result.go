@@ -34,7 +34,8 @@ type Totals struct {
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
 	// OneDirection counts flows of which only one side's segments were seen,
-	// NoHandshake flows without SYN, NoPayload flows whose payload was never captured.
+	// NoHandshake flows without SYN, NoPayload flows that had payload of which nothing was
+	// captured.
 	OneDirection, NoHandshake, NoPayload uint64
 	Flows                                uint64 // flows analysed: those that --target leaves
 }

@@ -42,7 +42,7 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	fs.Var(&a.lb, "lb", "a load balancer: `HOST` or CIDR (repeatable)")
 	fs.Var(&a.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
 	fs.Var(a.rules, "rule", "show only findings of the rule `ID` (repeatable)")
-	fs.Var(&a.severity, "severity", "show only findings of this `LEVEL` or above: error, warning, info")
+	fs.Var(&a.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
 	fs.Var(&a.format, "format", "output `FORMAT`: table, json, jsonl")
 	fs.BoolVar(&a.streams, "streams", false, "add every TCP stream to json and jsonl")
 	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
@@ -55,6 +55,7 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
 	fs.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings on stderr")
 	fs.BoolVarP(&a.verbose, "verbose", "v", false, "table: info findings too, all of them, with their evidence")
+	fs.BoolP("help", "h", false, "this text")
 	return a, fs
 }
 
@@ -67,8 +68,7 @@ Usage:
   connrace [analyze] [flags] FILE...
 
 Flags:
-` + fs.FlagUsages() + `  -h, --help                        this text
-
+` + fs.FlagUsages() + `
 A file that begins after the file before it ended continues it (rotated captures); other
 files are analysed each on its own. --since and --until limit the findings, and what is
 counted as lost; packets outside are still numbered and followed. --rule and --severity

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/report"
 )
 
 // isTerminal reports whether a writer is a terminal.
@@ -15,7 +18,73 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// progress shows how far reading has come; the function that it returns ends that.
-func (s *session) progress(path string, src *capture.File) func() {
-	return func() {}
+const (
+	progressAfter = time.Second // work that is done sooner shows none
+	progressEvery = 200 * time.Millisecond
+)
+
+// progress shows on a terminal how far reading has come; the function that it returns
+// ends that.
+func (s *session) progress(path string, src *capture.File) (stop func()) {
+	if s.flags.quiet || !isTerminal(s.e.stderr) {
+		return func() {}
+	}
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		begun := time.Now()
+		wait := progressAfter
+		for {
+			select {
+			case <-quit:
+				if wait == progressEvery {
+					fmt.Fprint(s.e.stderr, "\r\x1b[K")
+				}
+				return
+			case <-time.After(wait):
+				wait = progressEvery
+			}
+			read, size := src.Progress()
+			fmt.Fprintf(s.e.stderr, "\r%s\x1b[K", bar(report.Clean(path), read, size, time.Since(begun)))
+		}
+	}()
+	return func() { close(quit); <-gone }
+}
+
+// bar is one line of progress: how much of how much, rate, and time to go.
+func bar(name string, read, size int64, took time.Duration) string {
+	const most, cells = 30, 20
+	if r := []rune(name); len(r) > most {
+		name = "…" + string(r[len(r)-most+1:])
+	}
+	rate := float64(read) / max(took.Seconds(), 1e-3)
+	if size <= 0 {
+		return fmt.Sprintf("%s  %s  %s/s", name, bytesText(float64(read)), bytesText(rate))
+	}
+	part := min(float64(read)/float64(size), 1)
+	line := make([]byte, cells)
+	for i := range line {
+		line[i] = '.'
+		if float64(i) < part*cells {
+			line[i] = '#'
+		}
+	}
+	left := "?"
+	if rate > 0 {
+		left = time.Duration(float64(size-read) / rate * float64(time.Second)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("%s [%s] %3.0f %% of %s  %s/s  %s left", name, line, part*100, bytesText(float64(size)), bytesText(rate), left)
+}
+
+func bytesText(n float64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	i := 0
+	for n >= 999.5 && i < len(units)-1 {
+		n /= 1000
+		i++
+	}
+	if n < 9.95 && i > 0 {
+		return fmt.Sprintf("%.1f %s", n, units[i])
+	}
+	return fmt.Sprintf("%.0f %s", n, units[i])
 }

@@ -152,13 +152,16 @@ func (e *env) errorf(format string, args ...any) {
 	fmt.Fprintf(e.stderr, "connrace: %s\n", report.Clean(fmt.Sprintf(format, args...)))
 }
 
+// hint writes to stderr where to look further.
+func (e *env) hint(s string) { fmt.Fprintln(e.stderr, s) }
+
 // usage reports wrong usage of a command ("": of connrace itself).
 func (e *env) usage(command, format string, args ...any) int {
 	e.errorf(format, args...)
 	if command != "" {
 		command += " "
 	}
-	fmt.Fprintf(e.stderr, "Try 'connrace %s--help'.\n", command)
+	e.hint(fmt.Sprintf("Try 'connrace %s--help'.", command))
 	return exitError
 }
 
@@ -169,6 +172,9 @@ func (e *env) parse(fs *pflag.FlagSet, help func() string, args []string) (code 
 	err := fs.Parse(args)
 	switch {
 	case err == nil:
+		if h := fs.Lookup("help"); h != nil && h.Value.String() == "true" {
+			return e.print(help()), true
+		}
 		return exitOK, false
 	case errors.Is(err, pflag.ErrHelp):
 		return e.print(help()), true

@@ -27,7 +27,7 @@ type session struct {
 	report report.Report
 	shown  report.Options
 	lines  *report.Lines // only for --format jsonl
-	seen   listeners     // only while --target has matched nothing
+	seen   *listeners    // nil once --target has matched, or where it is not given
 
 	cur    *analysis // nil: none begun
 	failed bool      // an input could not be read
@@ -54,6 +54,9 @@ func newSession(ctx context.Context, e *env, flags *analyzeFlags) *session {
 	s.report.Since, s.report.Until = flags.since.text, flags.until.text
 	if flags.format.value == "jsonl" {
 		s.lines = report.NewLines(e.stdout, &s.shown)
+	}
+	if match := flags.target.matcher(); match != nil {
+		s.seen = &listeners{match: match, segments: map[tcpstate.Endpoint]uint64{}}
 	}
 	return s
 }
@@ -192,6 +195,9 @@ func (s *session) feed(in *input, frames []capture.Frame) {
 			a.broken = false
 			d.Gap(f.Number, f.Time)
 		}
+		if s.seen != nil && s.seen.matched(s.segs) {
+			s.seen = nil
+		}
 		for j := range s.segs {
 			d.Segment(&s.segs[j])
 		}
@@ -239,6 +245,9 @@ func (s *session) finish() int {
 	s.conclude()
 	r := &s.report
 	r.Interrupted = s.ctx.Err() != nil
+	if s.seen != nil {
+		r.Listeners = s.seen.list()
+	}
 	if len(r.Captures) == 0 && r.Interrupted {
 		return exitInterrupted
 	}
@@ -278,6 +287,3 @@ func describe(path string, info capture.Info) report.Capture {
 	}
 	return c
 }
-
-// listeners counts endpoints that look like listeners.
-type listeners map[tcpstate.Endpoint]uint64

@@ -83,7 +83,7 @@ type Totals struct {
 	Findings    map[string]int // by rule, of all findings whether shown or not
 	Drops       uint64
 	DropsKnown  bool
-	Connections uint64
+	Unanswered  uint64 // connections without any segment of the target
 }
 
 // Totals adds everything up.
@@ -112,7 +112,7 @@ func (r *Report) Totals() Totals {
 			t.Findings[f.Rule.ID]++
 		}
 		for j := range x.Targets {
-			t.Connections += x.Targets[j].Connections
+			t.Unanswered += x.Targets[j].Handshakes.Unanswered
 		}
 	}
 	return t

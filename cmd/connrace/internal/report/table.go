@@ -1,6 +1,383 @@
 package report
 
-import "io"
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 
-// Table writes the report for people.
-func Table(w io.Writer, r *Report, o *Options) error { return nil }
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// How much is listed unless Options.Verbose asks for all.
+const (
+	mostTargets  = 20
+	mostFindings = 50
+)
+
+// Table writes the report for people: the figures of each target, the findings, what each
+// kind of finding means and what to change, and what may have hidden something.
+func Table(w io.Writer, r *Report, o *Options) error {
+	t := &tables{report: r, o: o, page: page{color: o.Color}}
+	t.clock = newClock(o.Location, r.times())
+	t.captures()
+	for i := range r.Analyses {
+		if err := t.analysis(&r.Analyses[i]); err != nil {
+			return err
+		}
+	}
+	t.notes()
+	return t.writeAll(w)
+}
+
+// times are the times between which everything lies.
+func (r *Report) times() []int64 {
+	var ts []int64
+	for i := range r.Captures {
+		if c := &r.Captures[i]; c.First != 0 {
+			ts = append(ts, c.First, c.Last)
+		}
+	}
+	return ts
+}
+
+type tables struct {
+	page
+	report *Report
+	o      *Options
+	clock  *clock
+}
+
+// captures says what was read.
+func (t *tables) captures() {
+	for i := range t.report.Captures {
+		c := &t.report.Captures[i]
+		text := fmt.Sprintf("%s: %s", Clean(c.Path), plural(c.Frames, "frame"))
+		if c.First != 0 {
+			end := t.clock.time(c.Last)
+			if t.clock.date(c.First) != t.clock.date(c.Last) {
+				end = t.clock.date(c.Last) + " " + end
+			}
+			text += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), span(c.Last-c.First))
+		}
+		lead := ""
+		if len(t.report.Captures) > 1 {
+			lead = fmt.Sprintf("%d  ", i)
+		}
+		t.paragraph(lead, text)
+	}
+}
+
+// shown are the findings of an analysis that are listed; hidden counts the info
+// findings that are not.
+func (t *tables) shown(a *Analysis) (fs []*detect.Finding, hidden int) {
+	for _, f := range a.Result.Findings {
+		switch {
+		case !t.o.Shows(f):
+		case f.Severity == detect.Info && !t.o.Verbose && len(t.o.Rules) == 0:
+			hidden++
+		default:
+			fs = append(fs, f)
+		}
+	}
+	return fs, hidden
+}
+
+func (t *tables) analysis(a *Analysis) error {
+	if len(t.report.Analyses) > 1 {
+		var names []string
+		for _, i := range a.Captures {
+			names = append(names, Clean(t.report.Captures[i].Path))
+		}
+		t.heading("Analysis of " + strings.Join(names, ", "))
+	}
+	t.WriteString("\n")
+	fs, hidden := t.shown(a)
+	t.verdict(a, fs, hidden)
+	if err := t.targets(a); err != nil {
+		return err
+	}
+	if len(fs) == 0 {
+		return nil
+	}
+	if err := t.findings(a, fs); err != nil {
+		return err
+	}
+	t.explanations(a, fs)
+	return nil
+}
+
+// verdict is the answer in a sentence.
+func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) {
+	x := &a.Result.Totals
+	all := uint64(len(a.Result.Findings))
+	text := fmt.Sprintf("%s in %s, %s", plural(all, "finding"), plural(x.Segments, "TCP segment"), plural(x.Flows, "connection"))
+	if n := len(a.Result.Targets); n == 1 {
+		text += " to " + a.Result.Targets[0].Target.String()
+	} else if n > 1 {
+		text += " to " + plural(uint64(n), "target")
+	}
+	text += ", " + plural(x.Requests, "request")
+	if x.LostRequests > 0 {
+		text += fmt.Sprintf(", %s lost", grouped(x.LostRequests))
+	}
+	text += "."
+	if t.report.Since != "" || t.report.Until != "" {
+		text += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
+	}
+	if n := int(all) - len(fs) - hidden; n > 0 {
+		text += fmt.Sprintf(" %s not shown (--rule, --severity).", grouped(uint64(n)))
+	}
+	if hidden > 0 {
+		text += fmt.Sprintf(" %s not shown (-v shows them).", plural(uint64(hidden), "info finding"))
+	}
+	t.paragraph("", text)
+}
+
+func word(lead, s string) string {
+	if s == "" {
+		return ""
+	}
+	return lead + s
+}
+
+var targetColumns = []column{
+	{head: "TARGET", width: 23, after: ":"},
+	{head: "CONNECTIONS", width: 11, right: true},
+	{head: "REQUESTS", width: 11, right: true},
+	{head: "LOST", width: 7, right: true},
+	{head: "IDLE TIMEOUT", width: 12, right: true},
+	{head: "FINDINGS", width: 26, after: "-"},
+}
+
+// targets are the figures of each target, the ones with the gravest findings first.
+func (t *tables) targets(a *Analysis) error {
+	if len(a.Result.Targets) == 0 {
+		return nil
+	}
+	found := map[tcpstate.Endpoint]map[string]int{}
+	for _, f := range a.Result.Findings {
+		if found[f.Target] == nil {
+			found[f.Target] = map[string]int{}
+		}
+		found[f.Target][f.Rule.ID]++
+	}
+	targets := slices.Clone(a.Result.Targets)
+	slices.SortStableFunc(targets, func(x, y detect.Target) int {
+		return cmp.Or(cmp.Compare(y.LostRequests, x.LostRequests), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
+			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
+	})
+	left := 0
+	if len(targets) > mostTargets && !t.o.Verbose {
+		left = len(targets) - mostTargets
+		targets = targets[:mostTargets]
+	}
+	var rows [][]string
+	for i := range targets {
+		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
+	}
+	t.WriteString("\n")
+	if err := t.table(targetColumns, rows); err != nil {
+		return err
+	}
+	if left > 0 {
+		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", plural(uint64(left), "target")))
+	}
+	for i := range targets {
+		for _, advice := range targets[i].Advice {
+			t.paragraph("  "+targets[i].Target.String()+"  ", Clean(advice))
+		}
+	}
+	return nil
+}
+
+func targetRow(x *detect.Target, found map[string]int) []string {
+	name := x.Target.String()
+	if x.Target == (tcpstate.Endpoint{}) {
+		name = "all others"
+	}
+	timeout := "-"
+	if x.Idle != nil && x.Idle.Samples > 0 {
+		timeout = span(x.Idle.NS)
+	}
+	var kinds []string
+	for _, id := range ruleOrder(found) {
+		kinds = append(kinds, fmt.Sprintf("%d %s", found[id], id))
+	}
+	if len(kinds) == 0 {
+		kinds = []string{"-"}
+	}
+	cells := [][]string{
+		{name}, {grouped(x.Connections)}, {grouped(x.Requests)}, {grouped(x.LostRequests)}, {timeout}, kinds,
+	}
+	row := make([]string, len(cells))
+	for i := range cells {
+		row[i] = strings.Join(targetColumns[i].cell(cells[i]...), "\n")
+	}
+	return row
+}
+
+var findingColumns = []column{
+	{head: "#", width: 4, right: true},
+	{head: "TIME", width: 15},
+	{head: "RULE", width: 20, after: "-"},
+	{head: "LB → TARGET", width: 23, after: ":"},
+	{head: "STREAM\nframes", width: 12},
+	{head: "REQUEST", width: 16, after: "/"},
+}
+
+// findings lists findings.
+func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
+	left := 0
+	if len(fs) > mostFindings && !t.o.Verbose {
+		left = len(fs) - mostFindings
+		fs = fs[:mostFindings]
+	}
+	columns := slices.Clone(findingColumns)
+	columns[1].head = "TIME " + t.clock.name(fs[0].Time) + "\nidle"
+	columns[2].head = "RULE\nconfidence"
+	t.WriteString("\n")
+	rows := make([][]string, len(fs))
+	for i, f := range fs {
+		rows[i] = t.findingRow(a, f)
+	}
+	if err := t.table(columns, rows); err != nil {
+		return err
+	}
+	if left > 0 {
+		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", plural(uint64(left), "finding")))
+	}
+	return nil
+}
+
+func (t *tables) findingRow(a *Analysis, f *detect.Finding) []string {
+	grade := f.Severity.String() + ", " + f.Confidence.String()
+	if f.Lost {
+		grade += ", lost"
+	}
+	when := []string{t.clock.time(f.Time)}
+	if t.clock.day == "" && f.Time != 0 {
+		when = []string{t.clock.date(f.Time), t.clock.time(f.Time)}
+	}
+	c := findingColumns
+	rule := c[2].cell(f.Rule.ID)
+	for i := range rule {
+		rule[i] = t.paint(severityPaint(f.Severity), rule[i])
+	}
+	cells := [][]string{
+		c[0].cell(fmt.Sprint(a.id(f))),
+		append(c[1].cell(when...), c[1].cell(waited(&f.Measures))...),
+		append(rule, c[2].cell(grade)...),
+		c[3].cell(ends(f)...),
+		c[4].cell(where(a, f)...),
+		cut(c[5].cell(t.request(f.Request)), 4, c[5].width),
+	}
+	row := make([]string, len(cells))
+	for i := range cells {
+		row[i] = strings.Join(cells[i], "\n")
+	}
+	return row
+}
+
+func severityPaint(s detect.Severity) paint {
+	switch s {
+	case detect.Error:
+		return red
+	case detect.Warning:
+		return yellow
+	}
+	return ""
+}
+
+// waited is the figure that tells most of an incident.
+func waited(m *detect.Measures) string {
+	switch {
+	case m.Idle.Known:
+		return "idle " + span(m.Idle.NS)
+	case m.Delay.Known:
+		return "late " + span(m.Delay.NS)
+	case m.Outstanding.Known:
+		return "after " + span(m.Outstanding.NS)
+	}
+	return ""
+}
+
+func ends(f *detect.Finding) []string {
+	if f.LB == (tcpstate.Endpoint{}) {
+		return []string{f.Target.String()}
+	}
+	return []string{f.LB.String(), "→ " + f.Target.String()}
+}
+
+// where are the stream and the frames to look at, those that decide before the others.
+func where(a *Analysis, f *detect.Finding) []string {
+	var out []string
+	if f.HasStream {
+		out = append(out, fmt.Sprint(f.Stream))
+	}
+	if len(a.Captures) > 1 {
+		out = append(out, fmt.Sprintf("file %d", a.capture(f.Capture)))
+	}
+	if frames := decisive(f); frames != "" {
+		out = append(out, frames)
+	}
+	return out
+}
+
+// decisive names the frames of the close and the request of a race, with a cross between
+// them where they crossed; else the first few frames of evidence.
+func decisive(f *detect.Finding) string {
+	const most = 3
+	switch f.Rule {
+	case detect.FINRequestCrossing, detect.RSTRequestCrossing:
+		shut := first(f, detect.RoleCloseNotify, detect.RoleFIN, detect.RoleRST)
+		request := first(f, detect.RoleRequest)
+		if shut != 0 && request != 0 {
+			return fmt.Sprintf("%d × %d", shut, request)
+		}
+	}
+	var frames []string
+	for i := range f.Evidence {
+		e := &f.Evidence[i]
+		if f.HasStream && (e.Stream != f.Stream || e.Capture != f.Capture) {
+			continue
+		}
+		n := fmt.Sprint(e.Frame)
+		if slices.Contains(frames, n) {
+			continue
+		}
+		if len(frames) == most {
+			frames = append(frames, "…")
+			break
+		}
+		frames = append(frames, n)
+	}
+	return strings.Join(frames, " ")
+}
+
+// first is the first frame of evidence with one of the roles, the roles in order of
+// preference; 0: none.
+func first(f *detect.Finding, roles ...detect.Role) uint64 {
+	for _, r := range roles {
+		for i := range f.Evidence {
+			if f.Evidence[i].Role == r {
+				return f.Evidence[i].Frame
+			}
+		}
+	}
+	return 0
+}
+
+func (t *tables) request(q *detect.Request) string {
+	switch {
+	case q == nil:
+		return ""
+	case q.Method != "" || q.Path != "":
+		return strings.TrimSpace(ascii(q.Method) + " " + ascii(path(q.Path, t.o.ShowQuery)))
+	case q.Bytes > 0:
+		return plural(uint64(q.Bytes), "byte")
+	}
+	return ""
+}

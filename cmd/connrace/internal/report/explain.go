@@ -1,0 +1,139 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"connrace/detect"
+)
+
+// advice is what is said of several findings of one rule: why, and what to change.
+type advice struct {
+	cause, fix string
+	findings   []*detect.Finding
+}
+
+// explanations say for each kind of finding what happened, why, and what to change, with
+// the proof of the first.
+func (t *tables) explanations(a *Analysis, fs []*detect.Finding) {
+	byRule := map[*detect.Rule][]*detect.Finding{}
+	var rules []*detect.Rule
+	for _, f := range fs {
+		if byRule[f.Rule] == nil {
+			rules = append(rules, f.Rule)
+		}
+		byRule[f.Rule] = append(byRule[f.Rule], f)
+	}
+	slices.SortStableFunc(rules, func(x, y *detect.Rule) int {
+		return slices.Index(detect.Rules, x) - slices.Index(detect.Rules, y)
+	})
+	for _, r := range rules {
+		t.explain(a, r, byRule[r])
+	}
+}
+
+func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
+	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, plural(uint64(len(fs)), "finding")))
+	t.paragraph("  what   ", r.Sequence)
+	var groups []*advice
+	for _, f := range fs {
+		i := slices.IndexFunc(groups, func(g *advice) bool { return g.cause == f.Cause && g.fix == f.Fix })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &advice{cause: f.Cause, fix: f.Fix})
+		}
+		groups[i].findings = append(groups[i].findings, f)
+	}
+	slices.SortStableFunc(groups, func(x, y *advice) int { return len(y.findings) - len(x.findings) })
+	const most = 3
+	for i, g := range groups {
+		if i == most && !t.o.Verbose {
+			t.paragraph("         ", fmt.Sprintf("… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
+			break
+		}
+		t.advise(a, r, g, len(groups) > 1)
+	}
+	if t.o.Verbose {
+		for _, f := range fs {
+			t.proof(a, f)
+		}
+	} else {
+		t.proof(a, fs[0])
+	}
+	t.paragraph("  more   ", "connrace explain "+r.ID)
+}
+
+// advise writes a cause and its fix; of says to which findings they belong.
+func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
+	who := ""
+	if of {
+		var ids []string
+		for i, f := range g.findings {
+			if i == 5 {
+				ids = append(ids, "…")
+				break
+			}
+			ids = append(ids, fmt.Sprintf("#%d", a.id(f)))
+		}
+		who = fmt.Sprintf(" (%s of them: %s)", grouped(uint64(len(g.findings))), strings.Join(ids, " "))
+	}
+	t.paragraph("  why    ", Clean(g.cause)+who)
+	t.paragraph("  fix    ", Clean(g.fix))
+	f := g.findings[0]
+	if f.Measures.CloseCause != detect.CloseIdleTimeout || !f.Measures.Idle.Known {
+		return
+	}
+	for _, k := range r.LikelyKnobs(f.Measures.Idle.NS) {
+		t.paragraph(fmt.Sprintf("         if it is %-10s ", k.Software), k.Line)
+	}
+}
+
+// proof writes the evidence of a finding frame by frame.
+func (t *tables) proof(a *Analysis, f *detect.Finding) {
+	t.paragraph(fmt.Sprintf("  #%-5d ", a.id(f)), Clean(f.Summary))
+	if g := Clean(f.Grounds); g != "" {
+		t.paragraph("         ", fmt.Sprintf("%s: %s", f.Confidence, g))
+	}
+	if q := f.Request; q != nil && (q.TraceID != "" || q.RequestID != "") {
+		t.paragraph("         ", strings.TrimSpace(word("X-Amzn-Trace-Id: ", ascii(q.TraceID))+word("  X-Request-Id: ", ascii(q.RequestID))))
+	}
+	es := f.Evidence
+	if f.IdleFrom != nil {
+		es = append([]detect.Evidence{*f.IdleFrom}, es...)
+	}
+	for i := range es {
+		e := &es[i]
+		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.stamp(e.Time), who(e), e.Flags)
+		text := Clean(e.Note)
+		if e.Len > 0 {
+			text += fmt.Sprintf(", %s", plural(uint64(e.Len), "byte"))
+		}
+		if f.HasStream && e.Stream != f.Stream {
+			text += fmt.Sprintf(" (stream %d)", e.Stream)
+		}
+		t.paragraph(lead, text)
+	}
+	filter := f.DisplayFilter()
+	if len(filter) > width-20 && f.HasStream {
+		filter = fmt.Sprintf("tcp.stream eq %d", f.Stream)
+	}
+	if filter != "" {
+		t.paragraph("         Wireshark: ", filter)
+	}
+}
+
+// file names the capture of a frame where there are several.
+func (t *tables) file(a *Analysis, i int) string {
+	if len(a.Captures) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("file %d ", a.capture(i))
+}
+
+func who(e *detect.Evidence) string {
+	if e.FromLB {
+		return "LB"
+	}
+	return "target"
+}

@@ -1,0 +1,102 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// notes say what may have hidden something.
+func (t *tables) notes() {
+	ns := t.report.Notes()
+	if len(ns) == 0 {
+		return
+	}
+	t.heading("What may have hidden something")
+	for _, n := range ns {
+		t.paragraph("  - ", n)
+	}
+}
+
+// Notes are the limits of what could be seen.
+func (r *Report) Notes() []string {
+	x := r.Totals()
+	var ns []string
+	add := func(format string, args ...any) { ns = append(ns, fmt.Sprintf(format, args...)) }
+	if r.Interrupted {
+		add("interrupted: the input was not read to its end")
+	}
+	for i := range r.Captures {
+		for _, w := range r.Captures[i].Warnings {
+			add("%s", Clean(w))
+		}
+	}
+	switch {
+	case x.Frames == 0:
+		add("no packets")
+	case x.Segments == 0:
+		add("no TCP segments%s", r.skipped())
+	case x.Flows == 0:
+		add("--target matches no connection%s", r.seen())
+	}
+	of := func(n uint64) string {
+		if n == x.Flows {
+			return "all connections"
+		}
+		return fmt.Sprintf("%s of %s", grouped(n), plural(x.Flows, "connection"))
+	}
+	if n := x.OneDirection - min(x.OneDirection, x.Unanswered); n > 0 {
+		add("of %s only one direction was captured: a race needs both (capture at the target or the load balancer, "+
+			"or mirror both directions)", of(n))
+	}
+	if n := x.NoHandshake; n > 0 {
+		add("of %s no handshake was captured: which side is the load balancer is inferred there; --target says it", of(n))
+	}
+	if n := x.NoPayload; n > 0 {
+		add("of %s the payload was not captured (snaplen): no method and path, and no response-truncated or early "+
+			"responses; capture with -s 0 or at least -s 256", of(n))
+	}
+	if x.DropsKnown && x.Drops > 0 {
+		add("the kernel dropped %s while capturing (a larger buffer helps: tcpdump -B 32768)", plural(x.Drops, "packet"))
+	}
+	if x.EvictedFlows > 0 {
+		add("%s forgotten for want of room (--max-flows)", plural(x.EvictedFlows, "connection"))
+	}
+	return ns
+}
+
+// skipped are the commonest reasons why frames held no TCP segment.
+func (r *Report) skipped() string {
+	why := slices.SortedFunc(maps.Keys(r.Skipped), func(a, b string) int {
+		if x, y := r.Skipped[a], r.Skipped[b]; x != y {
+			if x > y {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	if len(why) == 0 {
+		return ""
+	}
+	const most = 3
+	var parts []string
+	for _, w := range why[:min(most, len(why))] {
+		parts = append(parts, fmt.Sprintf("%s %s", plural(r.Skipped[w], "frame"), w))
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// seen lists the listeners there were instead.
+func (r *Report) seen() string {
+	if len(r.Listeners) == 0 {
+		return ""
+	}
+	const most = 8
+	s := "; these listeners were seen: " + strings.Join(r.Listeners[:min(most, len(r.Listeners))], ", ")
+	if n := len(r.Listeners) - most; n > 0 {
+		s += fmt.Sprintf(" and %s more", grouped(uint64(n)))
+	}
+	return s
+}

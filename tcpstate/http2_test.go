@@ -1,6 +1,16 @@
 package tcpstate
 
-import "testing"
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
 
 // h2 makes a frame of n octets behind its header.
 func h2(typ, flags byte, stream byte, n int) string {
@@ -119,4 +129,115 @@ func TestPreface(t *testing.T) {
 			t.Errorf("%q: protocol %d, want %d", p, f.proto, want)
 		}
 	}
+}
+
+// TestHTTP2Go: what Go's client and server say to each other is understood.
+func TestHTTP2Go(t *testing.T) {
+	const n = 20
+	rec := &recorder{t: t}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		size, _ := io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/last" {
+			w.Header().Set("Connection", "close") // becomes a GOAWAY
+		}
+		w.Write(make([]byte, size))
+	}))
+	srv.Config.Protocols = new(http.Protocols)
+	srv.Config.Protocols.SetUnencryptedHTTP2(true)
+	srv.Listener = rec.listen(srv.Listener)
+	srv.Start()
+	defer srv.Close()
+	tr := &http.Transport{Protocols: srv.Config.Protocols}
+	defer tr.CloseIdleConnections()
+	post := func(path string, size int) {
+		resp, err := (&http.Client{Transport: tr}).Post(srv.URL+path, "", bytes.NewReader(make([]byte, size)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer resp.Body.Close()
+		if got, err := io.Copy(io.Discard, resp.Body); err != nil || int(got) != size {
+			t.Error(got, err)
+		}
+	}
+	post("/", 0)
+	var wg sync.WaitGroup
+	for i := range n - 2 {
+		wg.Go(func() { post("/", 10000*i) })
+	}
+	wg.Wait()
+	post("/last", 10)
+
+	count := rec.count()
+	for range 500 { // GOAWAY may follow the last answer a little later
+		if count["a closing"] > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		count = rec.count()
+	}
+	if count["q begins"] != n || count["a begins"] != n || count["a ends"] != n || count["a closing"] == 0 ||
+		count["q lost"]+count["a lost"] != 0 || rec.open != 0 {
+		t.Errorf("%v, %d open", count, rec.open)
+	}
+}
+
+// recorder feeds what a server's only connection reads and writes to a probe.
+type recorder struct {
+	t  *testing.T
+	mu sync.Mutex
+	probe
+	conns int
+}
+
+// count is how often each kind of boundary came.
+func (r *recorder) count() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	count := map[string]int{}
+	for _, l := range r.log {
+		count[l[:1]+" "+strings.Fields(l)[1]]++
+	}
+	return count
+}
+
+type (
+	recordedListener struct {
+		net.Listener
+		r *recorder
+	}
+	recordedConn struct {
+		net.Conn
+		r *recorder
+	}
+)
+
+func (r *recorder) listen(l net.Listener) net.Listener { return recordedListener{l, r} }
+
+func (l recordedListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.r.mu.Lock()
+	defer l.r.mu.Unlock()
+	if l.r.conns++; l.r.conns > 1 {
+		l.r.t.Error("more than one connection")
+	}
+	return recordedConn{c, l.r}, nil
+}
+
+func (c recordedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.segment(asks, p[:n])
+	return n, err
+}
+
+func (c recordedConn) Write(p []byte) (int, error) {
+	c.r.mu.Lock()
+	c.r.segment(answers, p)
+	c.r.mu.Unlock()
+	return c.Conn.Write(p)
 }

@@ -46,6 +46,7 @@ type enclosing struct {
 	fragment bool // of a datagram that is not whole: nothing says how long the segment is
 	excerpt  bool // only the beginning of a packet (ICMP error, sFlow sample), for the same effect
 	quoted   bool // by an ICMP error
+	inflated bool // it was compressed
 	// fragLen is how many octets behind an IPv6 fragment header belong to the fragment;
 	// 0 where the enclosing header does not say (jumbograms, none at all).
 	fragLen int
@@ -64,6 +65,14 @@ func NewDecoder() *Decoder {
 // them: none for most other traffic, one for a segment, more where a frame carries several
 // packets. Payloads are part of f.Data, except those of reassembled datagrams.
 func (d *Decoder) Decode(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
+	if n := len(segs); n < cap(segs) && peek(f, &segs[:n+1][n]) {
+		return segs[:n+1]
+	}
+	return d.headers(f, segs)
+}
+
+// headers is Decode for all frames, header by header.
+func (d *Decoder) headers(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
 	d.frame, d.segs = f, segs
 	d.outer = enclosing{}
 	d.why = notIP

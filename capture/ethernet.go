@@ -28,6 +28,7 @@ const (
 	etherTypeRTag       layers.EthernetType = 0xf1c1 // IEEE 802.1CB
 	etherTypeTRILL      layers.EthernetType = 0x22f3
 	etherTypeBATMAN     layers.EthernetType = 0x4305
+	etherTypeArista     layers.EthernetType = 0xd28b
 )
 
 // ethernet takes an Ethernet frame.
@@ -70,8 +71,10 @@ func (d *Decoder) etherType(t layers.EthernetType, o octets) {
 		d.ip(o)
 	case layers.EthernetTypeIPv6:
 		d.ipv6(o)
-	case layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, etherTypeQinQOld:
+	case layers.EthernetTypeDot1Q, etherTypeQinQOld:
 		d.vlan(o)
+	case layers.EthernetTypeQinQ:
+		d.tagged(o, 4) // service tag; only the VLAN of an inner tag counts
 	case layers.EthernetTypeMPLSUnicast, etherTypeMPLSMulti:
 		d.mpls(o)
 	case layers.EthernetTypePPPoESession:
@@ -84,8 +87,12 @@ func (d *Decoder) etherType(t layers.EthernetType, o octets) {
 		d.tagged(o, 8) // version, length, option, SGT; as Wireshark, of that length always
 	case etherTypePBB:
 		d.tagged(o, 18) // I-TAG TCI, C-DA, C-SA (IEEE 802.1Q-2018 §9.7)
-	case etherTypeVNTag, etherTypeHSR, etherTypeRTag:
+	case etherTypeHSR, etherTypeRTag:
 		d.tagged(o, 6) // IEC 62439-3 §5; IEEE 802.1CB §7.8
+	case etherTypeVNTag:
+		if rest, ok := o.from(6); ok {
+			d.typeOrLength(o.u16(4), rest)
+		}
 	case etherTypeETag:
 		d.tagged(o, 8) // IEEE 802.1BR §7.5
 	case etherTypeMACsec:
@@ -96,7 +103,23 @@ func (d *Decoder) etherType(t layers.EthernetType, o octets) {
 		d.trill(o)
 	case etherTypeBATMAN:
 		d.batman(o)
+	case etherTypeArista:
+		d.timestamped(o)
 	}
+}
+
+// knownType reports whether t is the length of an LLC frame or the type of traffic that can
+// have TCP in it.
+func knownType(t uint16) bool {
+	switch layers.EthernetType(t) {
+	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeARP,
+		layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, etherTypeQinQOld,
+		layers.EthernetTypeMPLSUnicast, etherTypeMPLSMulti, layers.EthernetTypePPPoESession,
+		etherTypeTEB, etherTypeJumboLLC, etherTypeCMD, etherTypePBB, etherTypeVNTag, etherTypeHSR,
+		etherTypeRTag, etherTypeETag, etherTypeMACsec, etherTypeNSH, etherTypeTRILL, etherTypeBATMAN, etherTypeArista:
+		return true
+	}
+	return t > 0 && t <= macLenMax
 }
 
 // vlan takes an IEEE 802.1Q tag.
@@ -120,7 +143,28 @@ func (d *Decoder) tagged(o octets, size int) {
 		d.why = shortLink
 		return
 	}
-	d.typeOrLength(o.u16(size-2), rest)
+	d.etherType(layers.EthernetType(o.u16(size-2)), rest)
+}
+
+// timestamped takes the header that Arista switches put into mirrored frames.
+func (d *Decoder) timestamped(o octets) {
+	const timestamp, bits64, bits48 = 1, 0x10, 0x20
+	if !o.has(4) {
+		d.why = shortLink
+		return
+	}
+	size := 2 // subtype, which others may follow
+	if o.u16(0) == timestamp {
+		switch o.u16(2) &^ 0x100 { // TAI or UTC
+		case bits64:
+			size = 4 + 8
+		case bits48:
+			size = 4 + 6
+		default:
+			return
+		}
+	}
+	d.tagged(o, size+2)
 }
 
 // macsec takes an IEEE 802.1AE SecTAG. Only where it authenticates and leaves the data as
@@ -194,7 +238,7 @@ func (d *Decoder) logicalLink(o octets) {
 	}
 	// Only information frames, numbered or not, have payload.
 	control, size := d.llc.Control, len(d.llc.Contents)
-	information := size == 4 && control>>8&1 == 0 || size == 3 && control&^0x10 == 3
+	information := size == 4 && control>>8&1 == 0 || size == 3 && control == 3
 	rest, _ := o.from(size)
 	switch dsap, ssap := o.b[0], o.b[1]; {
 	case dsap == 0xaa && ssap == 0xaa:

@@ -6,20 +6,21 @@ import (
 	"connrace/tcpstate"
 )
 
-// fragmentKey tells the datagrams apart whose fragments are held, as Wireshark does.
+// fragmentKey tells the datagrams apart whose fragments are held.
 type fragmentKey struct {
 	src, dst tcpstate.Addr
 	id       uint32
-	proto    uint8  // IPv4
-	vlan     uint16 // IPv4, where the addresses are not unique
 	v6       bool
 }
 
+// fragmentKey4 mixes what else belongs to the identity of an IPv4 datagram (RFC 791 §2.3,
+// and its VLAN, where addresses can stand for different hosts) into the id, as Wireshark
+// does in packet-ip.c.
 func (d *Decoder) fragmentKey4(proto uint8) fragmentKey {
 	e := &d.outer
-	k := fragmentKey{src: e.src, dst: e.dst, id: uint32(e.ipID), proto: proto}
+	k := fragmentKey{src: e.src, dst: e.dst, id: uint32(e.ipID) ^ uint32(proto)}
 	if local(e.src) || local(e.dst) {
-		k.vlan = e.vlan
+		k.id ^= uint32(e.vlan)
 	}
 	return k
 }

@@ -58,7 +58,6 @@ const (
 	LinkNetAnalyzerRaw  LinkType = 241
 	LinkIPoIB           LinkType = 242
 	LinkPKTAP           LinkType = 258
-	LinkMPacket         LinkType = 274
 	LinkLinuxSLL2       LinkType = 276
 )
 
@@ -144,8 +143,6 @@ func (d *Decoder) rareLink(t LinkType, o octets) {
 		d.behind(4, o.first(o.wire-4), (*Decoder).ethernet) // frame check sequence
 	case LinkNetAnalyzerRaw:
 		d.behind(4+8, o.first(o.wire-4), (*Decoder).ethernet) // and preamble
-	case LinkMPacket:
-		d.behind(8, o, (*Decoder).ethernet)
 	case LinkJuniperEther, LinkJuniperPPPoE:
 		d.juniper(o, juniperEthernet)
 	case LinkJuniperPPP:
@@ -371,8 +368,13 @@ func (d *Decoder) enc(o octets) {
 	if f>>16 != 0 {
 		f = o.u32(0)
 	}
-	d.family(f, 12, o)
+	if f == familyINET || f == familyINET6BSD {
+		d.family(f, 12, o)
+	}
 }
+
+// snapHeader begins an LLC frame with a SNAP header.
+const snapHeader = 0xaaaa03
 
 // sunATM takes a frame with a direction, a circuit and the kind of traffic
 // (LINKTYPE_SUNATM).
@@ -387,6 +389,10 @@ func (d *Decoder) sunATM(o octets) {
 		d.behind(2, rest, (*Decoder).ethernet)
 	case llc:
 		d.logicalLink(rest)
+	default:
+		if rest.has(4) && rest.u32(0)>>8 == snapHeader {
+			d.logicalLink(rest)
+		}
 	}
 }
 

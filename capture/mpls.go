@@ -1,7 +1,5 @@
 package capture
 
-import "github.com/google/gopacket/layers"
-
 // mpls takes a label stack (RFC 3032 §2.1). What it carries is told by the first nibble
 // (RFC 4928 §3, RFC 4385 §3).
 func (d *Decoder) mpls(o octets) {
@@ -55,25 +53,33 @@ func (d *Decoder) associatedChannel(o octets) {
 }
 
 // pseudowire takes Ethernet in MPLS (RFC 4448) whose first nibble is 0: either a control
-// word or an address that begins so. Wireshark asks whether both addresses have a known
-// manufacturer; lacking its list, this asks for addresses that can have one and for a type
-// that makes sense.
+// word or an address that begins so. Wireshark takes it for an address if both addresses
+// have a known manufacturer; lacking its list, this asks for addresses that can have one
+// and for a type that makes no less sense there than behind a control word.
 func (d *Decoder) pseudowire(o octets) {
-	const local = 2 // the bit of addresses that nobody assigned
-	plain := o.has(macHeader) && (o.b[0]|o.b[6])&local == 0 && likelyType(o.u16(12))
-	if rest, ok := o.from(4); ok && !plain {
+	const word = 4
+	plain := o.has(macHeader) && o.u32(0) != 0 && assigned(o.b) && assigned(o.b[6:])
+	if plain && o.has(word+macHeader) {
+		plain = sense(o.u16(12)) >= sense(o.u16(word+12))
+	}
+	if rest, ok := o.from(word); ok && !plain {
 		o = rest
 	}
 	d.ethernet(o)
 }
 
-// likelyType reports whether t is an Ethernet type that traffic with TCP in it has.
-func likelyType(t uint16) bool {
-	switch layers.EthernetType(t) {
-	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeARP,
-		layers.EthernetTypeDot1Q, layers.EthernetTypeQinQ, etherTypeQinQOld,
-		layers.EthernetTypeMPLSUnicast, etherTypeMPLSMulti, layers.EthernetTypePPPoESession:
-		return true
+// assigned reports whether a MAC address can be a manufacturer's, or is QEMU's.
+func assigned(mac []byte) bool {
+	return mac[0]&2 == 0 || mac[0] == 0x52 && mac[1] == 0x54 && mac[2] == 0
+}
+
+// sense tells how far t looks like the type field of a frame.
+func sense(t uint16) int {
+	switch {
+	case !knownType(t):
+		return 0
+	case t < macTypes:
+		return 1
 	}
-	return false
+	return 2
 }

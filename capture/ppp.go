@@ -13,6 +13,7 @@ const (
 	pppMPLSMult = 0x0283
 	pppIPv6     = 0x0057
 	pppLLC      = 0x004b
+	pppMP       = 0x003d
 	pppMux      = 0x0059
 )
 
@@ -48,8 +49,25 @@ func (d *Decoder) pppProtocol(protocol uint16, o octets) {
 		d.mpls(o)
 	case pppLLC:
 		d.logicalLink(o)
+	case pppMP:
+		d.pppMultilink(o)
 	case pppMux:
 		d.pppMultiplexed(o)
+	}
+}
+
+// pppMultilink takes a multilink header (RFC 1990 §3) in front of a packet that was not
+// split.
+func (d *Decoder) pppMultilink(o octets) {
+	const begins, ends = 0x80, 0x40
+	rest, ok := o.from(4)
+	switch {
+	case !ok:
+		d.why = shortLink
+	case o.b[0]&(begins|ends) == begins|ends:
+		d.ppp(rest)
+	default:
+		d.why = fragment
 	}
 }
 
@@ -165,7 +183,7 @@ func (d *Decoder) frameRelay(o octets) {
 		return
 	}
 	if payload, _ := rest.from(2); !d.hdlcType(layers.EthernetType(rest.u16(0)), payload) &&
-		rest.has(macHeader) && (rest.u16(12) <= macLenMax || likelyType(rest.u16(12))) {
+		rest.has(macHeader) && knownType(rest.u16(12)) {
 		d.ethernet(rest) // unannounced, as some bridges do
 	}
 }
@@ -275,7 +293,7 @@ func juniperServices(d *Decoder, flags byte, o octets) {
 
 // juniperATM guesses what the cells of an ATM interface carried, cookie octets into them.
 func (d *Decoder) juniperATM(flags byte, o octets, cookie int) {
-	const snap, osi, gap = 0xaaaa03, 0xfefe03, 0x3f
+	const osi, gap = 0xfefe03, 0x3f
 	rest, ok := o.from(cookie)
 	if !ok || !rest.has(4) {
 		d.why = shortLink
@@ -283,7 +301,7 @@ func (d *Decoder) juniperATM(flags byte, o octets, cookie int) {
 	}
 	atm2 := cookie == 8
 	switch kind := rest.u32(0) >> 8; {
-	case kind == snap || kind == osi:
+	case kind == snapHeader || kind == osi:
 		d.logicalLink(rest)
 	case atm2 && flags&juniperIncoming == 0 && o.u32(0)&gap != 0:
 		d.ethernet(rest)

@@ -171,13 +171,15 @@ func (d *Decoder) pim(o octets) {
 const maxInflated = 1 << 16
 
 // ipComp takes an IP payload compression header (RFC 3173 §3.1) and tries DEFLATE (RFC
-// 2394), whatever the algorithm is. It allocates; such packets are rare.
+// 2394), whatever the algorithm is, but not again on what came out. It allocates; such
+// packets are rare.
 func (d *Decoder) ipComp(o octets) {
 	rest, ok := o.from(4)
-	if !ok {
+	if !ok || d.outer.inflated {
 		d.why = shortIP
 		return
 	}
+	d.outer.inflated = true
 	next := o.b[0]
 	plain, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(rest.b)), maxInflated))
 	if len(plain) == 0 || err != nil && err != io.ErrUnexpectedEOF {

@@ -37,7 +37,7 @@ func (d *Decoder) port(p uint16, o octets) bool {
 	switch p {
 	case 1701:
 		return d.l2tp(o)
-	case 2123, 2152:
+	case 2123, 2152, 3386:
 		return d.gtp(o)
 	case 2268:
 		d.amt(o)
@@ -182,29 +182,20 @@ func (d *Decoder) l2tp(o octets) bool {
 	return true
 }
 
-// teredo takes IPv6 in UDP behind the indicators of RFC 4380 §5.1.1. Wireshark 4.0 knows
-// the header and leaves the packet undissected.
+// teredo takes IPv6 in UDP behind the indicators of RFC 4380 §5.1.1.
 func (d *Decoder) teredo(o octets) {
 	const authentication, origin = 1, 0
+	ok := true
 	if o.has(4) && o.u16(0) == authentication {
-		var ok bool
-		if o, ok = o.from(13 + int(o.b[2]) + int(o.b[3])); !ok {
-			return
-		}
+		o, ok = o.from(13 + int(o.b[2]) + int(o.b[3]))
 	}
 	if o.has(2) && o.u16(0) == origin {
-		var ok bool
-		if o, ok = o.from(8); !ok {
-			return
-		}
+		o, ok = o.from(8)
 	}
-	if teredoPayload && o.has(1) {
+	if ok && o.has(1) {
 		d.ipv6(o)
 	}
 }
-
-// teredoPayload is false for the sake of Wireshark's stream numbers.
-const teredoPayload = false
 
 // lisp takes a LISP data header (RFC 9300 §5.1).
 func (d *Decoder) lisp(o octets) {
@@ -248,20 +239,21 @@ func (d *Decoder) ayiya(o octets) {
 // fragment.
 func (d *Decoder) capwap(o octets) {
 	const (
-		native, fragment, keepAlive = 0x01, 0x80, 0x08
-		ieee80211                   = 1
+		dtls                     = 1
+		native, split, keepAlive = 0x01, 0x80, 0x08
+		ieee80211                = 1
 	)
 	if !o.has(8) {
 		return
 	}
-	if o.b[0]&0xf != 0 {
+	if o.b[0]&0xf == dtls {
 		d.why = encrypted
 		return
 	}
 	size := int(o.b[1]>>3) * 4
 	binding := o.b[2] >> 1 & 0x1f
 	rest, ok := o.from(size)
-	if !ok || o.b[3]&(fragment|keepAlive) != 0 {
+	if !ok || o.b[3]&(split|keepAlive) != 0 {
 		return
 	}
 	switch {
@@ -350,7 +342,7 @@ func (d *Decoder) sflow(o octets) bool {
 	for ; count > 0 && o.has(8); count-- {
 		format, n := o.u32(0), int(o.u32(4))
 		o, _ = o.from(8)
-		d.sample(format, o)
+		d.sample(format, o.first(n))
 		d.outer = around
 		var ok bool
 		if o, ok = o.from(n); !ok {
@@ -382,7 +374,7 @@ func (d *Decoder) sample(format uint32, o octets) {
 		format, n := o.u32(0), int(o.u32(4))
 		o, _ = o.from(8)
 		if format == flow {
-			d.sampled(o)
+			d.sampled(o.first(n))
 			d.outer = around
 		}
 		var ok bool

@@ -115,7 +115,7 @@ func (d *Decoder) wlanPayload(o octets, dst, src []byte) {
 	case first == 0:
 		rest, _ := o.from(2)
 		d.logicalLink(rest)
-	case likelyType(first):
+	case first > macTypes && knownType(first):
 		rest, _ := o.from(2)
 		d.etherType(layers.EthernetType(first), rest)
 	default:
@@ -185,27 +185,22 @@ func (d *Decoder) radiotap(o octets) {
 // bare: drivers mix them.
 func (d *Decoder) prism(o octets) {
 	const avs1, avs2, prism1, prism2 = 0x80211001, 0x80211002, 0x41, 0x44
-	if !o.has(8) {
+	const size = 144
+	if !o.has(4) {
 		d.why = shortLink
 		return
 	}
-	size := uint32(0)
-	little := binary.LittleEndian.Uint32(o.b)
-	switch big := o.u32(0); {
+	big, little := o.u32(0), binary.LittleEndian.Uint32(o.b)
+	switch {
 	case big == avs1 || big == avs2:
 		d.avs(o)
-		return
-	case big == prism1 || big == prism2:
-		size = o.u32(4)
-	case little == prism1 || little == prism2:
-		size = binary.LittleEndian.Uint32(o.b[4:])
+	case big == prism1 || big == prism2 || little == prism1 || little == prism2:
+		if rest, ok := o.from(size); ok {
+			d.wlan(rest, wlanPlain)
+		}
+	default:
+		d.wlan(o, wlanPlain)
 	}
-	if size > uint32(len(o.b)) {
-		d.why = shortLink
-		return
-	}
-	rest, _ := o.from(int(size))
-	d.wlan(rest, wlanPlain)
 }
 
 // avs takes 802.11 behind an AVS header.

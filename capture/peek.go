@@ -1,0 +1,85 @@
+package capture
+
+import (
+	"encoding/binary"
+
+	"connrace/tcpstate"
+)
+
+// peek takes at fixed offsets what nearly all frames are: Ethernet, perhaps a VLAN tag,
+// IPv4 without options or IPv6, and a TCP segment that opens and closes nothing, without
+// options or with timestamps alone. It fills s as Decoder.headers would, or reports false;
+// a fuzz test holds them to each other.
+func peek(f *Frame, s *tcpstate.Segment) bool {
+	const (
+		typeIP4, typeIP6, typeVLAN = 0x0800, 0x86dd, 0x8100
+		timestamps                 = optNop<<24 | optNop<<16 | optTS<<8 | 10
+		timestampSize              = 12
+	)
+	b, wire := f.Data, max(int(f.Length), len(f.Data))
+	if f.LinkType != LinkEthernet || len(b) < macHeader+ip4Fixed+tcpFixed {
+		return false
+	}
+	be := binary.BigEndian
+	t, at := be.Uint16(b[12:]), macHeader
+	if t == typeVLAN {
+		t, at = be.Uint16(b[16:]), at+4
+	}
+	b, wire = b[at:], wire-at
+
+	var src, dst tcpstate.Addr
+	var id uint16
+	var end, head int // of the IP packet and its header
+	switch {
+	case t == typeIP4 && len(b) >= ip4Fixed && b[0] == 0x45 && b[9] == protoTCP && be.Uint16(b[6:])&0x3fff == 0:
+		src, dst = tcpstate.Addr4(b[12:16]), tcpstate.Addr4(b[16:20])
+		id = be.Uint16(b[4:])
+		end, head = int(be.Uint16(b[2:])), ip4Fixed
+	case t == typeIP6 && len(b) >= ip6Fixed && b[0]>>4 == 6 && b[6] == protoTCP && be.Uint16(b[4:]) > 0:
+		src, dst = tcpstate.Addr16(b[8:24]), tcpstate.Addr16(b[24:40])
+		end, head = int(be.Uint16(b[4:]))+ip6Fixed, ip6Fixed
+	default:
+		return false
+	}
+	end = min(end, wire)
+	b = b[:min(len(b), end)]
+	if len(b) < head+tcpFixed {
+		return false
+	}
+	b = b[head:]
+	size, flags := tcpFixed, tcpstate.Flags(b[13])
+	if flags&(tcpstate.SYN|tcpstate.FIN|tcpstate.RST) != 0 {
+		return false
+	}
+	var tsVal, tsEcr uint32
+	switch b[12] >> 4 {
+	case tcpFixed / 4:
+	case (tcpFixed + timestampSize) / 4:
+		size += timestampSize
+		if len(b) < size || be.Uint32(b[20:]) != timestamps {
+			return false
+		}
+		tsVal, tsEcr = be.Uint32(b[24:]), be.Uint32(b[28:])
+	default:
+		return false
+	}
+	*s = tcpstate.Segment{
+		Frame:   f.Number,
+		Time:    f.Time,
+		Src:     tcpstate.Endpoint{Addr: src, Port: be.Uint16(b)},
+		Dst:     tcpstate.Endpoint{Addr: dst, Port: be.Uint16(b[2:])},
+		Seq:     tcpstate.Seq(be.Uint32(b[4:])),
+		Ack:     tcpstate.Seq(be.Uint32(b[8:])),
+		Len:     uint32(end - head - size),
+		Flags:   flags,
+		Window:  be.Uint16(b[14:]),
+		IPID:    id,
+		Options: size > tcpFixed,
+		HasTS:   size > tcpFixed,
+		TSVal:   tsVal,
+		TSEcr:   tsEcr,
+		WScale:  -1,
+		Payload: b[size:],
+	}
+	return true
+}

@@ -91,7 +91,8 @@ const (
 	messageEnds
 	// dataBegins: the first octet of a TLS record of application data.
 	dataBegins
-	// setupBegins: the first octet of a TLS record that belongs to the handshake.
+	// setupBegins: the first octet of a TLS record that belongs to the handshake, or of
+	// a PROXY header.
 	setupBegins
 	// closingBegins: the first octet of a TLS alert or an HTTP/2 GOAWAY.
 	closingBegins
@@ -162,12 +163,15 @@ func (f *framing) recognise(s side, p []byte) bool {
 		f.proto = protoHTTP1
 	case isRecord(p):
 		f.proto, state = protoTLS, unitHeader
+	case s == asks && proxyHeader(p) > 0:
+		f.lane[asks].state, f.lane[asks].left = unitHeader, uint64(proxyHeader(p))
+		return true
 	default:
 		return false
 	}
 	for i := range f.lane {
-		if f.lane[i].state == unsynced {
-			f.lane[i].state = state
+		if l := &f.lane[i]; side(i) != s || l.state == unsynced {
+			l.state, l.left = state, 0
 		}
 	}
 	return true
@@ -205,7 +209,7 @@ func (f *framing) next(s side, p []byte, n uint32, pool *carryPool) (boundary, u
 	case protoHTTP2:
 		return f.nextHTTP2(s, p, n, pool)
 	}
-	return boundary{}, n
+	return f.nextUnknown(s, p, n, pool)
 }
 
 // inside tells what a side's next octet belongs to if it begins nothing new: to a
@@ -216,7 +220,7 @@ func (f *framing) inside(s side) boundaryKind {
 	switch {
 	case l.state <= between || l.state == complete || l.state == unitHeader:
 		return noBoundary
-	case f.proto == protoTLS:
+	case f.proto == protoTLS, f.proto == protoUnknown:
 		return boundaryKind(l.unit)
 	case f.proto == protoHTTP2 && l.unit == frameGoAway:
 		return closingBegins

@@ -147,3 +147,46 @@ func TestReset(t *testing.T) {
 		t.Errorf("%d of %d given back", n, len(p.pool.bufs))
 	}
 }
+
+// FuzzFraming: whatever comes, with octets missing anywhere, ends, and keeps its bounds.
+func FuzzFraming(f *testing.F) {
+	for _, s := range []string{
+		"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		preface + h2(frameSettings, 0, 0, 0) + h2(frameHeaders, 4, 1, 9), record(recordHandshake, 9) + record(recordData, 19),
+		proxyV2 + "\x21\x11\x00\x04abcdGET / HTTP/1.1\r\n\r\n", "PROXY UNKNOWN\r\nCONNECT a:1 HTTP/1.1\r\n\r\n",
+	} {
+		f.Add([]byte(s), []byte{0x05, 0x11, 0x40, 0x83, 0x7f}, []byte(s))
+	}
+	f.Fuzz(func(t *testing.T, ask, steps, answer []byte) {
+		var p probe
+		left := [2][]byte{ask, answer}
+		for _, step := range append(steps, 0x3f, 0x7f) {
+			s := side(step >> 6 & 1) // side, size, and whether the end was not captured
+			n := min(int(step&0x3f)*4+1, len(left[s]))
+			b := left[s][:n]
+			left[s] = left[s][n:]
+			if step>>7 != 0 {
+				b = b[:n/2]
+			}
+			p.feed(s, b, uint32(n))
+			for i := range p.lane {
+				l := &p.lane[i]
+				if l.left != 0 && l.state < octets && l.state != startLine && l.state != headerLines {
+					t.Fatalf("%s: %d octets left in state %d", &p, l.left, l.state)
+				}
+				if l.carry != 0 && !p.synced(side(i)) {
+					t.Fatalf("%s: keeps octets in state %d", &p, l.state)
+				}
+			}
+		}
+		if len(p.log) > 4*(len(ask)+len(answer))+8 {
+			t.Errorf("%d boundaries", len(p.log))
+		}
+		p.reset(&p.pool)
+		if len(p.pool.unused) != len(p.pool.bufs) {
+			t.Error("not all given back")
+		}
+		ParseRequestHead(ask)
+		ParseResponseHead(answer)
+	})
+}

@@ -15,9 +15,10 @@ type RequestHead struct {
 // ParseRequestHead reads the beginning of an HTTP/1 request, however much of it there
 // is. Header fields count only if their line is whole. The zero value: no request.
 func ParseRequestHead(p []byte) (h RequestHead) {
+	p = p[min(proxyHeader(p), len(p)):]
 	n, _ := messageStart(asks, p)
 	p = p[n:]
-	if !looksLikeRequest(p) {
+	if !looksLikeRequest(p) || isPreface(p) {
 		return h
 	}
 	line, rest, whole := cutLine(p)

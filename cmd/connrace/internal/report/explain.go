@@ -98,6 +98,9 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	if q := f.Request; q != nil && (q.TraceID != "" || q.RequestID != "") {
 		t.paragraph("         ", strings.TrimSpace(word("X-Amzn-Trace-Id: ", ascii(q.TraceID))+word("  X-Request-Id: ", ascii(q.RequestID))))
 	}
+	if m := &f.Measures; m.Retried {
+		t.paragraph("         ", fmt.Sprintf("the same request came again in frame %d, stream %d", m.RetryFrame, m.RetryStream))
+	}
 	es := f.Evidence
 	if f.IdleFrom != nil {
 		es = append([]detect.Evidence{*f.IdleFrom}, es...)

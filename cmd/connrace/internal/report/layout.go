@@ -212,6 +212,14 @@ func span(ns int64) string {
 	}
 }
 
+// length writes how long something took, without a precision that nobody needs.
+func length(ns int64) string {
+	if ns < int64(time.Minute) {
+		return span(ns)
+	}
+	return time.Duration(ns).Round(time.Second).String()
+}
+
 func trimZeros(s string) string {
 	if strings.Contains(s, ".") {
 		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")

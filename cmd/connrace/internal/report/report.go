@@ -79,11 +79,11 @@ func (o *Options) Shows(f *detect.Finding) bool {
 // Totals are the sums over all captures.
 type Totals struct {
 	detect.Totals
-	Frames      uint64
-	Findings    map[string]int // by rule, of all findings whether shown or not
-	Drops       uint64
-	DropsKnown  bool
-	Unanswered  uint64 // connections without any segment of the target
+	Frames     uint64
+	Findings   map[string]int // by rule, of all findings whether shown or not
+	Drops      uint64
+	DropsKnown bool
+	Unanswered uint64 // connections without any segment of the target
 }
 
 // Totals adds everything up.

@@ -60,7 +60,7 @@ func (t *tables) captures() {
 			if t.clock.date(c.First) != t.clock.date(c.Last) {
 				end = t.clock.date(c.Last) + " " + end
 			}
-			text += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), span(c.Last-c.First))
+			text += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), length(c.Last-c.First))
 		}
 		lead := ""
 		if len(t.report.Captures) > 1 {
@@ -113,7 +113,11 @@ func (t *tables) analysis(a *Analysis) error {
 func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) {
 	x := &a.Result.Totals
 	all := uint64(len(a.Result.Findings))
-	text := fmt.Sprintf("%s in %s, %s", plural(all, "finding"), plural(x.Segments, "TCP segment"), plural(x.Flows, "connection"))
+	frames := uint64(0)
+	for _, i := range a.Captures {
+		frames += t.report.Captures[i].Frames
+	}
+	text := fmt.Sprintf("%s in %s, %s", plural(all, "finding"), plural(frames, "frame"), plural(x.Flows, "connection"))
 	if n := len(a.Result.Targets); n == 1 {
 		text += " to " + a.Result.Targets[0].Target.String()
 	} else if n > 1 {

@@ -127,7 +127,7 @@ func (f *framing) frame(s side, h h2Frame) boundaryKind {
 			kind = messageBegins
 		case h.stream > l.stream: // else trailers
 			kind, l.stream = messageBegins, h.stream
-			f.open++
+			f.open = max(f.open, f.open+1) // a flood does not wrap it
 		}
 	case frameData:
 	case frameRSTStream:

@@ -67,6 +67,7 @@ func matchClosedWithRequestOutstanding(c *conn) *Finding {
 	}
 	f := c.race()
 	f.Time = c.closing.Time
+	_, f.Frame = c.d.tracker.Locate(c.closing.Frame)
 	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
 	_, at := c.d.tracker.Locate(c.closing.Frame)
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",

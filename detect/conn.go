@@ -76,12 +76,18 @@ func (c *conn) findClosing() {
 	// The last octets before the close are a close_notify: no answer.
 	c.notify = c.target.Last
 	c.closing, c.aborted = c.notify, false
-	if c.answered && c.answer == c.notify.Seq {
+	c.lookThrough()
+}
+
+// lookThrough: a close_notify is no answer.
+func (c *conn) lookThrough() {
+	if c.answered && c.notify.Set() && c.answer == c.notify.Seq {
 		c.answered = false
 	}
 }
 
-// findRequest finds the newest request; a close_notify of the LB is none.
+// findRequest finds the newest request. A close_notify of the LB is none: then it is the
+// one before.
 func (c *conn) findRequest() {
 	c.request = c.lb.Turn
 	if !c.request.Set() || !c.flow.MayBeTLS() || !alertSize(int32(c.request.Len)) {
@@ -90,7 +96,8 @@ func (c *conn) findRequest() {
 	end := c.request.End()
 	fin, abort := &c.lm.FIN, &c.lm.Abort
 	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || c.closing.Set() && c.request.Ack.After(c.closing.Seq) {
-		c.request, c.answered = tcpstate.Mark{}, false
+		c.request, c.answered, c.answer = c.lm.Before, c.lm.BeforeAnswered, c.lm.BeforeAnswer
+		c.lookThrough()
 	}
 }
 
@@ -286,7 +293,7 @@ func (c *conn) finding(at tcpstate.Mark) *Finding {
 		RoleBasis: c.flow.Basis.String(),
 		Measures:  Measures{Waiting: -1},
 	}
-	f.Capture, _ = c.d.tracker.Locate(at.Frame)
+	f.Capture, f.Frame = c.d.tracker.Locate(at.Frame)
 	if n := c.rtt(); n > 0 {
 		f.Measures.RTT = Duration{n, true}
 	}

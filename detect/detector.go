@@ -224,6 +224,11 @@ func (d *Detector) requestStalled(e *tcpstate.Event) {
 
 func (d *Detector) gone(e *tcpstate.Event) {
 	f := e.Flow
+	if f.Closing() && f.Established() && !f.Decided() {
+		c := *e
+		c.Ended = true // nothing more will come of it
+		d.settled(&c)
+	}
 	if f.Stalled() {
 		d.targetOf(f).unstall(f.Index(), e.Time)
 	}

@@ -132,7 +132,8 @@ type Finding struct {
 	HasStream  bool              // false for findings about a target as a whole
 	LB         tcpstate.Endpoint // zero for findings about a target as a whole
 	Target     tcpstate.Endpoint
-	Time       int64 // of the decisive segment, ns since the Unix epoch
+	Frame      uint64 // of the decisive segment
+	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
 	Request    *Request // nil: none
 	Measures   Measures

@@ -28,13 +28,16 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	if cl := c.lbClose(); cl.Set() && c.closing.Set() && c.closing.Ack.After(cl.Seq) {
 		return // it answers the LB's close
 	}
+	if e.Seg.Flags.Has(tcpstate.RST) && (!e.Seg.Flags.Has(tcpstate.ACK) || m.Half[e.Side].FIN.Set()) {
+		return // no close of its own
+	}
 	last := c.target.Last
 	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame == c.notify.Frame {
 		return
 	}
 	t.advertise(f)
 	t.closes.add(closeSample{
-		time: e.Time, gap: max(c.closing.Time-last.Time, 0),
+		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
 		mark: c.closing, lb: f.Endpoint(f.LB()),
 	})

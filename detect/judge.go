@@ -48,7 +48,7 @@ func (c *conn) race() *Finding {
 
 // resets notes which kind of RST belongs to the incident.
 func (c *conn) resets(f *Finding) {
-	if _, reply := c.replyRST(); reply {
+	if _, reply := c.replyRST(); reply && !c.aborted {
 		f.Measures.RST = "reply"
 	} else if c.tm.Abort.Set() {
 		f.Measures.RST = "active"

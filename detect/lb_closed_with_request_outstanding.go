@@ -69,6 +69,9 @@ func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
 	if c.answered && c.lm.NRST == 0 {
 		return nil // a half-close: the LB went on to take the answer
 	}
+	if !c.lm.Abort.Set() && c.tm.NRST == 0 && !c.closing.Set() && !c.ended && c.now-cl.Time < halfClose {
+		return nil // it may be a half-close: the answer may still come
+	}
 	if c.flow.Upgraded() {
 		return nil
 	}
@@ -88,6 +91,9 @@ func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
 		at, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	return f
 }
+
+// halfClose is how long an answer may take to come behind the LB's FIN, ns.
+const halfClose = 25 * second
 
 // round reports whether a wait looks configured: within 15 ms of a multiple of 0.5 s.
 func round(ns int64) bool {

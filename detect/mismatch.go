@@ -2,6 +2,10 @@ package detect
 
 import "fmt"
 
+// timerSlack is how late a timer fires and how much a path's delay varies, ns: time-outs
+// that differ by less are equal.
+const timerSlack = 100 * millisecond
+
 // mismatch says why the LB would keep a connection at least as long as the target does;
 // "": it would not, as far as is known.
 func (t *target) mismatch(idle, lb *timer, configured int64) string {
@@ -9,12 +13,12 @@ func (t *target) mismatch(idle, lb *timer, configured int64) string {
 	case idle == nil:
 		return ""
 	case configured > 0:
-		if configured >= idle.lo {
+		if configured+timerSlack >= idle.lo {
 			return "the LB's configured idle timeout is " + seconds(configured)
 		}
 		return ""
 	case lb != nil:
-		if lb.NS >= idle.lo {
+		if lb.NS+timerSlack >= idle.lo {
 			return "the LB was seen to close connections only after " + seconds(lb.NS) + " idle"
 		}
 		return ""
@@ -55,7 +59,7 @@ func (d *Detector) mismatches() {
 		if n := t.rtt.median(); n > 0 {
 			f.Measures.RTT = Duration{n, true}
 		}
-		f.Capture, _ = d.tracker.Locate(last.mark.Frame)
+		f.Capture, f.Frame = d.tracker.Locate(last.mark.Frame)
 		for _, s := range idle.samples {
 			if len(f.Evidence) == 5 {
 				break

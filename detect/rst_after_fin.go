@@ -97,5 +97,9 @@ func (c *conn) unreadAnswer() int32 {
 	if !c.target.Last.Set() || !c.lb.AckSeen() {
 		return 0
 	}
-	return max(c.target.Last.End().Sub(c.lb.Ack), 0)
+	end := c.target.Last.End()
+	if c.notify.Set() && c.notify.Seq.Before(end) {
+		end = c.notify.Seq
+	}
+	return max(end.Sub(c.lb.Ack), 0)
 }

@@ -63,7 +63,7 @@ func (t *Tracker) control(f *Flow, dir int, s *Segment) {
 		t.fin(f, dir, s)
 	}
 	if f.flags&flowClosing != 0 && f.flags&flowSettled == 0 {
-		t.arm(f, f.closeDue(t.now))
+		t.arm(f, t.closeDue(f, t.now))
 	}
 }
 
@@ -200,10 +200,11 @@ func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
 		return
 	}
 	old := t.at(f.prev - 1)
-	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || old.addr != f.addr || old.port != f.port {
-		f.prev = 0
+	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || old.addr != f.addr || old.port != f.port || old.Opened > f.Opened {
+		f.prev = 0 // its place has been given to another
 		return
 	}
+	old.prev = 0 // one generation back is enough
 	own := old.stream
 	old.stream = f.stream // as Wireshark numbers this segment
 	t.control(old, dir, s)
@@ -300,16 +301,22 @@ func (t *Tracker) close(f *Flow) {
 	}
 	f.flags |= flowClosing
 	f.flags &^= flowSettled
-	t.arm(f, f.closeDue(t.now))
+	t.arm(f, t.closeDue(f, t.now))
 }
 
 // linger is how long a close's remaining segments take to come, ns (domain: about
-// max(4 RTT, 200 ms)).
-func (f *Flow) linger() int64 { return min(max(4*f.RTT, lingerMin), lingerMax) }
+// max(4 RTT, 200 ms)); longer while the answer to a request, be it an RST, may wait for
+// the request's retransmission.
+func (t *Tracker) linger(f *Flow) int64 {
+	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(lb.Turn.Seq) && t.Marks(f).Half[1-f.lb].NRST == 0 {
+		return lingerMax
+	}
+	return min(max(4*f.RTT, lingerMin), lingerMax)
+}
 
 // closeDue is when a closing flow may be judged if nothing more comes.
-func (f *Flow) closeDue(now int64) int64 {
-	return min(now+f.linger(), f.CloseTime+lingerMax)
+func (t *Tracker) closeDue(f *Flow, now int64) int64 {
+	return min(now+t.linger(f), f.CloseTime+lingerMax)
 }
 
 // final reports whether nothing more can come of the connection.

@@ -158,6 +158,7 @@ const (
 	flowWatched                  // the user's filter selects it
 	flowRevived                  // late segments of a forgotten connection
 	flowBegun                    // its first own segment was seen
+	flowLastLook                 // a one-sided close has been looked at for the last time
 	flowCloseAnnounced           // the newest answer said Connection: close
 )
 

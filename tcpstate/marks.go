@@ -36,6 +36,11 @@ type HalfMarks struct {
 	// unasked HTTP 408, an HTTP/2 GOAWAY.
 	Notify     Mark
 	NotifyKind NotifyKind
+	// Before is the turn before Turn, kept where Turn may be no turn but a TLS alert;
+	// BeforeAnswered and BeforeAnswer are its fate.
+	Before         Mark
+	BeforeAnswered bool
+	BeforeAnswer   Seq
 	// Copies are further copies of the first octet of Turn, at least 150 ms apart;
 	// NCopies counts them. The first copy is Turn itself.
 	Copies  []Mark
@@ -183,6 +188,19 @@ func (h *Half) fillHole(m *HalfMarks, from, to Seq) {
 	if m.nholes == 0 {
 		h.flags &^= flagHoles
 	}
+}
+
+// beforeFIN reports whether [from, to) lies in the hole right before the FIN.
+func (h *HalfMarks) beforeFIN(from, to Seq) bool {
+	if !h.FIN.Set() {
+		return false
+	}
+	for _, g := range h.holes[:h.nholes] {
+		if g.to == h.FIN.Seq && g.from.AtOrBefore(from) && to.AtOrBefore(g.to) {
+			return true
+		}
+	}
+	return false
 }
 
 // forgetHoles drops the holes below x.

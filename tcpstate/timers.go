@@ -71,15 +71,15 @@ func (t *Tracker) wake() {
 func (t *Tracker) look(f *Flow) {
 	switch {
 	case f.flags&flowDetached != 0:
-		if quiet := f.LastTime + f.linger(); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, f.CloseTime+lingerMax) {
-			t.arm(f, f.closeDue(f.LastTime))
+		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, f.CloseTime+lingerMax) {
+			t.arm(f, t.closeDue(f, f.LastTime))
 			return
 		}
 		t.retire(f)
 		return
 	case f.flags&flowClosing != 0:
 		if f.flags&flowSettled == 0 {
-			if at := f.closeDue(f.LastTime); t.now < at {
+			if at := t.closeDue(f, f.LastTime); t.now < at {
 				t.arm(f, at)
 				return
 			}
@@ -88,6 +88,15 @@ func (t *Tracker) look(f *Flow) {
 		if t.final(f) {
 			t.retire(f)
 			return
+		}
+		// One side has closed and the other has not: look once more, much later.
+		if f.flags&flowLastLook == 0 {
+			if at := f.CloseTime + lastLook; t.now < at {
+				t.arm(f, at)
+				return
+			}
+			f.flags |= flowLastLook
+			t.fire(Settled, f, 0, nil)
 		}
 	case f.flags&flowEstablished == 0:
 		lb, target := f.Sides()

@@ -33,6 +33,7 @@ const (
 	stallAfter  = 200 * millisecond
 	lingerMin   = 200 * millisecond
 	lingerMax   = second
+	lastLook    = 30 * second       // after a close that the other side leaves unanswered
 	idleRetire  = 2 * 3600 * second // longer than any pool keeps a connection idle
 	sweepPeriod = 256               // segments between two looks at an old flow
 )

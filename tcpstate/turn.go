@@ -3,7 +3,7 @@ package tcpstate
 // octets takes a segment's payload: seq is its first octet's number. Most segments are
 // the next octets of a turn that goes on and change Nxt and Last only.
 func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h := &f.Half[dir]
 	if len(s.Payload) > 0 {
 		f.flags |= flowPayload
 	}
@@ -16,6 +16,10 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		h.flags |= flagSeen
 	}
 	if end.AtOrBefore(h.Nxt) {
+		if h.flags&flagHoles != 0 && t.mark(f).Half[dir].beforeFIN(seq, end) {
+			t.lateOctets(f, dir, s, seq, end)
+			return
+		}
 		t.oldOctets(f, dir, s, seq, end)
 		return
 	}
@@ -32,7 +36,25 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		t.carryOn(f, dir, s, at, end) // inside of a body: nothing begins
 		return
 	}
-	v := t.see(f, sd, s, h.Nxt, at)
+	t.take(f, dir, s, at, end, t.see(f, sd, s, h.Nxt, at))
+}
+
+// lateOctets takes octets that come behind the FIN that follows them: out of order.
+func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
+	h := &f.Half[dir]
+	h.fillHole(&t.mark(f).Half[dir], seq, end)
+	v := sight{known: true}
+	if sd := f.side(dir); !f.framing.synced(sd) { // else the FIN has counted them
+		v = t.see(f, sd, s, seq, seq)
+	}
+	nxt := h.Nxt
+	t.take(f, dir, s, seq, end, v)
+	h.Nxt = nxt
+}
+
+// take takes octets not seen before, of which the framing says v.
+func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
+	h, p := &f.Half[dir], &f.Half[1-dir]
 	if v.only != 0 {
 		t.besides(f, dir, s, at, v.only)
 		h.Nxt = end
@@ -53,7 +75,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		if f.marks != 0 {
 			t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
 		}
-		if sd == asks {
+		if dir == int(f.lb) {
 			t.heads.more(f, s, at)
 		}
 	}
@@ -122,6 +144,10 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
 	if h.Turn.Set() && h.flags&flagAnswered != 0 {
 		h.flags |= flagTwoTurns
+	}
+	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.Turn.Set() {
+		m := &t.mark(f).Half[dir]
+		m.Before, m.BeforeAnswered, m.BeforeAnswer = h.Turn, h.Answered(), h.AnswerSeq
 	}
 	h.flags &^= flagAnswered | flagInferred
 	if s.Ack.After(p.Nxt) && p.flags&flagSeen != 0 {

@@ -1,0 +1,195 @@
+package detect_test
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+
+	"connrace/detect"
+	"connrace/pcaps"
+	"connrace/tcpstate"
+)
+
+// analyse runs segments through a detector.
+func analyse(segs []tcpstate.Segment, o detect.Options) *detect.Result {
+	d := detect.New(o)
+	for i := range segs {
+		d.Segment(&segs[i])
+	}
+	return d.Finish()
+}
+
+// run analyses a script under the conditions that it names.
+func run(s *pcaps.Script) *detect.Result {
+	o := detect.Options{LBIdleTimeout: int64(s.Options.LBIdleTimeout)}
+	o.IsTarget, o.IsLB = among(s, s.Options.Targets), among(s, s.Options.LBs)
+	return analyse(s.Segments(), o)
+}
+
+func among(s *pcaps.Script, hosts []int) func(tcpstate.Endpoint) bool {
+	if len(hosts) == 0 {
+		return nil
+	}
+	return func(e tcpstate.Endpoint) bool {
+		for _, i := range hosts {
+			if tcpstate.EndpointFrom(s.Hosts[i].Addr) == e {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+func corpus(t testing.TB) []*pcaps.Script {
+	t.Helper()
+	scripts, err := pcaps.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(scripts) < 10 {
+		t.Fatalf("the corpus has only %d scripts", len(scripts))
+	}
+	return scripts
+}
+
+// TestCorpus analyses every script of the shared corpus and compares the findings with
+// what its lines want: all of them, and nothing else.
+func TestCorpus(t *testing.T) {
+	for _, s := range corpus(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			r := run(s)
+			var got, want []string
+			for _, f := range r.Findings {
+				frame := f.Frame
+				if f.Rule == detect.KeepAliveMismatch {
+					frame = 0
+				}
+				got = append(got, fmt.Sprintf("frame %d %s %s", frame, f.Rule.ID, f.Severity))
+			}
+			for _, w := range s.Want() {
+				frame := uint64(w.Frame)
+				if w.Rule == detect.KeepAliveMismatch.ID {
+					frame = 0
+				}
+				want = append(want, fmt.Sprintf("frame %d %s %s", frame, w.Rule, w.Severity))
+			}
+			sort.Strings(got)
+			sort.Strings(want)
+			if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+				t.Errorf("found\n%s\nwanted\n%s", g, w)
+				for _, f := range r.Findings {
+					t.Logf("%s %s %s: %s (%s) %+v", f.Rule.ID, f.Severity, f.Confidence, f.Summary, f.Grounds, f.Measures)
+				}
+			}
+		})
+	}
+}
+
+// TestCorpusMeasures holds the findings against what the scripts say of them beyond
+// rule and frame: confidence and measures.
+func TestCorpusMeasures(t *testing.T) {
+	checked := 0
+	for _, s := range corpus(t) {
+		r := run(s)
+		for _, w := range s.Want() {
+			var f *detect.Finding
+			for _, g := range r.Findings {
+				if g.Rule.ID == w.Rule && (w.Frame == 0 || g.Frame == w.Frame) {
+					f = g
+				}
+			}
+			if f == nil {
+				continue // TestCorpus says so
+			}
+			if w.Confidence != "" && w.Confidence != f.Confidence.String() {
+				t.Errorf("%s frame %d: confidence %s (%s), want %s", s.Name, w.Frame, f.Confidence, f.Grounds, w.Confidence)
+			}
+			for _, c := range w.Checks {
+				checked++
+				if got := measure(f, c.Key); got != c.Value {
+					t.Errorf("%s frame %d: %s=%s, want %s", s.Name, w.Frame, c.Key, got, c.Value)
+				}
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d measures checked", checked)
+	}
+}
+
+// measure is a finding's measure by the key that scripts use.
+func measure(f *detect.Finding, key string) string {
+	m := &f.Measures
+	dur := func(d detect.Duration) string {
+		if !d.Known {
+			return "none"
+		}
+		return fmt.Sprintf("%.6f", float64(d.NS)/1e9)
+	}
+	switch key {
+	case "lost":
+		return fmt.Sprint(f.Lost)
+	case "rst":
+		return m.RST
+	case "cause":
+		return m.CloseCause
+	case "basis":
+		return m.CloseCauseBasis
+	case "idle":
+		return dur(m.Idle)
+	case "outstanding":
+		return dur(m.Outstanding)
+	case "delay":
+		return dur(m.Delay)
+	case "attempts":
+		return fmt.Sprint(m.Attempts)
+	case "waiting":
+		return fmt.Sprint(m.Waiting)
+	case "retried":
+		return fmt.Sprint(m.Retried)
+	case "roles":
+		return f.RoleBasis
+	}
+	return "no such key: " + key
+}
+
+// TestMetamorphic changes every script in ways that must not change what is found
+// (pcaps.Transforms), modulo frames, streams and addresses.
+func TestMetamorphic(t *testing.T) {
+	// What needs framing may go when the payload is cut (domain: requests and answers).
+	framed := map[*detect.Rule]bool{detect.ResponseTruncated: true, detect.EarlyResponseReset: true}
+	for _, s := range corpus(t) {
+		base := rules(run(s), nil)
+		for _, tr := range pcaps.Transforms {
+			if tr.Container || tr.Cut && s.Options.Framing {
+				continue // the same segments: package capture's business; or it needs framing
+			}
+			want := base
+			var leave map[*detect.Rule]bool
+			if tr.Cut {
+				leave = framed
+				want = rules(run(s), leave)
+			}
+			changed := tr.Apply(s)
+			if changed == nil {
+				continue
+			}
+			if got := rules(run(changed), leave); got != want {
+				t.Errorf("%s, %s:\nfound  %s\nwanted %s", s.Name, tr.Name, got, want)
+			}
+		}
+	}
+}
+
+// rules are a result's findings above info, without the given rules, as text.
+func rules(r *detect.Result, leave map[*detect.Rule]bool) string {
+	var out []string
+	for _, f := range r.Findings {
+		if f.Severity > detect.Info && !leave[f.Rule] {
+			out = append(out, f.Rule.ID+" "+f.Severity.String())
+		}
+	}
+	sort.Strings(out)
+	return strings.Join(out, ", ")
+}

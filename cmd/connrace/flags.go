@@ -214,27 +214,23 @@ func unmapped(p netip.Prefix) netip.Prefix {
 	return p.Masked()
 }
 
-// splitPort splits off what stands behind the last colon if that can be a port.
+// splitPort splits off what stands behind the last colon if that can be a port. What it
+// does not understand it returns whole.
 func splitPort(s string) (host, port string) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return s, ""
-	}
-	host, port = s[:i], s[i+1:]
-	if strings.HasPrefix(s, "[") {
-		switch {
-		case strings.HasSuffix(s, "]"):
-			return s[1 : len(s)-1], ""
-		case strings.Contains(host, "]"):
-			return strings.NewReplacer("[", "", "]", "").Replace(host), port
+	if inner, rest, ok := strings.Cut(s, "]"); ok && strings.HasPrefix(s, "[") {
+		bits, port, colon := strings.Cut(rest, ":")
+		if bits != "" && bits[0] != '/' || colon && port == "" {
+			return s, ""
 		}
-		return s, ""
+		return inner[1:] + bits, port
 	}
 	// 2001:db8::8080 is an address; 2001:db8::/32:8080 has a port, and so has :8080.
-	if slash := strings.IndexByte(s, '/'); slash < 0 && strings.Contains(host, ":") || slash > i || port == "" || s == "::" {
+	colon, slash := strings.LastIndexByte(s, ':'), strings.IndexByte(s, '/')
+	switch {
+	case colon < 0, colon == len(s)-1, slash > colon, slash < 0 && strings.Contains(s[:colon], ":"):
 		return s, ""
 	}
-	return host, port
+	return s[:colon], s[colon+1:]
 }
 
 // moment is the flag --since or --until: a time, or one relative to the capture.

@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"connrace/pcaps"
+)
+
+// capturePCAP is a script of the corpus as a capture file.
+func capturePCAP(t *testing.T, script string) []byte {
+	t.Helper()
+	s, err := pcaps.Load(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// after runs connrace with a context and fails where it does not end soon.
+func after(t *testing.T, ctx context.Context, stdin io.Reader, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	done := make(chan int, 1)
+	go func() { done <- run(ctx, args, stdin, &out, &errs) }()
+	select {
+	case code = <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("does not end")
+	}
+	return code, out.String(), errs.String()
+}
+
+// Ctrl-C while a pipe is silent: the report so far.
+func TestInterruptedPipe(t *testing.T) {
+	all := capturePCAP(t, "crowder")
+	for _, format := range []string{"table", "json", "jsonl"} {
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			w.Write(all[:len(all)-5]) // returns when all was taken
+			w.Write(nil)
+			cancel()
+		}()
+		code, stdout, stderr := after(t, ctx, r, "analyze", "--format", format, "-")
+		if code != exitInterrupted || stderr != "" {
+			t.Errorf("%s: exit %d: %s", format, code, stderr)
+		}
+		if format != "jsonl" && !strings.Contains(stdout, "interrupted after frame 29") {
+			t.Errorf("%s: %s", format, stdout)
+		}
+		w.Close()
+	}
+}
+
+// Ctrl-C before the first byte has come.
+func TestInterruptedBeforeHeader(t *testing.T) {
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(20*time.Millisecond, cancel)
+	if code, stdout, stderr := after(t, ctx, r, "-"); code != exitInterrupted || stdout+stderr != "" {
+		t.Errorf("exit %d: %s%s", code, stdout, stderr)
+	}
+}
+
+// A closed pipe is no error, and ends the work.
+func TestClosedPipe(t *testing.T) {
+	signal.Ignore(syscall.SIGPIPE)
+	file := filepath.Join(t.TempDir(), "a.pcap")
+	if err := os.WriteFile(file, capturePCAP(t, "crowder"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"table", "json", "jsonl"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		var stderr bytes.Buffer
+		if code := run(t.Context(), []string{"--format", format, file}, nil, w, &stderr); code != exitOK || stderr.Len() > 0 {
+			t.Errorf("%s: exit %d: %s", format, code, &stderr)
+		}
+		w.Close()
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+func TestFullDisk(t *testing.T) {
+	for _, args := range [][]string{{"--format", "table", "-"}, {"--format", "json", "-"}, {"--format", "jsonl", "-"}, {"explain"}, {"version"}, {"--help"}} {
+		var stderr bytes.Buffer
+		if code := run(t.Context(), args, bytes.NewReader(capturePCAP(t, "crowder")), fullDisk{}, &stderr); code != exitError {
+			t.Errorf("%q: exit %d", args, code)
+		}
+		if s := stderr.String(); !strings.HasPrefix(s, "connrace: writing the output: ") || strings.Count(s, "\n") != 1 {
+			t.Errorf("%q: %s", args, s)
+		}
+	}
+}
+
+// JSON lines come while the input still grows.
+func TestLinesFollow(t *testing.T) {
+	all := capturePCAP(t, "crowder")
+	in, feed := io.Pipe()
+	out, lines := io.Pipe()
+	done := make(chan int)
+	go func() {
+		code := run(t.Context(), []string{"--format", "jsonl", "-"}, in, lines, io.Discard)
+		lines.Close()
+		done <- code
+	}()
+	go func() { feed.Write(all); feed.Close() }()
+	dec := json.NewDecoder(out)
+	var types []string
+	for {
+		var line struct{ Type string }
+		if err := dec.Decode(&line); err != nil {
+			break
+		}
+		types = append(types, line.Type)
+	}
+	if code := <-done; code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+	if len(types) < 2 || types[0] != "finding" || types[len(types)-1] != "summary" {
+		t.Errorf("lines %q", types)
+	}
+}
+
+// What the schema in docs says holds for all scripts, and says all there is: every object
+// in the output has only the keys that it lists.
+func TestSchema(t *testing.T) {
+	report, line := schemas(t)
+	corpus, err := pcaps.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range corpus {
+		var b bytes.Buffer
+		if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), []string{"--format", "json", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr); code != exitOK {
+			t.Errorf("%s: exit %d: %s", s.Name, code, &stderr)
+		}
+		validate(t, report, s.Name, stdout.Bytes())
+		stdout.Reset()
+		run(t.Context(), []string{"--format", "jsonl", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr)
+		for l := range bytes.Lines(stdout.Bytes()) {
+			validate(t, line, s.Name, l)
+		}
+	}
+}
+
+func validate(t *testing.T, s *jsonschema.Schema, name string, doc []byte) {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
+	if err == nil {
+		err = s.Validate(v)
+	}
+	if err != nil {
+		t.Errorf("%s: %v\n%s", name, err, doc)
+	}
+}
+
+// schemas are the schema of a report and of a line, made strict.
+func schemas(t *testing.T) (report, line *jsonschema.Schema) {
+	t.Helper()
+	f, err := os.Open("../../docs/connrace-1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict(doc)
+	c := jsonschema.NewCompiler()
+	const name = "urn:connrace:schema:1"
+	if err := c.AddResource(name, doc); err != nil {
+		t.Fatal(err)
+	}
+	return c.MustCompile(name), c.MustCompile(name + "#/$defs/line")
+}
+
+// strict forbids keys that a schema does not list.
+func strict(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, object := v["properties"]; object {
+			v["additionalProperties"] = false
+		}
+		for _, x := range v {
+			strict(x)
+		}
+	case []any:
+		for _, x := range v {
+			strict(x)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	_, stdout, _ := after(t, t.Context(), nil, "version")
+	if !strings.Contains(stdout, runtime.Version()) {
+		t.Error(stdout)
+	}
+}

@@ -72,7 +72,7 @@ func (c *conn) taken() bool {
 
 // judgeRecovered looks at a request that had to be sent again and is answered now.
 func (d *Detector) judgeRecovered(c *conn) {
-	if c.flow.Decided() || !c.flow.Handshake() || c.target.Last.Set() || c.request.Seq != c.lb.ISN+1 {
+	if c.flow.Decided() || c.lbClose().Set() || !c.flow.Handshake() || c.target.Last.Set() || c.request.Seq != c.lb.ISN+1 {
 		return
 	}
 	acked := c.now

@@ -60,6 +60,7 @@
 //	pad                           frames of at least 60 octets, as on Ethernet
 //	snaplen 96                    captured octets of each frame; headers: all but the payload
 //	-- options --
+//	framing                       the wants need HTTP framing: without payload they do not hold
 //	lb-idle-timeout 60s           flags of the command under which the wants hold
 //	target NAME
 //	lb NAME

@@ -115,10 +115,13 @@ func (s *Script) formatHosts(b *bytes.Buffer) {
 
 func (s *Script) formatOptions(b *bytes.Buffer) {
 	o := &s.Options
-	if o.LBIdleTimeout == 0 && len(o.Targets)+len(o.LBs)+len(o.Fillers) == 0 {
+	if !o.Framing && o.LBIdleTimeout == 0 && len(o.Targets)+len(o.LBs)+len(o.Fillers) == 0 {
 		return
 	}
 	b.WriteString("-- options --\n")
+	if o.Framing {
+		b.WriteString("framing\n")
+	}
 	if o.LBIdleTimeout != 0 {
 		fmt.Fprintf(b, "lb-idle-timeout %s\n", o.LBIdleTimeout)
 	}

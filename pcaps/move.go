@@ -75,25 +75,26 @@ func (s *Script) senders(lbs bool) []bool {
 
 // cause is the newest packet of the other side that packet i must come behind; -1: none.
 // With ACK, the first copy of the newest octet it acknowledges; a bare RST takes its
-// number from the packet it answers.
+// number from the packet it answers; a duplicate ACK answers what came last.
 func (s *Script) cause(i int) int {
 	p := &s.Packets[i]
-	other := func(o *Packet) bool { return o.Src == p.Dst && o.Dst == p.Src }
-	if !p.Flags.Has(tcpstate.ACK) {
-		if !p.Flags.Has(tcpstate.RST) {
-			return -1
-		}
-		for j := i - 1; j >= 0; j-- {
-			if o := &s.Packets[j]; other(o) && o.Flags.Has(tcpstate.ACK) && o.Ack == p.Seq {
-				return j
-			}
-		}
+	switch {
+	case !p.Flags.Has(tcpstate.ACK) && p.Flags.Has(tcpstate.RST):
+		return s.before(i, func(o *Packet) bool {
+			return o.Src == p.Dst && o.Dst == p.Src && o.Flags.Has(tcpstate.ACK) && o.Ack == p.Seq
+		})
+	case !p.Flags.Has(tcpstate.ACK):
 		return -1
+	case s.duplicate(i):
+		src, dst := s.Hosts[p.Src].Addr, s.Hosts[p.Dst].Addr
+		return s.before(i, func(o *Packet) bool { // of any incarnation: it may be a challenge ACK
+			return s.Hosts[o.Src].Addr == dst && s.Hosts[o.Dst].Addr == src
+		})
 	}
 	best := -1
 	for j := range slices.Backward(s.Packets[:i]) {
 		o := &s.Packets[j]
-		if !other(o) || o.End() == o.Seq || o.End().After(p.Ack) {
+		if o.Src != p.Dst || o.Dst != p.Src || o.End() == o.Seq || o.End().After(p.Ack) {
 			continue
 		}
 		if best < 0 || o.End().AtOrAfter(s.Packets[best].End()) {
@@ -101,4 +102,24 @@ func (s *Script) cause(i int) int {
 		}
 	}
 	return best
+}
+
+// before is the newest packet before i that matches; -1: none.
+func (s *Script) before(i int, match func(*Packet) bool) int {
+	for j := i - 1; j >= 0; j-- {
+		if match(&s.Packets[j]) {
+			return j
+		}
+	}
+	return -1
+}
+
+// duplicate reports whether packet i is an ACK that says nothing new.
+func (s *Script) duplicate(i int) bool {
+	p := &s.Packets[i]
+	if p.Flags != tcpstate.ACK || p.Len > 0 {
+		return false
+	}
+	j := s.before(i, func(o *Packet) bool { return o.Src == p.Src && o.Dst == p.Dst && o.Flags.Has(tcpstate.ACK) })
+	return j >= 0 && s.Packets[j].Ack == p.Ack
 }

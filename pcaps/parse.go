@@ -229,6 +229,8 @@ func (p *parser) option(l *line) error {
 		return err
 	}
 	switch word := l.next(); word {
+	case "framing":
+		o.Framing = true
 	case "lb-idle-timeout":
 		d, err := time.ParseDuration(l.next())
 		if err != nil || d <= 0 {

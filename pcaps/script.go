@@ -30,8 +30,9 @@ type Capture struct {
 	Headers bool   // no payload was captured, only headers
 }
 
-// Options are the command's flags under which the wants hold, and the fillers.
+// Options are the conditions under which the wants hold, and the fillers.
 type Options struct {
+	Framing       bool          // they need the framing of HTTP, so the payload
 	LBIdleTimeout time.Duration // 0: not given
 	Targets, LBs  []int         // indexes into Hosts
 	Fillers       []Pair

@@ -16,7 +16,8 @@ type Transform struct {
 	Name  string
 	Apply func(*Script) *Script
 	File  FileFormat // for tests that go through a file
-	// Cut: payload is not captured; what needs framing may not be found.
+	// Cut: payload is not captured. Scripts with Options.Framing are left out, and what
+	// headers of HTTP tell (method, path, advertised timers) is not known.
 	Cut bool
 	// Container: only the file or the frames change, not the segments.
 	Container bool
@@ -35,7 +36,7 @@ var Transforms = []Transform{
 	{Name: "captured nearer to the target", Apply: func(s *Script) *Script { return s.Moved(true) }},
 	{Name: "every frame twice", Apply: (*Script).Doubled},
 	{Name: "headers only", Apply: captured(func(c *Capture) { c.Headers, c.Snaplen = true, 0 }), Cut: true},
-	{Name: "snaplen 66", Apply: snapped(66), Cut: true},
+	{Name: "snaplen 74", Apply: snapped(74), Cut: true},
 	{Name: "snaplen 96", Apply: snapped(96), Cut: true},
 	{Name: "VLAN tag", Apply: captured(func(c *Capture) { c.Link, c.VLAN = Ethernet, 100 }), Container: true},
 	{Name: "padding", Apply: captured(func(c *Capture) { c.Link, c.Pad = Ethernet, true }), Container: true},

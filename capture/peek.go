@@ -63,23 +63,17 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	default:
 		return false
 	}
-	*s = tcpstate.Segment{
-		Frame:   f.Number,
-		Time:    f.Time,
-		Src:     tcpstate.Endpoint{Addr: src, Port: be.Uint16(b)},
-		Dst:     tcpstate.Endpoint{Addr: dst, Port: be.Uint16(b[2:])},
-		Seq:     tcpstate.Seq(be.Uint32(b[4:])),
-		Ack:     tcpstate.Seq(be.Uint32(b[8:])),
-		Len:     uint32(end - head - size),
-		Flags:   flags,
-		Window:  be.Uint16(b[14:]),
-		IPID:    id,
-		Options: size > tcpFixed,
-		HasTS:   size > tcpFixed,
-		TSVal:   tsVal,
-		TSEcr:   tsEcr,
-		WScale:  -1,
-		Payload: b[size:],
-	}
+	// Field by field: a composite literal would be built first and copied then.
+	s.Frame, s.Time = f.Number, f.Time
+	s.Src.Addr, s.Src.Port = src, be.Uint16(b)
+	s.Dst.Addr, s.Dst.Port = dst, be.Uint16(b[2:])
+	s.Seq, s.Ack = tcpstate.Seq(be.Uint32(b[4:])), tcpstate.Seq(be.Uint32(b[8:]))
+	s.Len = uint32(end - head - size)
+	s.Flags, s.Window, s.IPID = flags, be.Uint16(b[14:]), id
+	s.Options, s.SACKPermitted, s.HasTS = size > tcpFixed, false, size > tcpFixed
+	s.TSVal, s.TSEcr = tsVal, tsEcr
+	s.MSS, s.WScale = 0, -1
+	s.Quoted, s.NoLength = false, false
+	s.Payload = b[size:]
 	return true
 }

@@ -186,5 +186,6 @@ func (d *Decoder) ipComp(o octets) {
 		d.why = encrypted
 		return
 	}
+	d.outer.excerpt = d.outer.excerpt || err != nil // cut off
 	d.ipProto(next, octets{plain, len(plain)})
 }

@@ -1,0 +1,129 @@
+package capture
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/google/gopacket/layers"
+
+	"connrace/tcpstate"
+)
+
+var (
+	optionNop        = layers.TCPOption{OptionType: layers.TCPOptionKindNop}
+	optionTimestamps = layers.TCPOption{
+		OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 0, 9, 0, 0, 0, 8},
+	}
+)
+
+// plain are the frames that need no more than a peek.
+var plain = []struct {
+	name string
+	data []byte
+}{
+	{"IPv4", ether4()},
+	{"IPv6", inEther(0x86dd, tcp6())},
+	{"IPv4 timestamps", inEther(0x0800, tcp4(optionNop, optionNop, optionTimestamps))},
+	{"IPv6 timestamps", inEther(0x86dd, tcp6(optionNop, optionNop, optionTimestamps))},
+	{"VLAN", put(macs, "8100 0005 0800", tcp4())},
+	{"VLAN IPv6", put(macs, "8100 0005 86dd", tcp6())},
+	{"padding", put(ether4(), "000000000000")},
+}
+
+// soil fills s with what a reused segment might still hold.
+func soil(s *tcpstate.Segment) {
+	v := reflect.ValueOf(s).Elem()
+	for i := range v.NumField() {
+		switch f := v.Field(i); f.Kind() {
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+			f.SetUint(0x55)
+		case reflect.Int8, reflect.Int64:
+			f.SetInt(0x55)
+		case reflect.Slice:
+			f.SetBytes([]byte("soil"))
+		case reflect.Struct:
+			f.Set(reflect.ValueOf(tcpstate.Endpoint{Addr: tcpstate.Addr{Hi: 5, Lo: 5}, Port: 5}))
+		}
+	}
+}
+
+// sameAsHeaders compares peek, on a reused segment, with the way through all headers.
+func sameAsHeaders(t *testing.T, f *Frame) (peeked bool) {
+	t.Helper()
+	var s tcpstate.Segment
+	soil(&s)
+	if !peek(f, &s) {
+		return false
+	}
+	all := NewDecoder().headers(f, nil)
+	if len(all) != 1 {
+		t.Fatalf("peek saw a segment where there are %d", len(all))
+	}
+	if !reflect.DeepEqual(all[0], s) {
+		t.Fatalf("peek    %+v\nheaders %+v", s, all[0])
+	}
+	return true
+}
+
+func TestPeek(t *testing.T) {
+	for _, c := range plain {
+		if !sameAsHeaders(t, frameOf(LinkEthernet, c.data)) {
+			t.Errorf("%s: not peeked", c.name)
+		}
+		for n := range c.data {
+			f := frameOf(LinkEthernet, c.data)
+			f.Data = c.data[:n]
+			sameAsHeaders(t, f)
+		}
+	}
+}
+
+// What opens or closes a connection, and everything odd, goes through all headers.
+func TestPeekLeaves(t *testing.T) {
+	whole := ether4()
+	const flags, offset, length, fragment, version = 14 + 20 + 13, 14 + 20 + 12, 16, 20, 14
+	for _, c := range []struct {
+		name  string
+		at    int
+		value byte
+	}{
+		{"SYN", flags, 0x12},
+		{"FIN", flags, 0x11},
+		{"RST", flags, 0x04},
+		{"short header", offset, 0x40},
+		{"options", offset, 0x60},
+		{"no length", length + 1, 0},
+		{"more fragments", fragment, 0x20},
+		{"later fragment", fragment + 1, 1},
+		{"IP options", version, 0x46},
+		{"another protocol", 14 + 9, 17},
+		{"another type", 13, 6},
+	} {
+		b := append([]byte(nil), whole...)
+		b[c.at] = c.value
+		if peek(frameOf(LinkEthernet, b), new(tcpstate.Segment)) {
+			t.Errorf("%s: peeked", c.name)
+		}
+	}
+	if peek(frameOf(LinkRawIP, whole), new(tcpstate.Segment)) {
+		t.Error("another link type: peeked")
+	}
+}
+
+func FuzzPeek(f *testing.F) {
+	for _, c := range plain {
+		f.Add(uint32(len(c.data)), c.data)
+	}
+	for _, c := range encapsulations {
+		if c.link == LinkEthernet {
+			f.Add(uint32(len(c.data)), c.data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, wire uint32, data []byte) {
+		sameAsHeaders(t, &Frame{
+			Number: 3, Time: 4, LinkType: LinkEthernet, Length: max(wire, uint32(len(data))), Data: data,
+		})
+	})
+}

@@ -217,9 +217,9 @@ func (s *Script) captured(p *Packet) int {
 // frames, which a capture at the sender does not show.
 func (s *Script) link(src, dst netip.Addr) []byte {
 	be := binary.BigEndian
-	etherType, family := uint16(layers.EthernetTypeIPv4), uint32(2)
+	etherType, family := uint16(layers.EthernetTypeIPv4), uint32(2) // AF_INET
 	if src.Is6() {
-		etherType, family = uint16(layers.EthernetTypeIPv6), 10
+		etherType, family = uint16(layers.EthernetTypeIPv6), 30 // of Darwin
 	}
 	var h []byte
 	switch s.Capture.Link {

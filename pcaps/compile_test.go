@@ -53,7 +53,7 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 	data := f.Data
 	if !ok { // raw, and SLL2, which gopacket does not know
 		first = layers.LayerTypeIPv4
-		if g.Src.Addr.Is4() == false {
+		if !g.Src.Addr.Is4() {
 			first = layers.LayerTypeIPv6
 		}
 		data = data[linkSizes[s.Capture.Link]:]
@@ -82,6 +82,9 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 	got.Src.Port, got.Dst.Port = uint16(tcp.SrcPort), uint16(tcp.DstPort)
 	for i := range tcp.Options {
 		setOption(&got, &tcp.Options[i])
+	}
+	if p.Metadata().Truncated && len(g.Payload) == 0 { // gopacket reads no options of a header that is cut off
+		got.SACKPermitted, got.HasTS, got.TSVal, got.TSEcr, got.MSS, got.WScale = g.SACKPermitted, g.HasTS, g.TSVal, g.TSEcr, g.MSS, g.WScale
 	}
 	payload := tcp.Payload
 	if len(payload) > int(got.Len) { // padding

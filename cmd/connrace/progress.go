@@ -45,15 +45,29 @@ func (s *session) progress(path string, src *capture.File) (stop func()) {
 				wait = progressEvery
 			}
 			read, size := src.Progress()
-			fmt.Fprintf(s.e.stderr, "\r%s\x1b[K", bar(report.Clean(path), read, size, time.Since(begun)))
+			line := bar(report.Clean(path), read, size, time.Since(begun))
+			fmt.Fprintf(s.e.stderr, "\r%s\x1b[K", fitTerminal(s.e.stderr, line))
 		}
 	}()
 	return func() { close(quit); <-gone }
 }
 
+// fitTerminal cuts a line so that a narrow terminal does not wrap it.
+func fitTerminal(w io.Writer, line string) string {
+	f, ok := w.(*os.File)
+	if !ok {
+		return line
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	if r := []rune(line); err == nil && columns > 0 && len(r) >= columns {
+		return string(r[:columns-1])
+	}
+	return line
+}
+
 // bar is one line of progress: how much of how much, rate, and time to go.
 func bar(name string, read, size int64, took time.Duration) string {
-	const most, cells = 30, 20
+	const most, cells = 24, 16
 	if r := []rune(name); len(r) > most {
 		name = "…" + string(r[len(r)-most+1:])
 	}
@@ -71,7 +85,7 @@ func bar(name string, read, size int64, took time.Duration) string {
 	}
 	left := "?"
 	if rate > 0 {
-		left = time.Duration(float64(size-read) / rate * float64(time.Second)).Round(time.Second).String()
+		left = time.Duration(float64(max(size-read, 0)) / rate * float64(time.Second)).Round(time.Second).String()
 	}
 	return fmt.Sprintf("%s [%s] %3.0f %% of %s  %s/s  %s left", name, line, part*100, bytesText(float64(size)), bytesText(rate), left)
 }

@@ -30,6 +30,7 @@ type session struct {
 	seen   *listeners    // nil once --target has matched, or where it is not given
 
 	cur    *analysis // nil: none begun
+	nextID int       // findings of the analyses before the current one
 	failed bool      // an input could not be read
 	batch  []capture.Frame
 	segs   []tcpstate.Segment
@@ -86,8 +87,7 @@ func (s *session) file(path string) {
 		return
 	}
 	defer done()
-	defer s.progress(path, src)()
-
+	stop := s.progress(path, src)
 	n, err := src.Read(s.batch)
 	s.place(src, s.batch[:n])
 	index := len(s.report.Captures)
@@ -100,6 +100,7 @@ func (s *session) file(path string) {
 		}
 		n, err = src.Read(s.batch)
 	}
+	stop()
 	c := describe(path, src.Info())
 	if !s.stopped() {
 		s.ended(&c, err)
@@ -139,9 +140,7 @@ func (s *session) place(src *capture.File, frames []capture.Frame) {
 // begin begins an analysis.
 func (s *session) begin(first int64, links []capture.LinkType) {
 	a := &analysis{window: s.flags.window(first), links: links}
-	for i := range s.report.Analyses {
-		a.FirstID += len(s.report.Analyses[i].Result.Findings)
-	}
+	a.FirstID = s.nextID
 	o := s.flags.detectOptions()
 	if s.lines != nil {
 		o.OnFinding = func(f *detect.Finding) {
@@ -166,6 +165,7 @@ func (s *session) conclude() {
 		return
 	}
 	a.Result = a.detector.Finish()
+	s.nextID += len(a.Result.Findings)
 	a.window.limit(a.Result)
 	a.detector = nil
 	s.report.Analyses = append(s.report.Analyses, a.Analysis)

@@ -37,7 +37,7 @@ func (r *Report) Notes() []string {
 		add("no packets")
 	case x.Segments == 0:
 		add("no TCP segments%s", r.skipped())
-	case x.Flows == 0:
+	case x.Flows == 0 && len(r.Listeners) > 0:
 		add("--target matches no connection%s", r.seen())
 	}
 	of := func(n uint64) string {
@@ -54,8 +54,11 @@ func (r *Report) Notes() []string {
 		add("of %s no handshake was captured: which side is the load balancer is inferred there; --target says it", of(n))
 	}
 	if n := x.NoPayload; n > 0 {
-		add("of %s the payload was not captured (snaplen): no method and path, and no response-truncated or early "+
-			"responses; capture with -s 0 or at least -s 256", of(n))
+		add("of %s the payload was not captured: no method and path, and no response-truncated or early responses; "+
+			"capture with -s 0 or at least -s 512", of(n))
+	} else if n := r.snaplen(); n > 0 && n < 512 && x.Requests > 0 {
+		add("only the first %d bytes of each frame were captured: requests may be cut, and response-truncated or early "+
+			"responses missed; capture with -s 0 or at least -s 512", n)
 	}
 	if x.DropsKnown && x.Drops > 0 {
 		add("the kernel dropped %s while capturing (a larger buffer helps: tcpdump -B 32768)", plural(x.Drops, "packet"))
@@ -64,6 +67,16 @@ func (r *Report) Notes() []string {
 		add("%s forgotten for want of room (--max-flows)", plural(x.EvictedFlows, "connection"))
 	}
 	return ns
+}
+
+// snaplen is the least limit of captured bytes; 0: none.
+func (r *Report) snaplen() (least uint32) {
+	for i := range r.Captures {
+		if n := r.Captures[i].Snaplen; n > 0 && (least == 0 || n < least) {
+			least = n
+		}
+	}
+	return least
 }
 
 // skipped are the commonest reasons why frames held no TCP segment.

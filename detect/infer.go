@@ -143,10 +143,11 @@ func (d *Detector) conclude() {
 		t.inferred.at = -1
 	}
 	for _, in := range d.incidents {
-		before := in.f.Measures
+		f := in.f
+		measures, cause, fix := f.Measures, f.Cause, f.Fix
 		d.explain(in)
-		if in.f.Measures != before && d.opt.OnUpdate != nil {
-			d.opt.OnUpdate(in.f)
+		if d.opt.OnUpdate != nil && (f.Measures != measures || f.Cause != cause || f.Fix != fix) {
+			d.opt.OnUpdate(f)
 		}
 	}
 }

@@ -15,21 +15,36 @@ type Lines struct {
 	o   *Options
 	buf bytes.Buffer
 	err error
+
+	left map[int]bool // findings that were not shown when they were settled, by id
 }
 
 // NewLines makes a writer of JSON lines.
-func NewLines(w io.Writer, o *Options) *Lines { return &Lines{w: w, o: o} }
+func NewLines(w io.Writer, o *Options) *Lines { return &Lines{w: w, o: o, left: map[int]bool{}} }
 
 // Finding writes a finding that is settled.
-func (l *Lines) Finding(a *Analysis, f *detect.Finding) { l.write(a, f, "finding") }
-
-// Update writes a finding again about which more was learnt.
-func (l *Lines) Update(a *Analysis, f *detect.Finding) { l.write(a, f, "update") }
-
-func (l *Lines) write(a *Analysis, f *detect.Finding, kind string) {
+func (l *Lines) Finding(a *Analysis, f *detect.Finding) {
 	if !l.o.Shows(f) {
+		l.left[a.id(f)] = true
 		return
 	}
+	l.write(a, f, "finding")
+}
+
+// Update writes a finding again about which more was learnt; for the first time where
+// that made it grave enough to be shown.
+func (l *Lines) Update(a *Analysis, f *detect.Finding) {
+	switch {
+	case !l.o.Shows(f):
+	case l.left[a.id(f)]:
+		delete(l.left, a.id(f))
+		l.write(a, f, "finding")
+	default:
+		l.write(a, f, "update")
+	}
+}
+
+func (l *Lines) write(a *Analysis, f *detect.Finding, kind string) {
 	l.buf.Reset()
 	enc := json.NewEncoder(&l.buf)
 	enc.SetEscapeHTML(false)

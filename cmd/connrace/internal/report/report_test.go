@@ -293,6 +293,25 @@ func TestLines(t *testing.T) {
 	}
 }
 
+// A finding that becomes grave enough to be shown appears then, once as a finding.
+func TestLinesLaterShown(t *testing.T) {
+	var b bytes.Buffer
+	a := &sample().Analyses[0]
+	l := NewLines(&b, &Options{MinSeverity: detect.Error})
+	f := a.Result.Findings[1]
+	l.Finding(a, f)
+	l.Update(a, f)
+	if b.Len() > 0 {
+		t.Errorf("a warning is shown: %s", &b)
+	}
+	f.Severity = detect.Error
+	l.Update(a, f)
+	l.Update(a, f)
+	if got := strings.Count(b.String(), `{"type":"finding","id":2,`) + 10*strings.Count(b.String(), `{"type":"update","id":2,`); got != 11 {
+		t.Errorf("want a finding and an update: %s", &b)
+	}
+}
+
 // Ids go on and captures are mapped where there are several analyses.
 func TestSecondAnalysis(t *testing.T) {
 	a := sample().Analyses[0]

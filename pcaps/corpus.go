@@ -10,17 +10,17 @@ import (
 )
 
 //go:embed scripts/*.txt
-var files embed.FS
+var scripts embed.FS
 
 // Corpus are all scripts, in the order of their names: rule, then what it shows.
 var Corpus = sync.OnceValues(func() ([]*Script, error) {
-	names, err := fs.Glob(files, "scripts/*.txt")
+	names, err := fs.Glob(scripts, "scripts/*.txt")
 	if err != nil {
 		return nil, err
 	}
 	var out []*Script
 	for _, n := range names {
-		text, err := files.ReadFile(n)
+		text, err := scripts.ReadFile(n)
 		if err != nil {
 			return nil, err
 		}

@@ -33,7 +33,7 @@
 //
 //	ack N            needed with the ACK flag, and only then
 //	win N            as in the header (65535; 0 for a reply RST)
-//	mss N, wscale N, sackOK, ts VAL ECR
+//	mss N, wscale N, sackOK, ts VAL ECR, nots (although the host has timestamps)
 //	ipid N           else it counts up for each sender; 0 for reply RSTs
 //	len N            asserts the length of the frame
 //	frame N          its number in the file, fillers go in front of it (see below)

@@ -68,6 +68,14 @@ func (d *Detector) Segment(s *tcpstate.Segment) {
 	}
 }
 
+// Segments takes the next segments, faster than one by one.
+func (d *Detector) Segments(segs []tcpstate.Segment) {
+	d.tracker.Prepare(segs)
+	for i := range segs {
+		d.Segment(&segs[i])
+	}
+}
+
 // Gap says that frames are missing right before the given one: the kernel dropped them,
 // or a damaged part of the file was skipped.
 func (d *Detector) Gap(frame uint64, time int64) {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"math"
 
 	"connrace/tcpstate"
 )
@@ -57,18 +58,15 @@ LB                                target
 func matchRSTAfterFIN(c *conn) *Finding {
 	var rst tcpstate.Mark
 	var fromLB bool
-	pick := func(h *tcpstate.HalfMarks, lb bool) {
-		for _, r := range h.RSTs {
-			fins := [2]tcpstate.Mark{c.lm.FIN, c.tm.FIN}
-			for _, fin := range fins {
-				if fin.Set() && fin.Frame < r.Frame && (!rst.Set() || r.Frame < rst.Frame) {
-					rst, fromLB = r.Mark, lb
-				}
+	m := c.d.tracker.Marks(c.flow)
+	for dir := range m.Half {
+		for _, r := range m.Half[dir].RSTs {
+			fin := min(frameOr(m.Half[0].FIN), frameOr(m.Half[1].FIN))
+			if m.AfterFIN(dir, r.Mark) && fin < r.Frame && (!rst.Set() || r.Frame < rst.Frame) {
+				rst, fromLB = r.Mark, dir == c.flow.LB()
 			}
 		}
 	}
-	pick(c.lm, true)
-	pick(c.tm, false)
 	if !rst.Set() {
 		return nil
 	}
@@ -102,4 +100,12 @@ func (c *conn) unreadAnswer() int32 {
 		end = c.notify.Seq
 	}
 	return max(end.Sub(c.lb.Ack), 0)
+}
+
+// frameOr is a mark's frame, the last of all frames if it is not set.
+func frameOr(m tcpstate.Mark) uint64 {
+	if !m.Set() {
+		return math.MaxUint64
+	}
+	return m.Frame
 }

@@ -186,9 +186,16 @@ func (t *target) reused(gap int64) {
 func (h *Histogram) add(ns int64) {
 	i := 0
 	if ns > millisecond {
-		i = min(int(4*math.Log2(float64(ns)/float64(millisecond))), len(h)-1)
+		// Four buckets an octave; within it the bounds are those of 2^(1/4).
+		e := bits.Len64(uint64(ns/millisecond)) - 1
+		i = 4 * e
+		for _, q := range [...]int64{1_189_207, 1_414_214, 1_681_793} {
+			if ns >= q<<e {
+				i++
+			}
+		}
 	}
-	h[i]++
+	h[min(i, len(h)-1)]++
 }
 
 // sketch is a histogram of times with 32 buckets an octave: 2 % fine.

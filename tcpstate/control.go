@@ -251,11 +251,11 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 			return // the same segment captured twice
 		}
 	}
-	if mm.Half[0].FIN.Set() || mm.Half[1].FIN.Set() {
+	mark := t.markOf(s, f.stream, s.Seq)
+	if mm.AfterFIN(dir, mark) {
 		t.RSTAfterFIN++
 		m.NRSTAfterFIN++
 	}
-	mark := t.markOf(s, f.stream, s.Seq)
 	m.NRST++
 	if len(m.RSTs) < maxRSTs {
 		m.RSTs = append(m.RSTs, RSTMark{mark, s.IPID})

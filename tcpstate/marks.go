@@ -59,6 +59,17 @@ type HalfMarks struct {
 	nholes int
 }
 
+// AfterFIN reports whether an RST of side dir came after a FIN: behind its own, or when
+// it had seen the peer's. A bare RST does not say what its sender had seen; there the
+// order of the capture must do.
+func (m *Marks) AfterFIN(dir int, rst Mark) bool {
+	own, peer := &m.Half[dir].FIN, &m.Half[1-dir].FIN
+	if !rst.Flags.Has(ACK) {
+		return own.Set() || peer.Set()
+	}
+	return own.Set() && rst.Seq.After(own.Seq) || peer.Set() && rst.Ack.After(peer.Seq)
+}
+
 // SYNMark is a copy of a SYN or SYN-ACK with its timestamps.
 type SYNMark struct {
 	Mark

@@ -27,6 +27,8 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 	n := s.Len - off
 	fr := &f.framing
 	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
+		// Of HTTP/2 the direction says nothing: both sides send as they like.
+		v.known = fr.proto == protoHTTP2
 		return v
 	}
 	v.known = true
@@ -83,7 +85,7 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 			}
 		case syncLost:
 			if !v.begins && !data {
-				v.known = false
+				v.known = fr.proto == protoHTTP2
 			}
 		}
 	}

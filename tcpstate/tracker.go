@@ -49,6 +49,7 @@ type Tracker struct {
 	index   []uint32
 	indexed int
 	shift   uint
+	touched uint64 // keeps Prepare's reads alive
 
 	tombs   map[tuple]tombstone
 	Evicted uint64 // flows and numbers forgotten for want of room

@@ -328,13 +328,12 @@ func (c *conn) withRequest(f *Finding) {
 		return
 	}
 	_, frame := c.d.tracker.Locate(c.request.Frame)
-	q := &Request{Frame: frame, Time: c.request.Time, Bytes: uint32(max(c.lb.Nxt.Sub(c.request.Seq), 0))}
+	q := c.d.requestOf(c.flow, frame, c.request.Time)
+	q.Bytes = uint32(max(c.lb.Nxt.Sub(c.request.Seq), 0))
 	if c.lm.FIN.Set() && q.Bytes > 0 {
 		q.Bytes--
 	}
-	h := tcpstate.ParseRequestHead(c.d.tracker.Head(c.flow))
-	q.Method, q.Path, q.HTTPVersion, q.TraceID, q.RequestID = h.Method, h.Target, h.Version, h.TraceID, h.RequestID
-	f.Request = q
+	f.Request = &q
 }
 
 const (

@@ -23,6 +23,7 @@ type Detector struct {
 	recent    ring[recentRequest]
 	gaps      []gap
 	totals    Totals
+	exchanges *exchanges // nil: not asked for
 }
 
 // gap is a place where frames are known to be missing.
@@ -35,6 +36,9 @@ type gap struct {
 func New(o Options) *Detector {
 	d := &Detector{
 		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[tcpstate.Endpoint]uint32{},
+	}
+	if o.Exchanges {
+		d.exchanges = newExchanges()
 	}
 	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.role}
 	if o.IsTarget != nil {
@@ -100,7 +104,10 @@ func (d *Detector) Finish() *Result {
 			f.ID = i + 1
 		}
 	}
-	return &Result{Totals: d.totals, Targets: d.results(), Findings: d.findings, Streams: t.StreamStats()}
+	return &Result{
+		Totals: d.totals, Targets: d.results(), Findings: d.findings, Streams: t.StreamStats(),
+		Exchanges: d.exchanges.finish(),
+	}
 }
 
 // role names the LB of a flow whose handshake was not captured: by the user's flags,
@@ -148,6 +155,7 @@ func (d *Detector) opened(e *tcpstate.Event) {
 		}
 	}
 	t := d.targetOf(f)
+	d.exchanges.active(t.end, e.Time)
 	t.connections++
 	if f.Handshake() || e.Seg.Flags&tcpstate.SYN != 0 {
 		t.attempted++
@@ -202,6 +210,7 @@ func (d *Detector) resolve(f *tcpstate.Flow) {
 
 func (d *Detector) requestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
+	d.exchanges.active(t.end, e.Time)
 	t.requests++
 	d.totals.Requests++
 	t.advertise(e.Flow)
@@ -211,6 +220,8 @@ func (d *Detector) requestBegan(e *tcpstate.Event) {
 func (d *Detector) answerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
+	d.exchanges.active(t.end, e.Time)
+	d.exchanges.answer(d, f, e.Seg)
 	lb, tg := f.Sides()
 	if tg.Last.Set() && tg.Turn.Set() {
 		if gap := lb.Turn.Time - tg.Last.Time; gap >= 0 {

@@ -11,6 +11,7 @@ type Options struct {
 	LBIdleTimeout  int64 // ns; 0: infer
 	MaxFlows       int   // bound of the flow table; 0: by memory
 	Streams        bool  // keep the figures of every stream
+	Exchanges      bool  // keep what a load balancer's log is compared with
 	// OnFinding is called with each finding as it is settled; OnUpdate when something
 	// about it is learnt later. Nil: only the Result has them.
 	OnFinding, OnUpdate func(*Finding)
@@ -23,6 +24,8 @@ type Result struct {
 	Targets  []Target
 	Findings []*Finding
 	Streams  []tcpstate.StreamStats // with Options.Streams only
+
+	Exchanges *Exchanges // with Options.Exchanges only
 }
 
 // Totals are counts over the whole capture.

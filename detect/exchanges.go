@@ -1,0 +1,103 @@
+package detect
+
+import (
+	"slices"
+
+	"connrace/tcpstate"
+)
+
+// Exchanges are what a load balancer's log is compared with besides findings: which
+// answers were server errors, and when something went on with each target.
+type Exchanges struct {
+	// Errors are answers with a status of 500 or above, in the order of the capture.
+	Errors []ServerError
+	// Seconds since the Unix epoch, ascending, in which a connection to a target was
+	// opened or tried, or a request or its answer began.
+	Seconds map[tcpstate.Endpoint][]uint32
+	// Incomplete: there was more than is kept.
+	Incomplete bool
+}
+
+// ServerError is an answer by which a target itself reports a failure.
+type ServerError struct {
+	Target  tcpstate.Endpoint
+	Capture int
+	Stream  uint32
+	Frame   uint64 // the answer's first octet
+	Time    int64
+	Status  int
+	Request Request
+}
+
+const (
+	maxServerErrors = 1 << 16
+	maxSeconds      = 1 << 20
+)
+
+// exchanges collects Exchanges. A nil one does nothing.
+type exchanges struct {
+	Exchanges
+	seconds int
+}
+
+func newExchanges() *exchanges {
+	return &exchanges{Exchanges: Exchanges{Seconds: map[tcpstate.Endpoint][]uint32{}}}
+}
+
+// active notes that something went on with a target.
+func (x *exchanges) active(target tcpstate.Endpoint, at int64) {
+	if x == nil || at <= 0 {
+		return
+	}
+	s := x.Seconds[target]
+	sec := uint32(at / second)
+	if n := len(s); n > 0 && s[n-1] == sec {
+		return
+	}
+	if x.seconds >= maxSeconds {
+		x.Incomplete = true
+		return
+	}
+	x.seconds++
+	x.Seconds[target] = append(s, sec)
+}
+
+// finish puts the seconds in order.
+func (x *exchanges) finish() *Exchanges {
+	if x == nil {
+		return nil
+	}
+	for t, s := range x.Seconds {
+		slices.Sort(s)
+		x.Seconds[t] = slices.Compact(s)
+	}
+	return &x.Exchanges
+}
+
+// answer notes the answer that begins with a segment if its status is a server error.
+func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
+	if x == nil || f.Status() < 500 {
+		return
+	}
+	if len(x.Errors) >= maxServerErrors {
+		x.Incomplete = true
+		return
+	}
+	m := d.tracker.MarkOf(f, s)
+	capture, frame := d.tracker.Locate(m.Frame)
+	lb, _ := f.Sides()
+	_, asked := d.tracker.Locate(lb.Turn.Frame)
+	x.Errors = append(x.Errors, ServerError{
+		Target: f.Endpoint(1 - f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
+		Request: d.requestOf(f, asked, lb.Turn.Time),
+	})
+}
+
+// requestOf is what was captured of a flow's newest request.
+func (d *Detector) requestOf(f *tcpstate.Flow, frame uint64, time int64) Request {
+	h := tcpstate.ParseRequestHead(d.tracker.Head(f))
+	return Request{
+		Frame: frame, Time: time,
+		Method: h.Method, Path: h.Target, HTTPVersion: h.Version, TraceID: h.TraceID, RequestID: h.RequestID,
+	}
+}

@@ -389,7 +389,9 @@ func (k *Packet) attributes(l *line) (acked bool, err error) {
 				return acked, fmt.Errorf("unknown word %s", word)
 			}
 			word, k.More = strings.CutSuffix(word, "...")
-			k.Text, err = strconv.Unquote(word)
+			if k.Text, err = strconv.Unquote(word); err == nil && k.Text == "" {
+				err = errors.New("empty text")
+			}
 		}
 	}
 	return acked, err

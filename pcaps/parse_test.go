@@ -106,6 +106,7 @@ func TestParseErrors(t *testing.T) {
 		{packet(`0 a > b P. 1:3(2) ack 1 "abc"`), "x:5: the text has 3 octets"},
 		{packet(`0 a > b P. 1:3(2) ack 1 "abc"...`), "x:5: the text has 3 octets, more"},
 		{packet(`0 a > b P. 1:3(2) ack 1 "a`), "x:5: bad text"},
+		{packet(`0 a > b P. 1:3(2) ack 1 ""...`), "x:5: empty text"},
 		{packet("0 a > b S 0:0(0) len 60"), "x:5: the frame has 54 octets, not 60"},
 		{packet("0 a > b S 0:0(0) frame 2"), "x:5: this is frame 1: nothing fills the gap"},
 		{packet("0 a > b S 0:0(0)\n0 a > b S 0:0(0) frame 1"), "x:6: this is frame 2 at least"},

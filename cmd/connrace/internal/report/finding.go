@@ -1,6 +1,10 @@
 package report
 
-import "connrace/detect"
+import (
+	"strings"
+
+	"connrace/detect"
+)
 
 type requestDoc struct {
 	Frame       uint64   `json:"frame"`
@@ -20,7 +24,7 @@ func requestJSON(q *detect.Request, o *Options) *requestDoc {
 	}
 	d := &requestDoc{
 		Frame: q.Frame, Time: stamp(q.Time), Bytes: q.Bytes, Method: optional(q.Method),
-		Path: optional(path(q.Path, o.ShowQuery)), HTTPVersion: optional(q.HTTPVersion),
+		Path: optional(path(q.Path, o.ShowQuery)), HTTPVersion: optional(strings.TrimPrefix(q.HTTPVersion, "HTTP/")),
 		TraceID: optional(q.TraceID), RequestID: optional(q.RequestID),
 	}
 	if idempotent, known := q.Idempotent(); known {

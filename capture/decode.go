@@ -23,6 +23,7 @@ type Decoder struct {
 	outer  enclosing
 	why    reason
 	reasms reassembly
+	socks  socks
 
 	skipped [reasons]uint64
 	unknown map[LinkType]uint64 // frames of link types that are not decoded

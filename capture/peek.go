@@ -47,8 +47,9 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 		return false
 	}
 	b = b[head:]
+	srcPort, dstPort := be.Uint16(b), be.Uint16(b[2:])
 	size, flags := tcpFixed, tcpstate.Flags(b[13])
-	if flags&(tcpstate.SYN|tcpstate.FIN|tcpstate.RST) != 0 {
+	if flags&(tcpstate.SYN|tcpstate.FIN|tcpstate.RST) != 0 || srcPort == socksPort || dstPort == socksPort {
 		return false
 	}
 	var tsVal, tsEcr uint32
@@ -65,8 +66,8 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	}
 	// Field by field: a composite literal would be built first and copied then.
 	s.Frame, s.Time = f.Number, f.Time
-	s.Src.Addr, s.Src.Port = src, be.Uint16(b)
-	s.Dst.Addr, s.Dst.Port = dst, be.Uint16(b[2:])
+	s.Src.Addr, s.Src.Port = src, srcPort
+	s.Dst.Addr, s.Dst.Port = dst, dstPort
 	s.Seq, s.Ack = tcpstate.Seq(be.Uint32(b[4:])), tcpstate.Seq(be.Uint32(b[8:]))
 	s.Len = uint32(end - head - size)
 	s.Flags, s.Window, s.IPID = flags, be.Uint16(b[14:]), id

@@ -63,6 +63,27 @@ func (d *Decoder) segment(o octets) {
 	if payload, ok := o.from(size); ok {
 		s.Payload = payload.b
 	}
+	if s.Src.Port == socksPort || s.Dst.Port == socksPort {
+		d.throughProxy(s)
+	}
+}
+
+// throughProxy adds the header that Wireshark makes up for what a SOCKS connection
+// carries.
+func (d *Decoder) throughProxy(s *tcpstate.Segment) {
+	port, ok := d.socks.see(s)
+	if !ok {
+		return
+	}
+	c := *s
+	c.Len, c.Flags, c.Payload = 0, 0, nil
+	c.Quoted, c.NoLength = true, true
+	if c.Dst.Port == socksPort {
+		c.Dst.Port = port
+	} else {
+		c.Src.Port = port
+	}
+	d.segs = append(d.segs, c)
 }
 
 // Option kinds (RFC 9293 §3.2, RFC 7323, RFC 2018).

@@ -44,7 +44,7 @@ const (
 	greRelay   = 0x6559
 	greERSPAN  = 0x88be // types I and II
 	greERSPAN3 = 0x22eb
-	greAruba   = 0x8200 // to 0x83f0: 802.11
+	greAruba   = 0x8200 // to 0x8370: 802.11
 )
 
 // gre takes a GRE header. gopacket's reads beyond the end of short ones.
@@ -106,7 +106,7 @@ func (d *Decoder) greProtocol(t uint16, o octets, header bool) {
 		d.ethernet(o)
 	case t == greERSPAN || t == greERSPAN3:
 		d.erspan(o)
-	case t >= greAruba && t <= 0x83f0 && t&0xf == 0:
+	case t >= greAruba && t <= 0x8370 && t&0xf == 0:
 		d.wlan(o, wlanPlain)
 	case t == uint16(etherTypeCMD):
 		if rest, ok := o.from(8); ok {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -13,49 +11,26 @@ import (
 
 // analyzeFlags are the flags of analyze as they were given.
 type analyzeFlags struct {
-	target, lb     endpoints
-	lbIdle         seconds
-	rules          rules
-	severity       choice
-	format         choice
-	failOn         choice
-	since, until   moment
-	maxFlows       int
-	streams        bool
-	localTime      bool
-	showQuery      bool
-	resync         bool
-	files          []string
-	quiet, verbose bool
+	commonFlags
+	since, until moment
+	streams      bool
+	resync       bool
+	files        []string
 }
 
 func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
-	a := &analyzeFlags{
-		target: endpoints{kind: "HOST[:PORT]", ports: true}, lb: endpoints{kind: "HOST"}, rules: rules{},
-		severity: choice{"info", []string{"error", "warning", "info"}},
-		format:   choice{"table", []string{"table", "json", "jsonl"}},
-		failOn:   choice{"never", []string{"error", "warning", "info", "never"}},
-	}
+	a := &analyzeFlags{commonFlags: newCommonFlags()}
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.Var(&a.target, "target", "a target: `HOST[:PORT]`, :PORT or CIDR[:PORT], IPv6 [ADDR]:PORT;\nonly its connections are analysed (repeatable)")
-	fs.Var(&a.lb, "lb", "a load balancer: `HOST` or CIDR (repeatable)")
-	fs.Var(&a.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
-	fs.Var(a.rules, "rule", "show only findings of the rule `ID` (repeatable)")
-	fs.Var(&a.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
-	fs.Var(&a.format, "format", "output `FORMAT`: table, json, jsonl")
+	a.addWhat(fs)
 	fs.BoolVar(&a.streams, "streams", false, "add every TCP stream to json and jsonl")
 	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
 	fs.Var(&a.until, "until", "leave out findings after `TIME`")
-	fs.IntVar(&a.maxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: by memory)")
-	fs.BoolVar(&a.localTime, "local-time", false, "read and show times in local time instead of UTC")
-	fs.BoolVar(&a.showQuery, "show-query", false, "show the query strings of requests; they can hold secrets")
-	fs.Var(&a.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
+	a.addHow(fs)
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
-	fs.BoolVarP(&a.quiet, "quiet", "q", false, "no progress and no warnings on stderr")
-	fs.BoolVarP(&a.verbose, "verbose", "v", false, "table: info findings too, all of them, with their evidence")
-	fs.BoolP("help", "h", false, "this text")
+	a.addTalk(fs)
 	return a, fs
 }
 
@@ -120,42 +95,16 @@ func stdins(files []string) (n int) {
 	return n
 }
 
-func (a *analyzeFlags) location() *time.Location {
-	if a.localTime {
-		return time.Local
-	}
-	return time.UTC
-}
-
 func (a *analyzeFlags) detectOptions() detect.Options {
-	return detect.Options{
-		IsTarget: a.target.matcher(), IsLB: a.lb.matcher(), LBIdleTimeout: int64(a.lbIdle),
-		MaxFlows: a.maxFlows, Streams: a.streams,
-	}
+	o := a.commonFlags.detectOptions()
+	o.Streams = a.streams
+	return o
 }
 
 func (a *analyzeFlags) reportOptions(e *env) report.Options {
-	return report.Options{
-		Rules: a.rules, MinSeverity: severity(a.severity.value), ShowQuery: a.showQuery, Streams: a.streams,
-		Verbose: a.verbose, Color: isTerminal(e.stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
-		Location: a.location(),
-	}
-}
-
-// severity is the severity of a name that a flag has checked.
-func severity(name string) detect.Severity {
-	for s := detect.Info; s < detect.Error; s++ {
-		if s.String() == name {
-			return s
-		}
-	}
-	return detect.Error
-}
-
-// fails reports whether --fail-on matches.
-func (a *analyzeFlags) fails(r *report.Report) bool {
-	worst, any := r.Worst()
-	return any && a.failOn.value != "never" && worst >= severity(a.failOn.value)
+	o := a.commonFlags.reportOptions(e)
+	o.Streams = a.streams
+	return o
 }
 
 // window is what --since and --until make of a capture's times.

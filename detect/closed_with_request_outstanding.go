@@ -66,6 +66,10 @@ func matchClosedWithRequestOutstanding(c *conn) *Finding {
 		return nil
 	}
 	f := c.race()
+	if c.flow.Opaque() && !c.aborted {
+		f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
+		f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
+	}
 	f.Time = c.closing.Time
 	_, f.Frame = c.d.tracker.Locate(c.closing.Frame)
 	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}

@@ -112,12 +112,6 @@ func (c *conn) vague() bool {
 // outstanding reports whether the newest request has no answer.
 func (c *conn) outstanding() bool { return c.request.Set() && !c.answered }
 
-// fresh reports whether nothing was ever answered on this connection, whose beginning
-// was captured.
-func (c *conn) fresh() bool {
-	return c.flow.Handshake() && !c.target.Last.Set()
-}
-
 // acknowledged reports whether the target acknowledged the request's first octet.
 func (c *conn) acknowledged() bool { return c.target.HasSeen(c.request.Seq) }
 

@@ -308,6 +308,9 @@ func (t *Tracker) close(f *Flow) {
 // max(4 RTT, 200 ms)); longer while the answer to a request, be it an RST, may wait for
 // the request's retransmission.
 func (t *Tracker) linger(f *Flow) int64 {
+	if f.flags&flowEstablished == 0 {
+		return lingerMax // refused: it may be tried again with the same SYN
+	}
 	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(lb.Turn.Seq) && t.Marks(f).Half[1-f.lb].NRST == 0 {
 		return lingerMax
 	}
@@ -316,6 +319,9 @@ func (t *Tracker) linger(f *Flow) int64 {
 
 // closeDue is when a closing flow may be judged if nothing more comes.
 func (t *Tracker) closeDue(f *Flow, now int64) int64 {
+	if f.flags&flowEstablished == 0 {
+		return now + t.linger(f)
+	}
 	return min(now+t.linger(f), f.CloseTime+lingerMax)
 }
 

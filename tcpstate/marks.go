@@ -5,7 +5,6 @@ package tcpstate
 // their own, and are given back when the connection is in order again.
 type Marks struct {
 	Half [2]HalfMarks
-	used bool
 }
 
 // Bounds of the lists of one flow: the first ones tell the story, the rest is counted.

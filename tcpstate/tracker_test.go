@@ -26,7 +26,8 @@ func (w *wire) send(src, dst Endpoint, fl Flags, seq, ack Seq, n uint32) {
 	w.t.Track(&w.seg)
 }
 
-func (w *wire) lb(fl Flags, seq, ack Seq, n uint32)     { w.send(lbEnd, targetEnd, fl, seq, ack, n) }
+func (w *wire) lb(fl Flags, seq, ack Seq, n uint32) { w.send(lbEnd, targetEnd, fl, seq, ack, n) }
+
 func (w *wire) target(fl Flags, seq, ack Seq, n uint32) { w.send(targetEnd, lbEnd, fl, seq, ack, n) }
 
 func (w *wire) handshake(isnL, isnT Seq) {

@@ -165,6 +165,14 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
 	}
+	if l := &p.Last; l.Set() && l.Ack.After(at) && l.Flags&ACK != 0 {
+		// The capture shows the answer before what it answers.
+		h.AnswerSeq = l.Seq
+		if p.Turn.Set() && p.Turn.Ack.After(at) {
+			h.AnswerSeq = p.Turn.Seq
+		}
+		h.flags |= flagAnswered
+	}
 	if f.marks != 0 {
 		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
 	}
@@ -175,6 +183,9 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	gap := int64(-1)
 	if p.Last.Set() {
 		gap = s.Time - p.Last.Time
+	}
+	if f.framing.unfinished(answers) && s.Ack == p.Nxt {
+		f.framing.lose(answers, &t.carries) // the LB took the answer for complete
 	}
 	t.heads.keep(f, s, at)
 	t.arm(f, s.Time+stallAfter)

@@ -75,3 +75,20 @@ func (i *iface) time(ts uint64) int64 {
 	}
 	return int64(min(lo, math.MaxInt64))
 }
+
+// stamp is the time stamp of a time, the inverse of time rounded down.
+func (i *iface) stamp(ns int64) uint64 {
+	if ns < i.offset {
+		return 0
+	}
+	v := uint64(ns) - uint64(i.offset)
+	if i.scale != 0 {
+		return v / i.scale
+	}
+	hi, lo := bits.Mul64(v, i.units)
+	if hi >= second {
+		return math.MaxUint64
+	}
+	ts, _ := bits.Div64(hi, lo, second)
+	return ts
+}

@@ -59,6 +59,7 @@ type pcap struct {
 	limit     uint32 // to the captured length
 	link      LinkType
 	snaplen   uint32
+	fcsLen    uint8
 	guess     []variant // to choose from when the first records are there
 	pipe      bool      // they may take their time
 
@@ -66,6 +67,8 @@ type pcap struct {
 	// looks for others. The last may be the wrong one that led to the damage.
 	first, last uint32
 	any         bool
+
+	copy *copier // nil: nobody wants the records themselves
 }
 
 func isPcap(magic [4]byte) bool {
@@ -132,6 +135,9 @@ func openPcap(w *window, pipe, strict bool) (*pcap, error) {
 		return nil, fmt.Errorf("reserved bits of the link type are set (%#x)", network)
 	}
 	p.link = LinkType(network)
+	if network&0x04000000 != 0 {
+		p.fcsLen = uint8(network>>28) * 2
+	}
 	p.limit = maxPacketOf(p.link)
 	if strict {
 		p.limit = maxPacket
@@ -187,7 +193,10 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 	for p.guess != nil && !p.choose(w) {
 		w.more(w.end - w.pos + 1)
 	}
-	buf, pos := w.buf[:w.end], w.pos
+	if p.copy != nil {
+		batch = batch[:1]
+	}
+	buf, pos, start := w.buf[:w.end], w.pos, w.pos
 	for n < len(batch) {
 		b := buf[pos:]
 		if len(b) < p.headerLen {
@@ -219,6 +228,10 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 		n++
 	}
 	w.pos = pos
+	if n > 0 && p.copy != nil {
+		_, _, _, length := p.header(buf[start:])
+		p.copy.record(&batch[0], length)
+	}
 	if n > 0 {
 		p.last = uint32(batch[n-1].Time / second)
 		if !p.any {
@@ -253,6 +266,9 @@ func (p *pcap) odd(w *window, batch []Frame, number uint64) (n, want int, err er
 		Data:     b[:len(b):len(b)],
 	}
 	w.pos += p.headerLen + maxPacket
+	if p.copy != nil {
+		p.copy.record(&batch[0], length)
+	}
 	return 1, 0, nil
 }
 

@@ -63,6 +63,7 @@ type pcapng struct {
 	unlimited  bool
 	drops      uint64 // of the sections before this one
 	dropsKnown bool
+	copy       *copier // nil: nobody wants the blocks themselves
 }
 
 // openPcapng reads the first section header.
@@ -187,9 +188,11 @@ func checkTrailer(b []byte, total int, swap bool) error {
 
 func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err error) {
 	for n < len(batch) {
-		if k := p.plain(w, batch[n:], number+uint64(n)); k > 0 {
-			n += k
-			continue
+		if p.copy == nil {
+			if k := p.plain(w, batch[n:], number+uint64(n)); k > 0 {
+				n += k
+				continue
+			}
 		}
 		b := w.unread()
 		if len(b) < blockMin {
@@ -222,6 +225,9 @@ func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err
 			f.Number = number + uint64(n)
 			f.Offset = offset
 			n++
+		}
+		if p.copy != nil {
+			p.copy.block(p, kind, b, f, is)
 		}
 	}
 	return n, 0, nil
@@ -393,6 +399,26 @@ func (p *pcapng) u64(b []byte) uint64 {
 		return binary.BigEndian.Uint64(b)
 	}
 	return binary.LittleEndian.Uint64(b)
+}
+
+// order is the byte order of the section.
+func (p *pcapng) order() byteOrder {
+	if p.swap {
+		return binary.BigEndian
+	}
+	return binary.LittleEndian
+}
+
+// optionsLen is how many octets of b are options that make sense, without their end.
+func (p *pcapng) optionsLen(b []byte) (n int) {
+	for len(b)-n >= 4 {
+		next := n + 4 + (int(p.u16(b[n+2:]))+3)&^3
+		if p.u16(b[n:]) == optionEnd || next > len(b) {
+			break
+		}
+		n = next
+	}
+	return n
 }
 
 // options yields the options in b as far as they make sense. wiretap gives the file up at

@@ -13,9 +13,10 @@ type window struct {
 	r        io.Reader
 	buf      []byte
 	pos, end int
-	base     int64 // offset of buf[0] in the stream
-	err      error // of the last read; it stays
-	elided   int64 // bytes of the record at pos that an elide took out before it failed
+	base     int64   // offset of buf[0] in the stream
+	err      error   // of the last read; it stays
+	elided   int64   // bytes of the record at pos that an elide took out before it failed
+	spill    *[]byte // takes the bytes that elides take out; nil: nobody does
 }
 
 func newWindow(r io.Reader) window {
@@ -88,6 +89,9 @@ func (w *window) need(n int) bool {
 // holding all of them: a record too large for memory is cut in its middle. The offset of
 // what follows stays right, that of the kept bytes is n too large from then on.
 func (w *window) elide(keep int, n int64) bool {
+	if w.spill != nil {
+		*w.spill = (*w.spill)[:0]
+	}
 	for w.elided = 0; w.elided < n; {
 		if !w.need(keep + 1) {
 			w.base -= w.elided
@@ -95,6 +99,9 @@ func (w *window) elide(keep int, n int64) bool {
 		}
 		gone := min(int64(w.end-w.pos-keep), n-w.elided)
 		at := w.pos + keep
+		if w.spill != nil {
+			*w.spill = append(*w.spill, w.buf[at:at+int(gone)]...)
+		}
 		w.end = at + copy(w.buf[at:], w.buf[at+int(gone):w.end])
 		w.base += gone
 		w.elided += gone

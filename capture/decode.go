@@ -2,7 +2,6 @@ package capture
 
 import (
 	"encoding/binary"
-	"maps"
 	"strconv"
 
 	"github.com/google/gopacket/layers"
@@ -186,7 +185,7 @@ func (d *Decoder) Skipped() map[string]uint64 {
 			m[reasonNames[r]] = n
 		}
 	}
-	for t, n := range maps.All(d.unknown) {
+	for t, n := range d.unknown {
 		m["unknown-link-type-"+strconv.Itoa(int(t))] = n
 	}
 	return m

@@ -22,6 +22,10 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // under -race each run would wait for a second
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"pcap":     writePCAP,
 			"truncate": truncate,

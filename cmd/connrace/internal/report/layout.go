@@ -26,7 +26,7 @@ type page struct {
 // paragraph writes a text in lines; the first begins with lead, the others with as many
 // spaces.
 func (p *page) paragraph(lead, text string) {
-	indent := strings.Repeat(" ", twwidth.Width(lead))
+	indent := strings.Repeat(" ", columns(lead))
 	for i, l := range wrap(text, width-len(indent), " ") {
 		if i == 0 {
 			p.WriteString(strings.TrimRight(lead+l, " ") + "\n")
@@ -72,23 +72,23 @@ type column struct {
 const gap = 2
 
 // table writes a table without borders. A cell may have several lines.
-func (p *page) table(columns []column, rows [][]string) error {
-	left := make([]tw.Align, len(columns))
-	head := make([]string, len(columns))
+func (p *page) table(cs []column, rows [][]string) error {
+	left := make([]tw.Align, len(cs))
+	head := make([]string, len(cs))
 	between := tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
-	padding := make([]tw.Padding, len(columns))
+	padding := make([]tw.Padding, len(cs))
 	widths := tw.Mapper[int, int]{}
-	for i, c := range columns {
+	for i, c := range cs {
 		left[i] = tw.AlignLeft
 		if c.right {
 			left[i] = tw.AlignRight
 		}
 		head[i] = c.head
 		padding[i] = between
-		if i == len(columns)-1 {
+		if i == len(cs)-1 {
 			padding[i] = tw.Padding{Overwrite: true}
 		}
-		widths[i] = c.width + twwidth.Width(padding[i].Right)
+		widths[i] = c.width + len(padding[i].Right)
 	}
 	cell := tw.CellConfig{
 		Alignment:  tw.CellAlignment{PerColumn: left},
@@ -150,21 +150,31 @@ func wrap(s string, n int, breaks string) []string {
 // fit is how much of s fits into n columns, at least one character, and where in that the
 // last place to break is, 0 where there is none.
 func fit(s string, n int, breaks string) (end, at int) {
-	columns := 0
 	for i, r := range s {
-		columns += twwidth.Width(string(r))
-		if columns > n && i > 0 {
+		next := i + utf8.RuneLen(r)
+		// The whole is measured: characters combine.
+		if columns(s[:next]) > n && i > 0 {
 			if r == ' ' {
 				at = i
 			}
 			break
 		}
-		end = i + utf8.RuneLen(r)
+		end = next
 		if strings.ContainsRune(breaks, r) {
 			at = end
 		}
 	}
 	return end, at
+}
+
+// columns is how wide a text is on a terminal.
+func columns(s string) int {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return twwidth.Width(s)
+		}
+	}
+	return len(s)
 }
 
 // cut shortens lines to at most n, the last with an ellipsis.

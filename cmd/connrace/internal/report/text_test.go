@@ -44,8 +44,8 @@ func FuzzClean(f *testing.F) {
 			t.Errorf("Clean twice: %q, then %q", c, again)
 		}
 		for _, l := range wrap(c, 10, " /") {
-			if n := utf8.RuneCountInString(l); n > 10 {
-				t.Errorf("wrap(%q): %q has %d characters", c, l, n)
+			if n := columns(l); n > 10 {
+				t.Errorf("wrap(%q): %q has %d columns", c, l, n)
 			}
 		}
 	})

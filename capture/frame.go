@@ -15,10 +15,24 @@ type Frame struct {
 	// NoPacket: a record that Wireshark numbers but that holds no packet (a systemd
 	// journal entry, a custom block). Data is nil.
 	NoPacket bool
-	// AfterGap: damage in front of this record was skipped (ReadOptions.Resync).
+	// AfterGap: damage in front of this record was skipped (ReadOptions.Resync), or the
+	// kernel dropped packets there (Live).
 	AfterGap bool
-	Data     []byte
+	// Direction and Interface, the system's index of it, are known of live capture only.
+	Direction Direction
+	Interface uint32
+	Data      []byte
 }
+
+// Direction says which way a frame went, as pcapng's epb_flags do.
+type Direction uint8
+
+// The directions.
+const (
+	DirectionUnknown Direction = iota
+	Inbound
+	Outbound
+)
 
 // Source yields frames in order.
 type Source interface {

@@ -1,0 +1,480 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"golang.org/x/net/bpf"
+
+	"connrace/tcpstate"
+)
+
+// packetBuffer is a packet as the kernel runs a filter on it.
+type packetBuffer struct {
+	data       []byte // from the link header on
+	net        int    // where the network header is
+	protocol   uint16
+	index      uint32
+	hardware   uint16
+	packetType uint8
+}
+
+// run runs prog on the packet. What only the kernel can load is put in as a constant, so
+// that x/net's machine can do it.
+func (b *packetBuffer) run(t testing.TB, prog []bpf.RawInstruction) int {
+	t.Helper()
+	ins := make([]bpf.Instruction, len(prog))
+	for i := range prog {
+		switch x := prog[i].Disassemble().(type) {
+		case bpf.LoadExtension:
+			v := map[bpf.Extension]uint32{
+				bpf.ExtProto: uint32(b.protocol), bpf.ExtType: uint32(b.packetType),
+				bpf.ExtInterfaceIndex: b.index, bpf.ExtLinkLayerType: uint32(b.hardware),
+			}
+			ins[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: v[x.Num]}
+		case bpf.LoadConstant:
+			if x.Dst == bpf.RegX && x.Val == skfNetOff {
+				x.Val = uint32(b.net)
+			}
+			ins[i] = x
+		case bpf.LoadAbsolute:
+			x.Off = b.offset(x.Off)
+			ins[i] = x
+		case bpf.LoadIndirect:
+			x.Off = b.offset(x.Off)
+			ins[i] = x
+		case bpf.LoadMemShift:
+			x.Off = b.offset(x.Off)
+			ins[i] = x
+		default:
+			ins[i] = x
+		}
+	}
+	vm, err := bpf.NewVM(ins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := vm.Run(b.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func (b *packetBuffer) offset(k uint32) uint32 {
+	if k >= skfNetOff {
+		return k - skfNetOff + uint32(b.net)
+	}
+	return k
+}
+
+// wanted says in plain Go what the filter shall let through.
+func (b *packetBuffer) wanted(l filterLink, ends []EndpointSpec) bool {
+	if len(l.interfaces) > 0 && !slices.Contains(l.interfaces, b.index) || b.hardware == arphrdLoopback && b.packetType == packetOutgoing {
+		return false
+	}
+	p, kind := b.data[min(b.net, len(b.data)):], b.protocol
+	if l.header == etherHeader || l.header == mixedHeader && (b.hardware == arphrdEther || b.hardware == arphrdLoopback) {
+		p = b.data
+		for tags := -1; ; tags++ {
+			skip := 4
+			if tags < 0 {
+				skip = 14
+			}
+			if len(p) < skip {
+				return false
+			}
+			kind = binary.BigEndian.Uint16(p[skip-2:])
+			p = p[skip:]
+			if tags == 1 || kind != 0x8100 && kind != 0x88a8 && kind != 0x9100 {
+				break
+			}
+		}
+	}
+	switch kind {
+	case 0x0800:
+		return wanted4(p, ends)
+	case 0x86dd:
+		return wanted6(p, ends)
+	}
+	return false
+}
+
+func wanted4(p []byte, ends []EndpointSpec) bool {
+	if len(p) < 10 || p[9] != 6 {
+		return false
+	}
+	if len(ends) == 0 {
+		return true
+	}
+	if len(p) < 20 {
+		return false
+	}
+	src, dst := netip.AddrFrom4([4]byte(p[12:])), netip.AddrFrom4([4]byte(p[16:]))
+	if binary.BigEndian.Uint16(p[6:])&0x1fff != 0 {
+		return wantedEnds(ends, src, dst, nil)
+	}
+	n := int(p[0]&15) * 4
+	return len(p) >= n+4 && wantedEnds(ends, src, dst, p[n:])
+}
+
+func wanted6(p []byte, ends []EndpointSpec) bool {
+	if len(p) < 7 {
+		return false
+	}
+	next, ports, seen := p[6], []byte(nil), false
+	switch next {
+	case 6:
+		seen, p = true, p[:len(p):len(p)]
+		if len(p) >= 40 {
+			ports = p[40:]
+		}
+	case 43:
+		return true
+	case 0, 60, 44:
+		if len(p) < 41 {
+			return false
+		}
+		switch inner := p[40]; {
+		case inner == 6 && next != 44:
+			seen = true
+			if len(p) < 42 {
+				return false
+			}
+			if n := 48 + int(p[41])*8; len(p) >= n {
+				ports = p[n:]
+			}
+		case inner == 43:
+			return true
+		case inner == 44 && next == 44:
+			return false
+		case inner == 6 || inner == 0 || inner == 60 || inner == 44:
+		default:
+			return false
+		}
+	default:
+		return false
+	}
+	if len(ends) == 0 {
+		return true
+	}
+	if seen && len(ports) < 4 || len(p) < 40 {
+		return false
+	}
+	return wantedEnds(ends, netip.AddrFrom16([16]byte(p[8:])), netip.AddrFrom16([16]byte(p[24:])), ports)
+}
+
+// wantedEnds matches both ends; no ports: any.
+func wantedEnds(ends []EndpointSpec, src, dst netip.Addr, ports []byte) bool {
+	for i, a := range []netip.Addr{src, dst} {
+		for _, e := range ends {
+			ok := !e.Prefix.IsValid() || e.Prefix.Contains(a)
+			if e.Port != 0 && ports != nil {
+				ok = ok && binary.BigEndian.Uint16(ports[2*i:]) == e.Port
+			}
+			if ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func spec(s string, port uint16) EndpointSpec {
+	if s == "" {
+		return EndpointSpec{Port: port}
+	}
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return EndpointSpec{p, port}
+	}
+	a := netip.MustParseAddr(s)
+	return EndpointSpec{netip.PrefixFrom(a, a.BitLen()), port}
+}
+
+// testPacket is what a packet is made of.
+type testPacket struct {
+	src, dst     string
+	sport, dport uint16
+	tags         []uint16 // types of VLAN tags in the packet
+	options      int      // words of IPv4 options
+	fragment     uint16   // of the IPv4 header
+	extensions   []byte   // of IPv6
+	protocol     byte
+}
+
+func (x testPacket) build() []byte {
+	b := make([]byte, 12, 128)
+	for _, t := range x.tags {
+		b = binary.BigEndian.AppendUint16(b, t)
+		b = append(b, 0x60, 5)
+	}
+	src, dst := netip.MustParseAddr(x.src), netip.MustParseAddr(x.dst)
+	tcp := binary.BigEndian.AppendUint16(nil, x.sport)
+	tcp = binary.BigEndian.AppendUint16(tcp, x.dport)
+	tcp = append(tcp, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x10, 1, 0, 0, 0, 0, 0)
+	if src.Is4() {
+		n := 20 + 4*x.options
+		b = append(b, 8, 0, 0x40|byte(n/4), 0)
+		b = binary.BigEndian.AppendUint16(b, uint16(n+len(tcp)))
+		b = append(b, 0, 7)
+		b = binary.BigEndian.AppendUint16(b, x.fragment)
+		b = append(b, 64, x.protocol, 0, 0)
+		b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
+		for range x.options {
+			b = append(b, 1, 1, 1, 1)
+		}
+		return append(b, tcp...)
+	}
+	kinds := append(slices.Clone(x.extensions), x.protocol)
+	var ext []byte
+	for i := range x.extensions {
+		size := 8
+		if x.extensions[i] != 44 && i == 0 {
+			size = 24
+		}
+		h := make([]byte, size)
+		h[0], h[1] = kinds[i+1], byte(size/8-1)
+		if x.extensions[i] == 44 {
+			h[1], h[3] = 0, 1
+		}
+		ext = append(ext, h...)
+	}
+	b = append(b, 0x86, 0xdd, 0x60, 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(ext)+len(tcp)))
+	b = append(b, kinds[0], 64)
+	b = append(append(b, src.AsSlice()...), dst.AsSlice()...)
+	return append(append(b, ext...), tcp...)
+}
+
+func etherPacket(b []byte) *packetBuffer {
+	return &packetBuffer{data: b, net: 14, protocol: binary.BigEndian.Uint16(b[12:]), index: 2, hardware: arphrdEther}
+}
+
+func TestFilter(t *testing.T) {
+	const a, b, c, a6, b6 = "10.0.0.1", "10.0.0.2", "192.168.7.9", "2001:db8::1", "fd00::2"
+	tcp := func(src string, sport uint16, dst string, dport uint16) testPacket {
+		return testPacket{src: src, dst: dst, sport: sport, dport: dport, protocol: 6}
+	}
+	with := func(x testPacket, f func(*testPacket)) testPacket { f(&x); return x }
+	tagged := func(tags ...uint16) func(*testPacket) { return func(x *testPacket) { x.tags = tags } }
+	tests := []struct {
+		name string
+		ends []EndpointSpec
+		yes  []testPacket
+		no   []testPacket
+	}{
+		{
+			"all TCP", nil,
+			[]testPacket{tcp(a, 1, b, 2), tcp(a6, 1, b6, 2), with(tcp(a, 1, b, 2), tagged(0x88a8, 0x8100)), with(tcp(a6, 1, b6, 2), func(x *testPacket) { x.extensions = []byte{60} })},
+			[]testPacket{with(tcp(a, 1, b, 2), func(x *testPacket) { x.protocol = 17 }), with(tcp(a6, 1, b6, 2), func(x *testPacket) { x.protocol = 17 })},
+		},
+		{
+			"address", []EndpointSpec{spec(b, 0)},
+			[]testPacket{tcp(a, 1, b, 2), tcp(b, 2, a, 1), with(tcp(a, 1, b, 2), tagged(0x8100))},
+			[]testPacket{tcp(a, 1, c, 2), tcp(a6, 1, b6, 2), with(tcp(a, 1, b, 2), func(x *testPacket) { x.protocol = 1 })},
+		},
+		{
+			"port", []EndpointSpec{spec("", 8080)},
+			[]testPacket{tcp(a, 1, b, 8080), tcp(b6, 8080, a6, 1), with(tcp(a, 1, b, 8080), func(x *testPacket) { x.options = 10 })},
+			[]testPacket{tcp(a, 1, c, 80), tcp(a6, 1, b6, 8081)},
+		},
+		{
+			"address and port", []EndpointSpec{spec(b, 8080), spec(b6, 443)},
+			[]testPacket{tcp(a, 1, b, 8080), tcp(b, 8080, a, 1), tcp(a6, 1, b6, 443), tcp(b6, 443, a6, 9), with(tcp(a6, 1, b6, 443), tagged(0x9100))},
+			[]testPacket{tcp(a, 8080, b, 1), tcp(b, 1, a, 8080), tcp(a6, 443, b6, 80)},
+		},
+		{
+			"prefix", []EndpointSpec{spec("10.0.0.0/31", 0), spec("fd00::/7", 0), spec("2001:db8::/32", 80)},
+			[]testPacket{tcp(a, 1, c, 2), tcp(c, 1, a, 2), tcp("fe00::1", 1, b6, 2), tcp(a6, 80, "::1", 1)},
+			[]testPacket{tcp(b, 1, c, 2), tcp("fe00::1", 1, a6, 2)},
+		},
+		{
+			"prefix of another kind", []EndpointSpec{spec("::ffff:10.0.0.0/120", 80), spec("0.0.0.0/0", 81), spec("::/0", 82)},
+			[]testPacket{tcp(a, 80, c, 2), tcp(c, 1, c, 81), tcp(a6, 82, b6, 1)},
+			[]testPacket{tcp(a, 82, b, 1), tcp(a6, 81, b6, 1)},
+		},
+		{
+			"ports that do not show", []EndpointSpec{spec(b, 8080), spec(b6, 8080)},
+			[]testPacket{
+				with(tcp(a, 1, b, 8080), func(x *testPacket) { x.fragment = 0x2000 }),
+				with(tcp(a, 1, b, 1), func(x *testPacket) { x.fragment = 0x2005 }),
+				with(tcp(a6, 1, b6, 8080), func(x *testPacket) { x.extensions = []byte{0} }),
+				with(tcp(a6, 1, b6, 1), func(x *testPacket) { x.extensions = []byte{44} }),
+				with(tcp(a6, 1, b6, 1), func(x *testPacket) { x.extensions = []byte{60, 44} }),
+				with(tcp(a6, 1, a6, 1), func(x *testPacket) { x.extensions = []byte{43} }),
+			},
+			[]testPacket{
+				with(tcp(a, 1, b, 1), func(x *testPacket) { x.fragment = 0x2000 }),
+				with(tcp(a, 1, c, 1), func(x *testPacket) { x.fragment = 0x0005 }),
+				with(tcp(a6, 1, b6, 1), func(x *testPacket) { x.extensions = []byte{0} }),
+				with(tcp(a6, 1, a6, 1), func(x *testPacket) { x.extensions = []byte{44} }),
+				with(tcp(a6, 1, b6, 8080), func(x *testPacket) { x.extensions = []byte{60}; x.protocol = 58 }),
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := NewFilter(tt.ends)
+			l := filterLink{snaplen: 1000}
+			prog, err := f.program(l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, x := range slices.Concat(tt.yes, tt.no) {
+				want := 0
+				if i < len(tt.yes) {
+					want = 1000
+				}
+				if p := etherPacket(x.build()); p.run(t, prog) != want || p.wanted(l, f.ends) != (want > 0) {
+					t.Errorf("%+v: got %d, predicate %v, want %d", x, p.run(t, prog), p.wanted(l, f.ends), want)
+				}
+			}
+		})
+	}
+}
+
+// TestFilterKeepsSegments: no segment of a watched end is kept away.
+func TestFilterKeepsSegments(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	d := NewDecoder()
+	kept := 0
+	for range 3000 {
+		x, ends := randomPacket(rng), randomEnds(rng)
+		p := etherPacket(x.build())
+		prog, err := NewFilter(ends).program(filterLink{snaplen: 1 << 16})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := Frame{Number: 1, LinkType: LinkEthernet, Length: uint32(len(p.data)), Data: p.data}
+		for _, s := range d.Decode(&f, nil) {
+			watched := func(e EndpointSpec) bool { return e.Contains(s.Src) || e.Contains(s.Dst) }
+			if !slices.ContainsFunc(ends, watched) && len(ends) > 0 {
+				continue
+			}
+			if kept++; p.run(t, prog) == 0 {
+				t.Fatalf("kept away: %+v, %v", x, ends)
+			}
+		}
+	}
+	if kept < 500 {
+		t.Errorf("only %d segments were of a watched end", kept)
+	}
+}
+
+func randomPacket(rng *rand.Rand) testPacket {
+	pick := func(from ...string) string { return from[rng.IntN(len(from))] }
+	x := testPacket{sport: uint16(79 + rng.IntN(4)), dport: uint16(79 + rng.IntN(4)), protocol: 6}
+	for range max(0, rng.IntN(5)-2) {
+		x.tags = append(x.tags, [...]uint16{0x8100, 0x88a8, 0x9100}[rng.IntN(3)])
+	}
+	if rng.IntN(2) == 0 {
+		all := []string{"10.0.0.1", "10.0.0.2", "10.0.1.1", "10.200.0.1", "0.0.0.0", "255.255.255.255"}
+		x.src, x.dst = pick(all...), pick(all...)
+		x.options = max(0, rng.IntN(14)-3)
+		x.fragment = [...]uint16{0, 0, 0x4000, 0x2000, 0x2001, 0x1fff}[rng.IntN(6)]
+	} else {
+		all := []string{"2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:dc8::1", "::", "fd00::1"}
+		x.src, x.dst = pick(all...), pick(all...)
+		for range max(0, rng.IntN(5)-2) {
+			x.extensions = append(x.extensions, [...]byte{0, 60, 43, 44}[rng.IntN(4)])
+		}
+	}
+	if rng.IntN(8) == 0 {
+		x.protocol = byte(rng.Uint32())
+	}
+	return x
+}
+
+func randomEnds(rng *rand.Rand) []EndpointSpec {
+	var ends []EndpointSpec
+	for range rng.IntN(4) {
+		var e EndpointSpec
+		if rng.IntN(3) > 0 {
+			e.Port = uint16(79 + rng.IntN(4))
+		}
+		if rng.IntN(3) > 0 || e.Port == 0 {
+			src := netip.MustParseAddr(randomPacket(rng).src)
+			p, _ := src.Prefix(src.BitLen() - rng.IntN(src.BitLen()+1)*rng.IntN(2))
+			e.Prefix = p
+		}
+		ends = append(ends, e)
+	}
+	return ends
+}
+
+// TestFilterTooManyEnds: the kernel takes 4096 instructions.
+func TestFilterTooManyEnds(t *testing.T) {
+	var ends []EndpointSpec
+	for i := range 1000 {
+		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+		ends = append(ends, EndpointSpec{netip.PrefixFrom(a, 32), 80})
+		f := NewFilter(ends)
+		prog, err := f.program(filterLink{snaplen: 100})
+		if err != nil || len(prog) > maxInstructions {
+			t.Fatalf("%d endpoints: %d instructions, %v", len(ends), len(prog), err)
+		}
+		p := etherPacket(testPacket{src: "10.0.0.0", dst: "1.2.3.4", sport: 80, dport: 1, protocol: 6}.build())
+		other := etherPacket(testPacket{src: "10.1.0.0", dst: "1.2.3.4", sport: 80, dport: 1, protocol: 6}.build())
+		if i%100 == 0 && p.run(t, prog) == 0 || i == 200 && other.run(t, prog) != 0 || i == 999 && other.run(t, prog) == 0 {
+			t.Errorf("%d endpoints are watched wrongly", len(ends))
+		}
+	}
+}
+
+func TestEndpointSpecContains(t *testing.T) {
+	for _, tt := range []struct {
+		spec EndpointSpec
+		end  string
+		want bool
+	}{
+		{spec("10.0.0.0/8", 0), "10.1.1.1:9", true},
+		{spec("10.0.0.0/8", 8), "10.1.1.1:9", false},
+		{spec("", 9), "[::1]:9", true},
+		{spec("::1", 9), "[::1]:9", true},
+		{spec("::1", 9), "127.0.0.1:9", false},
+		{EndpointSpec{}, "127.0.0.1:9", true},
+	} {
+		if got := tt.spec.Contains(tcpstate.EndpointFrom(netip.MustParseAddrPort(tt.end))); got != tt.want {
+			t.Errorf("%v contains %s: %v", tt.spec, tt.end, got)
+		}
+	}
+}
+
+// FuzzFilter compares the filter with the predicate on whatever octets.
+func FuzzFilter(f *testing.F) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 40 {
+		f.Add(randomPacket(rng).build(), uint64(i), uint16(arphrdEther), uint8(0), uint8(i%3))
+	}
+	f.Add([]byte{}, uint64(1), uint16(arphrdLoopback), uint8(packetOutgoing), uint8(2))
+	f.Fuzz(func(t *testing.T, data []byte, seed uint64, hardware uint16, packetType, kind uint8) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		ends := randomEnds(rng)
+		l := filterLink{header: headerKind(kind % 3), snaplen: 96}
+		for range rng.IntN(3) {
+			l.interfaces = append(l.interfaces, rng.Uint32N(4))
+		}
+		data = append(data[:len(data):len(data)], make([]byte, 100)...) // headers are whole
+		p := &packetBuffer{data: data, net: rng.IntN(20), index: 1, hardware: hardware, packetType: packetType}
+		p.protocol = binary.BigEndian.Uint16(data[12:])
+		filter := NewFilter(ends)
+		prog, err := filter.program(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := p.run(t, prog) > 0, p.wanted(l, filter.ends); got != want {
+			t.Errorf("filter %v, predicate %v\n%+v\n%v\n%+v\n%s", got, want, l, ends, p, listing(prog))
+		}
+	})
+}
+
+func listing(prog []bpf.RawInstruction) (s string) {
+	for i, ins := range prog {
+		s += fmt.Sprintf("%03d %v\n", i, ins.Disassemble())
+	}
+	return s
+}

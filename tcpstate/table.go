@@ -268,7 +268,9 @@ func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
 		t.unindex(f)
 		if int(f.capture) == t.capture {
-			if len(t.tombs) >= 4*t.cfg.MaxFlows {
+			if t.cfg.MaxTombs > 0 {
+				t.bury(tuple{f.addr, f.port}, f.stream)
+			} else if len(t.tombs) >= 4*t.cfg.MaxFlows {
 				t.evictTomb()
 			}
 			tomb := tombstone{stream: f.stream, fin: f.flags&flowClosing != 0}

@@ -6,6 +6,9 @@ import "sort"
 type Config struct {
 	// MaxFlows bounds the flows in the table; 0: DefaultMaxFlows.
 	MaxFlows int
+	// MaxTombs bounds what remains of forgotten flows, for their late segments to be
+	// numbered by; the oldest goes first. 0: as many as four times MaxFlows.
+	MaxTombs int
 	// Streams keeps the figures of every stream.
 	Streams bool
 	// Watch reports whether a flow between the two endpoints is analysed; nil: all.
@@ -52,6 +55,7 @@ type Tracker struct {
 	touched uint64 // keeps Prepare's reads alive
 
 	tombs   map[tuple]tombstone
+	graves  graves // their order, with Config.MaxTombs
 	Evicted uint64 // flows and numbers forgotten for want of room
 
 	markArena []*Marks
@@ -66,6 +70,7 @@ type Tracker struct {
 	bases      []uint64 // ordinal of the first frame of each capture, less one
 	lastFrame  uint64   // ordinal
 	nextStream uint32
+	stream     uint32 // of the newest segment
 	stats      []StreamStats
 
 	statsBefore int    // figures of the captures before
@@ -100,6 +105,7 @@ func (t *Tracker) BeginCapture() {
 	t.statsBefore = len(t.stats)
 	t.nextStream = 0
 	t.tombs = map[tuple]tombstone{}
+	t.graves = graves{}
 }
 
 // Locate tells capture (counted from 0) and frame number of a Mark's ordinal.
@@ -179,6 +185,7 @@ func (t *Tracker) Track(s *Segment) {
 	}
 
 	f, dir := t.lookup(s)
+	t.stream = f.stream
 	if t.cfg.Streams && !s.Quoted {
 		t.count(f, dir, s)
 	}

@@ -1,0 +1,108 @@
+package tcpstate
+
+// Advance says that the capture has come to a time without a segment: who watches an
+// interface does not wait for the next one. Times that have passed are ignored.
+func (t *Tracker) Advance(now int64) {
+	if now <= t.now {
+		return
+	}
+	t.now = now
+	if t.timers.due(now) {
+		t.wake()
+	}
+	t.sweep()
+}
+
+// Stream is the number of the stream that the newest segment belongs to.
+func (t *Tracker) Stream() uint32 { return t.stream }
+
+// Shift says that the clock which segments are stamped with was set, forwards or back:
+// all that is remembered moves by that much, as if it had always gone right.
+func (t *Tracker) Shift(by int64) {
+	t.now += by
+	t.timers.restart()
+	t.Each(func(f *Flow) {
+		f.Opened += by
+		f.LastTime += by
+		shift(&f.CloseTime, by)
+		for i := range f.Half {
+			f.Half[i].Turn.shift(by)
+			f.Half[i].Last.shift(by)
+		}
+		if f.marks != 0 {
+			m := t.markArena[f.marks]
+			m.Half[0].shift(by)
+			m.Half[1].shift(by)
+		}
+		if f.due != 0 {
+			f.due += by
+			t.timers.add(f.index, f.due)
+		}
+	})
+}
+
+// shift moves a time that is 0 where there is none.
+func shift(at *int64, by int64) {
+	if *at != 0 {
+		*at += by
+	}
+}
+
+func (m *Mark) shift(by int64) {
+	if m.Set() {
+		m.Time += by
+	}
+}
+
+func (h *HalfMarks) shift(by int64) {
+	for _, m := range []*Mark{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.Before, &h.TurnAcked, &h.Rest} {
+		m.shift(by)
+	}
+	for i := range h.SYNs {
+		h.SYNs[i].shift(by)
+	}
+	for i := range h.RSTs {
+		h.RSTs[i].shift(by)
+	}
+	for _, l := range [][]Mark{h.Copies, h.Old, h.Refusals} {
+		for i := range l {
+			l[i].shift(by)
+		}
+	}
+}
+
+// restart empties the wheel and lets it begin at any time.
+func (w *timers) restart() {
+	for i := range w.slots {
+		w.slots[i] = w.slots[i][:0]
+	}
+	w.tick = 0
+}
+
+// graves bounds the tombstones: the oldest makes room. It is a ring.
+type graves struct {
+	v    []grave
+	next int
+}
+
+type grave struct {
+	key    tuple
+	stream uint32
+}
+
+// bury notes a new tombstone and takes away the one that has stood longest.
+func (t *Tracker) bury(k tuple, stream uint32) {
+	g := &t.graves
+	if len(g.v) < t.cfg.MaxTombs {
+		g.v = append(g.v, grave{k, stream})
+		return
+	}
+	old := &g.v[g.next]
+	if tomb, ok := t.tombs[old.key]; ok && tomb.stream == old.stream {
+		delete(t.tombs, old.key)
+	}
+	*old = grave{k, stream}
+	if g.next++; g.next == len(g.v) {
+		g.next = 0
+	}
+}

@@ -90,6 +90,15 @@ func evidenceJSON(a *Analysis, es []detect.Evidence) []evidenceDoc {
 	return ds
 }
 
+// idleFromJSON is the segment that the idle time is counted from. It lies before the
+// incident, so it is not among the evidence.
+func idleFromJSON(a *Analysis, f *detect.Finding) *evidenceDoc {
+	if f.IdleFrom == nil {
+		return nil
+	}
+	return &evidenceJSON(a, []detect.Evidence{*f.IdleFrom})[0]
+}
+
 func side(e *detect.Evidence) string {
 	if e.FromLB {
 		return "lb"
@@ -113,6 +122,7 @@ type findingDoc struct {
 	Request       *requestDoc   `json:"request"`
 	Measures      measuresDoc   `json:"measures"`
 	Evidence      []evidenceDoc `json:"evidence"`
+	IdleFrom      *evidenceDoc  `json:"idle_from"`
 	RoleBasis     optional      `json:"role_basis"`
 	Summary       string        `json:"summary"`
 	Cause         string        `json:"cause"`
@@ -127,7 +137,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream},
 		LB: endpoint(f.LB), Target: endpoint(f.Target), Time: stamp(f.Time), Lost: f.Lost,
 		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence),
-		RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 }

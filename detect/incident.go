@@ -42,7 +42,7 @@ func (d *Detector) report(c *conn, f *Finding) {
 		in.frame = c.request.Frame
 		in.key = headKey(d.tracker.Head(c.flow))
 	}
-	if c.closing.Set() {
+	if c.closing.Set() && !c.lbGaveUp() {
 		in.closeAt = c.closing.Time
 		in.seen = c.closeHadSeenRequest()
 		if f.Measures.Idle.Known {

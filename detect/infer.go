@@ -16,7 +16,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 			return // it answers the target's close
 		}
 		cl := c.lbClose()
-		if !cl.Set() {
+		if !cl.Set() || c.tm.Notify.Set() && cl.Ack.After(c.tm.Notify.Seq) {
 			return
 		}
 		idle := !c.request.Set() || c.answered

@@ -46,6 +46,35 @@ func (f *framing) syncHTTP1(s side, p []byte) bool {
 	return true
 }
 
+// cutHead takes at once the beginning of a message whose head was not captured whole: the
+// snap length cut it. It comes to what sync and next come to line by line. What lies
+// behind cannot be framed, so sync is lost until the next start line. status is that of
+// an answer.
+func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok bool) {
+	l := &f.lane[s]
+	if l.state != unsynced && l.state != between || bytes.Contains(p, []byte("\n\r\n")) || bytes.Contains(p, []byte("\n\n")) {
+		return 0, false
+	}
+	if s == asks {
+		n := methodLen(p)
+		if n == 0 || n >= len(p) || !beginsRequestLine(p) {
+			return 0, false
+		}
+		f.kinds, f.open = uint32(askKind(p[:n])), 1
+	} else {
+		status = visibleStatus(p)
+		if f.open != 1 || status == 0 || status == 101 || f.kinds&(1<<kindBits-1) == uint32(askConnect) {
+			return 0, false
+		}
+		if status/100 != 1 {
+			f.kinds, f.open = 0, 0
+			l.status = status
+		}
+	}
+	f.lose(s, pool)
+	return status, true
+}
+
 // nextHTTP1 is next for HTTP/1 (RFC 9112).
 func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
 	l := &f.lane[s]

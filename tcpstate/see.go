@@ -26,6 +26,15 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 	}
 	n := s.Len - off
 	fr := &f.framing
+	if uint32(len(p)) < n && fr.proto == protoHTTP1 {
+		if status, ok := fr.cutHead(sd, p, &t.carries); ok {
+			v.known = true
+			if !(status/100 == 1) {
+				v.begins, v.at, v.answers = true, at, true
+			}
+			return v
+		}
+	}
 	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
 		// Of HTTP/2 the direction says nothing: both sides send as they like.
 		v.known = fr.proto == protoHTTP2

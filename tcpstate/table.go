@@ -15,12 +15,17 @@ func tupleOf(s *Segment) (k tuple, dir int) {
 	return tuple{[2]Addr{a.Addr, b.Addr}, [2]uint16{a.Port, b.Port}}, dir
 }
 
+// hash is the multiplicative hash of a tuple; its high bits are the good ones. It is
+// never 0.
 func (k *tuple) hash() uint64 {
 	const m = 0x9e3779b97f4a7c15
-	h := (k.addr[0].Hi ^ k.addr[1].Hi*3) * m
-	h = (h ^ h>>29 ^ k.addr[0].Lo) * m
-	h = (h ^ h>>32 ^ k.addr[1].Lo) * m
-	return (h ^ h>>32 ^ uint64(k.port[0])<<16 ^ uint64(k.port[1])) * m
+	lo := k.addr[0].Lo<<32 ^ k.addr[1].Lo ^ uint64(k.port[0])<<48 ^ uint64(k.port[1])<<16
+	if hi := k.addr[0].Hi | k.addr[1].Hi; hi != 0 {
+		lo ^= (k.addr[0].Hi*3 ^ k.addr[1].Hi) * m
+		lo ^= k.addr[0].Lo >> 32 * m
+	}
+	h := lo * m
+	return (h^h>>32)*m | 1
 }
 
 // tombstone is what remains of a forgotten flow: enough to number its late segments
@@ -64,9 +69,9 @@ func (t *Tracker) insert(i uint32) {
 }
 
 // find returns the index slot of a tuple's flow, and the flow; nil when it is not there.
-func (t *Tracker) find(k *tuple) (uint64, *Flow) {
+func (t *Tracker) find(k *tuple, hash uint64) (uint64, *Flow) {
 	mask := uint64(len(t.index) - 1)
-	p := k.hash() >> t.shift
+	p := hash >> t.shift
 	for {
 		v := t.index[p]
 		if v == 0 {
@@ -97,8 +102,10 @@ func (t *Tracker) Prepare(segs []Segment) {
 	for len(segs) > 0 {
 		n := min(len(segs), prepareSize)
 		for i := range segs[:n] {
-			k, _ := tupleOf(&segs[i])
-			at[i] = t.index[k.hash()>>t.shift]
+			s := &segs[i]
+			k, _ := tupleOf(s)
+			s.hash = k.hash()
+			at[i] = t.index[s.hash>>t.shift]
 		}
 		var sum uint64
 		for _, v := range at[:n] {
@@ -116,7 +123,7 @@ func (t *Tracker) Prepare(segs []Segment) {
 // unindex takes a flow out of the index, closing the run behind it (Knuth 6.4 R).
 func (t *Tracker) unindex(f *Flow) {
 	k := tuple{f.addr, f.port}
-	p, g := t.find(&k)
+	p, g := t.find(&k, k.hash())
 	if g != f {
 		return
 	}
@@ -150,7 +157,11 @@ func (t *Tracker) unindex(f *Flow) {
 // the base of its direction (packet-tcp.c, conversation handling of 4.0).
 func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	k, dir := tupleOf(s)
-	_, f := t.find(&k)
+	hash := s.hash
+	if hash == 0 {
+		hash = k.hash()
+	}
+	_, f := t.find(&k, hash)
 	if f == nil {
 		f = t.revive(&k, s)
 	} else if int(f.capture) != t.capture {

@@ -293,7 +293,7 @@ func check(t *testing.T, tr *Tracker) {
 	tr.Each(func(f *Flow) {
 		live++
 		k := tuple{f.addr, f.port}
-		_, g := tr.find(&k)
+		_, g := tr.find(&k, k.hash())
 		if f.flags&flowDetached == 0 {
 			indexed++
 			if g != f {

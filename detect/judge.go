@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 
 	"connrace/tcpstate"
 )
@@ -117,7 +118,7 @@ func (c *conn) afterIdle(f *Finding) string {
 func seconds(ns int64) string {
 	switch {
 	case ns >= second:
-		return fmt.Sprintf("%.6g s", float64(ns/1000)/1e6)
+		return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", float64(ns/1000)/1e6), "0"), ".") + " s"
 	case ns >= millisecond:
 		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
 	}

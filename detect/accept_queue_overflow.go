@@ -115,6 +115,10 @@ func (c *conn) overflow(at tcpstate.Mark) *Finding {
 		f.Measures.Attempts = c.lm.NCopies + 1
 	}
 	c.t.noteOverflow(at.Time)
+	c.moments = []int64{at.Time}
+	for _, m := range c.lm.Copies {
+		c.moments = append(c.moments, m.Time)
+	}
 	f.Measures.Waiting = c.t.waitingAt(at.Time)
 	return f
 }

@@ -16,6 +16,8 @@ type conn struct {
 	lb, target *tcpstate.Half
 	lm, tm     *tcpstate.HalfMarks
 
+	moments []int64 // when the target ignored segments
+
 	now   int64 // capture time
 	ended bool  // the capture ended here
 

@@ -23,6 +23,10 @@ type Detector struct {
 	recent    ring[recentRequest]
 	gaps      []gap
 	totals    Totals
+	forgotten forgotten // findings that are no longer kept
+	kernel    *kernel   // nil: it has said nothing
+	awaited   awaited
+	reviewed  int64      // when a live analysis last looked back
 	exchanges *exchanges // nil: not asked for
 }
 
@@ -32,15 +36,24 @@ type gap struct {
 	frame uint64
 }
 
+const maxGaps = 1 << 16
+
 // New makes a detector.
 func New(o Options) *Detector {
 	d := &Detector{
 		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[tcpstate.Endpoint]uint32{},
+		forgotten: forgotten{},
 	}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
 	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.role}
+	if o.Live {
+		cfg.MaxTombs = liveTombs
+		if cfg.MaxFlows == 0 {
+			cfg.MaxFlows = liveFlows
+		}
+	}
 	if o.IsTarget != nil {
 		cfg.Watch = func(a, b tcpstate.Endpoint) bool { return o.IsTarget(a) || o.IsTarget(b) }
 	}
@@ -83,9 +96,13 @@ func (d *Detector) Segments(segs []tcpstate.Segment) {
 // Gap says that frames are missing right before the given one: the kernel dropped them,
 // or a damaged part of the file was skipped.
 func (d *Detector) Gap(frame uint64, time int64) {
-	if len(d.gaps) < 1<<16 {
-		d.gaps = append(d.gaps, gap{time, frame})
+	if len(d.gaps) == maxGaps {
+		if !d.opt.Live {
+			return
+		}
+		d.gaps = append(d.gaps[:0], d.gaps[maxGaps/2:]...)
 	}
+	d.gaps = append(d.gaps, gap{time, frame})
 }
 
 // Finish ends the analysis.
@@ -94,20 +111,31 @@ func (d *Detector) Finish() *Result {
 	d.close(1<<63 - 1)
 	d.mismatches()
 	d.conclude()
+	r := d.result(d.findings)
+	if d.opt.OnFinding == nil {
+		for i, f := range r.Findings {
+			f.ID = i + 1
+		}
+	}
+	return r
+}
+
+// result is what is known, with the given findings put in order.
+func (d *Detector) result(fs []*Finding) *Result {
+	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
+	return &Result{
+		Totals: d.counts(), Targets: d.results(), Findings: fs, Streams: d.tracker.StreamStats(),
+		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
+	}
+}
+
+// counts are the totals so far.
+func (d *Detector) counts() Totals {
 	t := d.tracker
 	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
 	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
 	d.totals.EvictedFlows = t.Evicted
-	sort.SliceStable(d.findings, func(i, j int) bool { return d.findings[i].Time < d.findings[j].Time })
-	if d.opt.OnFinding == nil {
-		for i, f := range d.findings {
-			f.ID = i + 1
-		}
-	}
-	return &Result{
-		Totals: d.totals, Targets: d.results(), Findings: d.findings, Streams: t.StreamStats(),
-		Exchanges: d.exchanges.finish(),
-	}
+	return d.totals
 }
 
 // role names the LB of a flow whose handshake was not captured: by the user's flags,
@@ -147,12 +175,7 @@ func (d *Detector) opened(e *tcpstate.Event) {
 	f := e.Flow
 	d.totals.Flows++
 	for i := range 2 {
-		ep := f.Endpoint(i)
-		if n, ok := d.shared[ep]; ok || len(d.shared) < maxShared {
-			if n < 2 {
-				d.shared[ep] = n + 1
-			}
-		}
+		d.share(f.Endpoint(i))
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
@@ -161,8 +184,24 @@ func (d *Detector) opened(e *tcpstate.Event) {
 		t.attempted++
 		if e.Seg.Flags&tcpstate.ACK == 0 {
 			t.noteSYN(e.Seg.Src.Addr, d.tracker.MarkOf(f, e.Seg))
+			d.await(f, t.end)
 		}
 	}
+}
+
+// share counts the connections of an endpoint, as far as 2.
+func (d *Detector) share(ep tcpstate.Endpoint) {
+	n, known := d.shared[ep]
+	switch {
+	case n >= 2:
+		return
+	case known:
+	case d.opt.Live && len(d.shared) >= liveShared:
+		clear(d.shared) // whoever is shared shows it again soon
+	case len(d.shared) >= maxShared:
+		return
+	}
+	d.shared[ep] = n + 1
 }
 
 // targetOf is the target of a flow, made when it is new.
@@ -173,19 +212,46 @@ func (d *Detector) targetOf(f *tcpstate.Flow) *target {
 	ep := f.Endpoint(1 - f.LB())
 	t := d.targets[ep]
 	if t == nil {
-		if len(d.targets) >= maxTargets {
-			ep = tcpstate.Endpoint{} // all further ones together
-			t = d.targets[ep]
-		}
-		if t == nil {
-			t = newTarget(ep, uint32(len(d.byTag)+1))
-			d.targets[ep] = t
-			d.byTag = append(d.byTag, t)
-		}
+		t = d.addTarget(ep)
 	}
 	f.Tag = t.tag
+	t.flows++
+	t.used = f.Opened
 	t.noteLB(f.Endpoint(f.LB()).Addr)
 	return t
+}
+
+// addTarget makes a target, or one of all further ones together.
+func (d *Detector) addTarget(ep tcpstate.Endpoint) *target {
+	most := maxTargets
+	if d.opt.Live {
+		most = liveTargets
+	}
+	if len(d.targets) < most {
+		return d.newTarget(ep)
+	}
+	if d.opt.Live {
+		if t := d.recycle(ep); t != nil {
+			return t
+		}
+	}
+	return d.others()
+}
+
+// newTarget makes a target.
+func (d *Detector) newTarget(ep tcpstate.Endpoint) *target {
+	t := newTarget(ep, uint32(len(d.byTag)+1), d.opt.Live)
+	d.targets[ep] = t
+	d.byTag = append(d.byTag, t)
+	return t
+}
+
+// others is the target that stands for those beyond the ones that are told apart.
+func (d *Detector) others() *target {
+	if t := d.targets[tcpstate.Endpoint{}]; t != nil {
+		return t
+	}
+	return d.newTarget(tcpstate.Endpoint{})
 }
 
 // resolve looks again at the roles of a flow without a handshake: a shared endpoint
@@ -199,7 +265,9 @@ func (d *Detector) resolve(f *tcpstate.Flow) {
 		return
 	}
 	if i != f.LB() {
-		d.targetOf(f).connections--
+		old := d.targetOf(f)
+		old.connections--
+		old.flows--
 		f.SetLB(i, b)
 		f.Tag = 0
 		d.targetOf(f).connections++
@@ -259,5 +327,9 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	}
 	if lb, target := f.Sides(); !f.PayloadSeen() && (lb.Turn.Set() || target.Last.Set()) {
 		d.totals.NoPayload++
+	}
+	if f.Tag != 0 {
+		d.byTag[f.Tag-1].flows--
+		f.Tag = 0
 	}
 }

@@ -118,6 +118,7 @@ type Measures struct {
 	Retried         bool
 	RetryStream     uint32
 	RetryFrame      uint64
+	Kernel          *Kernel // what the kernel of the target's host said; nil: it was not asked
 }
 
 // Finding is one incident.
@@ -132,6 +133,7 @@ type Finding struct {
 	HasStream  bool              // false for findings about a target as a whole
 	LB         tcpstate.Endpoint // zero for findings about a target as a whole
 	Target     tcpstate.Endpoint
+	Socket     string // path of the listening unix socket that is meant instead of Target
 	Frame      uint64 // of the decisive segment
 	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
@@ -143,6 +145,14 @@ type Finding struct {
 	Summary    string     // one sentence
 	Cause      string
 	Fix        string
+}
+
+// TargetName is the target as people write it.
+func (f *Finding) TargetName() string {
+	if f.Socket != "" {
+		return "unix:" + f.Socket
+	}
+	return f.Target.String()
 }
 
 // Streams are the streams that the evidence names, in ascending order.
@@ -187,6 +197,9 @@ func (f *Finding) TupleFilter() string {
 			return fmt.Sprintf("ip.addr==%s && tcp.port==%d", e.Addr, e.Port)
 		}
 		return fmt.Sprintf("ipv6.addr==%s && tcp.port==%d", e.Addr, e.Port)
+	}
+	if f.Socket != "" {
+		return "" // nothing of it is in any capture
 	}
 	if f.LB == (tcpstate.Endpoint{}) {
 		return one(f.Target)

@@ -105,6 +105,9 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 	}
 	f.Measures.Attempts = c.lm.NSYN
 	f.Measures.Waiting = waiting
+	for _, s := range ignored {
+		c.moments = append(c.moments, s.Time)
+	}
 	if givenUp {
 		f.Measures.Outstanding = Duration{c.lm.SYNs[len(c.lm.SYNs)-1].Time - first.Time, true}
 		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", f.Measures.Attempts, seconds(f.Measures.Outstanding.NS))

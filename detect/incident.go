@@ -20,7 +20,8 @@ type incident struct {
 	key     uint64 // of the request's head; 0: unknown
 	gap     int64  // idle age of the target's close; -1: none
 	closeAt int64
-	seen    bool // the target had seen the request when it closed
+	seen    bool    // the target had seen the request when it closed
+	moments []int64 // when segments were ignored, for the kernel to be asked about
 	mass    struct {
 		n      int   // connections that the target closed in that moment
 		lo, hi int64 // their idle ages
@@ -29,7 +30,7 @@ type incident struct {
 
 // report takes a rule's finding.
 func (d *Detector) report(c *conn, f *Finding) {
-	in := &incident{f: f, t: c.t, lb: f.LB.Addr, from: f.Time, gap: -1}
+	in := &incident{f: f, t: c.t, lb: f.LB.Addr, from: f.Time, gap: -1, moments: c.moments}
 	in.until = f.Time + 2*second
 	switch f.Rule {
 	case SYNDropped:
@@ -37,6 +38,10 @@ func (d *Detector) report(c *conn, f *Finding) {
 		in.until = c.now + 10*second
 	case SYNUnanswered:
 		in.until = c.now + 10*second
+	case AcceptQueueOverflow:
+		if d.kernel != nil {
+			in.until = max(in.until, c.now+second) // it may still have something to say
+		}
 	}
 	if c.request.Set() {
 		in.frame = c.request.Frame
@@ -102,6 +107,9 @@ func (d *Detector) complete(in *incident) {
 	switch f.Rule {
 	case SYNDropped, SYNUnanswered:
 		d.gradeSYN(in)
+		d.hear(in)
+	case AcceptQueueOverflow:
+		d.hear(in)
 	}
 	d.findRetry(in)
 	if in.closeAt != 0 {
@@ -120,6 +128,7 @@ func (d *Detector) finish(in *incident) {
 	in.f.ID = d.nextID
 	d.findings = append(d.findings, in.f)
 	d.incidents = append(d.incidents, in)
+	d.forget()
 	if d.opt.OnFinding != nil {
 		d.opt.OnFinding(in.f)
 	}

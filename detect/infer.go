@@ -84,6 +84,9 @@ func (t *target) infer() (idle, lb *timer) {
 // explain gives a finding its close cause, cause and fix.
 func (d *Detector) explain(in *incident) {
 	f := in.f
+	if in.t == nil {
+		return
+	}
 	if in.closeAt != 0 && f.Lost {
 		f.Measures.CloseCause, f.Measures.CloseCauseBasis = in.closeCause()
 	}
@@ -143,12 +146,16 @@ func (d *Detector) conclude() {
 		t.inferred.at = -1
 	}
 	for _, in := range d.incidents {
-		f := in.f
-		measures, cause, fix := f.Measures, f.Cause, f.Fix
-		d.explain(in)
-		if d.opt.OnUpdate != nil && (f.Measures != measures || f.Cause != cause || f.Fix != fix) {
-			d.opt.OnUpdate(f)
-		}
+		d.explainAgain(in)
+	}
+}
+
+func (d *Detector) explainAgain(in *incident) {
+	f := in.f
+	measures, cause, fix := f.Measures, f.Cause, f.Fix
+	d.explain(in)
+	if d.opt.OnUpdate != nil && (f.Measures != measures || f.Cause != cause || f.Fix != fix) {
+		d.opt.OnUpdate(f)
 	}
 }
 
@@ -188,6 +195,12 @@ func (d *Detector) results() []Target {
 			r.LBCloses.add(s.gap)
 		}
 		r.Advice = t.advice(idle, lb, d.opt.LBIdleTimeout)
+		if l := d.listener(t.end); l != nil {
+			r.Listener = &Listener{Queue: l.queue, Limit: l.limit, MaxQueue: l.most}
+			if w := BacklogWarning(l.limit, d.kernel.somaxconn); w != "" {
+				r.Advice = append(r.Advice, w)
+			}
+		}
 		out = append(out, r)
 	}
 	return out

@@ -84,6 +84,7 @@ func (d *Detector) judgeRecovered(c *conn) {
 		return
 	}
 	f := c.overflow(c.request)
+	c.moments = c.moments[:len(c.moments)-1] // the last copy got through
 	f.Rule = AcceptQueueOverflow
 	f.Severity = Warning
 	f.Measures.Delay = Duration{acked - c.request.Time, true}

@@ -38,39 +38,45 @@ func (t *target) mismatch(idle, lb *timer, configured int64) string {
 // possible, whether or not it has happened.
 func (d *Detector) mismatches() {
 	for _, t := range d.byTag {
-		idle, lb := t.timers()
-		why := t.mismatch(idle, lb, d.opt.LBIdleTimeout)
-		if why == "" {
-			continue
-		}
-		last := idle.samples[0]
-		for _, s := range idle.samples {
-			if s.mark.Frame > last.mark.Frame {
-				last = s
-			}
-		}
-		f := &Finding{
-			Rule: KeepAliveMismatch, Severity: Warning, Confidence: Likely,
-			Grounds: fmt.Sprintf("%d closes at %d moments within %s; %s", idle.Samples, idle.moments, seconds(idle.SpreadNS), why),
-			Target:  t.end, Time: last.time, RoleBasis: "handshake",
-			Measures: Measures{Idle: Duration{idle.NS, true}, Waiting: -1, CloseCause: CloseIdleTimeout, CloseCauseBasis: "inferred"},
-			Summary:  fmt.Sprintf("the target closes connections after %s idle; %s", seconds(idle.NS), why),
-		}
-		if n := t.rtt.median(); n > 0 {
-			f.Measures.RTT = Duration{n, true}
-		}
-		f.Capture, f.Frame = d.tracker.Locate(last.mark.Frame)
-		for _, s := range idle.samples {
-			if len(f.Evidence) == 5 {
-				break
-			}
-			capture, frame := d.tracker.Locate(s.mark.Frame)
-			f.Evidence = append(f.Evidence, Evidence{
-				Capture: capture, Stream: s.mark.Stream, Frame: frame, Time: s.mark.Time, Flags: s.mark.Flags,
-				Seq: s.mark.Seq, Ack: s.mark.Ack, Len: s.mark.Len, Role: RoleFIN, Note: "the target closes after " + seconds(s.gap) + " idle",
-			})
-		}
-		sortEvidence(f.Evidence)
-		d.finish(&incident{f: f, t: t, gap: -1})
+		d.reportMismatch(t)
 	}
+}
+
+// reportMismatch reports a target's idle timeout, once.
+func (d *Detector) reportMismatch(t *target) {
+	idle, lb := t.timers()
+	why := t.mismatch(idle, lb, d.opt.LBIdleTimeout)
+	if why == "" || t.reported {
+		return
+	}
+	t.reported = true
+	last := idle.samples[0]
+	for _, s := range idle.samples {
+		if s.mark.Frame > last.mark.Frame {
+			last = s
+		}
+	}
+	f := &Finding{
+		Rule: KeepAliveMismatch, Severity: Warning, Confidence: Likely,
+		Grounds: fmt.Sprintf("%d closes at %d moments within %s; %s", idle.Samples, idle.moments, seconds(idle.SpreadNS), why),
+		Target:  t.end, Time: last.time, RoleBasis: "handshake",
+		Measures: Measures{Idle: Duration{idle.NS, true}, Waiting: -1, CloseCause: CloseIdleTimeout, CloseCauseBasis: "inferred"},
+		Summary:  fmt.Sprintf("the target closes connections after %s idle; %s", seconds(idle.NS), why),
+	}
+	if n := t.rtt.median(); n > 0 {
+		f.Measures.RTT = Duration{n, true}
+	}
+	f.Capture, f.Frame = d.tracker.Locate(last.mark.Frame)
+	for _, s := range idle.samples {
+		if len(f.Evidence) == 5 {
+			break
+		}
+		capture, frame := d.tracker.Locate(s.mark.Frame)
+		f.Evidence = append(f.Evidence, Evidence{
+			Capture: capture, Stream: s.mark.Stream, Frame: frame, Time: s.mark.Time, Flags: s.mark.Flags,
+			Seq: s.mark.Seq, Ack: s.mark.Ack, Len: s.mark.Len, Role: RoleFIN, Note: "the target closes after " + seconds(s.gap) + " idle",
+		})
+	}
+	sortEvidence(f.Evidence)
+	d.finish(&incident{f: f, t: t, gap: -1})
 }

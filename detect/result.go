@@ -11,7 +11,13 @@ type Options struct {
 	LBIdleTimeout  int64 // ns; 0: infer
 	MaxFlows       int   // bound of the flow table; 0: by memory
 	Streams        bool  // keep the figures of every stream
-	Exchanges      bool  // keep what a load balancer's log is compared with
+	// Live: it goes on for weeks. What is remembered of connections, targets and
+	// findings is bounded; findings that are no longer kept are counted.
+	Live bool
+	// IsLocal reports whether an address is one of the host's whose kernel is a witness;
+	// nil: each is.
+	IsLocal   func(tcpstate.Addr) bool
+	Exchanges bool // keep what a load balancer's log is compared with
 	// OnFinding is called with each finding as it is settled; OnUpdate when something
 	// about it is learnt later. Nil: only the Result has them.
 	OnFinding, OnUpdate func(*Finding)
@@ -25,6 +31,7 @@ type Result struct {
 	Findings []*Finding
 	Streams  []tcpstate.StreamStats // with Options.Streams only
 
+	Forgotten []Group    // findings that are no longer kept, with Options.Live only
 	Exchanges *Exchanges // with Options.Exchanges only
 }
 
@@ -60,8 +67,15 @@ type Target struct {
 	HasExposure  bool
 	Handshakes   struct{ Attempted, Completed, Refused, Unanswered, SYNRetransmissions, MaxWaiting uint64 }
 	Advice       []string
+	Listener     *Listener // nil: the kernel was not asked, or does not listen there
 	// ReuseGaps and the closes' gaps, ns, for histograms: logarithmic buckets.
 	Reuses, TargetCloses, LBCloses Histogram
+}
+
+// Listener is the state of a target's accept queue, as its kernel told it.
+type Listener struct {
+	Queue, Limit uint32 // now; Limit is the backlog
+	MaxQueue     uint32 // the longest that was seen
 }
 
 // Timeout is an inferred idle timeout.

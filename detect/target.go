@@ -19,6 +19,11 @@ type target struct {
 	tag uint32
 	lbs []tcpstate.Addr
 
+	flows      int   // connections in mind
+	used       int64 // when the newest of them was opened
+	mismatched int   // reviews in a row that found its idle timeout too short
+	reported   bool  // that was
+
 	connections, requests, lost                           uint64
 	attempted, completed, refused, unanswered, synRetrans uint64
 	maxWaiting                                            int
@@ -28,7 +33,7 @@ type target struct {
 
 	syns      ring[recentSYN]
 	waits     []wait // stalled requests, open ones and those of the last minutes
-	overflows []int64
+	overflows ring[int64]
 	drops     ring[drop]
 
 	closes, lbCloses ring[closeSample]
@@ -41,8 +46,12 @@ type target struct {
 	reuseHist Histogram
 }
 
-func newTarget(ep tcpstate.Endpoint, tag uint32) *target {
-	return &target{end: ep, tag: tag, longest: -1}
+func newTarget(ep tcpstate.Endpoint, tag uint32, live bool) *target {
+	t := &target{end: ep, tag: tag, longest: -1}
+	if live {
+		t.overflows.max, t.drops.max, t.closes.max, t.lbCloses.max, t.reuses.max = liveSamples, liveSamples, liveSamples, liveSamples, liveSamples
+	}
+	return t
 }
 
 const maxLBs = 64
@@ -61,23 +70,36 @@ func (t *target) noteLB(a tcpstate.Addr) {
 	}
 }
 
-// ring keeps the newest values, at most size of them.
+// ring keeps the newest values.
 type ring[T any] struct {
 	v     []T
-	next  int
+	next  int // where the oldest is, once it is full
 	count int // ever added
+	max   int // how many are kept; 0: ringSize
 }
 
 const ringSize = 4096
 
 func (r *ring[T]) add(x T) {
 	r.count++
-	if len(r.v) < ringSize {
+	most := r.max
+	if most == 0 {
+		most = ringSize
+	}
+	if len(r.v) < most {
 		r.v = append(r.v, x)
 		return
 	}
 	r.v[r.next] = x
-	r.next = (r.next + 1) % ringSize
+	r.next = (r.next + 1) % most
+}
+
+// newest is the value added last; nil: none was.
+func (r *ring[T]) newest() *T {
+	if len(r.v) == 0 {
+		return nil
+	}
+	return &r.v[(r.next+len(r.v)-1)%len(r.v)]
 }
 
 // recentSYN is a SYN that opened a connection.
@@ -161,14 +183,12 @@ type drop struct {
 }
 
 func (t *target) noteOverflow(at int64) {
-	if len(t.overflows) < ringSize {
-		t.overflows = append(t.overflows, at)
-	}
+	t.overflows.add(at)
 }
 
 // overflowNear reports whether the listener's accept queue was found full within 10 s.
 func (t *target) overflowNear(from, to int64) bool {
-	for _, o := range t.overflows {
+	for _, o := range t.overflows.v {
 		if o >= from-10*second && o <= to+10*second {
 			return true
 		}

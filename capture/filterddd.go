@@ -60,22 +60,19 @@ const (
 	bpfClass    = 0x07
 	bpfLD       = 0x00
 	bpfLDX      = 0x01
-	bpfST       = 0x02
-	bpfSTX      = 0x03
 	bpfALU      = 0x04
 	bpfJMP      = 0x05
 	bpfRET      = 0x06
 	bpfMode     = 0xe0
 	bpfABS      = 0x20
 	bpfIND      = 0x40
-	bpfMEM      = 0x60
 	bpfMSH      = 0xa0
 	bpfOperator = 0xf0
+	bpfJA       = 0x00
 	bpfDIV      = 0x30
 	bpfMOD      = 0x90
 	bpfFromX    = 0x08
 	bpfRvalA    = 0x10
-	bpfMemory   = 16 // words of scratch memory
 	skfAdOff    = 0xfffff000
 )
 
@@ -87,23 +84,14 @@ func checkProgram(raw []bpf.RawInstruction) error {
 		if _, unknown := decoded.(bpf.RawInstruction); unknown {
 			return fmt.Errorf("instruction %d of the filter is none: operation %#x", at, i.Op)
 		}
-		class, mode := i.Op&bpfClass, i.Op&bpfMode
-		left := uint64(len(raw) - at - 1)
-		bad := false
-		switch class {
-		case bpfLD, bpfLDX:
-			bad = mode == bpfMEM && i.K >= bpfMemory
-		case bpfST, bpfSTX:
-			bad = i.K >= bpfMemory
-		case bpfALU:
-			op := i.Op & bpfOperator
+		left, op, bad := uint64(len(raw)-at-1), i.Op&bpfOperator, false
+		switch class := i.Op & bpfClass; {
+		case class == bpfALU:
 			bad = i.Op&bpfFromX == 0 && (op == bpfDIV || op == bpfMOD) && i.K == 0
-		case bpfJMP:
-			if i.Op&bpfOperator == 0 {
-				bad = uint64(i.K) >= left
-			} else {
-				bad = uint64(max(i.Jt, i.Jf)) >= left
-			}
+		case class == bpfJMP && op == bpfJA:
+			bad = uint64(i.K) >= left
+		case class == bpfJMP:
+			bad = uint64(max(i.Jt, i.Jf)) >= left
 		}
 		if bad {
 			return fmt.Errorf("instruction %d of the filter is invalid: %v", at, decoded)

@@ -1,0 +1,500 @@
+package lblog
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"connrace/capture"
+	"connrace/detect"
+	"connrace/pcaps"
+	"connrace/tcpstate"
+)
+
+// analysed is a real capture and what was found in it.
+type analysed struct {
+	pcaps.Real
+	capture Capture
+}
+
+func analyse(t *testing.T, r pcaps.Real) analysed {
+	t.Helper()
+	data, err := pcaps.File(r.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := capture.NewFile(r.File, bytes.NewReader(data), capture.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	d, dec := detect.New(detect.Options{Exchanges: true}), capture.NewDecoder()
+	frames, segs := make([]capture.Frame, 256), []tcpstate.Segment(nil)
+	for {
+		n, err := f.Read(frames)
+		for i := range frames[:n] {
+			segs = dec.Decode(&frames[i], segs[:0])
+			for k := range segs {
+				d.Segment(&segs[k])
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := d.Finish()
+	a := analysed{r, Capture{Targets: x.Targets, Exchanges: []*detect.Exchanges{x.Exchanges}}}
+	a.capture.Spans = []Span{{f.Info().First, f.Info().Last}}
+	for _, g := range x.Findings {
+		a.capture.Findings = append(a.capture.Findings, Finding{g.ID, g})
+	}
+	return a
+}
+
+func reals(t *testing.T) []analysed {
+	t.Helper()
+	rs, err := pcaps.Reals()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []analysed
+	for _, r := range rs {
+		out = append(out, analyse(t, r))
+	}
+	return out
+}
+
+func (a *analysed) join(t *testing.T, logs ...string) *Join {
+	t.Helper()
+	j := NewJoiner(a.capture, Unknown, time.UTC)
+	for i, l := range logs {
+		if err := j.Read(context.Background(), fmt.Sprint("log ", i), strings.NewReader(l)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return j.Finish()
+}
+
+// check holds a join against the truth: every failed request that is in the capture is
+// explained, by a finding about that request if the capture shows its path.
+func (a *analysed) check(t *testing.T, o *Join) {
+	t.Helper()
+	findings := map[int]Finding{}
+	for _, f := range a.capture.Findings {
+		findings[f.ID] = f
+	}
+	joined := map[string]Joined{}
+	for _, e := range o.Joined {
+		joined[strings.TrimPrefix(bare(e.Path), "/r/")] = e
+	}
+	explained := 0
+	for _, q := range a.Failed {
+		e, ok := joined[q.ID]
+		if at := q.Time.UnixNano(); !ok && (at < a.capture.Spans[0].First || at > a.capture.Spans[0].Last) {
+			continue // the capture is of a part
+		}
+		if !ok {
+			t.Errorf("%s: %s (%s) is not explained", a.File, q.ID, q.Class)
+			continue
+		}
+		explained++
+		f := findings[e.Finding]
+		if f.Request != nil && f.Request.Path != "" && bare(f.Request.Path) != "/r/"+q.ID {
+			t.Errorf("%s: %s is explained by finding #%d about %s", a.File, q.ID, f.ID, f.Request.Path)
+		}
+		if !slices.Contains(q.Rules, f.Rule.ID) {
+			t.Errorf("%s: %s (%s) is explained by %s", a.File, q.ID, q.Class, f.Rule.ID)
+		}
+		if q.Port != 0 && f.LB.Port != q.Port && !slices.ContainsFunc(e.Among, func(id int) bool { return findings[id].LB.Port == q.Port }) {
+			t.Errorf("%s: %s of port %d is explained by finding #%d of port %d among %v", a.File, q.ID, q.Port, f.ID, f.LB.Port, e.Among)
+		}
+	}
+	if o.Explained != explained {
+		t.Errorf("%s: %d explained, %d of them failed by the truth", a.File, o.Explained, explained)
+	}
+	if o.Failed != o.Explained+len(o.Unexplained)+o.OutsideCapture+o.Omitted {
+		t.Errorf("%s: %d failed, but %d explained, %d not, %d outside", a.File, o.Failed, o.Explained, len(o.Unexplained), o.OutsideCapture)
+	}
+}
+
+// albLog writes what an ALB would have logged of the failed requests.
+func albLog(r *pcaps.Real, trace bool) string {
+	var b strings.Builder
+	for _, q := range r.Failed {
+		id := "-"
+		if trace {
+			id = "Root=1-5c6a1234-" + fmt.Sprintf("%024s", q.ID)
+		}
+		end := q.Time.Add(time.Duration(q.Seconds * 1e9)).UTC()
+		fmt.Fprintf(&b, "https %s app/lb/50dc6c495c0c9188 127.0.0.1:2817 %s -1 -1 -1 %d - 34 366 \"GET https://www.example.com:443/r/%s HTTP/1.1\" \"curl/7.46.0\" - - "+
+			"arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/t/73e2d6bc24d8a067 \"%s\" \"-\" \"-\" 0 %s \"forward\" \"-\" \"-\" \"%s\" \"-\" \"-\" \"-\"\n",
+			end.Format("2006-01-02T15:04:05.000000Z"), r.Address, q.Status, q.ID, id, q.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), r.Address)
+	}
+	return b.String()
+}
+
+func TestRealLogs(t *testing.T) {
+	with := 0
+	for _, a := range reals(t) {
+		var all []string
+		for _, name := range a.Logs {
+			with++
+			log, err := pcaps.File(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.check(t, a.join(t, string(log)))
+			all = append(all, string(log))
+		}
+		if len(all) > 1 {
+			both := a.join(t, all...)
+			a.check(t, both)
+			if both.Failed != len(a.Failed) || both.Merged != len(a.Failed) {
+				t.Errorf("%s: nginx's two logs together have %d failed requests, %d in both; %d did fail", a.File, both.Failed, both.Merged, len(a.Failed))
+			}
+		}
+		if len(a.Failed) == 0 {
+			continue
+		}
+		a.check(t, a.join(t, albLog(&a.Real, true)))
+		a.check(t, a.join(t, albLog(&a.Real, false)))
+	}
+	if with < 3 {
+		t.Errorf("only %d logs of load balancers", with)
+	}
+}
+
+// blind are findings as a capture of TLS gives them: without a word of the requests.
+func blind(fs []Finding) []Finding {
+	var out []Finding
+	for _, f := range fs {
+		g := *f.Finding
+		if g.Request != nil {
+			g.Request = &detect.Request{Frame: g.Request.Frame, Time: g.Request.Time, Bytes: g.Request.Bytes}
+		}
+		out = append(out, Finding{f.ID, &g})
+	}
+	return out
+}
+
+// By time alone every entry is explained as well, and where it is not certain by which
+// finding, the right one is among those that are named.
+func TestByTimeAlone(t *testing.T) {
+	checked := 0
+	for _, a := range reals(t) {
+		about := map[string]int{} // findings by request
+		for _, f := range a.capture.Findings {
+			if f.Request != nil && f.Request.Path != "" {
+				about[strings.TrimPrefix(bare(f.Request.Path), "/r/")] = f.ID
+			}
+		}
+		a.capture.Findings = blind(a.capture.Findings)
+		logs := []string{albLog(&a.Real, false)}
+		for _, name := range a.Logs {
+			log, _ := pcaps.File(name)
+			logs = append(logs, string(log))
+		}
+		for _, l := range logs {
+			if l == "" {
+				continue
+			}
+			for _, e := range a.join(t, l).Joined {
+				want := about[strings.TrimPrefix(bare(e.Path), "/r/")]
+				if want == 0 {
+					continue
+				}
+				checked++
+				if e.By != ByTime || e.Finding != want && !slices.Contains(e.Among, want) {
+					t.Errorf("%s: %s by %s: finding #%d among %v, want #%d", a.File, e.Path, e.By, e.Finding, e.Among, want)
+				}
+			}
+		}
+	}
+	if checked < 100 {
+		t.Errorf("only %d entries checked", checked)
+	}
+}
+
+// Far clocks are told apart by ids, and then all entries are joined.
+func TestClockOffset(t *testing.T) {
+	for _, a := range reals(t) {
+		if a.File != "nginx-node-race.pcap" {
+			continue
+		}
+		r := a.Real
+		r.Failed = slices.Clone(r.Failed)
+		for i := range r.Failed {
+			r.Failed[i].Time = r.Failed[i].Time.Add(90 * time.Second)
+		}
+		log := albLog(&r, true)
+		half := strings.Replace(log, "Root=1-5c6a1234-000000000000000000635424", "-", 1)
+		if log == half {
+			t.Fatal("no such id")
+		}
+		o := a.join(t, half)
+		if o.Explained != len(r.Failed) || o.Offset.Round(time.Second) != 90*time.Second {
+			t.Errorf("%d explained, offset %s", o.Explained, o.Offset)
+		}
+		if len(o.Notes) != 1 || !strings.Contains(o.Notes[0], "ahead of the capture's") {
+			t.Errorf("notes %q", o.Notes)
+		}
+	}
+}
+
+// try1 makes a finding.
+func try1(id int, rule *detect.Rule, at time.Time, path, trace string) Finding {
+	f := &detect.Finding{Rule: rule, Severity: detect.Error, Lost: true, HasStream: true, Time: at.UnixNano(), Target: ep("10.0.0.5:80"), LB: ep(fmt.Sprintf("10.0.0.1:%d", 40000+id))}
+	f.Request = &detect.Request{Frame: uint64(id), Time: at.UnixNano(), Method: "GET", Path: path, TraceID: trace}
+	f.Evidence = []detect.Evidence{{Frame: uint64(id), Time: at.UnixNano(), Role: detect.RoleFIN}}
+	return Finding{id, f}
+}
+
+func ep(s string) endpoint {
+	e, _ := parseEndpoint(s)
+	return e
+}
+
+var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func around(fs ...Finding) Capture {
+	return Capture{Spans: []Span{{noon.Add(-time.Minute).UnixNano(), noon.Add(time.Minute).UnixNano()}}, Findings: fs}
+}
+
+func haproxyEntry(at time.Time, ms int, rest string) string {
+	return fmt.Sprintf("10.9.9.9:1 [%s] f b/s 0/0/0/-1/%d 502 209 - - SH-- 1/1/0/0/%s\n", at.Format(haproxyTime), ms, rest)
+}
+
+func TestKeys(t *testing.T) {
+	trace := func(n int) string { return fmt.Sprintf("Root=1-5c6a1234-%024d", n) }
+	for _, c := range []struct {
+		name     string
+		findings []Finding
+		log      string
+		want     string
+	}{
+		{
+			"a trace id goes before the path",
+			[]Finding{
+				try1(1, detect.FINRequestCrossing, noon, "/a", trace(1)), try1(2, detect.FINRequestCrossing, noon, "/a", trace(2)),
+			},
+			haproxyEntry(noon, 1, `0 0/0 {`+trace(2)+`} "GET /a HTTP/1.1"`), "line 1: #2 by trace-id",
+		},
+		{
+			"the port decides where the path is the same",
+			[]Finding{
+				try1(1, detect.FINRequestCrossing, noon, "/a", ""), try1(2, detect.FINRequestCrossing, noon, "/a", ""),
+			},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1" 10.0.0.1:40002`), "line 1: #2 by port",
+		},
+		{
+			"the port was reused for another request",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/other", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1" 10.0.0.1:40001`), "line 1: nothing-failed",
+		},
+		{
+			"two of a path at once cannot be told apart",
+			[]Finding{
+				try1(1, detect.FINRequestCrossing, noon, "/a", ""), try1(2, detect.FINRequestCrossing, noon.Add(5*time.Millisecond), "/a", ""),
+			},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1"`) + haproxyEntry(noon.Add(5*time.Millisecond), 1, `0 0/0 "GET /a HTTP/1.1"`),
+			"line 1: #1 by path among [1 2]; line 2: #2 by path among [1 2]",
+		},
+		{
+			"two of a path, well apart",
+			[]Finding{
+				try1(1, detect.FINRequestCrossing, noon, "/a", ""), try1(2, detect.FINRequestCrossing, noon.Add(time.Second), "/a", ""),
+			},
+			haproxyEntry(noon.Add(time.Second), 1, `0 0/0 "GET /a HTTP/1.1"`) + haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1"`),
+			"line 2: #1 by path; line 1: #2 by path",
+		},
+		{
+			"more entries than findings",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/a", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1"`) + haproxyEntry(noon.Add(time.Millisecond), 1, `0 0/0 "GET /a HTTP/1.1"`),
+			"line 1: #1 by path; line 2: contested",
+		},
+		{
+			"another path is another request",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/a", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /b HTTP/1.1"`), "line 1: nothing-failed",
+		},
+		{
+			"another method, too",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/a", "")},
+			haproxyEntry(noon, 1, `0 0/0 "POST /a HTTP/1.1"`), "line 1: nothing-failed",
+		},
+		{
+			"a prefix that the proxy cuts off",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/v1/a?x=1", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /api/v1/a?x=1 HTTP/1.1"`), "line 1: #1 by time",
+		},
+		{
+			"a log without query strings",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon, "/v1/a?x=1", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /v1/a HTTP/1.1"`), "line 1: #1 by path",
+		},
+		{
+			"too long ago",
+			[]Finding{try1(1, detect.FINRequestCrossing, noon.Add(-20*time.Second), "/a", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1"`), "line 1: nothing-failed",
+		},
+		{
+			"a closed connection is no refused one",
+			[]Finding{try1(1, detect.ConnectionRefused, noon, "", "")},
+			haproxyEntry(noon, 1, `0 0/0 "GET /a HTTP/1.1"`), "line 1: nothing-failed",
+		},
+		{
+			"two tries of one request",
+			[]Finding{
+				try1(1, detect.FINRequestCrossing, noon, "/a", trace(7)), try1(2, detect.RequestAfterFIN, noon.Add(50*time.Millisecond), "/a", trace(7)),
+			},
+			haproxyEntry(noon, 60, `1 0/0 {`+trace(7)+`} "GET /a HTTP/1.1"`), "line 1: #2 by trace-id after [1]",
+		},
+	} {
+		a := analysed{capture: around(c.findings...)}
+		o := a.join(t, c.log)
+		var got []string
+		for _, e := range o.Joined {
+			s := fmt.Sprintf("line %d: #%d by %s", e.Line, e.Finding, e.By)
+			if e.Among != nil {
+				s += fmt.Sprintf(" among %v", e.Among)
+			}
+			if e.Tries != nil {
+				s += fmt.Sprintf(" after %v", e.Tries)
+			}
+			got = append(got, s)
+		}
+		for _, u := range o.Unexplained {
+			got = append(got, fmt.Sprintf("line %d: %s", u.Line, u.Reason))
+		}
+		if g := strings.Join(got, "; "); g != c.want {
+			t.Errorf("%s: %s, want %s", c.name, g, c.want)
+		}
+	}
+}
+
+func TestReasons(t *testing.T) {
+	x := &detect.Exchanges{
+		Errors: []detect.ServerError{{
+			Target: ep("10.0.0.5:80"), Stream: 4, Frame: 61, Time: noon.UnixNano(), Status: 503,
+			Request: detect.Request{Method: "GET", Path: "/busy?x=1"},
+		}},
+		Seconds: map[endpoint][]uint32{ep("10.0.0.5:80"): {uint32(noon.Unix())}},
+	}
+	c := around()
+	c.Exchanges = []*detect.Exchanges{x}
+	line := func(at time.Time, target, status, targetStatus, path string) string {
+		s := at.Format("2006-01-02T15:04:05.000000Z")
+		return fmt.Sprintf("http %s app/lb/1 1.2.3.4:5 %s -1 -1 -1 %s %s 0 0 \"GET http://h:80%s HTTP/1.1\" \"-\" - - arn:x \"-\" \"-\" \"-\" 0 %s \"forward\" \"-\" \"-\" \"-\" \"-\"\n",
+			s, target, status, targetStatus, path, s)
+	}
+	for _, k := range []struct{ log, want string }{
+		{line(noon, "10.0.0.5:80", "503", "503", "/busy?x=1"), "target-answered: the target itself answered 503 (frame 61, stream 4)"},
+		{line(noon, "10.0.0.5:80", "503", "-", "/busy?x=1"), "target-answered: the target itself answered 503 (frame 61, stream 4)"},
+		{line(noon, "10.0.0.5:80", "502", "502", "/x"), "target-answered: the target itself answered 502 (target_status_code)"},
+		{line(noon, "-", "503", "-", "/x"), "not-on-the-wire: the load balancer had no target to send it to: none registered or none healthy"},
+		{line(noon, "10.0.0.5:80", "502", "-", "/x"), "nothing-failed: other exchanges went on at that moment and none failed: the request did not come by here, or nothing went wrong on the wire"},
+		{line(noon.Add(30*time.Second), "10.0.0.5:80", "502", "-", "/x"), "no-packet: the capture shows no request and no new connection to 10.0.0.5:80 at that moment"},
+		{line(noon, "10.0.0.6:80", "502", "-", "/x"), "no-packet: the capture shows no connection to 10.0.0.6:80 at all"},
+		{line(noon, "10.0.0.5:80", "460", "-", "/x"), "client-left: the client went away first"},
+		{line(noon.Add(-59500*time.Millisecond), "10.0.0.5:80", "502", "-", "/x"), "edge-of-capture: the capture begins or ends within a second of it: what came of it may lie outside"},
+		{line(noon.Add(-70*time.Second), "10.0.0.5:80", "502", "-", "/x"), "outside"},
+		{line(noon.Add(-time.Hour), "10.0.0.5:80", "502", "-", "/x"), "outside"},
+	} {
+		o := (&analysed{capture: c}).join(t, k.log)
+		got := "outside"
+		if len(o.Unexplained) == 1 {
+			got = fmt.Sprintf("%s: %s", o.Unexplained[0].Reason, o.Unexplained[0].Why)
+		} else if o.OutsideCapture != 1 {
+			t.Errorf("%+v", o)
+		}
+		if got != k.want {
+			t.Errorf("got  %s\nwant %s", got, k.want)
+		}
+	}
+}
+
+func TestZoneHint(t *testing.T) {
+	log := fmt.Sprintf("%s [error] 1#1: *2 upstream prematurely closed connection while reading response header from upstream, client: 1.2.3.4, server: , request: \"GET /a HTTP/1.1\", upstream: \"http://10.0.0.5:80/a\"\n",
+		noon.Add(5*time.Hour+30*time.Minute).Format(nginxTime))
+	a := analysed{capture: around(try1(1, detect.FINRequestCrossing, noon, "/a", ""))}
+	o := a.join(t, log)
+	if o.OutsideCapture != 1 || len(o.Notes) != 1 || !strings.Contains(o.Notes[0], "--log-zone +05:30") {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	const line = "10.9.9.9:1 [20/Nov/2026:12:00:00.000] f b/s 0/0/0/-1/1 502 209 - - SH-- 1/1/0/0/0 0/0 \"GET /a HTTP/1.1\"\n"
+	var z bytes.Buffer
+	w := gzip.NewWriter(&z)
+	io.WriteString(w, line+line)
+	w.Close()
+	long := strings.Repeat("x", 3*maxLine)
+	for _, c := range []struct {
+		name, log string
+		kind      Kind
+		want      string
+	}{
+		{"plain", line, Unknown, "haproxy 1 1 1"},
+		{"without its last newline, with CR", strings.TrimSpace(line) + "\r", Unknown, "haproxy 1 1 1"},
+		{"gzip", z.String(), Unknown, "haproxy 2 2 2"},
+		{"gzip, cut off", z.String()[:z.Len()-9], Unknown, "haproxy 2 2 2 read up to line 2 only: unexpected EOF"},
+		{"empty", "", Unknown, " 0 0 0"},
+		{"a long line between", line + long + "\n" + line, Unknown, "haproxy 3 2 2"},
+		{"something before", "Proxy f started.\n" + line, HAProxy, "haproxy 2 1 1"},
+		{"no log", "hello\nworld\n", Unknown, "error: no line is one of an ALB, nginx or HAProxy log in its usual form"},
+		{"not that kind of log", line, ALB, "error: no line is one of an ALB access log"},
+		{"gzip, damaged", "\x1f\x8bxxxxxxxxxxxxxxxx", Unknown, "error: gzip: invalid header"},
+	} {
+		j := NewJoiner(Capture{}, c.kind, time.UTC)
+		var got string
+		if err := j.Read(context.Background(), "x", strings.NewReader(c.log)); err != nil {
+			got = "error: " + err.Error()
+		} else {
+			f := j.Finish().Files[0]
+			got = strings.TrimSuffix(fmt.Sprintf("%s %d %d %d %s", f.Kind, f.Lines, f.Entries, f.Failed, f.Warning), " ")
+		}
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// FuzzLog: no log makes the joiner panic, and its figures always add up.
+func FuzzLog(f *testing.F) {
+	for _, s := range []string{
+		"http 2018-07-02T22:23:00.186641Z app/lb/1 192.168.131.39:2817 10.0.0.1:80 -1 -1 -1 502 - 34 366 \"GET http://h:80/ HTTP/1.1\" \"-\" - - arn:x \"Root=1-5c6a1234-000000000000000000000001\"\n",
+		"2026/11/20 12:00:00 [error] 1#1: *2 upstream prematurely closed connection, client: 1.2.3.4, server: , request: \"GET /a HTTP/1.1\", upstream: \"http://10.0.0.5:80/a\"\n",
+		"127.0.0.1 - - [20/Nov/2026:12:00:00 +0000] \"GET /a HTTP/1.1\" 502 157 \"-\" \"-\" ua=\"10.0.0.5:80\" us=\"502\" bi=1 bp=2\n",
+		haproxyEntry(noon, 1, `0 0/0 {a|b} "GET /a HTTP/1.1" 10.0.0.1:40001`),
+	} {
+		f.Add([]byte(s + s))
+	}
+	capture := around(
+		try1(1, detect.FINRequestCrossing, noon, "/a", "Root=1-5c6a1234-000000000000000000000001"), try1(2, detect.SYNDropped, noon, "", ""),
+		try1(3, detect.LBClosedWithRequestOutstanding, noon, "/a", ""),
+	)
+	f.Fuzz(func(t *testing.T, log []byte) {
+		for k := range parsers {
+			j := NewJoiner(capture, Kind(k), time.UTC)
+			if err := j.Read(context.Background(), "x", bytes.NewReader(log)); err != nil {
+				continue
+			}
+			o := j.Finish()
+			if o.Failed != o.Explained+len(o.Unexplained)+o.OutsideCapture+o.Omitted {
+				t.Fatalf("%+v", o)
+			}
+		}
+	})
+}

@@ -1,0 +1,117 @@
+package lblog
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	// maxLine is how much of a line is looked at. ALB cuts none, but URLs of more than
+	// 16 KiB and user agents of more than 8 KiB do not get that far.
+	maxLine = 64 << 10
+	// undecided is how many lines may pass before one tells the kind of log.
+	undecided = 10000
+)
+
+// parsers are those of each kind. A parser reports whether a line is one of its log at
+// all, and returns an entry if that failed.
+var parsers = [...]func(line string, zone *time.Location) (*Entry, bool){
+	ALB: albLine, NginxError: nginxErrorLine, NginxAccess: nginxAccessLine, HAProxy: haproxyLine,
+}
+
+// File is a log that was read.
+type File struct {
+	Path    string
+	Kind    Kind
+	Lines   int // of any form
+	Entries int // lines of the log's form
+	Failed  int
+	Warning string // why it was not read to its end; may be empty
+}
+
+// errUnrecognised is the error for what is no log of a known kind.
+var errUnrecognised = errors.New("no line is one of an ALB, nginx or HAProxy log in its usual form")
+
+// read reads a log, plain or gzip, of a kind or of the kind that its first lines tell,
+// and calls keep with each failed entry, whose strings are valid during the call only.
+func (f *File) read(ctx context.Context, r io.Reader, zone *time.Location, keep func(*Entry)) error {
+	in := bufio.NewReaderSize(r, maxLine)
+	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) { // RFC 1952 §2.3.1
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return err
+		}
+		in = bufio.NewReaderSize(z, maxLine)
+	}
+	for {
+		line, err := in.ReadSlice('\n')
+		if len(line) > 0 {
+			f.Lines++
+			f.line(string(bytes.TrimRight(line, "\r\n")), zone, keep)
+		}
+		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a long line
+			_, err = in.ReadSlice('\n')
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return f.verdict()
+		case err != nil && f.Entries > 0:
+			f.Warning = fmt.Sprintf("read up to line %d only: %v", f.Lines, err)
+			return nil
+		case err != nil:
+			return err
+		case f.Lines%1024 == 0 && ctx.Err() != nil:
+			f.Warning = fmt.Sprintf("interrupted after line %d", f.Lines)
+			return nil
+		case f.Entries == 0 && f.Lines >= undecided:
+			return f.verdict()
+		}
+	}
+}
+
+func (f *File) verdict() error {
+	switch {
+	case f.Entries > 0, f.Lines == 0:
+		return nil
+	case f.Kind != Unknown:
+		return fmt.Errorf("no line is one of an %s", f.Kind.Title())
+	}
+	return errUnrecognised
+}
+
+func (f *File) line(s string, zone *time.Location, keep func(*Entry)) {
+	e, ok := f.parse(s, zone)
+	if !ok {
+		return
+	}
+	f.Entries++
+	if e == nil {
+		return
+	}
+	f.Failed++
+	e.Line = f.Lines
+	keep(e)
+}
+
+// parse parses a line; the first that a parser takes decides the kind.
+func (f *File) parse(s string, zone *time.Location) (*Entry, bool) {
+	if f.Kind != Unknown {
+		return parsers[f.Kind](s, zone)
+	}
+	for k, p := range parsers {
+		if p == nil {
+			continue
+		}
+		if e, ok := p(s, zone); ok {
+			f.Kind = Kind(k)
+			return e, true
+		}
+	}
+	return nil, false
+}

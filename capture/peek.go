@@ -74,7 +74,7 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	s.Options, s.SACKPermitted, s.HasTS = size > tcpFixed, false, size > tcpFixed
 	s.TSVal, s.TSEcr = tsVal, tsEcr
 	s.MSS, s.WScale = 0, -1
-	s.Quoted, s.NoLength = false, false
+	s.Quoted, s.NoLength, s.Bogus = false, false, false
 	s.Payload = b[size:]
 	return true
 }

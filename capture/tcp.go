@@ -49,8 +49,10 @@ func (d *Decoder) segment(o octets) {
 	})
 	s := &d.segs[len(d.segs)-1]
 	if size < tcpFixed {
-		// No such segment can be meant. Wireshark gives it a number and reads no flags.
-		s.Flags, s.NoLength = 0, true
+		s.Bogus = true
+		if !s.NoLength {
+			s.Len = uint32(o.wire - size)
+		}
 		return
 	}
 	if size > tcpFixed && o.has(tcpFixed) {

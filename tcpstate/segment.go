@@ -121,6 +121,9 @@ type Segment struct {
 	// NoLength: the payload length is not known (a lone IP fragment, a header cut
 	// short); Len is 0.
 	NoLength bool
+	// Bogus: the header claims to be shorter than any can be. Wireshark numbers it by its
+	// flags, shows Len, and stops there: nobody can have meant it for a segment.
+	Bogus bool
 
 	Payload []byte // what was captured of the payload, at most Len octets
 

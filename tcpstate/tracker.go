@@ -185,6 +185,11 @@ func (t *Tracker) Track(s *Segment) {
 	}
 
 	f, dir := t.lookup(s)
+	if s.Bogus {
+		c := *s
+		c.Flags, c.NoLength = 0, true
+		s = &c
+	}
 	t.stream = f.stream
 	if t.cfg.Streams && !s.Quoted {
 		t.count(f, dir, s)

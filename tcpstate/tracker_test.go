@@ -259,7 +259,7 @@ func FuzzTracker(f *testing.F) {
 			s := &Segment{
 				Frame: frame, Time: now, Src: end(i), Dst: end(j), Flags: Flags(r.Uint32()) & (FIN | SYN | RST | ACK),
 				Seq: seqs[r.IntN(len(seqs))] + Seq(r.IntN(3)), Ack: seqs[r.IntN(len(seqs))] + Seq(r.IntN(3)),
-				Quoted: r.IntN(30) == 0, NoLength: r.IntN(30) == 0,
+				Quoted: r.IntN(30) == 0, NoLength: r.IntN(30) == 0, Bogus: r.IntN(30) == 0,
 			}
 			if !s.NoLength && r.IntN(2) == 0 {
 				s.Len = r.Uint32N(120)

@@ -34,7 +34,14 @@ func Annotate(dst io.Writer, f *File, last uint64, comments func(frame uint64) [
 		c.block(p, blockSection, f.w.buf[:f.w.pos], nil, false)
 	case *pcap:
 		p.copy = c
-		c.begin(p)
+		resolution := uint8(6)
+		if p.fraction == 1 {
+			resolution = 9
+		}
+		c.begin(Interface{LinkType: p.link, Snaplen: p.snaplen, Resolution: resolution, FCSLen: p.fcsLen})
+	case *snoop:
+		p.copy = c
+		c.begin(Interface{LinkType: p.link, Resolution: 6, FCSLen: p.fcsLen()})
 	}
 	batch := make([]Frame, 64)
 	for c.err == nil && !c.done {
@@ -174,21 +181,15 @@ func (c *copier) endSection() {
 	s.at = 0
 }
 
-// begin begins the copy of a pcap file.
-func (c *copier) begin(p *pcap) {
-	resolution := uint8(6)
-	if p.fraction == 1 {
-		resolution = 9
-	}
+// begin begins the copy of a capture that is no pcapng.
+func (c *copier) begin(i Interface) {
 	c.pcap, c.err = NewWriter(c.w, Section{Application: "connrace"})
 	if c.err == nil {
-		_, c.err = c.pcap.AddInterface(Interface{
-			LinkType: p.link, Snaplen: p.snaplen, Resolution: resolution, FCSLen: p.fcsLen,
-		})
+		_, c.err = c.pcap.AddInterface(i)
 	}
 }
 
-// record takes a record from a pcap file. Its length on the wire is what the file says,
+// record takes a record from a pcap or snoop file. Its length on the wire is what the file says,
 // however wrong.
 func (c *copier) record(f *Frame, length uint32) {
 	data := f.Data

@@ -147,3 +147,31 @@ func (w *ngWriter) file(n int) []byte {
 	}
 	return w.b
 }
+
+// snoopWriter builds snoop files.
+type snoopWriter struct {
+	version  uint32 // 0: 2
+	padding  int    // behind each packet, besides what makes it a whole number of words
+	drops    uint32
+	surveyor []byte // behind each packet and its padding
+	b        []byte
+}
+
+func (w *snoopWriter) u32(vs ...uint32) *snoopWriter {
+	for _, v := range vs {
+		w.b = binary.BigEndian.AppendUint32(w.b, v)
+	}
+	return w
+}
+
+func (w *snoopWriter) header(network uint32) *snoopWriter {
+	w.b = append(w.b, snoopMagic...)
+	return w.u32(max(w.version, 2), network)
+}
+
+func (w *snoopWriter) record(sec, usec uint32, data []byte) *snoopWriter {
+	padding := make([]byte, -len(data)&3+w.padding)
+	w.u32(uint32(len(data)), uint32(len(data)), uint32(snoopRecordLen+len(data)+len(padding)+len(w.surveyor)), w.drops, sec, usec)
+	w.b = append(append(append(w.b, data...), padding...), w.surveyor...)
+	return w
+}

@@ -24,7 +24,9 @@ func marked() map[string]struct {
 		ends   []int
 		frames []int
 	}
-	var pf, nf file
+	var pf, nf, sf file
+	s := &snoopWriter{}
+	sf.ends, sf.frames = []int{snoopHeaderLen}, []int{0}
 	pf.ends, pf.frames = []int{len(p.b)}, []int{0}
 	nf.ends, nf.frames = []int{len(n.b)}, []int{0}
 	mark := func(f *file, end, frames int) {
@@ -33,7 +35,10 @@ func marked() map[string]struct {
 	}
 	n.iface(1, 0)
 	mark(&nf, len(n.b), 0)
+	s.header(4)
 	for i := range 4 {
+		s.record(t0sec, uint32(i), payload)
+		mark(&sf, len(s.b), i+1)
 		p.record(t0sec, uint32(i), payload)
 		mark(&pf, len(p.b), i+1)
 	}
@@ -50,7 +55,7 @@ func marked() map[string]struct {
 	mark(&nf, len(n.b), 2)
 	n.enhanced(0, t0sec, payload)
 	mark(&nf, len(n.b), 3)
-	pf.data, nf.data = p.b, n.b
+	pf.data, nf.data, sf.data = p.b, n.b, s.b
 	return map[string]file{"pcap": pf, "pcapng": nf}
 }
 
@@ -189,6 +194,19 @@ func TestResync(t *testing.T) {
 		}
 		return head, bad, w.b
 	}
+	snoop := func() (head, bad, tail []byte) {
+		w := (&snoopWriter{}).header(4)
+		for i := range 100 {
+			switch i {
+			case before:
+				head, w.b = w.b, nil
+			case before + 1:
+				bad, w.b = w.b, nil
+			}
+			w.record(t0sec+uint32(i)*100, uint32(i), payload)
+		}
+		return head, bad, w.b
+	}
 	random := rand.NewChaCha8([32]byte{})
 	noise := make([]byte, 3_000_000)
 	random.Read(noise)
@@ -216,6 +234,11 @@ func TestResync(t *testing.T) {
 		{"pcap: a wrong time on top", pcap, func(b []byte) []byte {
 			return set(b, 0, 1, 2, 3, 4, 0, 0, 0, 0, 30, 0, 0, 0)
 		}, 1, 1},
+		{"snoop: length of 4 GB", snoop, func(b []byte) []byte { return set(b, 4, 0xff, 0xff, 0xff, 0xff) }, 1, 0},
+		{"snoop: a record shorter than its packet", snoop, func(b []byte) []byte { return set(b, 8, 0, 0, 0, 60) }, 1, 0},
+		{"snoop: a hole of zeros", snoop, func([]byte) []byte { return make([]byte, 8192) }, 1, 0},
+		{"snoop: a block of noise", snoop, func([]byte) []byte { return set(noise, 4, 0xff, 0xff, 0xff, 0xff) }, 1, 0},
+		{"snoop: bytes lost within a packet", snoop, func(b []byte) []byte { return b[:40] }, 1, 1},
 		{"pcapng: length of 4 GB", ng, func(b []byte) []byte { return set(b, 4, 0xfc, 0xff, 0xff, 0xff) }, 1, 0},
 		{"pcapng: lengths differ", ng, func(b []byte) []byte { return set(b, len(b)-4, 0) }, 1, 0},
 		{"pcapng: no such interface", ng, func(b []byte) []byte { return set(b, 8, 7) }, 1, 0},

@@ -178,7 +178,7 @@ var encapsulations = []struct {
 	{"PPPoE IPv6 compressed", LinkEthernet, put(macs, "8864 1100 0001", 1+len(tcp6()), "57", tcp6()), true},
 	{"MPLS", LinkEthernet, put(macs, "8847 00010040 00011140", tcp4()), false},
 	{"MPLS IPv6", LinkEthernet, put(macs, "8848 00011140", tcp6()), true},
-	{"MPLS pseudowire with control word", LinkEthernet, put(macs, "8847 00011140 00000000", ether4()), false},
+	{"MPLS pseudowire with control word", LinkEthernet, put(macs, "8847 00011140 00000000", vendor, "0800", tcp4()), false},
 	{"MPLS pseudowire", LinkEthernet, put(macs, "8847 00011140", vendor, "0800", tcp4()), false},
 	{"MPLS channel", LinkEthernet, put(macs, "8847 00011140 10000021", tcp4()), false},
 	{"Cisco metadata", LinkEthernet, put(macs, "8909 0101 0001 000a 0800", tcp4()), false},
@@ -338,6 +338,10 @@ var encapsulations = []struct {
 	{"802.11 with Ethernet", LinkIEEE80211, put("0801 0000", macs, "020000000009 0000", "020000000009 020000000001 0800", tcp4()), false},
 	{"802.11 with a type", LinkIEEE80211, put("0801 0000", macs, "020000000009 0000 0800", tcp4()), false},
 	{"802.11 with two odd octets", LinkIEEE80211, put("0801 0000", macs, "020000000009 0000 0000 aaaa03 000000 0800", tcp4()), false},
+	{"IP over Fibre Channel", LinkIPOverFC, put(make([]byte, 16), "aaaa03 000000 0800", tcp4()), false},
+	{"ipnet", LinkIPNET, put("01 02 0001 0000", len(tcp4()), make([]byte, 16), tcp4()), false},
+	{"ipnet IPv6", LinkIPNET, put("01 1a 0001 0000", len(tcp6()), make([]byte, 16), tcp6()), true},
+	{"MPLS pseudowire of Xerox", LinkEthernet, put(macs, "8847 00011140 000000000001 000000000002 0800", tcp4()), false},
 	{"PPI 802.11", LinkPPI, put("0000 2000 69000000 0200 1400 0000000000000000 0100 0000 0000 0000 00 00 00 00", "0801 0000", macs, "020000000009 0000 aaaa03 000000 0800", tcp4(), "00000000"), false},
 }
 

@@ -20,7 +20,7 @@ type ReadOptions struct {
 
 // Info is what a File knows about the capture so far.
 type Info struct {
-	Format      string     // "pcap" or "pcapng"
+	Format      string     // "pcap", "pcapng" or "snoop"
 	Compression string     // "", "gzip", "zstd" or "lz4"
 	LinkTypes   []LinkType // of the interfaces, in the order they were declared
 	Snaplen     uint32     // the largest of the interfaces; 0 where one is not limited
@@ -133,6 +133,9 @@ func (f *File) open(pipe bool) error {
 	case isPcap(magic):
 		f.info.Format = "pcap"
 		f.c, err = openPcap(w, pipe, f.opt.Resync)
+	case string(magic[:]) == snoopMagic[:4] && isSnoop(w):
+		f.info.Format = "snoop"
+		f.c, err = openSnoop(w)
 	default:
 		return f.unrecognized()
 	}

@@ -28,6 +28,7 @@ func FuzzFile(f *testing.F) {
 	} {
 		f.Add(w.file(4))
 	}
+	f.Add((&snoopWriter{version: 5, surveyor: make([]byte, surveyorTrailer)}).header(18).record(t0sec, 1, radio(payload)).b)
 	w := (&ngWriter{}).section()
 	w.iface(1, 0, w.option(9, []byte{9}), w.option(14, make([]byte, 8)))
 	w.enhanced(0, t0sec*second, payload).block(blockSimple, 3, []byte("abc")).block(blockJournal, []byte("x"))

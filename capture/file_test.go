@@ -103,7 +103,7 @@ func TestPcapVariants(t *testing.T) {
 		{"version 3.0", (&pcapWriter{major: 3}).header().record(t0sec, 1, payload), onePacket},
 		{"frame check sequence length", (&pcapWriter{network: 0x24000001}).header().record(t0sec, 1, payload), onePacket},
 		{"link type 276", (&pcapWriter{network: 276}).header().record(t0sec, 1, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 276, false}}},
-		{"unknown link type", (&pcapWriter{network: 60000}).header().record(t0sec, 1, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 60000, false}}},
+		{"link type that Wireshark refuses", (&pcapWriter{network: 17}).header().record(t0sec, 1, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 17, false}}},
 		{"snaplen exceeded", three(&pcapWriter{snaplen: 20}), threePackets},
 		{"cut by the snaplen", (&pcapWriter{}).header().lengths(t0sec, 1, 20, 1500, payload[:20]), []brief{{t0 + 1000, 1500, 20, 1, false}}},
 		{"longer than on the wire", (&pcapWriter{}).header().lengths(t0sec, 1, payloadLen, 20, payload), []brief{{t0 + 1000, payloadLen, payloadLen, 1, false}}},

@@ -24,7 +24,7 @@ func TestFrameNumbersAreWiresharks(t *testing.T) {
 	}
 	const ts = t0sec*1_000_000 + 1
 	ng := func() *ngWriter { return (&ngWriter{}).section().iface(1, 0) }
-	w := ng()
+	w, w2 := ng(), ng()
 	files := map[string][]byte{
 		"blocks": w.enhanced(0, ts, payload).
 			block(blockCustom, 32473, []byte("hello world")).
@@ -44,6 +44,10 @@ func TestFrameNumbersAreWiresharks(t *testing.T) {
 			w.section().iface(1, 0, w.option(9, []byte{9})).enhanced(0, t0sec*second+7, payload)
 			return w.section().enhanced(0, ts, payload).b // no interface
 		}(),
+		"link types":   w2.iface(281, 0).enhanced(1, ts, payload).enhanced(0, ts, payload).enhanced(1, ts, payload).b,
+		"snoop":        (&snoopWriter{}).header(4).record(t0sec, 1, payload).record(t0sec, 2, payload).b,
+		"snoop cut":    (&snoopWriter{}).header(4).record(t0sec, 1, payload).record(t0sec, 2, payload).b[:150],
+		"surveyor":     (&snoopWriter{version: 5, surveyor: make([]byte, surveyorTrailer)}).header(12).record(t0sec, 1, payload).b,
 		"cut":          (&pcapWriter{}).file(9)[:500],
 		"caplen":       (&pcapWriter{snaplen: 20}).header().lengths(t0sec, 1, payloadLen, 20, payload).record(t0sec, 1, payload).b,
 		"interface":    ng().enhanced(0, ts, payload).enhanced(1, ts, payload).enhanced(0, ts, payload).b,

@@ -13,7 +13,6 @@ func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 // foreign are the beginnings of files that are captures of another kind, or hold one.
 // editcap converts what Wireshark can read.
 var foreign = []struct{ magic, kind, remedy string }{
-	{"snoop\x00\x00\x00", "a snoop capture", editcap},
 	{"TRSNIFF data    \x1a", "a Sniffer capture", editcap},
 	{"XCP\x00", "a NetXRay or Windows Sniffer capture", editcap},
 	{"RTSS", "a Network Monitor capture", editcap},

@@ -35,6 +35,7 @@ const (
 	LinkLinuxSLL        LinkType = 113
 	LinkPFLog           LinkType = 117
 	LinkPrism           LinkType = 119
+	LinkIPOverFC        LinkType = 122
 	LinkSunATM          LinkType = 123
 	LinkRadiotap        LinkType = 127
 	LinkTZSP            LinkType = 128
@@ -51,6 +52,7 @@ const (
 	LinkPPI             LinkType = 192
 	LinkERF             LinkType = 197
 	LinkPPPWithDir      LinkType = 204
+	LinkIPNET           LinkType = 226
 	LinkIPv4            LinkType = 228
 	LinkIPv6            LinkType = 229
 	LinkNFLog           LinkType = 239
@@ -60,6 +62,64 @@ const (
 	LinkPKTAP           LinkType = 258
 	LinkLinuxSLL2       LinkType = 276
 )
+
+// opened are the link types of pcap files that Wireshark 4.0 opens (pcap_to_wtap_map of
+// wiretap/pcap-common.c), as first and last of a range.
+var opened = [...][2]LinkType{
+	{0, 3},
+	{6, 14},
+	{16, 16},
+	{18, 19},
+	{32, 32},
+	{50, 51},
+	{99, 101},
+	{104, 109},
+	{112, 114},
+	{117, 119},
+	{121, 123},
+	{127, 131},
+	{133, 133},
+	{135, 144},
+	{147, 163},
+	{165, 165},
+	{167, 167},
+	{169, 173},
+	{177, 181},
+	{183, 184},
+	{186, 190},
+	{192, 192},
+	{195, 197},
+	{199, 204},
+	{209, 215},
+	{220, 220},
+	{224, 231},
+	{235, 237},
+	{239, 243},
+	{245, 245},
+	{248, 256},
+	{258, 260},
+	{264, 264},
+	{266, 266},
+	{268, 268},
+	{270, 276},
+	{279, 280},
+	{283, 283},
+	{287, 288},
+	{290, 290},
+	{292, 295},
+}
+
+// readable reports whether there is any use in opening a pcap file of link type t. Frame
+// numbers of a file that Wireshark refuses mean nothing to anybody, unless its packets are
+// decoded here.
+func readable(t LinkType) bool {
+	for _, r := range opened {
+		if r[0] <= t && t <= r[1] {
+			return true
+		}
+	}
+	return t == LinkPFLogOld
+}
 
 // link takes a frame by its link type.
 func (d *Decoder) link(t LinkType, o octets) {
@@ -131,6 +191,10 @@ func (d *Decoder) rareLink(t LinkType, o octets) {
 		d.sunATM(o)
 	case LinkIPoIB:
 		d.ipoib(o)
+	case LinkIPOverFC:
+		d.behind(16, o, (*Decoder).logicalLink) // network header (RFC 2625 §3.1)
+	case LinkIPNET:
+		d.ipnet(o)
 	case LinkARCNET:
 		d.arcnet(o, 2, true)
 	case LinkARCNETLinux:
@@ -407,6 +471,26 @@ func (d *Decoder) ipoib(o octets) {
 	switch t := layers.EthernetType(o.u16(route)); t {
 	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6:
 		d.etherType(t, rest)
+	}
+}
+
+// ipnet takes the header of Solaris' ipnet(4D): its length is what the packet, whose
+// length it gives, leaves of the frame.
+func (d *Decoder) ipnet(o octets) {
+	const family, length = 1, 4
+	const ip4, ip6 = 2, 26
+	if !o.has(length + 4) {
+		d.why = shortLink
+		return
+	}
+	rest, ok := o.from(len(o.b) - int(o.u32(length)))
+	switch {
+	case !ok:
+		d.why = shortLink
+	case o.b[family] == ip4:
+		d.ip(rest)
+	case o.b[family] == ip6:
+		d.ipv6(rest)
 	}
 }
 

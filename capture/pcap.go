@@ -135,6 +135,9 @@ func openPcap(w *window, pipe, strict bool) (*pcap, error) {
 		return nil, fmt.Errorf("reserved bits of the link type are set (%#x)", network)
 	}
 	p.link = LinkType(network)
+	if !readable(p.link) {
+		return nil, fmt.Errorf("link type %d: neither Wireshark 4.0 nor connrace can read it", p.link)
+	}
 	if network&0x04000000 != 0 {
 		p.fcsLen = uint8(network>>28) * 2
 	}

@@ -27,7 +27,7 @@ type Report struct {
 // Capture is one capture that was read.
 type Capture struct {
 	Path        string // as the user named it
-	Format      string // "pcap" or "pcapng"
+	Format      string // "pcap", "pcapng" or "snoop"
 	Compression string // "", "gzip", "zstd" or "lz4"
 	LinkTypes   []uint16
 	Frames      uint64

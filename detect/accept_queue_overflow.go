@@ -72,11 +72,11 @@ func matchAcceptQueueOverflow(c *conn) *Finding {
 	if !c.flow.Handshake() || c.target.Last.Set() || c.closing.Set() || !c.tm.SYNsSeen() {
 		return nil
 	}
-	unseen := !c.target.HasSeen(c.lb.ISN + 1)
-	if !unseen {
-		return nil
+	if c.target.HasSeen(c.lb.ISN+1) || c.lb.HasSeen(c.target.ISN+1) {
+		return nil // the LB had octets of the target, or its FIN, that the capture may not have
 	}
-	if rst, ok := c.replyRST(); ok && !c.lbClose().Set() || ok && c.lbClose().Frame > rst.Frame {
+	rst, ok := c.replyRST()
+	if ok = ok && rst.Seq == c.target.ISN+1; ok && (!c.lbClose().Set() || c.lbClose().Frame > rst.Frame) {
 		at := rst
 		if c.request.Set() {
 			at = c.request

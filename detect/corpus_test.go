@@ -21,10 +21,13 @@ func analyse(segs []tcpstate.Segment, o detect.Options) *detect.Result {
 }
 
 // run analyses a script under the conditions that it names.
-func run(s *pcaps.Script) *detect.Result {
+func run(s *pcaps.Script) *detect.Result { return runOn(s, s.Segments()) }
+
+// runOn analyses some of a script's segments under the same conditions.
+func runOn(s *pcaps.Script, segs []tcpstate.Segment) *detect.Result {
 	o := detect.Options{LBIdleTimeout: int64(s.Options.LBIdleTimeout)}
 	o.IsTarget, o.IsLB = among(s, s.Options.Targets), among(s, s.Options.LBs)
-	return analyse(s.Segments(), o)
+	return analyse(segs, o)
 }
 
 func among(s *pcaps.Script, hosts []int) func(tcpstate.Endpoint) bool {

@@ -305,7 +305,10 @@ func (d *Detector) answerBegan(e *tcpstate.Event) {
 }
 
 func (d *Detector) requestStalled(e *tcpstate.Event) {
-	lb, _ := e.Flow.Sides()
+	lb, target := e.Flow.Sides()
+	if target.Seen() && lb.HasSeen(target.Nxt) {
+		return // the LB has octets that the capture lacks: the answer may be among them
+	}
 	d.targetOf(e.Flow).stall(e.Flow.Index(), lb.Turn)
 }
 

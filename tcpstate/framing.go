@@ -212,6 +212,14 @@ func (f *framing) next(s side, p []byte, n uint32, pool *carryPool) (boundary, u
 	return f.nextUnknown(s, p, n, pool)
 }
 
+// answeredBefore says that the newest request's answer was captured before it.
+func (f *framing) answeredBefore() {
+	if f.proto == protoHTTP1 && f.open > 0 {
+		f.open--
+		f.kinds &= 1<<(kindBits*min(uint32(f.open), maxOpen)) - 1
+	}
+}
+
 // inside tells what a side's next octet belongs to if it begins nothing new: to a
 // message (messageBegins), TLS data (dataBegins), setting up (setupBegins), an alert or
 // GOAWAY (closingBegins), or noBoundary if that is not known or between two of them.

@@ -36,8 +36,7 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 		}
 	}
 	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
-		// Of HTTP/2 the direction says nothing: both sides send as they like.
-		v.known = fr.proto == protoHTTP2
+		v.known = fr.mute(sd, p)
 		return v
 	}
 	v.known = true
@@ -94,7 +93,7 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 			}
 		case syncLost:
 			if !v.begins && !data {
-				v.known = fr.proto == protoHTTP2
+				v.known = fr.mute(sd, p)
 			}
 		}
 	}
@@ -102,6 +101,14 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 		v.only = 0
 	}
 	return v
+}
+
+// mute reports whether the direction of octets p, which the framing does not understand,
+// says nothing. Of HTTP/2 it never does: both sides send as they like. In HTTP/1 a request
+// begins with a request line: other octets of the LB are of a body, or of a protocol
+// that it changed to in a part that the capture does not have.
+func (f *framing) mute(s side, p []byte) bool {
+	return f.proto == protoHTTP2 || f.proto == protoHTTP1 && s == asks && len(p) > 0
 }
 
 // side is what a half does in the application protocol.

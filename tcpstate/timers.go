@@ -104,6 +104,9 @@ func (t *Tracker) look(f *Flow) {
 		at := f.LastTime + 64*second
 		if lb.SawSYN() && !target.SawSYN() && len(m.SYNs) > 0 {
 			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
+			if len(m.SYNs) > 1 {
+				at += 2 * m.Patience() // the capture may lack a copy: wait for the one after it too
+			}
 		}
 		if t.now < at {
 			t.arm(f, at)

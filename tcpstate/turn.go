@@ -158,8 +158,8 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	}
 	h.Turn = t.markOf(s, f.stream, at)
 	h.TurnLow = at
-	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) {
-		h.TurnLow = h.Nxt
+	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(p.Last.Set() && p.Last.Ack == at && s.Ack.After(p.Last.Seq)) {
+		h.TurnLow = h.Nxt // else the peer had answered what is missing
 	}
 	if f.marks != 0 {
 		m := &t.markArena[f.marks].Half[dir]
@@ -172,6 +172,9 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 			h.AnswerSeq = p.Turn.Seq
 		}
 		h.flags |= flagAnswered
+		if dir == int(f.lb) {
+			f.framing.answeredBefore()
+		}
 	}
 	if f.marks != 0 {
 		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets

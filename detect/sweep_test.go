@@ -1,0 +1,49 @@
+package detect_test
+
+import (
+	"slices"
+	"testing"
+
+	"connrace/detect"
+	"connrace/pcaps"
+	"connrace/tcpstate"
+)
+
+// TestSweep takes parts of every script away, one frame, all frames before one, all
+// behind one: no connection may fail that does not fail in the whole capture (domain:
+// holes in the capture; captures that start and end in the middle).
+func TestSweep(t *testing.T) {
+	for _, s := range corpus(t) {
+		segs := s.Segments()
+		whole := failing(s, segs)
+		for i := range segs {
+			for _, part := range []struct {
+				name string
+				segs []tcpstate.Segment
+			}{
+				{"without", slices.Delete(slices.Clone(segs), i, i+1)},
+				{"from", segs[i:]},
+				{"before", segs[:i]},
+			} {
+				for c, rule := range failing(s, part.segs) {
+					if whole[c] == "" {
+						t.Errorf("%s, %s frame %d: %s on %v, which does not fail", s.Name, part.name, segs[i].Frame, rule, c)
+					}
+				}
+			}
+		}
+	}
+}
+
+// failing are the connections with an error finding, and its rule.
+func failing(s *pcaps.Script, segs []tcpstate.Segment) map[[2]string]string {
+	m := map[[2]string]string{}
+	for _, f := range runOn(s, segs).Findings {
+		if f.Severity == detect.Error {
+			c := [2]string{f.LB.String(), f.Target.String()}
+			slices.Sort(c[:]) // without a handshake the roles may be guessed otherwise
+			m[c] = f.Rule.ID
+		}
+	}
+	return m
+}

@@ -223,13 +223,15 @@ func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
 func (t *Tracker) supersede(f *Flow, k *tuple, s *Segment) *Flow {
 	t.unindex(f)
 	f.flags |= flowDetached
-	old := f.index
+	old, watched := f.index, f.flags&flowWatched != 0
+	if !watched {
+		t.forget(f)
+	}
 	g := t.newFlow(k, s)
 	g.stream = t.nextStream
 	t.nextStream++
-	if f = t.at(old); f.flags&flowWatched == 0 {
-		t.forget(f)
-		return g
+	if f = t.at(old); !watched || f.flags&flowDetached == 0 {
+		return g // for want of room it was the old one that had to go
 	}
 	g.prev = old + 1
 	t.arm(f, t.now+lingerMin)

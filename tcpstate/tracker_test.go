@@ -245,6 +245,7 @@ func FuzzTracker(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b uint64) {
 		r := rand.New(rand.NewPCG(a, b))
 		tr := NewTracker(Config{Streams: true})
+		few := NewTracker(Config{MaxFlows: 3})
 		slow := numbering{pairs: map[[2]Endpoint]*pair{}}
 		counts := map[uint32]uint64{}
 		now := int64(0)
@@ -267,6 +268,9 @@ func FuzzTracker(f *testing.F) {
 				s.Payload = s.Payload[:min(len(s.Payload), int(s.Len))]
 			}
 			n := slow.number(s)
+			if got := few.Number(s); got != n {
+				t.Fatalf("stream %d, want %d", got, n)
+			}
 			tr.Track(s)
 			if !s.Quoted {
 				counts[n]++

@@ -12,6 +12,7 @@ import (
 // analyzeFlags are the flags of analyze as they were given.
 type analyzeFlags struct {
 	commonFlags
+	packetFlags
 	since, until moment
 	streams      bool
 	resync       bool
@@ -28,6 +29,7 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
 	fs.Var(&a.until, "until", "leave out findings after `TIME`")
 	a.addHow(fs)
+	a.packetFlags.add(fs)
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
 	a.addTalk(fs)
@@ -58,6 +60,7 @@ Examples:
   ssh host tcpdump -U -w - tcp port 8080 | connrace analyze -
   connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
   connrace analyze --fail-on error -q nightly.pcap
+  connrace analyze --annotate commented.pcapng --evidence findings capture.pcap
 `
 }
 
@@ -76,7 +79,15 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	case stdins(files) > 1:
 		return e.usage("analyze", "standard input can be read only once")
 	}
+	if wrong := a.packetFlags.wrong(files, e.stdin); wrong != "" {
+		return e.usage("analyze", "%s", wrong)
+	}
 	s := newSession(ctx, e, a)
+	defer s.discardPackets()
+	if err := s.preparePackets(); err != nil {
+		e.errorf("%v", err)
+		return exitError
+	}
 	for _, f := range files {
 		if s.stopped() {
 			break

@@ -17,8 +17,11 @@ const stdinName = "standard input"
 func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	o := capture.ReadOptions{Resync: s.flags.resync}
 	if path == "-" {
-		f, err = capture.NewFile(stdinName, s.stream(s.e.stdin), o)
+		r, err := s.keep(stdinName, s.stream(s.e.stdin))
 		if err != nil {
+			return nil, nil, err
+		}
+		if f, err = capture.NewFile(stdinName, r, o); err != nil {
 			return nil, nil, err
 		}
 		return f, func() { f.Close() }, nil
@@ -34,7 +37,10 @@ func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	f, err = capture.NewFile(path, s.stream(h), o)
+	r, err := s.keep(path, s.stream(h))
+	if err == nil {
+		f, err = capture.NewFile(path, r, o)
+	}
 	if err != nil {
 		h.Close()
 		return nil, nil, err

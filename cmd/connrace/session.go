@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -34,6 +35,9 @@ type session struct {
 	failed bool      // an input could not be read
 	batch  []capture.Frame
 	segs   []tcpstate.Segment
+
+	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
+	sources   map[int]*source // streams that are read again, by index in report.Captures
 }
 
 // analysis is one detector and what it was fed.
@@ -264,8 +268,9 @@ func (s *session) finish() int {
 		err = report.Table(s.e.stdout, r, &s.shown)
 	}
 	code := s.e.written(err)
+	s.writePackets()
 	switch {
-	case r.Interrupted:
+	case s.ctx.Err() != nil:
 		return exitInterrupted
 	case code != exitOK || s.failed:
 		return exitError

@@ -1,0 +1,295 @@
+package annotate
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/outfile"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// maxHeld bounds the octets that wait in memory to be written: a variable for tests.
+var maxHeld = 16 << 20
+
+// Evidence writes for each finding a small capture with all packets of the streams that
+// its evidence names, in a second pass over the captures. The packets wait in memory, and
+// on disk when they become many; at the end, when it is known which number each has got,
+// the comments are put in.
+type Evidence struct {
+	dir      string
+	snaplen  int
+	captures []report.Capture
+	cases    []*exhibit
+	streams  map[streamOf][]*exhibit
+	held     int
+	parts    string // a directory; "": not made
+}
+
+// streamOf is a stream of a capture, by its index in the report.
+type streamOf struct {
+	capture int
+	stream  uint32
+}
+
+// frameOf is a frame of a capture, by its index in the report.
+type frameOf struct {
+	capture int
+	frame   uint64
+}
+
+// exhibit is the capture of one finding.
+type exhibit struct {
+	finding
+	name   string
+	w      *capture.Writer // nil: nothing written
+	buf    bytes.Buffer
+	part   string // what was in buf before; "": nothing
+	links  map[capture.LinkType]uint32
+	frames uint64
+	last   frameOf
+	number map[frameOf]uint64 // of the segments of evidence, here
+}
+
+// NewEvidence prepares the captures of the findings that a report shows. Packets are cut
+// to snaplen octets, 0: not at all.
+func NewEvidence(dir string, r *report.Report, o *report.Options, snaplen int) *Evidence {
+	e := &Evidence{dir: dir, snaplen: snaplen, captures: r.Captures, streams: map[streamOf][]*exhibit{}}
+	for f := range shown(r, o) {
+		x := &exhibit{finding: f, links: map[capture.LinkType]uint32{}, number: map[frameOf]uint64{}}
+		add := func(k streamOf) {
+			if !slices.Contains(e.streams[k], x) {
+				e.streams[k] = append(e.streams[k], x)
+			}
+		}
+		stream := f.Stream
+		if f.HasStream {
+			add(streamOf{f.indexOf(f.Capture), f.Stream})
+		} else if ss := f.Streams(); len(ss) > 0 {
+			stream = ss[0]
+		} else {
+			continue
+		}
+		for i := range f.Evidence {
+			v := &f.Evidence[i]
+			add(streamOf{f.capture(v), v.Stream})
+			x.number[frameOf{f.capture(v), v.Frame}] = 0
+		}
+		x.name = fmt.Sprintf("%04d-%s-%d.pcapng", f.id(), f.Rule.ID, stream)
+		e.cases = append(e.cases, x)
+	}
+	return e
+}
+
+// Captures are the captures that have to be read again, in this order, by their index in
+// the report.
+func (e *Evidence) Captures() []int {
+	var is []int
+	for k := range e.streams {
+		if !slices.Contains(is, k.capture) {
+			is = append(is, k.capture)
+		}
+	}
+	slices.Sort(is)
+	return is
+}
+
+// Read takes what belongs to the findings from the first frames of a capture that was
+// just opened.
+func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames uint64) error {
+	decoder, tracker := capture.NewDecoder(), tcpstate.NewTracker(tcpstate.Config{})
+	batch := make([]capture.Frame, 256)
+	segs := make([]tcpstate.Segment, 0, 4)
+	for ctx.Err() == nil {
+		n, err := in.Read(batch)
+		if err != nil {
+			return nil // how it ended was said when it was analysed
+		}
+		for i := range batch[:n] {
+			f := &batch[i]
+			if f.Number > frames {
+				return nil
+			}
+			segs = decoder.Decode(f, segs[:0])
+			for j := range segs {
+				for _, x := range e.streams[streamOf{index, tracker.Number(&segs[j])}] {
+					if err := e.take(x, index, f); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// take adds a frame to the capture of a finding.
+func (e *Evidence) take(x *exhibit, index int, f *capture.Frame) error {
+	k := frameOf{index, f.Number}
+	if k == x.last {
+		return nil // a second segment in it
+	}
+	x.last = k
+	x.frames++
+	if _, is := x.number[k]; is {
+		x.number[k] = x.frames
+	}
+	before := x.buf.Len()
+	if err := x.write(f, e); err != nil {
+		return err
+	}
+	if e.held += x.buf.Len() - before; e.held > maxHeld {
+		return e.spill()
+	}
+	return nil
+}
+
+// write appends a frame to the buffer.
+func (x *exhibit) write(f *capture.Frame, e *Evidence) (err error) {
+	if x.w == nil {
+		if x.w, err = capture.NewWriter(&x.buf, capture.Section{Application: "connrace", Comments: e.about(x)}); err != nil {
+			return err
+		}
+	}
+	link, known := x.links[f.LinkType]
+	if !known {
+		link, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Snaplen: uint32(e.snaplen), Resolution: 9})
+		if err != nil {
+			return err
+		}
+		x.links[f.LinkType] = link
+	}
+	data := f.Data
+	if e.snaplen > 0 {
+		data = data[:min(len(data), e.snaplen)]
+	}
+	return x.w.Packet(&capture.Packet{Interface: link, Time: f.Time, Data: data, Length: f.Length})
+}
+
+// about is what the capture says of itself.
+func (e *Evidence) about(x *exhibit) []string {
+	cs := []string{fmt.Sprintf("connrace finding #%d: %s (%s, %s): %s",
+		x.id(), x.Rule.ID, x.Severity, x.Confidence, report.Clean(x.Summary))}
+	for _, c := range []struct{ what, text string }{{"cause", x.Cause}, {"fix", x.Fix}} {
+		if c.text != "" {
+			cs = append(cs, c.what+": "+report.Clean(c.text))
+		}
+	}
+	return append(cs, fmt.Sprintf("from %s, whose frame numbers these are: %s", e.source(x.indexOf(x.Capture)), x.DisplayFilter()))
+}
+
+// source is how comments call a capture.
+func (e *Evidence) source(index int) string {
+	if index < 0 || index >= len(e.captures) || e.captures[index].Path == "-" {
+		return "standard input"
+	}
+	return report.Clean(filepath.Base(e.captures[index].Path))
+}
+
+// spill moves what is held in memory to disk.
+func (e *Evidence) spill() error {
+	if e.parts == "" {
+		if err := os.MkdirAll(e.dir, 0o777); err != nil {
+			return err
+		}
+		dir, err := os.MkdirTemp(e.dir, ".parts-")
+		if err != nil {
+			return err
+		}
+		e.parts = dir
+	}
+	for _, x := range e.cases {
+		if x.buf.Len() == 0 {
+			continue
+		}
+		x.part = filepath.Join(e.parts, x.name)
+		h, err := os.OpenFile(x.part, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+		if err != nil {
+			return err
+		}
+		_, err = x.buf.WriteTo(h)
+		if err := errors.Join(err, h.Close()); err != nil {
+			return err
+		}
+		x.buf = bytes.Buffer{}
+	}
+	e.held = 0
+	return nil
+}
+
+// Finish writes the files, and returns how many.
+func (e *Evidence) Finish() (files int, err error) {
+	for _, x := range e.cases {
+		if x.frames == 0 {
+			continue
+		}
+		if files == 0 {
+			if err := os.MkdirAll(e.dir, 0o777); err != nil {
+				return 0, err
+			}
+		}
+		if err := e.finish(x); err != nil {
+			return files, err
+		}
+		files++
+	}
+	return files, nil
+}
+
+// Close removes what Finish did not.
+func (e *Evidence) Close() {
+	if e.parts != "" {
+		os.RemoveAll(e.parts)
+	}
+}
+
+// finish writes the file of a finding.
+func (e *Evidence) finish(x *exhibit) error {
+	var r io.Reader = &x.buf
+	if x.part != "" {
+		h, err := os.Open(x.part)
+		if err != nil {
+			return err
+		}
+		defer os.Remove(x.part)
+		defer h.Close()
+		r = io.MultiReader(h, r)
+	}
+	in, err := capture.NewFile(x.name, r, capture.ReadOptions{})
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := outfile.Create(filepath.Join(e.dir, x.name))
+	if err != nil {
+		return err
+	}
+	defer out.Discard()
+	a, err := Copy(context.Background(), out, in, x.frames, e.comments(x))
+	if err == nil {
+		err = a.Damage
+	}
+	x.buf = bytes.Buffer{}
+	return err
+}
+
+// comments are those of a finding's own capture, where frames have other numbers.
+func (e *Evidence) comments(x *exhibit) Comments {
+	here := func(p *detect.Evidence) uint64 { return x.number[frameOf{x.capture(p), p.Frame}] }
+	c := Comments{}
+	for i := range x.Evidence {
+		v := &x.Evidence[i]
+		if n := here(v); n != 0 {
+			c[n] = append(c[n], fmt.Sprintf("%s; frame %d of %s", x.comment(i, here), v.Frame, e.source(x.capture(v))))
+		}
+	}
+	return c
+}

@@ -1,0 +1,126 @@
+package outfile
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+func names(t *testing.T, dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ns []string
+	for _, e := range entries {
+		ns = append(ns, e.Name())
+	}
+	return strings.Join(ns, " ")
+}
+
+func TestFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x")
+	if err := os.WriteFile(path, []byte("before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, commit := range []bool{false, true} {
+		f, err := Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := f.Writer()
+		io.WriteString(w, "after!")
+		w.(io.WriterAt).WriteAt([]byte("A"), 0)
+		if b, _ := os.ReadFile(path); string(b) != "before" {
+			t.Errorf("%q before it was committed", b)
+		}
+		want := "before"
+		if commit {
+			want = "After!"
+			if err := f.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Discard()
+		if b, _ := os.ReadFile(path); string(b) != want {
+			t.Errorf("%q, want %q", b, want)
+		}
+		if got := names(t, dir); got != "x" {
+			t.Errorf("left %q", got)
+		}
+	}
+	if st, _ := os.Stat(path); runtime.GOOS != "windows" && st.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", st.Mode())
+	}
+	var none *File
+	none.Discard()
+}
+
+func TestFileThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := Create(dir); err == nil || err.Error() != dir+": is a directory" {
+		t.Errorf("got %v", err)
+	}
+	path := filepath.Join(dir, "no", "x")
+	if _, err := Create(path); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), path+": ") {
+		t.Errorf("got %v", err)
+	}
+	path = filepath.Join(dir, "gone", "x")
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(f.Name())
+	if err := f.Commit(); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), path+": ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLinksAndDevices(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "x"), filepath.Join(dir, "link")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path, link); err != nil {
+		t.Skip(err)
+	}
+	f, err := Create(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(f, "text")
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if st, _ := os.Lstat(link); st.Mode()&fs.ModeSymlink == 0 {
+		t.Error("the link became a file")
+	}
+	if b, _ := os.ReadFile(path); string(b) != "text" {
+		t.Errorf("got %q", b)
+	}
+	if _, err := os.Stat(os.DevNull); err != nil {
+		t.Skip(err)
+	}
+	f, err = Create(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, is := f.Writer().(io.WriterAt); is {
+		t.Error("a device takes writes at any place")
+	}
+	io.WriteString(f.Writer(), "text")
+	f.Discard()
+	if st, err := os.Stat(os.DevNull); err != nil || st.Mode().IsRegular() {
+		t.Error("the device is gone")
+	}
+}

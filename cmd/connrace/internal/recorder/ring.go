@@ -1,0 +1,98 @@
+// Package recorder is a flight recorder: it keeps the newest packets in memory, and on
+// disk the captures that were made of them.
+package recorder
+
+import (
+	"unsafe"
+
+	"connrace/capture"
+)
+
+// Ring keeps the newest packets that fit into its memory, each with the number of its
+// stream.
+type Ring struct {
+	data    []byte
+	head    uint64   // octets ever used, those skipped at the end of data included
+	at      int      // where in data that is
+	records []record // as many as a power of two
+	first   uint64   // of the records that are kept; only grows
+	next    uint64
+}
+
+// record is a packet, its octets lie in Ring.data.
+type record struct {
+	head     uint64 // Ring.head, before it
+	at       uint32
+	time     int64
+	number   uint64
+	captured uint32
+	length   uint32
+	iface    uint32
+	stream   uint32
+	link     capture.LinkType
+	way      capture.Direction
+}
+
+// MinSize and MaxSize bound the memory of a Ring.
+const (
+	MinSize = 1 << 20
+	MaxSize = 1<<31 - 1
+)
+
+// NewRing makes a ring of a size in bytes, all included.
+func NewRing(size int) *Ring {
+	size = min(max(size, MinSize), MaxSize)
+	const share = 3 // of it for records, at most: enough for packets of 150 octets
+	n := 1
+	for 2*n*int(unsafe.Sizeof(record{})) <= size/share {
+		n *= 2
+	}
+	return &Ring{data: make([]byte, size-size/share), records: make([]record, n)}
+}
+
+// Add keeps a packet.
+func (r *Ring) Add(f *capture.Frame, stream uint32) {
+	n := len(f.Data)
+	if n > len(r.data) {
+		return
+	}
+	if left := len(r.data) - r.at; n > left {
+		r.head += uint64(left) // octets of a packet lie together
+		r.at = 0
+	}
+	end := r.head + uint64(n)
+	for r.first < r.next && (r.next-r.first == uint64(len(r.records)) || r.record(r.first).head+uint64(len(r.data)) < end) {
+		r.first++
+	}
+	copy(r.data[r.at:], f.Data)
+	*r.record(r.next) = record{
+		head: r.head, at: uint32(r.at), time: f.Time, number: f.Number, captured: uint32(n), length: f.Length, iface: f.Interface,
+		stream: stream, link: f.LinkType, way: f.Direction,
+	}
+	r.head, r.at = end, r.at+n
+	r.next++
+}
+
+func (r *Ring) record(i uint64) *record { return &r.records[i&uint64(len(r.records)-1)] }
+
+// Oldest is the number of the oldest frame that is kept; 0: none is.
+func (r *Ring) Oldest() uint64 {
+	if r.first == r.next {
+		return 0
+	}
+	return r.record(r.first).number
+}
+
+// Each calls fn with the packets that are kept, the oldest first. The frame is reused, and
+// its Data belongs to the ring.
+func (r *Ring) Each(fn func(stream uint32, f *capture.Frame)) {
+	var f capture.Frame
+	for i := r.first; i < r.next; i++ {
+		x := r.record(i)
+		f = capture.Frame{
+			Number: x.number, Time: x.time, Length: x.length, LinkType: x.link, Direction: x.way, Interface: x.iface,
+			Data: r.data[x.at:][:x.captured],
+		}
+		fn(x.stream, &f)
+	}
+}

@@ -1,0 +1,135 @@
+package baseline
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+)
+
+const report = `{"schema":"connrace/1",
+"captures":[{"path":"a","first":"2026-11-20T19:38:48.000000000Z","last":"2026-11-20T19:39:06.000000000Z"}],
+"totals":{"frames":10,"requests":1000,"lost_requests":20,"findings":{"fin-request-crossing":20,"keepalive-mismatch":1}},
+"targets":[{"target":"10.0.0.5:80","requests":1000,"idle_timeout":{"seconds":5.001,"samples":9},"lb_idle_timeout":null}],
+"findings":[{"id":1,"evidence":[{"frame":1}]}],
+"streams":[1,2],
+"later":{"x":[]}}`
+
+func TestLoad(t *testing.T) {
+	lines := `{"type":"finding","id":1}` + "\n" + strings.Replace(report, "{", `{"type":"summary",`, 1)
+	for _, s := range []string{report, lines, "\n" + report + "\n"} {
+		r, err := Load(strings.NewReader(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Requests != 1000 || r.Lost != 20 || r.Findings["fin-request-crossing"] != 20 || len(r.Targets) != 1 ||
+			r.Targets[0].Idle != 5.001 || r.Targets[0].LBIdle != 0 || r.First.Hour() != 19 || r.Last.Sub(r.First).Seconds() != 18 {
+			t.Errorf("%+v", r)
+		}
+	}
+	for s, want := range map[string]string{
+		"":                             "no report of connrace in it",
+		"frames: 12":                   "not a JSON report of connrace: invalid character",
+		"[1]":                          "not a JSON report of connrace: it is no object",
+		"{}":                           "not a JSON report of connrace: it names no schema",
+		`{"schema":"connrace/2"}`:      `its schema is "connrace/2", not "connrace/1"`,
+		`{"schema":"connrace/1"}`:      "it has no totals",
+		`{"schema":7}`:                 "schema: ",
+		report[:300]:                   "the report is cut off",
+		report[:len(report)-1]:         "the report is cut off",
+		`{"type":"finding"}`:           "no report of connrace in it",
+		`{"totals":{"requests":-1}}`:   "totals: ",
+		`{"targets":{"a":1}}`:          "targets: it is no list",
+		`{"findings":[1,}`:             "not a JSON report of connrace",
+		"\xd4\xc3\xb2\xa1\x02\x00\x04": "not a JSON report of connrace",
+	} {
+		if _, err := Load(strings.NewReader(s)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", s, err, want)
+		}
+	}
+}
+
+func run(requests, lost uint64, findings string, targets ...Target) *Run {
+	r := &Run{Requests: requests, Lost: lost, Findings: map[string]int{}, Targets: targets}
+	for f := range strings.FieldsSeq(findings) {
+		id, n, _ := strings.Cut(f, "=")
+		var k int
+		fmt.Sscan(n, &k)
+		r.Findings[id] = k
+	}
+	return r
+}
+
+func TestCompare(t *testing.T) {
+	five, raised := Target{Target: "a:1", Idle: 5, LBIdle: 0}, Target{Target: "a:1", Idle: 65, LBIdle: 60}
+	for _, c := range []struct {
+		before, after *Run
+		want          []string
+	}{
+		{run(1000, 20, "x=20 keepalive-mismatch=1", five), run(5000, 0, "", raised), []string{
+			"fixed", "The fix is in effect: 20 of 1,000 requests were lost before (20 per thousand), none of 5,000 now; at the rate before it would have been about 100",
+			"The idle timeout of a:1 went from 5 to 65 s, above the load balancer's 60 s.", "Gone: keepalive-mismatch (1); x (20).",
+		}},
+		{run(40000, 12, "x=12"), run(5000, 0, ""), []string{
+			"unclear", "Too few requests to tell: 12 of 40,000 requests were lost before (0.3 per thousand), none of 5,000 now, but at the rate before it would only have been 1.5; about 9,986 requests without a loss would tell",
+			"Gone: x (12), which may be chance.",
+		}},
+		{run(1000, 20, "x=20", five), run(1000, 5, "x=5", five), []string{
+			"improved", "Better, but not gone: 20 of 1,000 requests were lost before (20 per thousand), 5 of 1,000 now (5); that is no chance (p 0.004)",
+			"The idle timeout of a:1 is 5 s as before.",
+		}},
+		{run(1000, 2, "x=2"), run(1000, 40, "x=2 y=38"), []string{
+			"worse", "Worse: 2 of 1,000 requests were lost before (2 per thousand), 40 of 1,000 now (40); that is no chance (p < 0.001)", "New: y (38).",
+		}},
+		{run(1000, 10, "x=10"), run(1000, 12, "x=12"), []string{
+			"unclear", "No difference that could not be chance (p 0.832): 10 of 1,000 requests were lost before (10 per thousand), 12 of 1,000 now (12)",
+		}},
+		{run(10, 0, ""), run(20, 0, ""), []string{"none", "Nothing was lost, neither of 10 requests before nor of 20 now"}},
+		{run(10, 1, ""), run(0, 0, ""), []string{"unclear", "There is nothing to compare: 10 requests before, 0 now"}},
+		{run(1000, 20, "", five), run(5000, 0, "", Target{Target: "b:1", Idle: 5.02, LBIdle: 60}), []string{
+			"fixed", "Nothing is lost any more: 20 of 1,000 requests were lost before (20 per thousand), none of 5,000 now; at the rate before it would have been about 100",
+			"No target is in both reports: compare only runs of the same service.",
+			"The idle timeout of the targets is 5.02 s as before, not above the load balancer's 60 s: the race stays possible.",
+		}},
+	} {
+		x := Compare("old.json", c.before, c.after)
+		got := append([]string{x.Verdict.String(), x.Summary}, x.Details...)
+		if g, w := strings.Join(got, "\n"), strings.Join(c.want, "\n"); g != w {
+			t.Errorf("got\n%s\nwant\n%s", g, w)
+		}
+	}
+}
+
+// Figures of an exact test by other means: R's poisson.test, twice the smaller tail.
+func TestProbability(t *testing.T) {
+	for _, c := range []struct {
+		x0, n0, x1, n1 uint64
+		want           float64
+	}{
+		{0, 10, 0, 10, 1},
+		{1, 10, 0, 10, 1},              // one of one: 2·1/2
+		{5, 100, 0, 100, 2.0 / 32},     // (1/2)^5, twice
+		{20, 1000, 0, 5000, 5.47e-16},  // (1/6)^20, twice
+		{10, 1000, 12, 1000, 0.831812}, // 2·P(X >= 12 | 22, 1/2)
+		{1 << 20, 1 << 30, 1 << 20, 1 << 30, 1},
+	} {
+		if got := probability(c.x0, c.n0, c.x1, c.n1); math.Abs(got-c.want) > 1e-3*c.want {
+			t.Errorf("%+v: %g", c, got)
+		}
+	}
+	// The approximation meets the exact sum.
+	if a, b := probability(33000, 1e6, 32400, 1e6), probability(33000, 1e6, 32800, 1e6); math.Abs(a-0.0190) > 0.001 || math.Abs(b-0.437) > 0.01 {
+		t.Errorf("%g, %g", a, b)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(report)
+	f.Add(`{"type":"finding"}{"schema":"connrace/1","totals":{"requests":18446744073709551615,"lost_requests":18446744073709551615,"findings":{"a":-5}},"targets":[{"idle_timeout":{"seconds":1e308}}]}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if r, err := Load(strings.NewReader(s)); err == nil {
+			Compare("x", r, r)
+			Compare("x", r, run(10, 1, "x=1"))
+		}
+	})
+}

@@ -1,0 +1,386 @@
+package baseline
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Verdict says what became of the losses.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Unclear  Verdict = iota // the difference may be chance
+	None                    // nothing was lost, before or now
+	Fixed                   // nothing is lost any more, and that is no chance
+	Improved                // less is lost
+	Worse
+)
+
+func (v Verdict) String() string {
+	return [...]string{"unclear", "none", "fixed", "improved", "worse"}[v]
+}
+
+// Pair is a figure before and after.
+type Pair[T any] struct{ Before, After T }
+
+// Change is what became of a rule's findings.
+type Change struct {
+	Rule    string
+	Count   Pair[int]
+	Kind    string // "gone", "new", "fewer", "more" or "same" per request
+	Certain bool   // it is no chance
+}
+
+// Timer is an idle timeout before and after, in seconds; 0: unknown.
+type Timer struct {
+	Target  string // "": of all targets, for none is in both reports
+	LB      bool   // the load balancer's, not the target's
+	Seconds Pair[float64]
+}
+
+// Comparison is a run beside an earlier one.
+type Comparison struct {
+	Path           string // of the earlier report
+	Runs           Pair[*Run]
+	PerThousand    Pair[float64] // lost requests; NaN without requests
+	Expected       float64       // losses now at the rate before; NaN without requests
+	P              float64       // how likely such a difference is by chance; NaN where there is nothing to compare
+	Verdict        Verdict
+	Summary        string   // the verdict in words
+	Details        []string // what else bears on it, sentences
+	Rules          []Change // that have findings in either
+	Timers         []Timer
+	SharedTargets  int
+	TargetsUnknown bool // neither names a target
+}
+
+// chance is how likely a difference may be by chance to count as none.
+const chance = 0.05
+
+// Compare compares two runs.
+func Compare(path string, before, after *Run) *Comparison {
+	c := &Comparison{Path: path, Runs: Pair[*Run]{before, after}}
+	c.PerThousand = Pair[float64]{rate(before), rate(after)}
+	c.Expected, c.P = math.NaN(), math.NaN()
+	if before.Requests > 0 && after.Requests > 0 {
+		c.Expected = float64(before.Lost) * float64(after.Requests) / float64(before.Requests)
+		c.P = probability(before.Lost, before.Requests, after.Lost, after.Requests)
+	}
+	c.Verdict = c.verdict()
+	c.rules()
+	c.timers()
+	c.Summary = c.summary()
+	c.details()
+	return c
+}
+
+func rate(r *Run) float64 {
+	if r.Requests == 0 {
+		return math.NaN()
+	}
+	return 1000 * float64(r.Lost) / float64(r.Requests)
+}
+
+func (c *Comparison) verdict() Verdict {
+	b, a := c.Runs.Before, c.Runs.After
+	switch {
+	case math.IsNaN(c.P):
+		return Unclear
+	case b.Lost == 0 && a.Lost == 0:
+		return None
+	case c.P >= chance:
+		return Unclear
+	case c.PerThousand.After > c.PerThousand.Before:
+		return Worse
+	case a.Lost == 0:
+		return Fixed
+	}
+	return Improved
+}
+
+const mismatch = "keepalive-mismatch"
+
+// rules compares the findings of each rule.
+func (c *Comparison) rules() {
+	b, a := c.Runs.Before, c.Runs.After
+	ids := slices.Collect(maps.Keys(b.Findings))
+	for id := range a.Findings {
+		if b.Findings[id] == 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		n := Pair[int]{max(b.Findings[id], 0), max(a.Findings[id], 0)}
+		if n.Before == 0 && n.After == 0 {
+			continue
+		}
+		x := Change{Rule: id, Count: n}
+		switch {
+		case id == mismatch: // of a target as a whole: nothing to count by requests
+			x.Certain = n.Before == 0 || n.After == 0
+		case b.Requests > 0 && a.Requests > 0:
+			x.Certain = probability(uint64(n.Before), b.Requests, uint64(n.After), a.Requests) < chance
+		}
+		was, is := float64(n.Before)*float64(a.Requests), float64(n.After)*float64(b.Requests)
+		switch {
+		case n.After == 0:
+			x.Kind = "gone"
+		case n.Before == 0:
+			x.Kind = "new"
+		case is < was:
+			x.Kind = "fewer"
+		case is > was:
+			x.Kind = "more"
+		default:
+			x.Kind = "same"
+		}
+		c.Rules = append(c.Rules, x)
+	}
+	order := map[string]int{"new": 0, "more": 1, "same": 2, "fewer": 3, "gone": 4}
+	slices.SortStableFunc(c.Rules, func(x, y Change) int { return cmp.Compare(order[x.Kind], order[y.Kind]) })
+}
+
+// timers compares idle timeouts: of each target that is in both runs, else of all.
+func (c *Comparison) timers() {
+	before := map[string]*Target{}
+	for i := range c.Runs.Before.Targets {
+		before[c.Runs.Before.Targets[i].Target] = &c.Runs.Before.Targets[i]
+	}
+	add := func(name string, lb bool, b, a float64) {
+		if b > 0 || a > 0 {
+			c.Timers = append(c.Timers, Timer{name, lb, Pair[float64]{b, a}})
+		}
+	}
+	for i := range c.Runs.After.Targets {
+		a := &c.Runs.After.Targets[i]
+		if b := before[a.Target]; b != nil {
+			c.SharedTargets++
+			add(a.Target, false, b.Idle, a.Idle)
+			add(a.Target, true, b.LBIdle, a.LBIdle)
+		}
+	}
+	c.TargetsUnknown = len(c.Runs.Before.Targets) == 0 || len(c.Runs.After.Targets) == 0
+	if c.SharedTargets > 0 {
+		return
+	}
+	idle := func(t *Target) float64 { return t.Idle }
+	lbIdle := func(t *Target) float64 { return t.LBIdle }
+	add("", false, median(c.Runs.Before.Targets, idle), median(c.Runs.After.Targets, idle))
+	add("", true, median(c.Runs.Before.Targets, lbIdle), median(c.Runs.After.Targets, lbIdle))
+}
+
+func median(ts []Target, of func(*Target) float64) float64 {
+	var vs []float64
+	for i := range ts {
+		if v := of(&ts[i]); v > 0 {
+			vs = append(vs, v)
+		}
+	}
+	if len(vs) == 0 {
+		return 0
+	}
+	slices.Sort(vs)
+	return vs[len(vs)/2]
+}
+
+// Moved reports whether a timer has changed by more than its inference is off.
+func (t *Timer) Moved() bool {
+	b, a := t.Seconds.Before, t.Seconds.After
+	return b > 0 && a > 0 && math.Abs(a-b) > max(0.1, 0.05*b)
+}
+
+// summary is the verdict in words.
+func (c *Comparison) summary() string {
+	b, a := c.Runs.Before, c.Runs.After
+	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.Lost), number(b.Requests), figure(c.PerThousand.Before))
+	is := fmt.Sprintf("%s of %s now (%s)", number(a.Lost), number(a.Requests), figure(c.PerThousand.After))
+	switch c.Verdict {
+	case None:
+		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s now", number(b.Requests), number(a.Requests))
+	case Fixed:
+		answer := "The fix is in effect"
+		if c.racy() {
+			answer = "Nothing is lost any more"
+		}
+		return fmt.Sprintf("%s: %s, none of %s now; at the rate before it would have been about %s",
+			answer, was, number(a.Requests), figure(c.Expected))
+	case Improved:
+		return fmt.Sprintf("Better, but not gone: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	case Worse:
+		return fmt.Sprintf("Worse: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	}
+	switch {
+	case b.Requests == 0 || a.Requests == 0:
+		return fmt.Sprintf("There is nothing to compare: %s requests before, %s now", number(b.Requests), number(a.Requests))
+	case a.Lost == 0:
+		// 95 % of all samples of this size would have a loss at the rate before.
+		need := math.Ceil(-math.Log(chance) * float64(b.Requests) / float64(b.Lost))
+		return fmt.Sprintf("Too few requests to tell: %s, none of %s now, but at the rate before it would only have been %s; "+
+			"about %s requests without a loss would tell", was, number(a.Requests), figure(c.Expected), number(uint64(need)))
+	}
+	return fmt.Sprintf("No difference that could not be chance (p %s): %s, %s", pValue(c.P), was, is)
+}
+
+// racy reports whether a target still closes idle connections before its load balancer
+// does.
+func (c *Comparison) racy() bool {
+	lb := map[string]float64{}
+	for _, t := range c.Timers {
+		if t.LB {
+			lb[t.Target] = t.Seconds.After
+		}
+	}
+	return slices.ContainsFunc(c.Timers, func(t Timer) bool {
+		return !t.LB && t.Seconds.After > 0 && lb[t.Target] >= t.Seconds.After
+	})
+}
+
+// details say what else bears on the verdict.
+func (c *Comparison) details() {
+	add := func(format string, args ...any) { c.Details = append(c.Details, fmt.Sprintf(format, args...)) }
+	if c.SharedTargets == 0 && !c.TargetsUnknown {
+		add("No target is in both reports: compare only runs of the same service.")
+	}
+	lb := map[string]float64{}
+	for _, t := range c.Timers {
+		if t.LB {
+			lb[t.Target] = t.Seconds.After
+		}
+	}
+	moved, still, unseen := 0, 0, 0
+	for i := range c.Timers {
+		t := &c.Timers[i]
+		if t.LB {
+			continue
+		}
+		whose := t.Target
+		if whose == "" {
+			whose = "the targets"
+		}
+		switch b, a := t.Seconds.Before, t.Seconds.After; {
+		case t.Moved():
+			if moved++; moved <= mostDetails {
+				add("The idle timeout of %s went from %s to %s s%s.", whose, figure(b), figure(a), against(a, lb[t.Target]))
+			}
+		case b > 0 && a > 0:
+			if still++; still <= mostDetails && c.Runs.Before.Lost > 0 {
+				add("The idle timeout of %s is %s s as before%s.", whose, figure(a), against(a, lb[t.Target]))
+			}
+		case b > 0 && c.Runs.After.Requests > 0:
+			if unseen++; unseen <= mostDetails {
+				add("No idle timeout of %s shows any more (%s s before): it no longer closes idle connections first, or there were too few.", whose, figure(b))
+			}
+		}
+	}
+	c.list(add, "Gone", "gone")
+	c.list(add, "New", "new")
+}
+
+// mostDetails bounds the sentences about timers of each kind.
+const mostDetails = 3
+
+// against compares a target's timeout with the load balancer's.
+func against(idle, lb float64) string {
+	switch {
+	case lb == 0:
+		return ""
+	case idle > lb:
+		return fmt.Sprintf(", above the load balancer's %s s", figure(lb))
+	}
+	return fmt.Sprintf(", not above the load balancer's %s s: the race stays possible", figure(lb))
+}
+
+func (c *Comparison) list(add func(string, ...any), title, kind string) {
+	var ids []string
+	for _, r := range c.Rules {
+		if r.Kind == kind {
+			s := fmt.Sprintf("%s (%s)", r.Rule, number(uint64(r.Count.Before+r.Count.After)))
+			if !r.Certain {
+				s += ", which may be chance"
+			}
+			ids = append(ids, s)
+		}
+	}
+	if len(ids) > 0 {
+		add("%s: %s.", title, strings.Join(ids, "; "))
+	}
+}
+
+// probability is how likely it is that two equal rates give figures so unlike, or less
+// like: two-sided, conditional on the sum (Przyborowski and Wilenski 1940). It is exact
+// for rare events, also for none.
+func probability(x0, n0, x1, n1 uint64) float64 {
+	k := x0 + x1
+	if k == 0 {
+		return 1
+	}
+	q := float64(n1) / (float64(n0) + float64(n1)) // of each event to fall into the second
+	const large = 1 << 16
+	if k > large {
+		sd := math.Sqrt(float64(k) * q * (1 - q))
+		return math.Erfc(math.Abs(float64(x1)-float64(k)*q) / sd / math.Sqrt2)
+	}
+	var below, above float64 // P(X <= x1), P(X >= x1)
+	for i := uint64(0); i <= k; i++ {
+		p := math.Exp(choose(k, i) + float64(i)*math.Log(q) + float64(k-i)*math.Log1p(-q))
+		if i <= x1 {
+			below += p
+		}
+		if i >= x1 {
+			above += p
+		}
+	}
+	return min(1, 2*min(below, above))
+}
+
+// choose is the logarithm of a binomial coefficient.
+func choose(n, k uint64) float64 {
+	lg := func(x uint64) float64 {
+		v, _ := math.Lgamma(float64(x) + 1)
+		return v
+	}
+	return lg(n) - lg(k) - lg(n-k)
+}
+
+// figure writes a number with three digits that count.
+func figure(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "-"
+	case v >= 1000:
+		return number(uint64(math.Round(v)))
+	}
+	return strconv.FormatFloat(significant(v), 'f', -1, 64)
+}
+
+// significant keeps three digits.
+func significant(v float64) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
+	if err != nil {
+		return v
+	}
+	return r
+}
+
+func pValue(p float64) string {
+	if p < 0.001 {
+		return "< 0.001"
+	}
+	return strconv.FormatFloat(p, 'f', 3, 64)
+}
+
+// number writes a number with commas between groups of three digits.
+func number(n uint64) string {
+	s := strconv.FormatUint(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}

@@ -1,0 +1,186 @@
+// Package baseline compares a run of connrace with an earlier report about the same
+// service: is the fix in effect?
+package baseline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// schema is the JSON contract of the reports that can be compared with.
+const schema = "connrace/1"
+
+// Run are the figures of one run.
+type Run struct {
+	First, Last    time.Time // of the captures; zero: unknown
+	Requests, Lost uint64
+	Findings       map[string]int // by rule
+	Targets        []Target
+}
+
+// Target are the figures of one target.
+type Target struct {
+	Target       string
+	Requests     uint64
+	Idle, LBIdle float64 // idle timeouts in seconds; 0: unknown
+}
+
+// Load reads what `connrace --format json` wrote, or jsonl.
+func Load(r io.Reader) (*Run, error) {
+	d := json.NewDecoder(r)
+	for {
+		run, kind, err := load(d)
+		switch {
+		case errors.Is(err, io.EOF) && kind == "":
+			return nil, errors.New("no report of connrace in it")
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, errors.New("the report is cut off")
+		case err != nil:
+			return nil, fmt.Errorf("not a JSON report of connrace: %w", err)
+		case kind == "finding" || kind == "update": // of JSON lines
+			continue
+		}
+		return run, nil
+	}
+}
+
+// load reads one object key by key: a report can be large, and little of it is needed.
+func load(d *json.Decoder) (run *Run, kind string, err error) {
+	t, err := d.Token()
+	if err != nil {
+		return nil, "", err
+	}
+	if t != json.Delim('{') {
+		return nil, "", errors.New("it is no object")
+	}
+	l := loader{d: d, run: Run{Findings: map[string]int{}}}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, "?", err
+		}
+		if err := l.field(key.(string)); err != nil {
+			return nil, "?", fmt.Errorf("%s: %w", key, err)
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, "?", err
+	}
+	switch {
+	case l.kind == "finding" || l.kind == "update":
+		return nil, l.kind, nil
+	case l.schema == "":
+		return nil, "?", errors.New("it names no schema")
+	case l.schema != schema:
+		return nil, "?", fmt.Errorf("its schema is %q, not %q", l.schema, schema)
+	case !l.totals:
+		return nil, "?", errors.New("it has no totals")
+	}
+	return &l.run, "summary", nil
+}
+
+type loader struct {
+	d            *json.Decoder
+	run          Run
+	kind, schema string
+	totals       bool
+}
+
+func (l *loader) field(key string) error {
+	switch key {
+	case "type":
+		return l.d.Decode(&l.kind)
+	case "schema":
+		return l.d.Decode(&l.schema)
+	case "captures":
+		return each(l.d, l.capture)
+	case "totals":
+		l.totals = true
+		var t struct {
+			Requests uint64         `json:"requests"`
+			Lost     uint64         `json:"lost_requests"`
+			Findings map[string]int `json:"findings"`
+		}
+		err := l.d.Decode(&t)
+		l.run.Requests, l.run.Lost = t.Requests, t.Lost
+		if t.Findings != nil {
+			l.run.Findings = t.Findings
+		}
+		return err
+	case "targets":
+		return each(l.d, l.target)
+	case "findings", "streams":
+		return each(l.d, func(*json.Decoder) error { return skip(l.d) })
+	}
+	return skip(l.d)
+}
+
+func (l *loader) capture(d *json.Decoder) error {
+	var c struct{ First, Last *time.Time }
+	if err := d.Decode(&c); err != nil {
+		return err
+	}
+	if c.First != nil && (l.run.First.IsZero() || c.First.Before(l.run.First)) {
+		l.run.First = *c.First
+	}
+	if c.Last != nil && c.Last.After(l.run.Last) {
+		l.run.Last = *c.Last
+	}
+	return nil
+}
+
+func (l *loader) target(d *json.Decoder) error {
+	type timer struct {
+		Seconds float64 `json:"seconds"`
+	}
+	var t struct {
+		Target   string `json:"target"`
+		Requests uint64 `json:"requests"`
+		Idle     *timer `json:"idle_timeout"`
+		LBIdle   *timer `json:"lb_idle_timeout"`
+	}
+	if err := d.Decode(&t); err != nil {
+		return err
+	}
+	x := Target{Target: t.Target, Requests: t.Requests}
+	if t.Idle != nil {
+		x.Idle = t.Idle.Seconds
+	}
+	if t.LBIdle != nil {
+		x.LBIdle = t.LBIdle.Seconds
+	}
+	l.run.Targets = append(l.run.Targets, x)
+	return nil
+}
+
+// each decodes the elements of an array one by one. null is an empty one.
+func each(d *json.Decoder, element func(*json.Decoder) error) error {
+	t, err := d.Token()
+	if err != nil || t == nil {
+		return err
+	}
+	if t != json.Delim('[') {
+		return errors.New("it is no list")
+	}
+	for d.More() {
+		if err := element(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
+}
+
+// skip passes over a value.
+func skip(d *json.Decoder) error {
+	var v struct{} // decodes nothing, but checks
+	err := d.Decode(&v)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return nil
+	}
+	return err
+}

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"strings"
 
 	"connrace/tcpstate"
 )
@@ -19,9 +18,11 @@ type KernelSample struct {
 
 // KernelListener is a listening TCP socket.
 type KernelListener struct {
-	End   tcpstate.Endpoint // address 0.0.0.0 or ::, all of the host
-	Queue uint32            // connections that wait for accept()
-	Limit uint32            // the backlog, as somaxconn clamped it: one more has room (sk_acceptq_is_full)
+	End    tcpstate.Endpoint // address 0.0.0.0 or ::, all of the host
+	V6Only bool              // :: means IPv6 only
+	Queue  uint32            // connections that wait for accept()
+	Limit  uint32            // the backlog, as somaxconn clamped it: one more has room (sk_acceptq_is_full)
+	Drops  uint32            // segments dropped because of it (tcp_listendrop); 0 also where it is not known
 }
 
 // KernelSocket is a unix socket that should be listened on.
@@ -52,6 +53,7 @@ func (c KernelCounters) minus(b KernelCounters) KernelCounters {
 // what it counted meanwhile, in the whole namespace.
 type Kernel struct {
 	Queue, Limit uint32
+	Dropped      uint64 // segments, because of this very listener
 	Counted      KernelCounters
 }
 
@@ -64,6 +66,9 @@ func (k Kernel) String() string {
 		if c.n > 0 {
 			s += fmt.Sprintf(", %s +%d", c.name, c.n)
 		}
+	}
+	if k.Dropped > 0 {
+		s += fmt.Sprintf(", %d dropped by this listener", k.Dropped)
 	}
 	return s
 }
@@ -105,10 +110,20 @@ type counted struct {
 // Of several the fullest speaks.
 type listener struct {
 	queue, limit uint32 // newest
+	v6only       bool
 	most         uint32 // fullest ever
 	seen         int64  // time of the newest sample that has it
+	sum          uint64 // of the sockets' drops, newest and at the sample before
+	before       uint64
+	total        uint64        // of what they dropped while they were watched
+	drops        ring[dropped] // the changes of total
 	spans        ring[span]
 	near         bool // at the newest sample
+}
+
+type dropped struct {
+	time  int64
+	total uint64
 }
 
 // span is a time in which a queue was near its limit, from sample to sample.
@@ -149,6 +164,7 @@ func (d *Detector) Witness(s *KernelSample) {
 		case l.seen == s.Time:
 			k.present++
 			l.note(before, s.Time)
+			l.count(s.Time)
 		case s.Time-l.seen > listenerKeep:
 			delete(k.listeners, e)
 		default:
@@ -166,13 +182,17 @@ func (k *kernel) take(s *KernelListener, now int64) {
 		if len(k.listeners) >= maxListeners {
 			return
 		}
-		l = &listener{}
+		l = &listener{drops: ring[dropped]{max: liveSamples}}
 		k.listeners[s.End] = l
 	}
+	if l.seen != now {
+		l.sum = 0
+	}
+	l.sum += uint64(s.Drops)
 	if l.seen == now && uint64(s.Queue)*uint64(l.limit+1) <= uint64(l.queue)*uint64(s.Limit+1) {
 		return
 	}
-	l.seen, l.queue, l.limit = now, s.Queue, s.Limit
+	l.seen, l.queue, l.limit, l.v6only = now, s.Queue, s.Limit, s.V6Only
 	l.most = max(l.most, s.Queue)
 }
 
@@ -195,6 +215,33 @@ func (l *listener) note(before, now int64) {
 	l.near = true
 }
 
+// count adds up what the sockets dropped. A new socket begins at 0.
+func (l *listener) count(now int64) {
+	switch {
+	case len(l.drops.v) == 0:
+		l.drops.add(dropped{now, 0})
+	case l.sum > l.before:
+		l.total += l.sum - l.before
+		l.drops.add(dropped{now, l.total})
+	}
+	l.before = l.sum
+}
+
+// droppedAt is what the sockets had dropped at a time.
+func (l *listener) droppedAt(at int64) uint64 {
+	r := &l.drops
+	if len(r.v) == 0 {
+		return 0
+	}
+	best := r.v[r.next%len(r.v)]
+	for _, d := range r.v {
+		if d.time <= at && d.time > best.time {
+			best = d
+		}
+	}
+	return best.total
+}
+
 // at is who listens on an endpoint; nil: nobody, as far as is known.
 func (k *kernel) at(e tcpstate.Endpoint) *listener {
 	if k == nil {
@@ -203,12 +250,16 @@ func (k *kernel) at(e tcpstate.Endpoint) *listener {
 	if l := k.listeners[e]; l != nil {
 		return l
 	}
+	l := k.listeners[tcpstate.Endpoint{Port: e.Port}]
 	if e.Addr.Is4() {
-		if l := k.listeners[tcpstate.Endpoint{Addr: tcpstate.Addr4(make([]byte, 4)), Port: e.Port}]; l != nil {
-			return l
+		if l4 := k.listeners[tcpstate.Endpoint{Addr: tcpstate.Addr4(make([]byte, 4)), Port: e.Port}]; l4 != nil {
+			return l4
+		}
+		if l != nil && l.v6only {
+			return nil
 		}
 	}
-	return k.listeners[tcpstate.Endpoint{Port: e.Port}]
+	return l
 }
 
 // listener is who listens on a target of this host; nil: it is another's, or not known.
@@ -231,188 +282,6 @@ func (k *kernel) countersAt(at int64) KernelCounters {
 	return best.KernelCounters
 }
 
-// testimony is what the kernel says of the moments in which a listener let a segment go
-// unanswered.
-type testimony struct {
-	Kernel
-	moments  int
-	full     int  // of them with a queue over its limit
-	overflow int  // of them with ListenOverflows counted right then
-	synq     int  // of them with TCPReqQFullDrop counted right then
-	sole     bool // no other listener can have been the one that the counters count for
-}
-
-// testify asks the kernel about a listener and some moments, in order.
-func (d *Detector) testify(e tcpstate.Endpoint, moments []int64) (x testimony, ok bool) {
-	l, k := d.listener(e), d.kernel
-	for l != nil && len(moments) > 0 && moments[len(moments)-1] > k.last {
-		moments = moments[:len(moments)-1]
-	}
-	if l == nil || len(moments) == 0 || k.first > moments[0]+sampleSlack {
-		return x, false
-	}
-	begin, end := moments[0], moments[len(moments)-1]
-	x.moments = len(moments)
-	x.Limit = l.limit
-	for _, m := range moments {
-		now := k.countersAt(m + sampleSlack).minus(k.countersAt(m))
-		if now.ListenOverflows > 0 {
-			x.overflow++
-		}
-		if now.ReqQFullDrop > 0 {
-			x.synq++
-		}
-		if s := l.spanAt(m); s != nil {
-			if s.full {
-				x.full++
-			}
-			if s.queue >= x.Queue {
-				x.Queue, x.Limit = s.queue, s.limit
-			}
-		}
-	}
-	x.Counted = k.countersAt(end + sampleSlack).minus(k.countersAt(begin))
-	x.sole = k.present == 1 || l.nearWithin(begin, end)
-	for _, o := range k.listeners {
-		x.sole = x.sole && (o == l || !o.nearWithin(begin, end))
-	}
-	return x, true
-}
-
-// spanAt is the span that a moment falls into, a full one if there is one.
-func (l *listener) spanAt(m int64) (best *span) {
-	for i := range l.spans.v {
-		s := &l.spans.v[i]
-		if s.from-sampleSlack <= m && m <= s.to+sampleSlack && (best == nil || s.full && !best.full) {
-			best = s
-		}
-	}
-	return best
-}
-
-func (l *listener) nearWithin(from, to int64) bool {
-	for _, s := range l.spans.v {
-		if s.from-sampleSlack <= to && from <= s.to+sampleSlack {
-			return true
-		}
-	}
-	return false
-}
-
-// proves reports whether the listener's full queue is why the segments went unanswered:
-// it was seen full, or it is the only one that the counted overflows can be of.
-func (x *testimony) proves() bool {
-	return 2*x.overflow >= x.moments && (2*x.full >= x.moments || x.sole)
-}
-
-// hear lets the kernel speak to a finding about a queue.
-func (d *Detector) hear(in *incident) {
-	f := in.f
-	x, ok := d.testify(f.Target, in.moments)
-	if !ok {
-		return
-	}
-	f.Measures.Kernel = &Kernel{x.Queue, x.Limit, x.Counted}
-	said := "the kernel: " + x.Kernel.String()
-	switch {
-	case x.proves():
-		d.proved(in, said, Certain)
-	case 2*x.synq >= x.moments && x.sole && f.Rule != AcceptQueueOverflow:
-		d.proved(in, said+", the queue of half-open connections was full", Certain)
-	case 2*x.full >= x.moments:
-		d.proved(in, said+", but no overflow was counted", Likely)
-	case x.overflow > 0:
-		d.proved(in, said+", which may be another listener's", Likely)
-	case x.synq > 0 && f.Rule != AcceptQueueOverflow:
-		d.proved(in, said+", which may be another listener's", Likely)
-	default:
-		f.Grounds += "; the kernel found the listener's queue at most " + strings.TrimPrefix(x.Kernel.String(), "queue ") + " and counted no overflow"
-	}
-}
-
-// proved makes a queue that was full of what was suspected to be one.
-func (d *Detector) proved(in *incident, said string, c Confidence) {
-	f := in.f
-	if f.Rule == SYNUnanswered {
-		f.Rule = SYNDropped
-		f.Grounds = said
-		in.t.drops.add(drop{f.Time, f.Stream})
-	} else {
-		f.Grounds = said + "; " + f.Grounds
-	}
-	if d.gapNear(f.Time) {
-		c = min(c, Likely) // the answer may be what is missing in the capture
-	}
-	f.Confidence = max(f.Confidence, c)
-	for i := range f.Evidence {
-		if e := &f.Evidence[i]; e.FromLB && e.Time == in.moments[0] {
-			e.Note += " (" + said + ")"
-			break
-		}
-	}
-}
-
-// awaited are handshakes with this host's listeners that may still be without an answer,
-// the oldest first.
-type awaited []awaitedSYN
-
-type awaitedSYN struct {
-	flow   uint32
-	opened int64
-}
-
-const (
-	maxAwaited = 1 << 10
-	// slowSYN is how long a SYN is without an answer before the kernel is asked more often.
-	slowSYN = 10 * millisecond
-)
-
-// await keeps a SYN to a listener of this host in mind.
-func (d *Detector) await(f *tcpstate.Flow, target tcpstate.Endpoint) {
-	if d.kernel != nil && len(d.awaited) < maxAwaited && d.listener(target) != nil {
-		d.awaited = append(d.awaited, awaitedSYN{f.Index(), f.Opened})
-	}
-}
-
-// Urgent reports whether samples of the kernel are wanted more often than else: SYNs to
-// a listener of this host go unanswered, or a queue is near its limit.
-func (d *Detector) Urgent(now int64) bool {
-	k := d.kernel
-	if k == nil {
-		return false
-	}
-	n := 0
-	for n < len(d.awaited) && !d.unanswered(d.awaited[n]) {
-		n++
-	}
-	if n > 0 {
-		d.awaited = append(d.awaited[:0], d.awaited[n:]...)
-	}
-	if len(d.awaited) > 0 && now-d.awaited[0].opened >= slowSYN {
-		return true
-	}
-	for e, l := range k.listeners {
-		if l.near && d.watches(e) {
-			return true
-		}
-	}
-	return false
-}
-
-// watches reports whether a listener may be a target's.
-func (d *Detector) watches(e tcpstate.Endpoint) bool {
-	return d.opt.IsTarget == nil || e.Addr.Netip().IsUnspecified() || d.opt.IsTarget(e)
-}
-
-func (d *Detector) unanswered(a awaitedSYN) bool {
-	f := d.tracker.Flow(a.flow)
-	if f == nil || f.Opened != a.opened || f.Established() || f.Closing() {
-		return false
-	}
-	_, target := f.Sides()
-	return !target.SawSYN()
-}
-
 func (k *kernel) shift(by int64) {
 	if k == nil {
 		return
@@ -424,6 +293,9 @@ func (k *kernel) shift(by int64) {
 	}
 	for _, l := range k.listeners {
 		l.seen += by
+		for i := range l.drops.v {
+			l.drops.v[i].time += by
+		}
 		for i := range l.spans.v {
 			l.spans.v[i].from += by
 			l.spans.v[i].to += by

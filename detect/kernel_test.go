@@ -125,6 +125,38 @@ func TestKernelOnSYNs(t *testing.T) {
 			}, count: overflows,
 		}, detect.Options{}, detect.Likely, "another listener's"},
 
+		{"counted, and dropped by this very one", host{
+			listeners: func(at int64) []detect.KernelListener {
+				l := on(own, 8080, 0, 128)
+				l.Drops = 3
+				if at > 700*millisecond {
+					l.Drops = 4
+				}
+				if at > 1710*millisecond {
+					l.Drops = 5
+				}
+				return []detect.KernelListener{l, on(own, 81, 129, 128)}
+			}, count: overflows,
+		}, detect.Options{}, detect.Certain, "ListenOverflows +64, 2 dropped by this listener"},
+
+		{"counted, near its limit, but another one dropped", host{
+			listeners: func(at int64) []detect.KernelListener {
+				l := on(own, 81, 0, 128)
+				if at > 1000*millisecond {
+					l.Drops = 4
+				}
+				return []detect.KernelListener{on(own, 8080, 1, 1), l}
+			}, count: overflows,
+		}, detect.Options{}, detect.Likely, "another listener's"},
+
+		{"IPv6 only", host{
+			listeners: func(at int64) []detect.KernelListener {
+				l := six(8080, full(at).Queue, 1)
+				l.V6Only = true
+				return []detect.KernelListener{l}
+			}, count: overflows,
+		}, detect.Options{}, detect.Suspected, "stalled request"},
+
 		{"nothing counted, and it had room", host{
 			listeners: func(int64) []detect.KernelListener { return []detect.KernelListener{on(own, 8080, 1, 128)} },
 		}, detect.Options{}, detect.Suspected, "counted no overflow"},

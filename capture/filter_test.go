@@ -250,6 +250,17 @@ func (x testPacket) build() []byte {
 	return append(append(b, ext...), tcp...)
 }
 
+// numbered makes a frame that can be told by a number.
+func numbered(x testPacket, n int) []byte {
+	if x.src == "" {
+		x.src, x.dst = "10.9.0.1", "10.9.0.2"
+	}
+	x.sport, x.dport, x.protocol = 40000, 8080, 6
+	b := x.build()
+	binary.BigEndian.PutUint32(b[len(b)-16:], uint32(n)) // the sequence number
+	return b
+}
+
 func etherPacket(b []byte) *packetBuffer {
 	return &packetBuffer{data: b, net: 14, protocol: binary.BigEndian.Uint16(b[12:]), index: 2, hardware: arphrdEther}
 }
@@ -273,32 +284,38 @@ func TestFilter(t *testing.T) {
 			[]testPacket{with(tcp(a, 1, b, 2), func(x *testPacket) { x.protocol = 17 }), with(tcp(a6, 1, b6, 2), func(x *testPacket) { x.protocol = 17 })},
 		},
 		{
-			"address", []EndpointSpec{spec(b, 0)},
+			"address",
+			[]EndpointSpec{spec(b, 0)},
 			[]testPacket{tcp(a, 1, b, 2), tcp(b, 2, a, 1), with(tcp(a, 1, b, 2), tagged(0x8100))},
 			[]testPacket{tcp(a, 1, c, 2), tcp(a6, 1, b6, 2), with(tcp(a, 1, b, 2), func(x *testPacket) { x.protocol = 1 })},
 		},
 		{
-			"port", []EndpointSpec{spec("", 8080)},
+			"port",
+			[]EndpointSpec{spec("", 8080)},
 			[]testPacket{tcp(a, 1, b, 8080), tcp(b6, 8080, a6, 1), with(tcp(a, 1, b, 8080), func(x *testPacket) { x.options = 10 })},
 			[]testPacket{tcp(a, 1, c, 80), tcp(a6, 1, b6, 8081)},
 		},
 		{
-			"address and port", []EndpointSpec{spec(b, 8080), spec(b6, 443)},
+			"address and port",
+			[]EndpointSpec{spec(b, 8080), spec(b6, 443)},
 			[]testPacket{tcp(a, 1, b, 8080), tcp(b, 8080, a, 1), tcp(a6, 1, b6, 443), tcp(b6, 443, a6, 9), with(tcp(a6, 1, b6, 443), tagged(0x9100))},
 			[]testPacket{tcp(a, 8080, b, 1), tcp(b, 1, a, 8080), tcp(a6, 443, b6, 80)},
 		},
 		{
-			"prefix", []EndpointSpec{spec("10.0.0.0/31", 0), spec("fd00::/7", 0), spec("2001:db8::/32", 80)},
+			"prefix",
+			[]EndpointSpec{spec("10.0.0.0/31", 0), spec("fd00::/7", 0), spec("2001:db8::/32", 80)},
 			[]testPacket{tcp(a, 1, c, 2), tcp(c, 1, a, 2), tcp("fe00::1", 1, b6, 2), tcp(a6, 80, "::1", 1)},
 			[]testPacket{tcp(b, 1, c, 2), tcp("fe00::1", 1, a6, 2)},
 		},
 		{
-			"prefix of another kind", []EndpointSpec{spec("::ffff:10.0.0.0/120", 80), spec("0.0.0.0/0", 81), spec("::/0", 82)},
+			"prefix of another kind",
+			[]EndpointSpec{spec("::ffff:10.0.0.0/120", 80), spec("0.0.0.0/0", 81), spec("::/0", 82)},
 			[]testPacket{tcp(a, 80, c, 2), tcp(c, 1, c, 81), tcp(a6, 82, b6, 1)},
 			[]testPacket{tcp(a, 82, b, 1), tcp(a6, 81, b6, 1)},
 		},
 		{
-			"ports that do not show", []EndpointSpec{spec(b, 8080), spec(b6, 8080)},
+			"ports that do not show",
+			[]EndpointSpec{spec(b, 8080), spec(b6, 8080)},
 			[]testPacket{
 				with(tcp(a, 1, b, 8080), func(x *testPacket) { x.fragment = 0x2000 }),
 				with(tcp(a, 1, b, 1), func(x *testPacket) { x.fragment = 0x2005 }),

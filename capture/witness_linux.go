@@ -1,0 +1,317 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"connrace/tcpstate"
+)
+
+// Witness asks the kernel about listeners: what a capture can only infer, it knows. It
+// belongs to one goroutine.
+type Witness struct {
+	diag     sockDiag
+	netstat  counterFile
+	snmp     counterFile
+	somax    *os.File
+	paths    []unixPath
+	sample   Sample
+	somaxBuf [16]byte
+}
+
+// unixPath is a unix socket that is asked for.
+type unixPath struct {
+	path string // as it was given, and as it was bound if the socket's file is not seen
+	file string // where it is seen from here
+	stat unix.Stat_t
+	seen bool // stat is valid
+}
+
+// OpenWitness opens what it takes to ask, in the namespace; nothing of it needs a
+// privilege except to enter another one.
+func OpenWitness(o WitnessOptions) (*Witness, error) {
+	w := &Witness{diag: sockDiag{fd: -1}}
+	for _, path := range o.Unix {
+		p := unixPath{path: path, file: path}
+		if _, err := strconv.ParseUint(o.NetNS, 10, 32); err == nil {
+			p.file = filepath.Join("/proc", o.NetNS, "root", path)
+		}
+		w.paths = append(w.paths, p)
+	}
+	err := inNetNS(o.NetNS, w.open)
+	if err == nil {
+		_, err = w.Sample()
+	}
+	if err != nil {
+		w.Close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *Witness) open() (err error) {
+	if err := w.diag.open(); err != nil {
+		return err
+	}
+	c := &w.sample.Counters
+	w.netstat = counterFile{prefix: "TcpExt:", counters: []counter64{
+		{name: "ListenOverflows", value: &c.ListenOverflows},
+		{name: "ListenDrops", value: &c.ListenDrops},
+		{name: "TCPReqQFullDrop", value: &c.TCPReqQFullDrop},
+		{name: "TCPReqQFullDoCookies", value: &c.TCPReqQFullDoCookies},
+		{name: "TCPAbortOnData", value: &c.TCPAbortOnData},
+		{name: "TCPAbortOnClose", value: &c.TCPAbortOnClose},
+		{name: "TCPDeferAcceptDrop", value: &c.TCPDeferAcceptDrop},
+	}}
+	w.snmp = counterFile{prefix: "Tcp:", counters: []counter64{{name: "OutRsts", value: &c.OutRsts}}}
+	if w.netstat.f, err = os.Open("/proc/thread-self/net/netstat"); err != nil {
+		return err
+	}
+	if w.snmp.f, err = os.Open("/proc/thread-self/net/snmp"); err != nil {
+		return err
+	}
+	// Containers may hide it.
+	w.somax, _ = os.Open("/proc/sys/net/core/somaxconn")
+	return nil
+}
+
+// Sample asks the kernel.
+func (w *Witness) Sample() (Sample, error) {
+	s := &w.sample
+	s.Listeners, s.Unix = s.Listeners[:0], s.Unix[:0]
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		if err := w.diag.tcp(family, w.listener); err != nil {
+			return Sample{}, err
+		}
+	}
+	if len(w.paths) > 0 {
+		for i := range w.paths {
+			p := &w.paths[i]
+			p.seen = unix.Stat(p.file, &p.stat) == nil
+		}
+		if err := w.diag.unix(w.unixListener); err != nil {
+			return Sample{}, err
+		}
+	}
+	s.Time = time.Now().UnixNano()
+	if err := w.netstat.read(); err != nil {
+		return Sample{}, err
+	}
+	if err := w.snmp.read(); err != nil {
+		return Sample{}, err
+	}
+	s.SomaxConn = w.somaxconn()
+	return *s, nil
+}
+
+// listener takes a TCP socket's message (struct inet_diag_msg).
+func (w *Witness) listener(m []byte) {
+	const (
+		port, addr, iface, rqueue, wqueue, inode, size = 4, 8, 40, 56, 60, 68, 72
+		attrMemInfo, attrV6Only                        = 7, 11
+		memDrops                                       = 8 // SK_MEMINFO_DROPS
+	)
+	if len(m) < size {
+		return
+	}
+	l := Listener{
+		Endpoint:  tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]), Port: be16(m, port)},
+		Interface: native32(m[iface:]), Inode: native32(m[inode:]),
+		Queue: native32(m[rqueue:]), Limit: native32(m[wqueue:]),
+	}
+	if m[0] == unix.AF_INET {
+		l.Endpoint.Addr = tcpstate.Addr4(m[addr:])
+	}
+	for kind, v := range attributes(m[size:]) {
+		switch {
+		case kind == attrMemInfo && len(v) >= memDrops*4+4:
+			l.Drops = native32(v[memDrops*4:])
+		case kind == attrV6Only && len(v) >= 1:
+			l.V6Only = v[0] != 0
+		}
+	}
+	w.sample.Listeners = append(w.sample.Listeners, l)
+}
+
+// unixListener takes a unix socket's message (struct unix_diag_msg).
+func (w *Witness) unixListener(m []byte) {
+	const (
+		inode, size                 = 4, 16
+		attrName, attrFile, attrLen = 0, 1, 4
+	)
+	if len(m) < size {
+		return
+	}
+	var name, file []byte
+	l := UnixListener{Inode: native32(m[inode:])}
+	for kind, v := range attributes(m[size:]) {
+		switch {
+		case kind == attrName:
+			name = v
+		case kind == attrFile && len(v) >= 8:
+			file = v
+		case kind == attrLen && len(v) >= 8:
+			l.Queue, l.Limit = native32(v), native32(v[4:])
+		}
+	}
+	for i := range w.paths {
+		if p := &w.paths[i]; p.is(name, file) {
+			l.Path = p.path
+			w.sample.Unix = append(w.sample.Unix, l)
+		}
+	}
+}
+
+// is reports whether a socket that was bound to name, which made a file, is the one. The
+// name alone could be that of a socket whose file was replaced.
+func (p *unixPath) is(name, file []byte) bool {
+	const minorBits = 20 // of the kernel's own dev_t
+	for len(name) > 0 && name[len(name)-1] == 0 {
+		name = name[:len(name)-1]
+	}
+	if !p.seen || file == nil {
+		return string(name) == p.path
+	}
+	dev := native32(file[4:])
+	same := native32(file) == uint32(p.stat.Ino)
+	return same && (string(name) == p.path ||
+		dev>>minorBits == unix.Major(uint64(p.stat.Dev)) && dev&(1<<minorBits-1) == unix.Minor(uint64(p.stat.Dev)))
+}
+
+func (w *Witness) somaxconn() uint32 {
+	if w.somax == nil {
+		return 0
+	}
+	n, _ := w.somax.ReadAt(w.somaxBuf[:], 0)
+	v, _ := number(w.somaxBuf[:n])
+	return uint32(v)
+}
+
+// Close releases what Witness holds.
+func (w *Witness) Close() error {
+	w.diag.close()
+	var errs []error
+	for _, f := range []*os.File{w.netstat.f, w.snmp.f, w.somax} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// counterFile is /proc/net/netstat or snmp: a line of names, a line of values.
+type counterFile struct {
+	f        *os.File
+	prefix   string // of both lines
+	counters []counter64
+	buf      []byte
+	found    bool // columns are known
+}
+
+type counter64 struct {
+	name   string
+	column int // -1: this kernel does not count it
+	value  *uint64
+}
+
+// read reads the counters.
+func (c *counterFile) read() error {
+	if c.buf == nil {
+		c.buf = make([]byte, 16<<10)
+	}
+	var n int
+	for {
+		var err error
+		if n, err = unix.Pread(int(c.f.Fd()), c.buf, 0); err != nil {
+			return fmt.Errorf("%s: %w", c.f.Name(), err)
+		}
+		if n < len(c.buf) || n > 1<<20 {
+			break
+		}
+		c.buf = make([]byte, 2*len(c.buf))
+	}
+	names, values, ok := c.lines(c.buf[:n])
+	if !ok {
+		return fmt.Errorf("%s: has no %s lines", c.f.Name(), c.prefix)
+	}
+	if !c.found {
+		c.find(names)
+	}
+	for column := 0; len(values) > 0; column++ {
+		var field []byte
+		field, values = cutField(values)
+		for i := range c.counters {
+			if k := &c.counters[i]; k.column == column {
+				*k.value, _ = number(field)
+			}
+		}
+	}
+	return nil
+}
+
+// find looks up the columns.
+func (c *counterFile) find(names []byte) {
+	for i := range c.counters {
+		c.counters[i].column = -1
+	}
+	for column := 0; len(names) > 0; column++ {
+		var field []byte
+		field, names = cutField(names)
+		for i := range c.counters {
+			if c.counters[i].name == string(field) {
+				c.counters[i].column = column
+			}
+		}
+	}
+	c.found = true
+}
+
+// lines returns what stands behind the prefix in its first two lines.
+func (c *counterFile) lines(b []byte) (names, values []byte, ok bool) {
+	for len(b) > 0 {
+		end := 0
+		for end < len(b) && b[end] != '\n' {
+			end++
+		}
+		line := b[:end]
+		b = b[min(end+1, len(b)):]
+		if len(line) < len(c.prefix) || string(line[:len(c.prefix)]) != c.prefix {
+			continue
+		}
+		if line = line[len(c.prefix):]; names == nil {
+			names = line
+		} else {
+			return names, line, true
+		}
+	}
+	return nil, nil, false
+}
+
+// cutField cuts off the first field of a line.
+func cutField(b []byte) (field, rest []byte) {
+	for len(b) > 0 && b[0] == ' ' {
+		b = b[1:]
+	}
+	n := 0
+	for n < len(b) && b[n] != ' ' {
+		n++
+	}
+	return b[:n], b[n:]
+}
+
+// number reads the decimal number that b begins with.
+func number(b []byte) (v uint64, ok bool) {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			break
+		}
+		v, ok = v*10+uint64(c-'0'), true
+	}
+	return v, ok
+}

@@ -1,0 +1,22 @@
+//go:build !linux
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Witness asks the kernel about listeners, on Linux.
+type Witness struct{}
+
+// OpenWitness says that there is none.
+func OpenWitness(WitnessOptions) (*Witness, error) {
+	return nil, fmt.Errorf("the kernel's view of listeners is for Linux only: %w", errors.ErrUnsupported)
+}
+
+// Sample asks the kernel.
+func (*Witness) Sample() (Sample, error) { return Sample{}, errors.ErrUnsupported }
+
+// Close releases what Witness holds.
+func (*Witness) Close() error { return nil }

@@ -80,16 +80,16 @@ func (d *Detector) BeginCapture(i int) {
 // Segment takes the next segment, in the order of the capture.
 func (d *Detector) Segment(s *tcpstate.Segment) {
 	d.tracker.Track(s)
-	if len(d.open) > 0 && d.open[0].until <= d.tracker.Now() {
-		d.close(d.tracker.Now())
-	}
+	d.settleOpen()
 }
 
 // Segments takes the next segments, faster than one by one.
-func (d *Detector) Segments(segs []tcpstate.Segment) {
-	d.tracker.Prepare(segs)
-	for i := range segs {
-		d.Segment(&segs[i])
+func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.settleOpen) }
+
+// settleOpen completes the incidents whose time has come, if there are any.
+func (d *Detector) settleOpen() {
+	if len(d.open) > 0 && d.open[0].until <= d.tracker.Now() {
+		d.close(d.tracker.Now())
 	}
 }
 

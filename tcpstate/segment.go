@@ -126,8 +126,6 @@ type Segment struct {
 	Bogus bool
 
 	Payload []byte // what was captured of the payload, at most Len octets
-
-	hash uint64 // of the endpoints, set by Tracker.Prepare; 0: not computed
 }
 
 // End is the sequence number behind the segment: SYN and FIN count one each

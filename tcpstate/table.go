@@ -15,8 +15,7 @@ func tupleOf(s *Segment) (k tuple, dir int) {
 	return tuple{[2]Addr{a.Addr, b.Addr}, [2]uint16{a.Port, b.Port}}, dir
 }
 
-// hash is the multiplicative hash of a tuple; its high bits are the good ones. It is
-// never 0.
+// hash is the multiplicative hash of a tuple; its high bits are the good ones.
 func (k *tuple) hash() uint64 {
 	const m = 0x9e3779b97f4a7c15
 	lo := k.addr[0].Lo<<32 ^ k.addr[1].Lo ^ uint64(k.port[0])<<48 ^ uint64(k.port[1])<<16
@@ -25,7 +24,7 @@ func (k *tuple) hash() uint64 {
 		lo ^= k.addr[0].Lo >> 32 * m
 	}
 	h := lo * m
-	return (h^h>>32)*m | 1
+	return (h ^ h>>32) * m
 }
 
 // tombstone is what remains of a forgotten flow: enough to number its late segments
@@ -94,30 +93,55 @@ func (f *Flow) has(k *tuple) bool {
 // prepareSize is how many segments are prepared at once.
 const prepareSize = 64
 
-// Prepare touches the flows of segments that will be tracked next, all index slots
-// first, then all flows, so that their cache misses overlap instead of following one
-// another. It changes nothing.
-func (t *Tracker) Prepare(segs []Segment) {
-	var at [prepareSize]uint32
+// prepared are segments whose flows have been touched, with the hashes of their tuples.
+type prepared struct {
+	segs []Segment
+	next int // the first of them not tracked yet
+	hash [prepareSize]uint64
+	sum  uint64 // keeps the reads alive
+}
+
+// TrackAll takes the next segments of the capture; after is called behind each. It
+// touches their index slots first, then their flows, a block at a time, so that the
+// cache misses overlap instead of following one another.
+func (t *Tracker) TrackAll(segs []Segment, after func()) {
 	for len(segs) > 0 {
 		n := min(len(segs), prepareSize)
+		t.prepare(segs[:n])
 		for i := range segs[:n] {
-			s := &segs[i]
-			k, _ := tupleOf(s)
-			s.hash = k.hash()
-			at[i] = t.index[s.hash>>t.shift]
+			t.Track(&segs[i])
+			after()
 		}
-		var sum uint64
-		for _, v := range at[:n] {
-			if v != 0 {
-				f := t.at(v - 1)
-				sum += uint64(f.port[0]) + uint64(f.Half[0].Nxt) + uint64(f.Half[0].Last.Len) +
-					uint64(f.Half[1].Nxt) + uint64(f.Half[1].Last.Len) + uint64(f.framing.proto) + uint64(f.flags)
-			}
-		}
-		t.touched += sum
 		segs = segs[n:]
 	}
+	t.prepared.segs = nil
+}
+
+func (t *Tracker) prepare(segs []Segment) {
+	p := &t.prepared
+	p.segs, p.next = segs, 0
+	var slot [prepareSize]uint32
+	for i := range segs {
+		k, _ := tupleOf(&segs[i])
+		p.hash[i] = k.hash()
+		slot[i] = t.index[p.hash[i]>>t.shift]
+	}
+	for _, v := range slot[:len(segs)] {
+		if v != 0 {
+			f := t.at(v - 1)
+			p.sum += uint64(f.port[0]) + uint64(f.Half[0].Nxt) + uint64(f.Half[0].Last.Len) +
+				uint64(f.Half[1].Nxt) + uint64(f.Half[1].Last.Len) + uint64(f.framing.proto) + uint64(f.flags)
+		}
+	}
+}
+
+// hashOf is a segment's hash, if it was prepared the one computed then.
+func (t *Tracker) hashOf(s *Segment, k *tuple) uint64 {
+	if p := &t.prepared; p.next < len(p.segs) && s == &p.segs[p.next] {
+		p.next++
+		return p.hash[p.next-1]
+	}
+	return k.hash()
 }
 
 // unindex takes a flow out of the index, closing the run behind it (Knuth 6.4 R).
@@ -157,11 +181,7 @@ func (t *Tracker) unindex(f *Flow) {
 // the base of its direction (packet-tcp.c, conversation handling of 4.0).
 func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	k, dir := tupleOf(s)
-	hash := s.hash
-	if hash == 0 {
-		hash = k.hash()
-	}
-	_, f := t.find(&k, hash)
+	_, f := t.find(&k, t.hashOf(s, &k))
 	if f == nil {
 		f = t.revive(&k, s)
 	} else if int(f.capture) != t.capture {

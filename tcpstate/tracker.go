@@ -46,13 +46,13 @@ type Tracker struct {
 	cfg Config
 	now int64 // capture time: the newest time seen
 
-	flows   [][]Flow // the arena, in chunks that never move
-	free    []uint32
-	nflows  int // in use
-	index   []uint32
-	indexed int
-	shift   uint
-	touched uint64 // keeps Prepare's reads alive
+	flows    [][]Flow // the arena, in chunks that never move
+	free     []uint32
+	nflows   int // in use
+	index    []uint32
+	indexed  int
+	shift    uint
+	prepared prepared
 
 	tombs   map[tuple]tombstone
 	graves  graves // their order, with Config.MaxTombs

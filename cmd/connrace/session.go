@@ -187,25 +187,35 @@ type input struct {
 func (s *session) feed(in *input, frames []capture.Frame) {
 	a := s.cur
 	d := a.detector
+	s.segs = s.segs[:0]
 	for i := range frames {
 		f := &frames[i]
-		s.segs = in.decoder.Decode(f, s.segs[:0])
-		if len(s.segs) > 0 && !in.entered {
-			in.entered = true
-			d.BeginCapture(len(a.Captures))
-			a.Captures = append(a.Captures, in.index)
-		}
 		if f.AfterGap || a.broken {
 			a.broken = false
+			s.flush(in)
 			d.Gap(f.Number, f.Time)
 		}
-		if s.seen != nil && s.seen.matched(s.segs) {
-			s.seen = nil
-		}
-		for j := range s.segs {
-			d.Segment(&s.segs[j])
-		}
+		s.segs = in.decoder.Decode(f, s.segs)
 	}
+	s.flush(in)
+}
+
+// flush hands the segments decoded so far to the detector.
+func (s *session) flush(in *input) {
+	a := s.cur
+	if len(s.segs) == 0 {
+		return
+	}
+	if !in.entered {
+		in.entered = true
+		a.detector.BeginCapture(len(a.Captures))
+		a.Captures = append(a.Captures, in.index)
+	}
+	if s.seen != nil && s.seen.matched(s.segs) {
+		s.seen = nil
+	}
+	a.detector.Segments(s.segs)
+	s.segs = s.segs[:0]
 }
 
 // ended takes note of how reading ended.

@@ -199,8 +199,8 @@ func (t *Timer) Moved() bool {
 // summary is the verdict in words.
 func (c *Comparison) summary() string {
 	b, a := c.Runs.Before, c.Runs.After
-	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.Lost), number(b.Requests), figure(c.PerThousand.Before))
-	is := fmt.Sprintf("%s of %s now (%s)", number(a.Lost), number(a.Requests), figure(c.PerThousand.After))
+	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.Lost), number(b.Requests), Figure(c.PerThousand.Before))
+	is := fmt.Sprintf("%s of %s now (%s)", number(a.Lost), number(a.Requests), Figure(c.PerThousand.After))
 	switch c.Verdict {
 	case None:
 		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s now", number(b.Requests), number(a.Requests))
@@ -210,7 +210,7 @@ func (c *Comparison) summary() string {
 			answer = "Nothing is lost any more"
 		}
 		return fmt.Sprintf("%s: %s, none of %s now; at the rate before it would have been about %s",
-			answer, was, number(a.Requests), figure(c.Expected))
+			answer, was, number(a.Requests), Figure(c.Expected))
 	case Improved:
 		return fmt.Sprintf("Better, but not gone: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
 	case Worse:
@@ -223,7 +223,7 @@ func (c *Comparison) summary() string {
 		// 95 % of all samples of this size would have a loss at the rate before.
 		need := math.Ceil(-math.Log(chance) * float64(b.Requests) / float64(b.Lost))
 		return fmt.Sprintf("Too few requests to tell: %s, none of %s now, but at the rate before it would only have been %s; "+
-			"about %s requests without a loss would tell", was, number(a.Requests), figure(c.Expected), number(uint64(need)))
+			"about %s requests without a loss would tell", was, number(a.Requests), Figure(c.Expected), number(uint64(need)))
 	}
 	return fmt.Sprintf("No difference that could not be chance (p %s): %s, %s", pValue(c.P), was, is)
 }
@@ -267,15 +267,15 @@ func (c *Comparison) details() {
 		switch b, a := t.Seconds.Before, t.Seconds.After; {
 		case t.Moved():
 			if moved++; moved <= mostDetails {
-				add("The idle timeout of %s went from %s to %s s%s.", whose, figure(b), figure(a), against(a, lb[t.Target]))
+				add("The idle timeout of %s went from %s to %s s%s.", whose, Figure(b), Figure(a), against(a, lb[t.Target]))
 			}
 		case b > 0 && a > 0:
 			if still++; still <= mostDetails && c.Runs.Before.Lost > 0 {
-				add("The idle timeout of %s is %s s as before%s.", whose, figure(a), against(a, lb[t.Target]))
+				add("The idle timeout of %s is %s s as before%s.", whose, Figure(a), against(a, lb[t.Target]))
 			}
 		case b > 0 && c.Runs.After.Requests > 0:
 			if unseen++; unseen <= mostDetails {
-				add("No idle timeout of %s shows any more (%s s before): it no longer closes idle connections first, or there were too few.", whose, figure(b))
+				add("No idle timeout of %s shows any more (%s s before): it no longer closes idle connections first, or there were too few.", whose, Figure(b))
 			}
 		}
 	}
@@ -292,9 +292,9 @@ func against(idle, lb float64) string {
 	case lb == 0:
 		return ""
 	case idle > lb:
-		return fmt.Sprintf(", above the load balancer's %s s", figure(lb))
+		return fmt.Sprintf(", above the load balancer's %s s", Figure(lb))
 	}
-	return fmt.Sprintf(", not above the load balancer's %s s: the race stays possible", figure(lb))
+	return fmt.Sprintf(", not above the load balancer's %s s: the race stays possible", Figure(lb))
 }
 
 func (c *Comparison) list(add func(string, ...any), title, kind string) {
@@ -349,8 +349,8 @@ func choose(n, k uint64) float64 {
 	return lg(n) - lg(k) - lg(n-k)
 }
 
-// figure writes a number with three digits that count.
-func figure(v float64) string {
+// Figure writes a number with three digits that count; - for NaN.
+func Figure(v float64) string {
 	switch {
 	case math.IsNaN(v):
 		return "-"

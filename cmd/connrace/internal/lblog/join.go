@@ -68,10 +68,12 @@ func (r Reason) Title() string {
 type Joined struct {
 	*Entry
 	Finding int // id
+	Rule    *detect.Rule
 	By      Key
-	// Among are the ids of all findings that fit equally well, Finding included; nil:
-	// it is the only one. Then the rule is certain if they share it, Finding is not.
-	Among []int
+	// Among are the ids of all findings that fit equally well (at most nine are named),
+	// Finding included; nil: it is the only one. RuleDoubtful: they are not of one rule.
+	Among        []int
+	RuleDoubtful bool
 	// Tries are the ids of findings about earlier tries of the same request.
 	Tries []int
 }
@@ -261,12 +263,18 @@ func (j *Joiner) Finish() *Join {
 }
 
 func (j *Joiner) joined(s *slot) {
-	o := Joined{Entry: s.Entry, Finding: s.try.ID, By: s.by, Among: j.rivals(s)}
+	o := Joined{Entry: s.Entry, Finding: s.try.ID, Rule: s.try.Rule, By: s.by}
 	for _, t := range s.tries {
 		o.Tries = append(o.Tries, t.ID)
 	}
-	if o.Among != nil {
+	if rivals := j.rivals(s); len(rivals) > 0 {
 		j.join.Ambiguous++
+		o.Among = []int{s.try.ID}
+		for _, t := range rivals {
+			o.Among = append(o.Among, t.ID)
+			o.RuleDoubtful = o.RuleDoubtful || t.Rule != s.try.Rule
+		}
+		slices.Sort(o.Among)
 	}
 	j.join.ByRule[s.try.Rule.ID]++
 	j.join.ByKey[s.by]++

@@ -423,16 +423,15 @@ func (j *Joiner) around(tries []*try, e *Entry, level int64) iter.Seq[*try] {
 	}
 }
 
-// rivals are the ids of all findings that fit an entry as well as its own; nil: only that
-// one does. A finding that explains another entry fits only if the two could be swapped.
-func (j *Joiner) rivals(s *slot) []int {
+// rivals are the findings that fit an entry as well as its own. A finding that explains another entry fits only if the two could be swapped.
+func (j *Joiner) rivals(s *slot) []*try {
 	if s.by <= ByPort {
 		return nil
 	}
-	var ids []int
+	var others []*try
 	blur := max(s.level, s.try.blur)
 	for t := range j.around(s.group, s.Entry, blur) {
-		if t == s.try || len(ids) == maxAmong || t.Lost != s.try.Lost {
+		if t == s.try || len(others) == maxAmong || t.Lost != s.try.Lost {
 			continue
 		}
 		if d, ok := j.distance(s.Entry, t, s.by); !ok || d > blur {
@@ -443,14 +442,9 @@ func (j *Joiner) rivals(s *slot) []int {
 				continue
 			}
 		}
-		ids = append(ids, t.ID)
+		others = append(others, t)
 	}
-	if ids == nil {
-		return nil
-	}
-	ids = append(ids, s.try.ID)
-	slices.Sort(ids)
-	return ids
+	return others
 }
 
 // measureOffset finds out how far the clocks are apart from what is joined already.

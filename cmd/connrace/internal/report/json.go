@@ -37,6 +37,8 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 			}
 		}
 	})
+	j.log(r, o)
+	j.baseline(r)
 	j.streams(r, o)
 	return j.close()
 }

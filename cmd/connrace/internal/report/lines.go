@@ -71,6 +71,8 @@ func (l *Lines) Summary(r *Report) error {
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
+	j.log(r, l.o)
+	j.baseline(r)
 	j.streams(r, l.o)
 	l.err = j.close()
 	return l.err

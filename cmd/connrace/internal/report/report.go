@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/detect"
 )
 
@@ -22,6 +24,9 @@ type Report struct {
 	// were not.
 	Since, Until string
 	Interrupted  bool // the input was not read to its end
+
+	Log      *lblog.Join          // what load balancers' logs say beside it; nil: none was given
+	Baseline *baseline.Comparison // with an earlier report; nil: none was given
 }
 
 // Capture is one capture that was read.

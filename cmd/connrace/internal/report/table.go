@@ -23,10 +23,16 @@ func Table(w io.Writer, r *Report, o *Options) error {
 	t := &tables{report: r, o: o, page: page{color: o.Color}}
 	t.clock = newClock(o.Location, r.times())
 	t.captures()
+	if err := t.comparison(); err != nil {
+		return err
+	}
 	for i := range r.Analyses {
 		if err := t.analysis(&r.Analyses[i]); err != nil {
 			return err
 		}
+	}
+	if err := t.logs(); err != nil {
+		return err
 	}
 	t.notes()
 	return t.writeAll(w)

@@ -1,0 +1,332 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"connrace/cmd/connrace/internal/lblog"
+	"connrace/detect"
+)
+
+// LogCapture is what load balancers' logs are joined to.
+func (r *Report) LogCapture() lblog.Capture {
+	var c lblog.Capture
+	for i := range r.Captures {
+		if x := &r.Captures[i]; x.First != 0 {
+			c.Spans = append(c.Spans, lblog.Span{First: x.First, Last: x.Last})
+		}
+	}
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		c.Targets = append(c.Targets, a.Result.Targets...)
+		c.Exchanges = append(c.Exchanges, a.Result.Exchanges)
+		for _, f := range a.Result.Findings {
+			c.Findings = append(c.Findings, lblog.Finding{ID: a.id(f), Finding: f})
+		}
+	}
+	return c
+}
+
+type logDoc struct {
+	Kind           optional         `json:"kind"`
+	Entries        int              `json:"entries"`
+	Failed         int              `json:"failed"`
+	Explained      int              `json:"explained"`
+	ByRule         map[string]int   `json:"by_rule"`
+	Ambiguous      int              `json:"ambiguous"`
+	OutsideCapture int              `json:"outside_capture"`
+	Omitted        int              `json:"omitted"`
+	Offset         seconds          `json:"clock_offset_seconds"`
+	Files          []logFileDoc     `json:"files"`
+	Notes          []string         `json:"notes"`
+	Joined         []joinedDoc      `json:"joined"`
+	Unexplained    []unexplainedDoc `json:"unexplained"`
+}
+
+type logFileDoc struct {
+	Path    string   `json:"path"`
+	Kind    optional `json:"kind"`
+	Lines   int      `json:"lines"`
+	Entries int      `json:"entries"`
+	Failed  int      `json:"failed"`
+}
+
+type entryDoc struct {
+	Time    stamp    `json:"time"`
+	File    int      `json:"file"`
+	Line    int      `json:"line"`
+	Status  count    `json:"status"`
+	Method  optional `json:"method"`
+	Path    optional `json:"path"`
+	Target  optional `json:"target"`
+	TraceID optional `json:"trace_id"`
+	Says    optional `json:"says"`
+}
+
+type joinedDoc struct {
+	entryDoc
+	Finding int    `json:"finding"`
+	Rule    string `json:"rule"`
+	By      string `json:"by"`
+	Among   []int  `json:"among"`
+	Tries   []int  `json:"earlier_tries"`
+}
+
+type unexplainedDoc struct {
+	entryDoc
+	Reason string `json:"reason"`
+	Why    string `json:"why"`
+}
+
+func entryJSON(e *lblog.Entry, o *Options) entryDoc {
+	return entryDoc{
+		Time: stamp(e.End), File: e.File, Line: e.Line, Status: count{uint64(max(e.Status, 0)), e.Status > 0},
+		Method: optional(e.Method), Path: optional(path(e.Path, o.ShowQuery)), Target: endpoint(e.Target),
+		TraceID: optional(e.TraceID), Says: optional(e.Says),
+	}
+}
+
+func logJSON(l *lblog.Join, o *Options) logDoc {
+	d := logDoc{
+		Kind: optional(l.Kind()), Entries: l.Entries, Failed: l.Failed, Explained: l.Explained, ByRule: l.ByRule,
+		Ambiguous: l.Ambiguous, OutsideCapture: l.OutsideCapture, Omitted: l.Omitted, Offset: seconds{NS: int64(l.Offset), Known: l.Offset != 0},
+		Files: []logFileDoc{}, Notes: clean(l.Notes), Joined: []joinedDoc{}, Unexplained: []unexplainedDoc{},
+	}
+	for i := range l.Files {
+		f := &l.Files[i]
+		d.Files = append(d.Files, logFileDoc{Clean(f.Path), optional(f.Kind.String()), f.Lines, f.Entries, f.Failed})
+	}
+	for i := range l.Joined {
+		j := &l.Joined[i]
+		d.Joined = append(d.Joined, joinedDoc{entryJSON(j.Entry, o), j.Finding, j.Rule.ID, j.By.String(), list(j.Among), list(j.Tries)})
+	}
+	for i := range l.Unexplained {
+		u := &l.Unexplained[i]
+		d.Unexplained = append(d.Unexplained, unexplainedDoc{entryJSON(u.Entry, o), u.Reason.String(), Clean(u.Why)})
+	}
+	return d
+}
+
+func clean(ss []string) []string {
+	out := make([]string, len(ss))
+	for i, s := range ss {
+		out[i] = Clean(s)
+	}
+	return out
+}
+
+func (j *object) log(r *Report, o *Options) {
+	if r.Log != nil {
+		j.field("log", logJSON(r.Log, o))
+	}
+}
+
+// LogSummary says in a sentence how far the findings explain the logs.
+func LogSummary(l *lblog.Join) string {
+	n := l.Within()
+	var s string
+	switch {
+	case l.Failed == 0:
+		return fmt.Sprintf("None of %s failed.", entries(l.Entries, ""))
+	case n == 0:
+		s = "No failed entry falls into the capture's time."
+	default:
+		s = fmt.Sprintf("%s of %s explained by findings", grouped(uint64(l.Explained)), entries(n, "failed "))
+		if l.Explained == 1 && n == 1 {
+			s = "The only failed entry is explained by a finding"
+		}
+		if l.Explained > 0 {
+			s += ": " + byRule(l.ByRule)
+		}
+		s += "."
+	}
+	if len(l.Unexplained) > 0 {
+		s += fmt.Sprintf(" %s not: %s.", grouped(uint64(len(l.Unexplained))), byReason(l))
+	}
+	if l.OutsideCapture > 0 {
+		s += fmt.Sprintf(" %s outside of the capture's time.", grouped(uint64(l.OutsideCapture)))
+	}
+	if l.Ambiguous > 0 {
+		s += fmt.Sprintf(" Of %s it is not certain which finding it is: several fit.", grouped(uint64(l.Ambiguous)))
+	}
+	return s
+}
+
+// entries writes "1 failed entry", "2 failed entries".
+func entries(n int, of string) string {
+	if n == 1 {
+		return "1 " + of + "entry"
+	}
+	return grouped(uint64(n)) + " " + of + "entries"
+}
+
+func byRule(n map[string]int) string {
+	var parts []string
+	for _, id := range ruleOrder(n) {
+		parts = append(parts, fmt.Sprintf("%s %s", grouped(uint64(n[id])), id))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func byReason(l *lblog.Join) string {
+	var parts []string
+	for r, n := range l.ByReason {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %s", grouped(uint64(n)), lblog.Reason(r).Title()))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// logs is the section about load balancers' logs.
+func (t *tables) logs() error {
+	l := t.report.Log
+	if l == nil {
+		return nil
+	}
+	t.heading("The load balancer's log")
+	for i := range l.Files {
+		f := &l.Files[i]
+		t.paragraph("  ", fmt.Sprintf("%s (%s): %s, %s failed", Clean(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
+	}
+	t.paragraph("  ", LogSummary(l))
+	for _, n := range l.Notes {
+		t.paragraph("  - ", Clean(n))
+	}
+	if err := t.joined(l); err != nil {
+		return err
+	}
+	return t.unexplained(l)
+}
+
+// mostEntries bounds the entries of a log that are listed.
+const mostEntries = 20
+
+var joinedColumns = []column{
+	{head: "TIME", width: 15},
+	{head: "LINE", width: 9, right: true},
+	{head: "STATUS", width: 6, right: true},
+	{head: "REQUEST", width: 26, after: "/"},
+	{head: "FINDING", width: 22, after: "-"},
+	{head: "JOINED BY", width: 12},
+}
+
+func (t *tables) joined(l *lblog.Join) error {
+	if len(l.Joined) == 0 {
+		return nil
+	}
+	js, left := most(l.Joined, t.o.Verbose)
+	rows := make([][]string, len(js))
+	for i := range js {
+		j := &js[i]
+		rows[i] = t.entryRow(l, j.Entry, joinedColumns, t.which(j), []string{joinedBy(j)})
+	}
+	return t.list(joinedColumns, rows, left, "explained ")
+}
+
+// which names the findings that explain an entry.
+func (t *tables) which(j *lblog.Joined) []string {
+	what := fmt.Sprintf("#%d %s", j.Finding, j.Rule.ID)
+	switch {
+	case j.RuleDoubtful:
+		what = hashes(j.Among, " or ")
+	case j.Among != nil:
+		what = hashes(j.Among, " or ") + " " + j.Rule.ID
+	}
+	out := []string{what}
+	if len(j.Tries) > 0 {
+		out = append(out, "before it "+hashes(j.Tries, " "))
+	}
+	return out
+}
+
+func hashes(ids []int, sep string) string {
+	parts := make([]string, len(ids))
+	for i, id := range ids {
+		parts[i] = fmt.Sprintf("#%d", id)
+	}
+	return strings.Join(parts, sep)
+}
+
+func joinedBy(j *lblog.Joined) string {
+	return [...]string{"trace id", "request id", "LB's port", "path, time", "time"}[j.By]
+}
+
+var unexplainedColumns = []column{
+	{head: "TIME", width: 15},
+	{head: "LINE", width: 9, right: true},
+	{head: "STATUS", width: 6, right: true},
+	{head: "REQUEST", width: 26, after: "/"},
+	{head: "UNEXPLAINED, BECAUSE", width: 36},
+}
+
+func (t *tables) unexplained(l *lblog.Join) error {
+	if len(l.Unexplained) == 0 {
+		return nil
+	}
+	us, left := most(l.Unexplained, t.o.Verbose)
+	rows := make([][]string, len(us))
+	for i := range us {
+		rows[i] = t.entryRow(l, us[i].Entry, unexplainedColumns, []string{us[i].Why})
+	}
+	return t.list(unexplainedColumns, rows, left, "unexplained ")
+}
+
+func most[T any](list []T, all bool) (shown []T, left int) {
+	if n := len(list); n > mostEntries && !all {
+		return list[:mostEntries], n - mostEntries
+	}
+	return list, 0
+}
+
+func (t *tables) list(columns []column, rows [][]string, left int, of string) error {
+	t.WriteString("\n")
+	if err := t.table(columns, rows); err != nil {
+		return err
+	}
+	if left > 0 {
+		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", entries(left, of)))
+	}
+	return nil
+}
+
+// entryRow is a row about an entry; rest are the cells behind its first four.
+func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, columns []column, rest ...[]string) []string {
+	status := "-"
+	if e.Status > 0 {
+		status = fmt.Sprint(e.Status)
+	}
+	line := fmt.Sprint(e.Line)
+	if len(l.Files) > 1 {
+		line = fmt.Sprintf("%d:%d", e.File+1, e.Line)
+	}
+	request := t.request(&detect.Request{Method: e.Method, Path: e.Path})
+	cells := append([][]string{{t.when(e)}, {line}, {status}, {dashed(request)}}, rest...)
+	row := make([]string, len(columns))
+	for i := range columns {
+		for k, s := range cells[i] {
+			cells[i][k] = Clean(s)
+		}
+		row[i] = strings.Join(cut(columns[i].cell(cells[i]...), 4, columns[i].width), "\n")
+	}
+	return row
+}
+
+// when is the time of an entry, no finer than it was logged.
+func (t *tables) when(e *lblog.Entry) string {
+	s := t.clock.stamp(e.End)
+	switch {
+	case e.Resolution >= 1e9:
+		return strings.TrimSuffix(s, ".000000")
+	case e.Resolution >= 1e6:
+		return s[:len(s)-3]
+	}
+	return s
+}
+
+func dashed(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

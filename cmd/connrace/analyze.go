@@ -13,6 +13,7 @@ import (
 type analyzeFlags struct {
 	commonFlags
 	packetFlags
+	page         pageFlags
 	since, until moment
 	streams      bool
 	resync       bool
@@ -29,6 +30,7 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
 	fs.Var(&a.until, "until", "leave out findings after `TIME`")
 	a.addHow(fs)
+	a.page.add(fs)
 	a.packetFlags.add(fs)
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
@@ -60,6 +62,7 @@ Examples:
   ssh host tcpdump -U -w - tcp port 8080 | connrace analyze -
   connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
   connrace analyze --fail-on error -q nightly.pcap
+  connrace analyze --html report.html capture.pcap
   connrace analyze --annotate commented.pcapng --evidence findings capture.pcap
 `
 }
@@ -82,19 +85,27 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	if wrong := a.packetFlags.wrong(files, e.stdin); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
 	}
+	if wrong := a.page.wrong(files, e.stdin); wrong != "" {
+		return e.usage("analyze", "%s", wrong)
+	}
 	s := newSession(ctx, e, a)
 	defer s.discardPackets()
 	if err := s.preparePackets(); err != nil {
 		e.errorf("%v", err)
 		return exitError
 	}
+	if err := a.page.create(); err != nil {
+		e.errorf("%v", err)
+		return exitError
+	}
+	defer a.page.file.Discard()
 	for _, f := range files {
 		if s.stopped() {
 			break
 		}
 		s.file(f)
 	}
-	return s.finish()
+	return a.page.write(e, &s.report, &s.shown, s.finish())
 }
 
 func stdins(files []string) (n int) {

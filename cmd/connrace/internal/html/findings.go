@@ -1,0 +1,345 @@
+package html
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strconv"
+	"strings"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// How much of the findings is in the page, and how.
+const (
+	// mostPlain are in the page as they are, so that it shows them even where no script may
+	// run. The others are packed and unfolded by the script.
+	mostPlain = 200
+	// mostFindings are in the page at all.
+	mostFindings = 20_000
+	// mostGroups are told apart by target too, not only by rule.
+	mostGroups = 40
+	// mostOptions are the targets that one can choose.
+	mostOptions = 200
+)
+
+// findings are all findings that are shown, in groups.
+type findings struct {
+	p       *page
+	Groups  []*group
+	Rules   []*detect.Rule // to choose from
+	Targets []string       // likewise
+	Total   int
+	Plain   int // in the page as they are
+	Left    int // not in the page
+}
+
+// group are the findings of one rule, and of one target unless there are too many.
+type group struct {
+	ID      string
+	Rule    *detect.Rule
+	Target  string // "" where it has several
+	Targets int
+	Grade   string // severity of the gravest
+	N, Lost int
+	Open    bool
+	Advice  []advice
+	More    int // causes that are not told
+	Knobs   []detect.Knob
+	Rows    []row // plain ones
+	Packed  int
+
+	all   []*found
+	plain int // how many of all are Rows
+	kept  int // how many of all are in the page
+	worst detect.Severity
+}
+
+// advice is why, and what to change, for some findings of a group.
+type advice struct {
+	Cause, Fix string
+	N          int
+}
+
+const mostAdvice = 3
+
+func (p *page) findings() *findings {
+	fs := &findings{p: p, Total: len(p.found)}
+	fs.group()
+	fs.choose()
+	targets := map[string]bool{}
+	for i, g := range fs.Groups {
+		g.ID = "g" + strconv.Itoa(i)
+		g.describe()
+		g.Open = g.worst > detect.Info || i == 0
+		if !slices.Contains(fs.Rules, g.Rule) {
+			fs.Rules = append(fs.Rules, g.Rule)
+		}
+		for k, f := range g.all[:g.plain] {
+			r := p.row(f)
+			r.Open = i == 0 && k == 0
+			g.Rows = append(g.Rows, r)
+		}
+		for _, f := range g.all {
+			targets[endpoint(f.Target)] = true
+		}
+	}
+	if fs.Targets = sorted(targets); len(fs.Targets) > mostOptions {
+		fs.Targets = nil
+	}
+	return fs
+}
+
+// group sorts the findings into groups, the gravest first.
+func (fs *findings) group() {
+	type key struct {
+		rule   *detect.Rule
+		target tcpstate.Endpoint
+	}
+	by := map[key]*group{}
+	of := func(f *found, alike bool) *group {
+		k := key{rule: f.Rule}
+		if alike {
+			k.target = f.Target
+		}
+		if by[k] == nil {
+			by[k] = &group{Rule: f.Rule}
+			if alike {
+				by[k].Target = endpoint(f.Target)
+			}
+		}
+		return by[k]
+	}
+	kinds := map[key]bool{}
+	for _, f := range fs.p.found {
+		kinds[key{f.Rule, f.Target}] = true
+	}
+	for _, f := range fs.p.found {
+		g := of(f, len(kinds) <= mostGroups)
+		g.all = append(g.all, f)
+		g.worst = max(g.worst, f.Severity)
+		if f.Lost {
+			g.Lost++
+		}
+	}
+	for _, g := range by {
+		fs.Groups = append(fs.Groups, g)
+	}
+	slices.SortFunc(fs.Groups, func(a, b *group) int {
+		return cmp.Or(cmp.Compare(b.worst, a.worst), cmp.Compare(b.Lost, a.Lost), cmp.Compare(len(b.all), len(a.all)),
+			cmp.Compare(a.Rule.ID, b.Rule.ID), cmp.Compare(a.Target, b.Target))
+	})
+}
+
+// choose decides how many findings of each group are in the page, and how many of those
+// plainly: fair shares, so that no group hides another.
+func (fs *findings) choose() {
+	sizes := make([]int, len(fs.Groups))
+	for i, g := range fs.Groups {
+		sizes[i] = len(g.all)
+	}
+	for i, n := range shares(sizes, mostFindings) {
+		fs.Groups[i].kept = n
+		fs.Left += sizes[i] - n
+		sizes[i] = n
+	}
+	for i, n := range shares(sizes, mostPlain) {
+		fs.Groups[i].plain = n
+		fs.Groups[i].Packed = sizes[i] - n
+		fs.Plain += n
+	}
+}
+
+// shares divides room among those who want it: nobody gets more than he wants, or less than
+// others who get less than they want.
+func shares(wants []int, room int) []int {
+	got := make([]int, len(wants))
+	order := make([]int, len(wants))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(wants[a], wants[b]) })
+	for k, i := range order {
+		got[i] = min(wants[i], room/(len(order)-k))
+		room -= got[i]
+	}
+	return got
+}
+
+// describe fills in what a group says of itself.
+func (g *group) describe() {
+	g.N, g.Grade = len(g.all), g.worst.String()
+	targets := map[tcpstate.Endpoint]bool{}
+	at := map[advice]int{} // by Cause and Fix; N is 0
+	for _, f := range g.all {
+		targets[f.Target] = true
+		k := advice{Cause: report.Clean(f.Cause), Fix: report.Clean(f.Fix)}
+		i, ok := at[k]
+		if !ok {
+			i = len(g.Advice)
+			at[k] = i
+			g.Advice = append(g.Advice, k)
+		}
+		g.Advice[i].N++
+	}
+	g.Targets = len(targets)
+	slices.SortStableFunc(g.Advice, func(a, b advice) int { return cmp.Compare(b.N, a.N) })
+	if g.More = len(g.Advice) - mostAdvice; g.More > 0 {
+		g.Advice = g.Advice[:mostAdvice]
+	}
+	var idle []*found
+	for _, f := range g.all {
+		if isTimer(f.Measures.CloseCause) {
+			idle = append(idle, f)
+		}
+	}
+	if gap := medianOf(idle, idleOf); gap > 0 {
+		g.Knobs = g.Rule.LikelyKnobs(gap)
+	}
+}
+
+// row is a finding as a line that unfolds.
+type row struct {
+	ID                  int
+	Grade               string
+	Time, LB, Target    string
+	Request             string
+	Waited              string
+	Confidence, Grounds string
+	Lost                bool
+	Capture             string // where there are several
+	Open                bool
+	Summary             string
+	Ladder              template.HTML
+	Caption             string
+	Filter, Tuple       string
+	Frames              []frameText
+	Facts               []fact
+}
+
+// Link is where the row is in the page.
+func (r *row) Link() string { return fmt.Sprintf("f%d", r.ID) }
+
+// frameText is a segment in a table.
+type frameText struct {
+	Frame, Time, From, Flags, Numbers, Absolute, Stream, Note string
+}
+
+func (p *page) row(f *found) row {
+	r := row{
+		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: endpoint(f.Target), Lost: f.Lost,
+		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
+		Confidence: f.Confidence.String(), Grounds: report.Clean(f.Grounds), Summary: sentence(report.Clean(f.Summary)),
+		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
+	}
+	if f.LB != (tcpstate.Endpoint{}) {
+		r.LB = f.LB.String()
+	}
+	if len(p.r.Captures) > 1 {
+		r.Capture = p.name(f.captureOf(f.Capture))
+	}
+	l := newLadder(f.Finding, f.target, p.o.ShowQuery)
+	if len(l.steps) > 0 {
+		r.Ladder, r.Caption = l.draw(f.id, f.frame, p.stamp), l.caption()
+	}
+	es := story(f.Finding)
+	bs := newBases(f.Finding, es)
+	for _, e := range es {
+		r.Frames = append(r.Frames, frameText{
+			Frame: f.frame(e), Time: p.stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),
+			Numbers: bs.numbers(f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: report.Clean(e.Note),
+		})
+	}
+	r.Facts = p.facts(f)
+	return r
+}
+
+// waited is the figure that tells most of an incident.
+func waited(m *detect.Measures) string {
+	switch {
+	case m.Idle.Known:
+		return "idle " + short(m.Idle.NS)
+	case m.Delay.Known:
+		return "late by " + short(m.Delay.NS)
+	case m.Outstanding.Known:
+		return "after " + short(m.Outstanding.NS)
+	}
+	return ""
+}
+
+// facts are the figures of a finding that are known.
+func (p *page) facts(f *found) []fact {
+	var fs []fact
+	add := func(name, value, note string) {
+		if value != "" {
+			fs = append(fs, fact{name, value, note})
+		}
+	}
+	span := func(name string, d detect.Duration) {
+		if d.Known {
+			add(name, report.Span(d.NS), "")
+		}
+	}
+	m := &f.Measures
+	add("Confidence", f.Confidence.String(), report.Clean(f.Grounds))
+	span("Idle before", m.Idle)
+	span("Round trip", m.RTT)
+	span("Outstanding", m.Outstanding)
+	span("Late by", m.Delay)
+	if m.Attempts > 0 {
+		add("Attempts", strconv.Itoa(m.Attempts), "")
+	}
+	if m.Waiting >= 0 {
+		add("Requests waiting", strconv.Itoa(m.Waiting), "on the same listener at that moment")
+	}
+	basis := ""
+	if m.CloseCauseBasis != "" {
+		basis = map[string]string{"inferred": "its timer is inferred from its closes", "advertised": "it announces so", "hint": "a well-known default"}[m.CloseCauseBasis]
+	}
+	add("The target closed", map[string]string{
+		detect.CloseIdleTimeout: "by its idle timer", detect.CloseMass: "with many others at once", detect.CloseOverdueBatch: "with other overdue ones",
+		detect.CloseAfterResponse: "right behind an answer", detect.CloseUnknown: "for an unknown reason",
+	}[m.CloseCause], basis)
+	add("RST", map[string]string{"reply": "a reply: no socket any more", "active": "by the application"}[m.RST], "")
+	if m.Retried {
+		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")
+	}
+	if q := f.Request; q != nil {
+		add("Request", cut(requestLine(q, p.o.ShowQuery), 400), fmt.Sprintf("frame %d, %s", q.Frame, report.Plural(uint64(q.Bytes), "byte")))
+		if idempotent, known := q.Idempotent(); known && !idempotent {
+			add("Repeatable", "no", "the method is not idempotent: load balancers do not repeat it by themselves")
+		}
+		add("X-Amzn-Trace-Id", cut(report.Clean(q.TraceID), 200), "")
+		add("X-Request-Id", cut(report.Clean(q.RequestID), 200), "")
+	}
+	return fs
+}
+
+// text is what a search looks through, in small letters.
+func (p *page) text(f *found) string {
+	var b strings.Builder
+	for _, s := range []string{
+		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.Target.String(),
+		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, report.Clean(f.Summary),
+	} {
+		b.WriteString(s + " ")
+	}
+	if q := f.Request; q != nil {
+		b.WriteString(report.Clean(q.TraceID) + " " + report.Clean(q.RequestID) + " ")
+	}
+	if f.Lost {
+		b.WriteString("lost ")
+	}
+	for _, s := range f.Streams() {
+		fmt.Fprintf(&b, "stream %d ", s)
+	}
+	for i := range f.Evidence {
+		fmt.Fprintf(&b, "frame %d ", f.Evidence[i].Frame)
+	}
+	return strings.ToLower(cut(b.String(), 4000))
+}
+
+func uintText(n uint64) string { return strconv.FormatUint(n, 10) }

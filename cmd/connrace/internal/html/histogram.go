@@ -1,0 +1,207 @@
+package html
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// The parts of a histogram, px.
+const (
+	histWidth  = 720
+	histLeft   = 148 // names of the lanes
+	histRight  = 12
+	histTop    = 52 // labels of the timers
+	laneHeight = 46
+	laneGap    = 12
+)
+
+// lane is one of the histograms that share a time axis.
+type lane struct {
+	class, name, noun string
+	h                 *detect.Histogram
+}
+
+// hist draws the idle gaps of a target's connections: those after which a request came and
+// was answered, and those after which either side closed, on one logarithmic axis.
+type hist struct {
+	svg
+	lo, hi int // buckets drawn: [lo, hi)
+	height float64
+}
+
+// histogram is the drawing; empty where there is nothing to draw.
+func histogram(t *detect.Target) template.HTML {
+	lanes := []lane{
+		{"reuse", "Reused, answered", "request", &t.Reuses},
+		{"target", "Target closed", "close", &t.TargetCloses},
+		{"lb", "Load balancer closed", "close", &t.LBCloses},
+	}
+	h := &hist{lo: len(t.Reuses), height: histTop + float64(len(lanes))*(laneHeight+laneGap) + 34}
+	for _, l := range lanes {
+		for i, n := range l.h {
+			if n > 0 {
+				h.lo, h.hi = min(h.lo, i), max(h.hi, i+1)
+			}
+		}
+	}
+	timers := timersOf(t)
+	if h.hi == 0 || len(timers) == 0 && gapOf(h.hi) <= 100e6 {
+		return "" // nothing was ever idle
+	}
+	for _, x := range timers {
+		i := int(math.Floor(bucketOf(x.ns)))
+		h.lo, h.hi = min(h.lo, i), max(h.hi, i+1)
+	}
+	h.lo, h.hi = max(h.lo-2, 0), min(h.hi+2, len(t.Reuses))
+	for h.hi-h.lo < 16 { // two decades at least would be nice; four octaves must be
+		h.lo, h.hi = max(h.lo-1, 0), min(h.hi+1, len(t.Reuses))
+	}
+	h.add(`<svg class="hist" role="img" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`, histWidth, h.height, histWidth, h.height, words(t, lanes))
+	h.danger(t)
+	for i := range lanes {
+		h.lane(&lanes[i], histTop+float64(i)*(laneHeight+laneGap))
+	}
+	h.axis()
+	h.timers(timers)
+	h.add(`</svg>`)
+	return h.html()
+}
+
+// words describe the drawing to those who cannot see it.
+func words(t *detect.Target, lanes []lane) string {
+	s := "Idle gaps of the connections to " + t.Target.String() + ":"
+	for _, l := range lanes {
+		var n uint64
+		for _, k := range l.h {
+			n += uint64(k)
+		}
+		s += fmt.Sprintf(" %s: %s.", l.name, report.Plural(n, l.noun))
+	}
+	for _, x := range timersOf(t) {
+		s += " " + x.text + "."
+	}
+	return s
+}
+
+// bucketOf is the place of a gap on the axis, in buckets.
+func bucketOf(ns int64) float64 {
+	return min(max(4*math.Log2(max(float64(ns), 1)/1e6), 0), float64(len(detect.Histogram{})))
+}
+
+// gapOf is where a bucket begins, ns.
+func gapOf(bucket int) int64 { return int64(1e6 * math.Exp2(float64(bucket)/4)) }
+
+func (h *hist) x(bucket float64) float64 {
+	return histLeft + (bucket-float64(h.lo))/float64(h.hi-h.lo)*(histWidth-histLeft-histRight)
+}
+
+func (h *hist) lane(l *lane, y float64) {
+	most, sum := uint32(0), uint64(0)
+	for _, n := range l.h {
+		most, sum = max(most, n), sum+uint64(n)
+	}
+	base := y + laneHeight
+	h.add(`<text class="name" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-20, l.name)
+	h.add(`<text class="count" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-5, report.Plural(sum, l.noun))
+	h.add(`<path class="base" d="M%v %vH%v"/>`, histLeft, base, histWidth-histRight)
+	for i := h.lo; i < h.hi; i++ {
+		n := l.h[i]
+		if n == 0 {
+			continue
+		}
+		tall := max(float64(n)/float64(most)*(laneHeight-4), 2)
+		x := h.x(float64(i))
+		h.add(`<rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, "bar "+l.class,
+			x+0.5, base-tall, max(h.x(float64(i+1))-x-1, 1), tall, h.bucket(i)+": "+report.Plural(uint64(n), l.noun))
+	}
+}
+
+// bucket names a bucket's bounds.
+func (h *hist) bucket(i int) string {
+	switch i {
+	case 0:
+		return "below " + short(gapOf(1))
+	case len(detect.Histogram{}) - 1:
+		return "over " + short(gapOf(i))
+	}
+	return short(gapOf(i)) + " to " + short(gapOf(i+1))
+}
+
+// danger is the stretch in which the LB still sends on a connection that the target closes.
+func (h *hist) danger(t *detect.Target) {
+	if t.Idle == nil || t.LBIdle != nil && t.LBIdle.NS <= t.Idle.NS {
+		return
+	}
+	x, end := h.x(bucketOf(t.Idle.NS)), float64(histWidth-histRight)
+	if t.LBIdle != nil {
+		end = h.x(bucketOf(t.LBIdle.NS))
+	}
+	h.add(`<rect class="danger" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, x, histTop-4, max(end-x, 0), h.height-histTop-30,
+		"The target has closed by now, but the load balancer may still send")
+}
+
+// axis has a tick at each round time, as far as there is room.
+func (h *hist) axis() {
+	y := h.height - 30
+	h.add(`<path class="axis" d="M%v %vH%v"/>`, histLeft, y, histWidth-histRight)
+	last := math.Inf(-1)
+	for _, s := range []float64{
+		.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400,
+	} {
+		b := bucketOf(int64(s * 1e9))
+		x := h.x(b)
+		if b < float64(h.lo) || b > float64(h.hi) || x-last < 50 {
+			continue
+		}
+		last = x
+		h.add(`<path class="axis" d="M%v %vv5"/><text class="tick" x="%v" y="%v" text-anchor="middle">%v</text>`, x, y, x, y+17, tickText(s))
+	}
+	h.add(`<text class="tick" x="%v" y="%v" text-anchor="end">idle for</text>`, histLeft-28, y+17)
+}
+
+func tickText(s float64) string {
+	switch {
+	case s >= 3600:
+		return fmt.Sprintf("%v h", s/3600)
+	case s >= 60:
+		return fmt.Sprintf("%v min", s/60)
+	}
+	return short(int64(math.Round(s * 1e9)))
+}
+
+// mark is a time drawn into the histogram.
+type mark struct {
+	class, text string
+	ns          int64
+}
+
+func timersOf(t *detect.Target) []mark {
+	var ms []mark
+	if t.LongestReuse.Known {
+		ms = append(ms, mark{"reuse", "longest answered reuse " + short(t.LongestReuse.NS), t.LongestReuse.NS})
+	}
+	if t.Idle != nil {
+		ms = append(ms, mark{"target", "target closes after " + short(t.Idle.NS), t.Idle.NS})
+	}
+	if t.LBIdle != nil {
+		ms = append(ms, mark{"lb", "load balancer closes after " + short(t.LBIdle.NS), t.LBIdle.NS})
+	}
+	return ms
+}
+
+// timers are drawn through all lanes, each with its name on a line of its own.
+func (h *hist) timers(ms []mark) {
+	for i, m := range ms {
+		x, y := h.x(bucketOf(m.ns)), float64(12+15*i)
+		anchor, dx := "start", 5.0
+		if x > (histLeft+histWidth)/2 {
+			anchor, dx = "end", -5
+		}
+		h.add(`<path class="%v" d="M%v %vV%v"/>`, "timer "+m.class, x, y-8, h.height-30)
+		h.add(`<text class="%v" x="%v" y="%v" text-anchor="%v">%v</text>`, "label "+m.class, x+dx, y+1, anchor, m.text)
+	}
+}

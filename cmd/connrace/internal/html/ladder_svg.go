@@ -1,0 +1,286 @@
+package html
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// The columns of a ladder, px: the two lines, with the descriptions of the frames beside the
+// one where they were captured and estimated times beside the other.
+const (
+	ladderWidth = 880
+	marginWidth = 82  // of estimated times
+	textWidth   = 318 // of descriptions
+	headY       = 46
+)
+
+// columns are where a ladder's parts are.
+type columns struct {
+	line  [2]float64 // the ends' lines
+	text  float64    // descriptions begin here
+	guess float64    // estimated times
+	after string     // text-anchor of those
+}
+
+func (l *ladder) columns() columns {
+	if l.text() == lbSide {
+		return columns{[2]float64{textWidth + 12, ladderWidth - marginWidth}, 0, ladderWidth - marginWidth + 10, "start"}
+	}
+	return columns{[2]float64{marginWidth, ladderWidth - textWidth - 12}, ladderWidth - textWidth, marginWidth - 10, "end"}
+}
+
+// draw makes the SVG. frame names a frame, clock writes a time.
+func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(int64) string) template.HTML {
+	var s svg
+	c := l.columns()
+	n := len(l.steps) + l.left
+	s.add(`<svg class="ladder" role="img" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`,
+		ladderWidth, l.height, ladderWidth, l.height,
+		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right; the table below lists them", id, report.Plural(uint64(n), "segment")))
+	l.heads(&s, &c)
+	l.lines(&s, &c)
+	for i := range l.breaks {
+		l.breaks[i].draw(&s, &c)
+	}
+	digits := 0
+	for i := range l.steps {
+		digits = max(digits, len(frame(l.steps[i].Evidence)))
+	}
+	bs := newBases(l.f, story(l.f))
+	// Words over lines: all arrows first.
+	for _, words := range []bool{false, true} {
+		for i := range l.steps {
+			x := &l.steps[i]
+			s.add(`<g class="%v"><title>%v</title>`, strings.TrimSpace("seg "+x.class), l.tooltip(x, frame, clock))
+			if words {
+				b := l.labelFor(i, &c, flagNames(x.Flags)+" "+bs.numbers(l.f, x.Evidence))
+				b.draw(&s, x, &c)
+				l.describe(&s, &c, x, frame(x.Evidence), clock(x.Time), digits)
+			} else {
+				x.arrow(&s, &c)
+			}
+			s.add(`</g>`)
+		}
+	}
+	s.add(`</svg>`)
+	return s.html()
+}
+
+// heads name the ends.
+func (l *ladder) heads(s *svg, c *columns) {
+	names := [2]string{"Load balancer", "Target"}
+	ends := [2]tcpstate.Endpoint{l.f.LB, l.f.Target}
+	for end := range ends {
+		if ends[end] == (tcpstate.Endpoint{}) {
+			names[end] += "s"
+		}
+		x, anchor := c.line[end], "middle"
+		if side(end) != l.text() { // its name may be long: let it grow inwards
+			anchor = [2]string{"start", "end"}[end]
+			x = [2]float64{0, ladderWidth}[end]
+		}
+		note := ""
+		if l.captured[end] {
+			note = " · captured here"
+		}
+		s.add(`<text class="end" x="%v" y="14" text-anchor="%v">%v<tspan class="note">%v</tspan></text>`, x, anchor, names[end], note)
+		if ends[end] != (tcpstate.Endpoint{}) {
+			s.add(`<text class="addr" x="%v" y="31" text-anchor="%v">%v</text>`, x, anchor, ends[end].String())
+		}
+	}
+}
+
+// lines are the two vertical lines, open at the breaks.
+func (l *ladder) lines(s *svg, c *columns) {
+	for _, x := range c.line {
+		y := float64(headY - 8)
+		for _, b := range l.breaks {
+			s.add(`<path class="line" d="M%v %vV%v"/><path class="line off" d="M%v %vV%v"/>`, x, y, b.from, x, b.from, b.to)
+			y = b.to
+		}
+		s.add(`<path class="line" d="M%v %vV%v"/>`, x, y, l.height-4)
+	}
+}
+
+// draw shows that the time axis is broken.
+func (g *gap) draw(s *svg, c *columns) {
+	text := report.Span(g.ns)
+	switch {
+	case g.left > 0:
+		text = report.Plural(uint64(g.left), "segment") + " not drawn, " + text
+	case g.idle:
+		text = "idle " + text
+	}
+	class := "gap"
+	if g.idle {
+		class = "gap idle"
+	}
+	y := (g.from + g.to) / 2
+	s.add(`<g class="%v">`, class)
+	for _, x := range c.line {
+		for _, dy := range []float64{-3, 3} {
+			s.add(`<path d="M%v %vl4 -4 4 4 4 -4"/>`, x-6, y+dy+2)
+		}
+	}
+	middle := (c.line[lbSide] + c.line[targetSide]) / 2
+	w := 7*float64(len([]rune(text))) + 24
+	s.add(`<path class="rule" d="M%v %vH%vM%v %vH%v"/>`, c.line[lbSide]+12, y, middle-w/2, middle+w/2, y, c.line[targetSide]-12)
+	s.add(`<text x="%v" y="%v" text-anchor="middle">%v</text></g>`, middle, y+4, text)
+}
+
+// ends are where a step's arrow starts and where it points.
+func (x *step) ends(c *columns) (x0, y0, x1, y1 float64) {
+	s := from(x.Evidence)
+	return c.line[s], x.y[s], c.line[1-s], x.y[1-s]
+}
+
+func (x *step) arrow(s *svg, c *columns) {
+	x0, y0, x1, y1 := x.ends(c)
+	d := math.Hypot(x1-x0, y1-y0)
+	ux, uy := (x1-x0)/d, (y1-y0)/d
+	tip := 2.0 // before the line
+	if x.dead {
+		tip = 12
+	}
+	tx, ty := x1-ux*tip, y1-uy*tip
+	s.add(`<path class="way" d="M%v %vL%v %v"/>`, x0, y0, tx-ux*5, ty-uy*5)
+	s.add(`<path class="tip" d="M%v %vL%v %vL%v %vZ"/>`, tx, ty, tx-ux*9-uy*4, ty-uy*9+ux*4, tx-ux*9+uy*4, ty-uy*9-ux*4)
+	if x.dead {
+		s.add(`<path class="dead" d="M%v %vl8 8m0 -8l-8 8"/>`, x1-ux*4-4, y1-uy*4-4)
+	}
+	s.add(`<circle class="dot" cx="%v" cy="%v" r="2.5"/>`, x0, y0)
+}
+
+// label is the text along an arrow: what the segment carries above, the numbers below, or
+// above where there is nothing else.
+type label struct {
+	title, numbers string
+	at             float64 // where it begins, px along the arrow from its left end
+	anchor         string  // where its place is sure, for nobody knows how wide a font is
+}
+
+const labelIndent = 10
+
+// width is about how long the label is.
+func (b *label) width() float64 {
+	return max(7.4*float64(utf8.RuneCountInString(b.title)), 6.7*float64(utf8.RuneCountInString(b.numbers)))
+}
+
+// labelFor finds the place where the label hides least of the other arrows: the sender's
+// end, the receiver's, or the middle.
+func (l *ladder) labelFor(i int, c *columns, numbers string) label {
+	x := &l.steps[i]
+	b := label{title: cut(x.title, 36), numbers: numbers}
+	left, right := x.y[lbSide], x.y[targetSide]
+	room := math.Hypot(c.line[targetSide]-c.line[lbSide], right-left) - b.width()
+	places := []label{{at: labelIndent, anchor: "start"}, {at: room - labelIndent, anchor: "end"}, {at: room / 2, anchor: "middle"}}
+	if x.FromLB {
+		places[1].at -= 8 // the tip
+	} else {
+		places[0].at += 8
+		places[0], places[1] = places[1], places[0]
+	}
+	best := math.Inf(1)
+	for _, p := range places {
+		if n := l.hidden(i, c, &b, p.at); n < best {
+			best, b.at, b.anchor = n, p.at, p.anchor
+		}
+	}
+	return b
+}
+
+// hidden counts at how many points along the label another arrow runs behind it.
+func (l *ladder) hidden(i int, c *columns, b *label, at float64) (n float64) {
+	span := c.line[targetSide] - c.line[lbSide]
+	height := func(s *step, x float64) float64 { return s.y[lbSide] + (s.y[targetSide]-s.y[lbSide])*x/span }
+	above, below := -14.0, 0.0
+	if b.title != "" {
+		below = 15
+	}
+	for x := max(at, 0); x <= min(at+b.width(), span); x += 7 {
+		y := height(&l.steps[i], x)
+		for j := range l.steps {
+			if d := height(&l.steps[j], x) - y; j != i && d > above && d < below {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (b *label) draw(s *svg, x *step, c *columns) {
+	dy := x.y[targetSide] - x.y[lbSide]
+	turn := math.Atan2(dy, c.line[targetSide]-c.line[lbSide])
+	at := b.at + map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
+	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide], x.y[lbSide], turn*180/math.Pi, b.anchor)
+	y := -5
+	if b.title != "" {
+		s.add(`<text class="what" x="%v" y="%v">%v</text>`, at, y, b.title)
+		y = 13
+	}
+	s.add(`<text class="tcp" x="%v" y="%v">%v</text></g>`, at, y, b.numbers)
+}
+
+// describe writes frame, time and note beside the end where it was captured, and the
+// estimated time beside the other.
+func (l *ladder) describe(s *svg, c *columns, x *step, frame, clock string, digits int) {
+	y := x.y[l.text()] + 4
+	right := c.text + 7.3*float64(digits)
+	s.add(`<text class="frame" x="%v" y="%v" text-anchor="end">%v</text>`, right, y, frame)
+	s.add(`<text class="time" x="%v" y="%v">%v  <tspan class="off">%v</tspan></text>`, right+9, y, clock, l.offset(x.at))
+	for i, n := range x.notes {
+		s.add(`<text class="note" x="%v" y="%v">%v</text>`, right+9, y+lineHeight*float64(i+1), n)
+	}
+	if far := 1 - l.text(); !l.captured[far] && (x.lag[far] > 0) {
+		s.add(`<text class="guess" x="%v" y="%v" text-anchor="%v">%v</text>`, c.guess, x.y[far]+4, c.after, "≈ "+l.offset(x.when(far)))
+	}
+}
+
+// offset is a time relative to the first segment behind the idle time.
+func (l *ladder) offset(at int64) string {
+	zero := l.steps[0].at
+	if len(l.steps) > 1 && l.steps[0].Evidence == l.f.IdleFrom {
+		zero = l.steps[1].at
+	}
+	d, sign := since(at, zero), "+"
+	switch {
+	case d == 0:
+		return "0"
+	case d < 0:
+		d, sign = -d, "−"
+	}
+	return sign + short(d)
+}
+
+// tooltip says all of a segment, with absolute numbers.
+func (l *ladder) tooltip(x *step, frame func(*detect.Evidence) string, clock func(int64) string) string {
+	way := "target → LB"
+	if x.FromLB {
+		way = "LB → target"
+	}
+	return fmt.Sprintf("Frame %s, %s, %s\n%s %s, stream %d\n%s", frame(x.Evidence), clock(x.Time), way,
+		flagNames(x.Flags), absolute(x.Evidence), x.Stream, report.Clean(x.Note))
+}
+
+// caption says how far the drawing can be trusted.
+func (l *ladder) caption() string {
+	const scale = " Distances are not to scale."
+	if !l.rtt.Known {
+		return "The round trip time is not known: when a segment was at the other end is not shown." + scale
+	}
+	by := "estimated from the round trip time, " + short(l.rtt.NS) + "."
+	switch {
+	case l.captured[targetSide]:
+		return "Times are those at the target, where the capture was taken; at the load balancer (≈) they are " + by + scale
+	case l.captured[lbSide]:
+		return "Times are those at the load balancer, where the capture was taken; at the target (≈) they are " + by + scale
+	}
+	return "Times are those of the capture, which was not taken at either end, or it does not show where; at the load balancer (≈) they are " + by + scale
+}

@@ -1,0 +1,217 @@
+package html
+
+import (
+	"fmt"
+	"strings"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// look is how a segment is drawn.
+type look struct {
+	class string // of CSS: lost, close, new, aside or ""
+	dead  bool   // the receiver ignored it
+	title string // what it carries, above the arrow; may be empty
+}
+
+func lookOf(f *detect.Finding, e *detect.Evidence, query bool) look {
+	l := look{dead: ignored(f, e), title: carried(f, e, query)}
+	switch e.Role {
+	case detect.RoleFIN, detect.RoleRST, detect.RoleLBFIN, detect.RoleLBRST, detect.RoleCloseNotify:
+		l.class = "close"
+	case detect.RoleNewHandshake:
+		l.class = "new"
+	case detect.RoleStalledRequest, detect.RoleOldConnection, detect.RoleLastAnswer:
+		l.class = "aside"
+	case detect.RoleRequest, detect.RoleRequestRest:
+		if f.Lost {
+			l.class = "lost"
+		}
+	}
+	if l.dead {
+		l.class = "lost"
+	}
+	if f.HasStream && e.Stream != f.Stream && e.Capture == f.Capture {
+		l.title = strings.TrimSpace(fmt.Sprintf("%s (stream %d)", l.title, e.Stream))
+	}
+	return l
+}
+
+// ignored reports whether the target took no notice of a segment: a SYN that it dropped, or
+// what came for a connection that waited for room in the accept queue.
+func ignored(f *detect.Finding, e *detect.Evidence) bool {
+	if !e.FromLB {
+		return false
+	}
+	switch f.Rule {
+	case detect.SYNDropped, detect.SYNUnanswered, detect.AcceptQueueOverflow:
+	default:
+		return false
+	}
+	switch e.Role {
+	case detect.RoleSYN, detect.RoleRepeat, detect.RoleRequest, detect.RoleRequestRest:
+		return f.Lost || !newest(f, e)
+	case detect.RoleACK:
+		return f.Rule == detect.AcceptQueueOverflow
+	}
+	return false
+}
+
+// newest reports whether no later segment of a finding is a copy of e: the one that got
+// through.
+func newest(f *detect.Finding, e *detect.Evidence) bool {
+	for i := range f.Evidence {
+		x := &f.Evidence[i]
+		if x.FromLB && x.Frame > e.Frame && x.Capture == e.Capture && x.Seq == e.Seq && x.Len == e.Len &&
+			x.Flags.Has(tcpstate.SYN) == e.Flags.Has(tcpstate.SYN) && (x.Len > 0 || x.Flags.Has(tcpstate.SYN)) {
+			return false
+		}
+	}
+	return true
+}
+
+// carried names what a segment carries besides its flags.
+func carried(f *detect.Finding, e *detect.Evidence, query bool) string {
+	switch e.Role {
+	case detect.RoleRequest:
+		return requestLine(f.Request, query)
+	case detect.RoleRequestRest:
+		return "request, continued"
+	case detect.RoleRepeat:
+		if e.Len > 0 {
+			return "request again"
+		}
+	case detect.RoleAnswer:
+		return "answer"
+	case detect.RoleLastAnswer:
+		return "answer before"
+	case detect.RoleCloseNotify:
+		what, _, _ := strings.Cut(e.Note, ":")
+		return what
+	case detect.RoleNewHandshake:
+		return "new connection"
+	case detect.RoleStalledRequest:
+		return "waiting request"
+	case detect.RoleOldConnection:
+		return "old connection"
+	}
+	return ""
+}
+
+// requestLine is a request's method and path, without its query string unless that is wanted.
+func requestLine(q *detect.Request, query bool) string {
+	switch {
+	case q == nil:
+		return ""
+	case q.Method == "" && q.Path == "":
+		return "request"
+	}
+	return strings.TrimSpace(report.Clean(q.Method) + " " + report.Path(q.Path, query))
+}
+
+// flagNames writes flags as Wireshark does.
+func flagNames(f tcpstate.Flags) string {
+	var names []string
+	for _, x := range []struct {
+		bit  tcpstate.Flags
+		name string
+	}{
+		{tcpstate.FIN, "FIN"}, {tcpstate.SYN, "SYN"}, {tcpstate.RST, "RST"}, {tcpstate.PSH, "PSH"},
+		{tcpstate.ACK, "ACK"}, {tcpstate.URG, "URG"}, {tcpstate.ECE, "ECE"}, {tcpstate.CWR, "CWR"},
+	} {
+		if f.Has(x.bit) {
+			names = append(names, x.name)
+		}
+	}
+	if names == nil {
+		return "[none]"
+	}
+	return "[" + strings.Join(names, ", ") + "]"
+}
+
+// bases are where the relative sequence numbers of each connection start.
+type bases map[connection]*[2]base
+
+// connection is one of those that a finding's evidence shows.
+type connection struct {
+	capture int
+	stream  uint32
+}
+
+type base struct {
+	seq   tcpstate.Seq
+	first uint32 // what seq is shown as: 0 for a SYN, else 1, as Wireshark does
+	known bool
+}
+
+// newBases finds them: the SYN, else the lowest number seen.
+func newBases(f *detect.Finding, es []*detect.Evidence) bases {
+	bs := bases{}
+	for _, e := range es {
+		k := connectionOf(f, e)
+		if bs[k] == nil {
+			bs[k] = new([2]base)
+		}
+		b, s := bs[k], from(e)
+		if e.Flags.Has(tcpstate.SYN) {
+			b[s] = base{e.Seq, 0, true}
+		} else {
+			b[s].lower(e.Seq)
+		}
+		if e.Flags.Has(tcpstate.ACK) {
+			b[1-s].lower(e.Ack)
+		}
+	}
+	return bs
+}
+
+// lower takes a number that occurs; those far away belong to something else.
+func (b *base) lower(n tcpstate.Seq) {
+	switch {
+	case !b.known:
+		*b = base{n, 1, true}
+	case b.first == 1 && n.Before(b.seq) && b.seq.Sub(n) < near:
+		b.seq = n
+	}
+}
+
+const near = 1 << 28
+
+// of is a number as it is shown: relative, or as it is where that makes no sense.
+func (b *base) of(n tcpstate.Seq) uint32 {
+	if d := n.Sub(b.seq); b.known && d >= 0 && d < near {
+		return uint32(d) + b.first
+	}
+	return uint32(n)
+}
+
+// connectionOf is the one that a segment belongs to. A connection that goes on in another
+// file may have another stream number there.
+func connectionOf(f *detect.Finding, e *detect.Evidence) connection {
+	other := e.Role == detect.RoleNewHandshake || e.Role == detect.RoleStalledRequest || e.Role == detect.RoleOldConnection
+	if f.HasStream && e.Capture != f.Capture && !other {
+		return connection{f.Capture, f.Stream}
+	}
+	return connection{e.Capture, e.Stream}
+}
+
+// numbers writes seq, ack and len as Wireshark does, relative.
+func (bs bases) numbers(f *detect.Finding, e *detect.Evidence) string {
+	b := bs[connectionOf(f, e)]
+	s := fmt.Sprintf("Seq=%d", b[from(e)].of(e.Seq))
+	if e.Flags.Has(tcpstate.ACK) {
+		s += fmt.Sprintf(" Ack=%d", b[1-from(e)].of(e.Ack))
+	}
+	return s + fmt.Sprintf(" Len=%d", e.Len)
+}
+
+// absolute is the same with the numbers of the packet.
+func absolute(e *detect.Evidence) string {
+	s := fmt.Sprintf("seq %d", uint32(e.Seq))
+	if e.Flags.Has(tcpstate.ACK) {
+		s += fmt.Sprintf(", ack %d", uint32(e.Ack))
+	}
+	return s + fmt.Sprintf(", len %d", e.Len)
+}

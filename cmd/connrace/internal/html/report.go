@@ -1,0 +1,253 @@
+// Package html writes the report as one page that a browser opens from disk: nothing is
+// loaded, nothing but its own script and style is allowed to run, and all text from packets
+// is escaped.
+package html
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"html/template"
+	"io"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+var (
+	//go:embed templates
+	templates embed.FS
+	//go:embed style.css
+	style string
+	//go:embed script.js
+	script string
+)
+
+// Write writes the page.
+func Write(w io.Writer, r *report.Report, o *report.Options) error {
+	t, err := template.New("").Funcs(template.FuncMap{"prose": prose}).ParseFS(templates, "templates/*.html")
+	if err != nil {
+		return err
+	}
+	p := newPage(r, o)
+	b := bufio.NewWriterSize(w, 1<<16)
+	fs := p.findings()
+	sections := p.sections(fs)
+	if err := t.ExecuteTemplate(b, "head", p.head(sections)); err != nil {
+		return err
+	}
+	for _, s := range sections {
+		if err := t.ExecuteTemplate(b, s.Template, s); err != nil {
+			return err
+		}
+	}
+	if err := fs.writeParcels(b, t); err != nil {
+		return err
+	}
+	if err := t.ExecuteTemplate(b, "foot", template.JS(script)); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+// section is a part of the page with a heading: a template and what it shows. To add one,
+// write templates/NAME.html and name it in page.sections.
+type section struct {
+	ID       string // of the element, and for links
+	Title    string
+	Template string
+	Data     any
+}
+
+// sections are the parts of the page in their order; those with nothing to show are left
+// out.
+func (p *page) sections(fs *findings) []section {
+	s := []section{{"verdict", "", "verdict", p.verdict()}}
+	if ts := p.cards(); len(ts.Cards) > 0 {
+		s = append(s, section{"targets", "Targets", "targets", ts})
+	}
+	if ts := p.timelines(); len(ts) > 0 {
+		s = append(s, section{"timeline", "Timeline", "timeline", ts})
+	}
+	if len(fs.Groups) > 0 {
+		s = append(s, section{"findings", "Findings", "findings", fs})
+		s = append(s, section{"rules", "What the rules mean", "rules", p.rules()})
+	}
+	if ns := p.r.Notes(); len(ns) > 0 {
+		s = append(s, section{"notes", "What may have hidden something", "notes", ns})
+	}
+	return append(s, section{"captures", "What was read", "captures", p.captures()})
+}
+
+// head is what stands before the sections.
+type head struct {
+	Policy   string
+	Style    template.CSS
+	Title    string
+	Captures string
+	Period   string
+	Sections []section
+}
+
+func (p *page) head(sections []section) head {
+	h := head{Policy: policy(), Style: template.CSS(style), Captures: p.names(), Period: p.period()}
+	h.Title = "connrace: " + h.Captures
+	for _, s := range sections {
+		if s.Title != "" {
+			h.Sections = append(h.Sections, s)
+		}
+	}
+	return h
+}
+
+// policy is the page's Content-Security-Policy: its own script and style, by their hashes,
+// and nothing else.
+func policy() string {
+	hash := func(s string) string {
+		h := sha256.Sum256([]byte(s))
+		return "'sha256-" + base64.StdEncoding.EncodeToString(h[:]) + "'"
+	}
+	return "default-src 'none'; script-src " + hash(script) + "; style-src " + hash(style) +
+		"; base-uri 'none'; form-action 'none'"
+}
+
+// page is a report on its way to HTML.
+type page struct {
+	r       *report.Report
+	o       *report.Options
+	zone    *time.Location
+	oneDay  bool // all times are of one day
+	found   []*found
+	targets map[listener]*detect.Target
+}
+
+// listener is a target as one analysis saw it.
+type listener struct {
+	a  *report.Analysis
+	at tcpstate.Endpoint
+}
+
+// found is a finding that is shown.
+type found struct {
+	*detect.Finding
+	a      *report.Analysis
+	id     int
+	target *detect.Target // its figures; nil: none
+}
+
+func newPage(r *report.Report, o *report.Options) *page {
+	p := &page{r: r, o: o, zone: o.Location, targets: map[listener]*detect.Target{}}
+	if p.zone == nil {
+		p.zone = time.UTC
+	}
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		for k := range a.Result.Targets {
+			t := &a.Result.Targets[k]
+			p.targets[listener{a, t.Target}] = t
+		}
+		for _, f := range a.Result.Findings {
+			if o.Shows(f) {
+				p.found = append(p.found, &found{f, a, a.FirstID + f.ID, p.targets[listener{a, f.Target}]})
+			}
+		}
+	}
+	var days []string
+	for i := range r.Captures {
+		if c := &r.Captures[i]; c.First != 0 {
+			days = append(days, p.date(c.First), p.date(c.Last))
+		}
+	}
+	p.oneDay = len(slices.Compact(days)) <= 1
+	return p
+}
+
+func (p *page) date(ns int64) string { return time.Unix(0, ns).In(p.zone).Format(time.DateOnly) }
+
+// clock is a time of day.
+func (p *page) clock(ns int64) string {
+	if ns == 0 {
+		return "no time"
+	}
+	return time.Unix(0, ns).In(p.zone).Format("15:04:05.000000")
+}
+
+// stamp is a time with its date where that is needed.
+func (p *page) stamp(ns int64) string {
+	if p.oneDay || ns == 0 {
+		return p.clock(ns)
+	}
+	return p.date(ns) + " " + p.clock(ns)
+}
+
+// names are the captures by the names of their files.
+func (p *page) names() string {
+	var s string
+	for i := range p.r.Captures {
+		switch {
+		case i == 3 && len(p.r.Captures) > 4:
+			return s + " and " + report.Plural(uint64(len(p.r.Captures)-i), "other")
+		case i > 0:
+			s += ", "
+		}
+		s += p.name(i)
+	}
+	return s
+}
+
+// name is what a capture's file is called.
+func (p *page) name(i int) string {
+	switch path := p.r.Captures[i].Path; path {
+	case "", "-":
+		return "standard input"
+	default:
+		return report.Clean(filepath.Base(path))
+	}
+}
+
+// period is when the captures were taken.
+func (p *page) period() string {
+	var first, last int64
+	for i := range p.r.Captures {
+		c := &p.r.Captures[i]
+		if c.First == 0 {
+			continue
+		}
+		if first == 0 || c.First < first {
+			first = c.First
+		}
+		last = max(last, c.Last)
+	}
+	if first == 0 {
+		return ""
+	}
+	const layout = "2006-01-02 15:04:05"
+	from, to := time.Unix(0, first).In(p.zone), time.Unix(0, last).In(p.zone)
+	s := from.Format(layout) + " to "
+	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
+		return s + to.Format("15:04:05 MST")
+	}
+	return s + to.Format(layout+" MST")
+}
+
+// captureOf is the index of a capture as its finding counts.
+func (f *found) captureOf(i int) int {
+	if i >= 0 && i < len(f.a.Captures) {
+		return f.a.Captures[i]
+	}
+	return i
+}
+
+// frame names a frame, with its file where there are several.
+func (f *found) frame(e *detect.Evidence) string {
+	n := uintText(e.Frame)
+	if len(f.a.Captures) > 1 {
+		n = "file " + uintText(uint64(f.captureOf(e.Capture))) + ": " + n
+	}
+	return n
+}

@@ -1,0 +1,82 @@
+package html
+
+import (
+	"strings"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// ruleText is what is known of a rule.
+type ruleText struct {
+	*detect.Rule
+	N int // findings
+}
+
+// Drawing is the rule's sequence as text.
+func (r ruleText) Drawing() string { return strings.Trim(r.Diagram, "\n") }
+
+// rules are those that have findings.
+func (p *page) rules() []ruleText {
+	n := map[*detect.Rule]int{}
+	for _, f := range p.found {
+		n[f.Rule]++
+	}
+	var out []ruleText
+	for _, r := range detect.Rules {
+		if n[r] > 0 {
+			out = append(out, ruleText{r, n[r]})
+		}
+	}
+	return out
+}
+
+// captureText is a capture that was read.
+type captureText struct {
+	Name, Path, Format, From, To, Note string
+	Frames, Bytes                      string
+}
+
+// mostCaptures is how many are listed.
+const mostCaptures = 200
+
+type captures struct {
+	Captures []captureText
+	Left     int
+	Facts    []fact
+}
+
+func (p *page) captures() captures {
+	var cs captures
+	for i := range p.r.Captures {
+		if i == mostCaptures {
+			cs.Left = len(p.r.Captures) - i
+			break
+		}
+		c := &p.r.Captures[i]
+		t := captureText{
+			Name: p.name(i), Path: report.Clean(c.Path), Format: strings.TrimSpace(c.Format + " " + c.Compression),
+			Frames: report.Grouped(c.Frames), Bytes: report.Grouped(uint64(max(c.Bytes, 0))),
+		}
+		if c.First != 0 {
+			t.From, t.To = p.date(c.First)+" "+p.clock(c.First), p.date(c.Last)+" "+p.clock(c.Last)
+		}
+		if c.Truncated {
+			t.Note = "cut off or damaged"
+		}
+		cs.Captures = append(cs.Captures, t)
+	}
+	x := p.r.Totals()
+	cs.Facts = []fact{
+		{"Frames", report.Grouped(x.Frames), ""},
+		{"TCP segments", report.Grouped(x.Segments), ""},
+		{"TCP streams", report.Grouped(x.Streams), ""},
+		{"Requests", report.Grouped(x.Requests), ""},
+		{"Lost requests", report.Grouped(x.LostRequests), ""},
+		{"RSTs after a FIN", report.Grouped(x.RSTAfterFIN.Total), report.Grouped(x.RSTAfterFIN.Explained) + " explained"},
+	}
+	if x.DropsKnown {
+		cs.Facts = append(cs.Facts, fact{"Dropped by the kernel", report.Grouped(x.Drops), ""})
+	}
+	return cs
+}

@@ -1,0 +1,82 @@
+package html
+
+import (
+	"bytes"
+	"fmt"
+	"html/template"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// svg is a drawing in the making. Every argument of add is escaped, so that no text from a
+// packet can become markup.
+type svg struct{ b bytes.Buffer }
+
+// add writes markup; verbs are %v only. Strings are escaped for text and for quoted
+// attributes, coordinates are rounded to a tenth of a pixel.
+func (s *svg) add(format string, args ...any) {
+	for i, a := range args {
+		switch x := a.(type) {
+		case string:
+			args[i] = template.HTMLEscapeString(x)
+		case float64:
+			args[i] = strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64)
+		}
+	}
+	fmt.Fprintf(&s.b, format, args...)
+}
+
+// html is the finished drawing.
+func (s *svg) html() template.HTML { return template.HTML(s.b.String()) }
+
+// cut shortens a text to n characters.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+// wrap breaks a text into lines of at most n characters, a word only where it is longer.
+func wrap(s string, n int) []string {
+	var lines []string
+	line := []rune{}
+	for _, w := range strings.Fields(s) {
+		word := []rune(w)
+		if len(line) > 0 && len(line)+1+len(word) > n {
+			lines = append(lines, string(line))
+			line = line[:0]
+		}
+		for len(word) > n {
+			lines = append(lines, string(word[:n]))
+			word = word[n:]
+		}
+		if len(line) > 0 {
+			line = append(line, ' ')
+		}
+		line = append(line, word...)
+	}
+	if len(line) > 0 {
+		lines = append(lines, string(line))
+	}
+	return lines
+}
+
+// prose is a text in which what stands between backquotes is code.
+func prose(s string) template.HTML {
+	parts := strings.Split(s, "`")
+	var b strings.Builder
+	for i, p := range parts {
+		p = template.HTMLEscapeString(p)
+		switch {
+		case i%2 == 0:
+			b.WriteString(p)
+		case i == len(parts)-1:
+			b.WriteString("`" + p) // the last one has no partner
+		default:
+			b.WriteString("<code>" + p + "</code>")
+		}
+	}
+	return template.HTML(b.String())
+}

@@ -1,0 +1,179 @@
+package html
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// cards are the targets, those with losses first: some as cards, more in a table.
+type cards struct {
+	Cards []card
+	Table []card
+	Left  int // that are only counted
+}
+
+// How many targets are shown.
+const (
+	mostCards = 12
+	mostRows  = 200
+)
+
+// card is a target.
+type card struct {
+	Name      string
+	From      string // its LBs
+	Capture   string // where there are several analyses
+	Lost      uint64
+	Counts    []ruleCount
+	Facts     []fact
+	Idle, LB  timerFact
+	Wrong     bool // the target closes first
+	Histogram template.HTML
+	Advice    []string
+
+	t *detect.Target
+}
+
+// fact is a figure with its name.
+type fact struct{ Name, Value, Note string }
+
+// timerFact is an idle timeout and where it is known from.
+type timerFact struct {
+	Value string // "" where it is not known
+	Notes []string
+}
+
+func (p *page) cards() cards {
+	counts := map[*detect.Target]map[*detect.Rule]int{}
+	for _, f := range p.found {
+		if f.target == nil {
+			continue
+		}
+		if counts[f.target] == nil {
+			counts[f.target] = map[*detect.Rule]int{}
+		}
+		counts[f.target][f.Rule]++
+	}
+	var all []card
+	for i := range p.r.Analyses {
+		a := &p.r.Analyses[i]
+		for k := range a.Result.Targets {
+			all = append(all, p.card(a, &a.Result.Targets[k], counts[&a.Result.Targets[k]]))
+		}
+	}
+	slices.SortStableFunc(all, func(a, b card) int {
+		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(grade(b.Counts), grade(a.Counts)),
+			cmp.Compare(len(b.Counts), len(a.Counts)), cmp.Compare(b.t.Requests, a.t.Requests), cmp.Compare(b.t.Connections, a.t.Connections))
+	})
+	var c cards
+	n := min(len(all), mostCards)
+	c.Cards, all = all[:n], all[n:]
+	for i := range c.Cards {
+		c.Cards[i].Histogram = histogram(c.Cards[i].t)
+	}
+	n = min(len(all), mostRows)
+	c.Table, c.Left = all[:n], len(all)-n
+	return c
+}
+
+// grade orders targets by their gravest finding.
+func grade(counts []ruleCount) int {
+	worst := -1
+	for _, c := range counts {
+		worst = max(worst, int(c.Rule.Severity))
+	}
+	return worst
+}
+
+func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
+	c := card{Name: endpoint(t.Target), Lost: t.LostRequests, t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
+	for _, s := range t.Advice {
+		c.Advice = append(c.Advice, sentence(report.Clean(s)))
+	}
+	for _, r := range detect.Rules {
+		if counts[r] > 0 {
+			c.Counts = append(c.Counts, ruleCount{r, counts[r]})
+		}
+	}
+	var lbs []string
+	for i, lb := range t.LBs {
+		if i == 4 {
+			lbs = append(lbs, fmt.Sprintf("%d more", len(t.LBs)-i))
+			break
+		}
+		lbs = append(lbs, lb.String())
+	}
+	c.From = strings.Join(lbs, ", ")
+	if len(p.r.Analyses) > 1 {
+		c.Capture = p.fileNames(a)
+	}
+	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && counts[detect.KeepAliveMismatch] > 0
+	c.facts()
+	return c
+}
+
+// fileNames are the files of an analysis.
+func (p *page) fileNames(a *report.Analysis) string {
+	var names []string
+	for i, k := range a.Captures {
+		if i == 3 {
+			names = append(names, fmt.Sprintf("%d more", len(a.Captures)-i))
+			break
+		}
+		names = append(names, p.name(k))
+	}
+	return strings.Join(names, ", ")
+}
+
+func timerFactOf(t *detect.Timeout) timerFact {
+	if t == nil {
+		return timerFact{}
+	}
+	notes := []string{fmt.Sprintf("from %s, at most %s apart", report.Plural(uint64(t.Samples), "close"), report.Span(t.SpreadNS))}
+	if t.Advertised.Known {
+		notes = append(notes, "announced: Keep-Alive: timeout="+announced(t))
+	}
+	return timerFact{short(t.NS), append(notes, t.Hint...)}
+}
+
+// facts are the figures of a target that say something.
+func (c *card) facts() {
+	t := c.t
+	add := func(name, value, note string) { c.Facts = append(c.Facts, fact{name, value, note}) }
+	count := func(name string, n uint64, note string) {
+		if n > 0 {
+			add(name, report.Grouped(n), note)
+		}
+	}
+	add("Connections", report.Grouped(t.Connections), "")
+	add("Requests", report.Grouped(t.Requests), "")
+	if t.RTTMedian.Known {
+		note := ""
+		if t.RTTP99.Known {
+			note = "99 % within " + short(t.RTTP99.NS)
+		}
+		add("Round trip", short(t.RTTMedian.NS), note)
+	}
+	switch t.Vantage {
+	case "target", "lb", "between":
+		add("Captured", map[string]string{"target": "at the target", "lb": "at the load balancer", "between": "in between"}[t.Vantage], "")
+	}
+	if t.LongestReuse.Known {
+		add("Longest idle reuse", short(t.LongestReuse.NS), "a request was still answered after it")
+	}
+	count("Near misses", t.NearMisses, "requests answered less than 100 ms before the target's timer")
+	if t.HasExposure {
+		add("Exposure", digits(t.Exposure, 3), "crossings to be expected in a million requests")
+	}
+	h := &t.Handshakes
+	count("Refused", h.Refused, "connections")
+	count("Never answered", h.Unanswered, "connections")
+	count("SYNs sent again", h.SYNRetransmissions, "")
+	count("Waiting at once", h.MaxWaiting, "requests without an answer, at most")
+}

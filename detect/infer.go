@@ -56,6 +56,9 @@ func (t *target) timers() (idle, lb *timer) {
 	in := &t.inferred
 	if n := t.closes.count + t.lbCloses.count; n-in.at > min(in.at, ringSize)/16 {
 		in.idle, in.lb = t.infer()
+		if in.sweep = nil; in.idle == nil {
+			in.sweep = inferSweep(t.closes.v, t.longest)
+		}
 		in.at = n
 	}
 	return in.idle, in.lb
@@ -104,12 +107,13 @@ func (d *Detector) explain(in *incident) {
 // closeCause says why the target closed.
 func (in *incident) closeCause() (cause, basis string) {
 	idle, _ := in.t.timers()
+	sweep := in.t.inferred.sweep
 	gap := in.gap
 	if gap >= 0 && idle.fits(gap) {
 		return CloseIdleTimeout, "inferred"
 	}
 	if in.mass.n >= 3 && unlike(in.mass.lo, in.mass.hi) {
-		if idle != nil && in.mass.lo >= idle.lo-20*millisecond {
+		if idle.overdue(in.mass.lo) || sweep.overdue(in.mass.lo) {
 			return CloseOverdueBatch, ""
 		}
 		return CloseMass, ""
@@ -119,6 +123,9 @@ func (in *incident) closeCause() (cause, basis string) {
 	}
 	if gap <= 100*millisecond && !in.seen {
 		return CloseAfterResponse, ""
+	}
+	if sweep.fits(gap) {
+		return CloseIdleTimeout, "inferred"
 	}
 	if a := in.t.advertised; a > 0 && gap >= a-5*millisecond && gap <= a+second*11/10 {
 		return CloseIdleTimeout, "advertised"

@@ -39,7 +39,8 @@ type target struct {
 	closes, lbCloses ring[closeSample]
 	inferred         struct { // what timers said when it last looked
 		idle, lb *timer
-		at       int // closes seen then
+		sweep    *timer // where there is no idle
+		at       int    // closes seen then
 	}
 	reuses    ring[int64] // gaps after which a request was answered, ns
 	longest   int64       // of them; -1: none
@@ -278,11 +279,14 @@ type timer struct {
 	samples []closeSample
 }
 
-// fits reports whether a gap belongs to the timer.
+// fits reports whether a gap belongs to the timer. A timer may fire late, or the packets
+// around it be delayed, but what it let pass it has not closed.
 func (t *timer) fits(gap int64) bool {
-	const slack = 20 * millisecond
-	return t != nil && gap >= t.lo-slack && gap <= t.hi+max(slack, t.NS/50)
+	return t.overdue(gap) && gap <= t.hi+max(timerSlack, t.NS/20)
 }
+
+// overdue reports whether the timer had run out after a gap.
+func (t *timer) overdue(gap int64) bool { return t != nil && gap >= t.lo-20*millisecond }
 
 // vantage says on which side the capture was taken: the part of the handshake's round
 // trip that lies towards the target.
@@ -322,7 +326,7 @@ func inferTimer(samples []closeSample, longest int64) *timer {
 			}
 			j++
 		}
-		if m, c := distinct, gs[i:j]; m > bestMoments && c[len(c)-1].gap+20*millisecond >= longest &&
+		if m, c := distinct, gs[i:j]; m > bestMoments && c[len(c)-1].gap+20*millisecond >= longest && 2*len(c) >= nearby(gs, c) &&
 			(m >= 3 || m == 2 && c[len(c)-1].gap-c[0].gap <= 20*millisecond) {
 			best, bestMoments = c, m
 		}
@@ -338,6 +342,51 @@ func inferTimer(samples []closeSample, longest int64) *timer {
 		Timeout: Timeout{NS: best[len(best)/2].gap, Samples: len(best), SpreadNS: hi - lo},
 		lo:      lo, hi: hi, moments: bestMoments, samples: best,
 	}
+}
+
+// sweepPeriod is how late a server may be that looks for overdue connections now and
+// then: gunicorn and lighttpd once a second.
+const sweepPeriod = second * 12 / 10
+
+// nearby is how many of the sorted samples lie within a sweep's period of a cluster. A
+// timer's closes are most of them; of closes spread evenly over the period some lie near
+// each other by chance.
+func nearby(gs, cluster []closeSample) int {
+	lo, hi := cluster[0].gap-sweepPeriod, cluster[len(cluster)-1].gap+sweepPeriod
+	i := sort.Search(len(gs), func(i int) bool { return gs[i].gap >= lo })
+	j := sort.Search(len(gs), func(i int) bool { return gs[i].gap > hi })
+	return j - i
+}
+
+// inferSweep infers from closes that no timer fits that the target sweeps: three quarters
+// of at least five idle ages, from three moments, lie within one period, and no reuse was
+// longer. What it says is too vague to be a timeout, but tells such closes from a
+// restart's.
+func inferSweep(samples []closeSample, longest int64) *timer {
+	var gs []closeSample
+	for _, s := range samples {
+		if s.idle && s.gap > 100*millisecond {
+			gs = append(gs, s)
+		}
+	}
+	sort.Slice(gs, func(i, j int) bool { return gs[i].gap < gs[j].gap })
+	var best []closeSample
+	for i, j := 0, 0; i < len(gs); i++ {
+		for j < len(gs) && gs[j].gap-gs[i].gap <= sweepPeriod {
+			j++
+		}
+		if j-i > len(best) {
+			best = gs[i:j]
+		}
+	}
+	if 4*len(best) < 3*len(gs) || len(best) < 5 || best[0].gap < sweepPeriod/2 || best[len(best)-1].gap+20*millisecond < longest {
+		return nil
+	}
+	if _, n := moments(best); n < 3 {
+		return nil
+	}
+	lo, hi := best[0].gap, best[len(best)-1].gap
+	return &timer{Timeout: Timeout{NS: lo, Samples: len(best), SpreadNS: hi - lo}, lo: lo, hi: hi}
 }
 
 // moments numbers the distinct closing times among samples: those within 10 ms of each

@@ -72,6 +72,9 @@ func (f *Filter) program(l filterLink) ([]bpf.RawInstruction, error) {
 	return raw, err
 }
 
+// coarser reports whether all TCP can be taken in place of what f says.
+func (f *Filter) coarser() bool { return f != nil && f.raw == nil && len(f.ends) > 0 }
+
 // filterLink is what a filter finds in front of it.
 type filterLink struct {
 	header     headerKind
@@ -166,7 +169,7 @@ func (p *program) network(h headerKind) {
 // Scratch memory.
 const (
 	memPorts = 0 // source and destination
-	memBase  = 2 // offset of the network header
+	memAddrs = 2 // source and destination, of one or four words
 )
 
 // anyPort stands for a port that the packet does not show.
@@ -186,7 +189,8 @@ func (p *program) ipv4(ends []EndpointSpec) {
 		p.place(other)
 		return
 	}
-	p.emit(bpf.StoreScratch{Src: bpf.RegX, N: memBase}, bpf.LoadIndirect{Off: fragment, Size: 2})
+	p.addresses(addrs, 2)
+	p.emit(bpf.LoadIndirect{Off: fragment, Size: 2})
 	p.jumpIf(bpf.JumpBitsSet, offset, later)
 	p.emit(bpf.LoadIndirect{Off: 0, Size: 1},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
@@ -196,7 +200,7 @@ func (p *program) ipv4(ends []EndpointSpec) {
 	p.place(later)
 	p.noPorts()
 	p.place(known)
-	p.endpoints(ends, addrs, 32)
+	p.endpoints(ends, 32)
 	p.place(other)
 }
 
@@ -209,7 +213,10 @@ func (p *program) ipv6(ends []EndpointSpec) {
 	p.jumpIf(bpf.JumpEqual, ethPIPv6, v6)
 	p.drop()
 	p.place(v6)
-	p.emit(bpf.StoreScratch{Src: bpf.RegX, N: memBase}, bpf.LoadIndirect{Off: next, Size: 1})
+	if len(ends) > 0 {
+		p.addresses(addrs, 8)
+	}
+	p.emit(bpf.LoadIndirect{Off: next, Size: 1})
 	p.jumpIf(bpf.JumpEqual, protoTCP, tcp)
 	p.jumpIf(bpf.JumpEqual, protoFragment, piece)
 	p.jumpIf(bpf.JumpEqual, protoHopByHop, extension)
@@ -239,12 +246,20 @@ func (p *program) ipv6(ends []EndpointSpec) {
 		p.place(hidden)
 		p.noPorts()
 		p.place(known)
-		p.endpoints(ends, addrs, 128)
+		p.endpoints(ends, 128)
 	} else {
 		p.place(hidden)
 	}
 	p.place(all)
 	p.take()
+}
+
+// addresses loads both addresses, words in all, from off octets behind X: from memory they
+// can be had in fewer of the kernel's instructions.
+func (p *program) addresses(off uint32, words int) {
+	for i := range words {
+		p.emit(bpf.LoadIndirect{Off: off + 4*uint32(i), Size: 4}, bpf.StoreScratch{Src: bpf.RegA, N: memAddrs + i})
+	}
 }
 
 // ports loads the ports of a TCP header off octets behind X.
@@ -260,17 +275,16 @@ func (p *program) noPorts() {
 		bpf.StoreScratch{Src: bpf.RegA, N: memPorts}, bpf.StoreScratch{Src: bpf.RegA, N: memPorts + 1})
 }
 
-// endpoints takes the packet if either of its ends is one of ends, else drops it. Its
-// addresses, of so many bits, stand addrs octets behind its network header.
-func (p *program) endpoints(ends []EndpointSpec, addrs uint32, bits int) {
-	p.emit(bpf.LoadScratch{Dst: bpf.RegX, N: memBase})
+// endpoints takes the packet if either of its ends, with addresses of so many bits, is one
+// of ends, else drops it.
+func (p *program) endpoints(ends []EndpointSpec, bits int) {
 	for _, e := range ends {
 		if e.Prefix.IsValid() && e.Prefix.Addr().BitLen() != bits {
 			continue
 		}
 		for side := range 2 {
 			next := p.label()
-			p.prefix(e.Prefix, addrs+uint32(side*bits/8), next)
+			p.prefix(e.Prefix, memAddrs+side*bits/32, next)
 			if e.Port != 0 {
 				match := p.label()
 				p.emit(bpf.LoadScratch{Dst: bpf.RegA, N: memPorts + side})
@@ -285,16 +299,15 @@ func (p *program) endpoints(ends []EndpointSpec, addrs uint32, bits int) {
 	p.drop()
 }
 
-// prefix jumps to next unless the address off octets behind X is in x; any is if x is not
-// valid.
-func (p *program) prefix(x netip.Prefix, off uint32, next label) {
+// prefix jumps to next unless the address in memory is in x; any is if x is not valid.
+func (p *program) prefix(x netip.Prefix, memory int, next label) {
 	b := x.Addr().AsSlice()
 	for bits := x.Bits(); bits > 0; bits -= 32 {
-		p.emit(bpf.LoadIndirect{Off: off, Size: 4})
+		p.emit(bpf.LoadScratch{Dst: bpf.RegA, N: memory})
 		if bits < 32 {
 			p.emit(bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(0) << (32 - bits)})
 		}
 		p.near(bpf.JumpNotEqual, binary.BigEndian.Uint32(b), next)
-		b, off = b[4:], off+4
+		b, memory = b[4:], memory+1
 	}
 }

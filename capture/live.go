@@ -29,7 +29,7 @@ type LiveOptions struct {
 	Filter      *Filter // nil: all TCP
 	Snaplen     int     // octets kept of each packet
 	Ring        int     // size in bytes of what is shared with the kernel
-	Promiscuous bool
+	Promiscuous bool    // named interfaces take in packets for others
 	// Idle is how long Read waits for a packet before it returns none.
 	Idle time.Duration
 	// Link, if set, is told within Read that a named interface went down, came up again,

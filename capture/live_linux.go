@@ -109,12 +109,8 @@ func (l *Live) open() error {
 	if len(l.links) != 1 {
 		l.pins = newPins()
 	}
-	prog, err := l.opt.Filter.program(f)
-	if err != nil {
+	if err := l.filter(f); err != nil {
 		return err
-	}
-	if err := l.attach(prog); err != nil {
-		return fmt.Errorf("packet filter: %w", err)
 	}
 	if err := l.mapRing(); err != nil {
 		return err
@@ -200,7 +196,26 @@ func (l *Live) header() (headerKind, error) {
 	return otherHeader, nil
 }
 
-// attach gives the kernel a filter.
+// filter has the kernel filter.
+func (l *Live) filter(f filterLink) error {
+	prog, err := l.opt.Filter.program(f)
+	if err != nil {
+		return err
+	}
+	err = l.attach(prog)
+	if errors.Is(err, unix.ENOMEM) && l.opt.Filter.coarser() {
+		// More endpoints than net.core.optmem_max has room for: whoever reads sorts them.
+		if prog, err = (*Filter)(nil).program(f); err == nil {
+			err = l.attach(prog)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("packet filter: %w", err)
+	}
+	return nil
+}
+
+// attach gives the kernel a program.
 func (l *Live) attach(prog []bpf.RawInstruction) error {
 	f := make([]unix.SockFilter, len(prog))
 	for i, ins := range prog {
@@ -484,7 +499,8 @@ func (l *Live) Stop() {
 	l.Wake()
 }
 
-// Stats returns what Read has met so far.
+// Stats returns what Read has met so far. What the kernel has to say is as of when the
+// ring was empty last, or had lost packets.
 func (l *Live) Stats() LiveStats { return l.stats }
 
 // Info returns what is known of the capture so far.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
@@ -283,6 +284,41 @@ func TestLiveFilterFirst(t *testing.T) {
 	stop.Store(true)
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLiveManyEnds: a filter for very many endpoints is too much for the kernel; then more
+// comes through, but nothing is missing.
+func TestLiveManyEnds(t *testing.T) {
+	n := newVeth(t)
+	s := n.sender(t, "v0")
+	var ends []EndpointSpec
+	for i := range 250 {
+		a := netip.AddrFrom16([16]byte{0: 0xfd, 15: byte(i)})
+		ends = append(ends, EndpointSpec{netip.PrefixFrom(a, 128), 8080})
+	}
+	for _, c := range []struct {
+		ends   int
+		optmem string
+		want   int
+	}{
+		{30, "20480", 1}, // the default until Linux 6.7
+		{100, "20480", 2},
+		{250, "131072", 2},
+	} {
+		n.do(t, func() error {
+			if err := os.WriteFile("/proc/sys/net/core/optmem_max", []byte(c.optmem), 0); err != nil {
+				t.Skipf("limits the memory of a namespace's sockets: %v", err)
+			}
+			return nil
+		})
+		l := n.live(t, LiveOptions{Interfaces: []string{"v1"}, Filter: NewFilter(ends[:c.ends]), Ring: 1 << 20})
+		if err := s.send(numbered(testPacket{src: "fd00::1:1", dst: "fd00::"}, 1), numbered(testPacket{}, 2)); err != nil {
+			t.Fatal(err)
+		}
+		if got := finish(t, l); len(got) != c.want || sequence(&got[0]) != 1 {
+			t.Errorf("%+v: %d frames", c, len(got))
+		}
 	}
 }
 

@@ -25,6 +25,10 @@ var layers = []struct {
 	}, "it turns bytes into segments and decides nothing"},
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "every package's tests import it"},
 	{"cmd/connrace/internal/report", []string{"connrace/detect", "connrace/tcpstate", "github.com/olekukonko/tablewriter"}, "reports see findings and totals, never packets"},
+	{"cmd/connrace/internal/metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know what they are of"},
+	{"cmd/connrace/internal/otlp", []string{
+		"connrace/cmd/connrace/internal/metrics", "connrace/detect", "connrace/tcpstate", "go.opentelemetry.io/otel",
+	}, "it sends what is settled"},
 	{"cmd/connrace", []string{
 		"connrace", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
 	}, "packets are capture's affair, tables are report's"},

@@ -1,0 +1,105 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Build says which program this is.
+type Build struct{ Version, Revision, Go string }
+
+// ReadBuild reads what the linker has written into the program.
+func ReadBuild() Build {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return Build{}
+	}
+	b := Build{Version: info.Main.Version, Go: info.GoVersion}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			b.Revision = s.Value
+		}
+	}
+	return b
+}
+
+// Address completes the address that --metrics was given: a port by itself is one of
+// loopback, for figures tell about the host's traffic, and nobody has to prove who he is.
+func Address(s string) (string, error) {
+	if !strings.Contains(s, ":") {
+		s = ":" + s
+	}
+	host, port, err := net.SplitHostPort(s)
+	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 && port != "0" {
+		return "", errors.New("must be HOST:PORT, or :PORT for loopback")
+	}
+	switch host {
+	case "":
+		host = "127.0.0.1"
+	case "*":
+		host = ""
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// Server answers Prometheus.
+type Server struct {
+	http http.Server
+	addr net.Addr
+}
+
+// Serve answers on an address that Address has completed.
+func Serve(addr string, s *Store, b Build) (*Server, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(s, b), promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, s) })
+	srv := &Server{
+		addr: l.Addr(),
+		http: http.Server{
+			Handler:           mux,
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       10 * time.Second,
+			WriteTimeout:      10 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			MaxHeaderBytes:    1 << 14,
+			ErrorLog:          log.New(io.Discard, "", 0), // of clients that hang up
+		},
+	}
+	go srv.http.Serve(l)
+	return srv, nil
+}
+
+// health tells whether the capture goes on.
+func health(w http.ResponseWriter, s *Store) {
+	if d := s.Stalled(); d > 0 {
+		http.Error(w, fmt.Sprintf("stalled for %d s", int(d.Seconds())), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// Addr is where the server answers.
+func (s *Server) Addr() string { return s.addr.String() }
+
+// Close lets answers that have begun end until ctx does.
+func (s *Server) Close(ctx context.Context) error {
+	if err := s.http.Shutdown(ctx); err != nil {
+		return s.http.Close()
+	}
+	return nil
+}

@@ -1,0 +1,448 @@
+package otlp
+
+import (
+	"compress/gzip"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
+	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	logs "go.opentelemetry.io/proto/otlp/logs/v1"
+	figures "go.opentelemetry.io/proto/otlp/metrics/v1"
+	resource "go.opentelemetry.io/proto/otlp/resource/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"connrace/cmd/connrace/internal/metrics"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// collector takes what an exporter sends.
+type collector struct {
+	collogs.UnimplementedLogsServiceServer
+	status atomic.Int32 // that it answers with instead; 0: it takes all
+
+	mu       sync.Mutex
+	records  []*logs.LogRecord
+	metrics  map[string]*figures.Metric // newest, by name
+	resource *resource.Resource
+}
+
+func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		body, _ = gzip.NewReader(r.Body)
+	}
+	b, err := io.ReadAll(body)
+	if status := int(c.status.Load()); status != 0 || err != nil {
+		w.WriteHeader(status)
+		io.WriteString(w, "go\naway\x1b[31m")
+		return
+	}
+	switch r.URL.Path {
+	case "/in/v1/logs":
+		var m collogs.ExportLogsServiceRequest
+		if err = proto.Unmarshal(b, &m); err == nil {
+			c.takeLogs(&m)
+		}
+	case "/in/v1/metrics":
+		var m colmetrics.ExportMetricsServiceRequest
+		if err = proto.Unmarshal(b, &m); err == nil {
+			c.takeMetrics(&m)
+		}
+	default:
+		http.NotFound(w, r)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+func (c *collector) takeLogs(m *collogs.ExportLogsServiceRequest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range m.ResourceLogs {
+		c.resource = r.Resource
+		for _, s := range r.ScopeLogs {
+			c.records = append(c.records, s.LogRecords...)
+		}
+	}
+}
+
+func (c *collector) takeMetrics(m *colmetrics.ExportMetricsServiceRequest) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.metrics == nil {
+		c.metrics = map[string]*figures.Metric{}
+	}
+	for _, r := range m.ResourceMetrics {
+		for _, s := range r.ScopeMetrics {
+			for _, x := range s.Metrics {
+				c.metrics[x.Name] = x
+			}
+		}
+	}
+}
+
+func (c *collector) taken() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.records)
+}
+
+// Export makes it a collector for gRPC.
+func (c *collector) Export(_ context.Context, m *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
+	c.takeLogs(m)
+	return &collogs.ExportLogsServiceResponse{}, nil
+}
+
+type grpcMetrics struct {
+	colmetrics.UnimplementedMetricsServiceServer
+	c *collector
+}
+
+func (g grpcMetrics) Export(_ context.Context, m *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
+	g.c.takeMetrics(m)
+	return &colmetrics.ExportMetricsServiceResponse{}, nil
+}
+
+// unset takes away what the environment would say to the SDK.
+func unset(t *testing.T) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OTEL_") || strings.HasSuffix(strings.ToLower(name), "_proxy") {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
+}
+
+func start(t *testing.T, o Options, endpoint string) *Exporter {
+	t.Helper()
+	unset(t)
+	u, err := Endpoint(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Endpoint, o.Version = u, "v1.2.3"
+	if o.Store == nil {
+		o.Store = metrics.NewStore([]string{"syn-dropped"}, 2)
+	}
+	if o.LogsEvery == 0 {
+		o.LogsEvery = 5 * time.Millisecond
+	}
+	x, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// end closes an exporter that has a collector to send to.
+func end(x *Exporter) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	x.Close(ctx)
+}
+
+func crossing() *detect.Finding {
+	return &detect.Finding{
+		ID: 7, Rule: detect.FINRequestCrossing, Severity: detect.Error, Confidence: detect.Certain, Grounds: "both seen",
+		Stream: 3, HasStream: true, Frame: 12, Time: 1700000000123456789, Lost: true,
+		LB:      tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, 0, 2}), Port: 41000},
+		Target:  tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, 1, 9}), Port: 8080},
+		Request: &detect.Request{Method: "GET", Path: "/a\xff?token=secret", HTTPVersion: "1.1", TraceID: "Root=1"},
+		Measures: detect.Measures{
+			Idle: detect.Duration{NS: 5_001_000_000, Known: true}, Attempts: 2, CloseCause: "idle-timeout",
+		},
+		Summary: "the target's FIN and the LB's request crossed", Cause: "cause", Fix: "fix",
+	}
+}
+
+// plain are attributes without their wrapping.
+func plain(as []*common.KeyValue) map[string]any {
+	out := map[string]any{}
+	for _, a := range as {
+		switch v := a.Value.Value.(type) {
+		case *common.AnyValue_StringValue:
+			out[a.Key] = v.StringValue
+		case *common.AnyValue_IntValue:
+			out[a.Key] = v.IntValue
+		case *common.AnyValue_DoubleValue:
+			out[a.Key] = v.DoubleValue
+		case *common.AnyValue_BoolValue:
+			out[a.Key] = v.BoolValue
+		}
+	}
+	return out
+}
+
+func check(t *testing.T, got, want map[string]any) {
+	t.Helper()
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%s: %v, want %v", k, got[k], v)
+		}
+	}
+}
+
+func TestFindingsAreLogRecords(t *testing.T) {
+	c := &collector{}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	x := start(t, Options{}, srv.URL+"/in")
+	x.Finding(crossing())
+	late := crossing()
+	late.LB, late.HasStream, late.Request, late.Severity = tcpstate.Endpoint{}, false, &detect.Request{Method: "BREW"}, detect.Warning
+	x.Update(late)
+	x.Finding(&detect.Finding{Rule: detect.AcceptQueueOverflow, Socket: "/run/app.sock", Measures: detect.Measures{Kernel: &detect.Kernel{Queue: 2, Limit: 1}}})
+	end(x)
+	if x.Lost() != 0 || len(c.records) != 3 {
+		t.Fatalf("%d records, %d lost; %s", len(c.records), x.Lost(), x.Complaint(time.Now()))
+	}
+	r := c.records[0]
+	if r.EventName != "connrace.finding" || r.TimeUnixNano != 1700000000123456789 || r.SeverityNumber != logs.SeverityNumber_SEVERITY_NUMBER_ERROR ||
+		r.SeverityText != "ERROR" || r.Body.GetStringValue() != "the target's FIN and the LB's request crossed" {
+		t.Errorf("%v", r)
+	}
+	as := plain(r.Attributes)
+	check(t, as, map[string]any{
+		"connrace.rule": "fin-request-crossing", "connrace.finding.id": int64(7), "connrace.confidence": "certain", "connrace.lost": true,
+		"connrace.target": "10.0.1.9:8080", "network.transport": "tcp", "network.type": "ipv4",
+		"source.address": "10.0.0.2", "source.port": int64(41000), "destination.address": "10.0.1.9", "destination.port": int64(8080),
+		"connrace.stream": int64(3), "connrace.frame": int64(12), "connrace.idle_seconds": 5.001, "connrace.attempts": int64(2),
+		"connrace.close_cause": "idle-timeout", "http.request.method": "GET", "url.path": "/a\uFFFD", "url.query": nil,
+		"network.protocol.name": "http", "network.protocol.version": "1.1", "connrace.request.trace_id": "Root=1", "connrace.fix": "fix",
+	})
+	if strings.Contains(r.String(), "secret") {
+		t.Error("a query string was sent")
+	}
+	r = c.records[1]
+	if r.EventName != "connrace.finding.update" || r.SeverityNumber != logs.SeverityNumber_SEVERITY_NUMBER_WARN {
+		t.Errorf("%v", r)
+	}
+	check(t, plain(r.Attributes), map[string]any{
+		"source.address": nil, "connrace.stream": nil, "http.request.method": "_OTHER", "http.request.method_original": "BREW",
+	})
+	check(t, plain(c.records[2].Attributes), map[string]any{
+		"connrace.target": "unix:/run/app.sock", "network.transport": "unix", "network.type": nil, "destination.address": nil, "connrace.kernel": "queue 2 of 1",
+	})
+	host, _ := os.Hostname()
+	check(t, plain(c.resource.Attributes), map[string]any{"service.name": "connrace", "service.version": "v1.2.3", "host.name": host})
+}
+
+func TestQueryOnRequest(t *testing.T) {
+	c := &collector{}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	x := start(t, Options{ShowQuery: true}, srv.URL+"/in")
+	x.Finding(crossing())
+	end(x)
+	check(t, plain(c.records[0].Attributes), map[string]any{"url.query": "token=secret"})
+}
+
+func TestCountersAreMetrics(t *testing.T) {
+	c := &collector{}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	s := metrics.NewStore([]string{"syn-dropped"}, 1)
+	s.Publish(metrics.Snapshot{
+		Packets: 9, Drops: 8, Requests: 7, LostRequests: 6, Connections: 5, SYNRetransmissions: 4, EvictedFlows: 3,
+		Targets: []metrics.Target{{Name: "a:1", IdleTimeout: 1500 * time.Millisecond, Queue: metrics.Queue{Len: 2, Limit: 1, Known: true}}},
+	})
+	s.Finding("syn-dropped", "a:1")
+	s.Finding("syn-dropped", "b:1")
+	s.Finding("syn-dropped", "c:1")
+	end(start(t, Options{Store: s}, srv.URL+"/in"))
+	for name, want := range map[string]int64{
+		"connrace.capture.packets": 9, "connrace.capture.drops": 8, "connrace.requests": 7, "connrace.requests.lost": 6,
+		"connrace.syn_retransmissions": 4, "connrace.flows.evicted": 3,
+	} {
+		sum := c.metrics[name].GetSum()
+		if sum == nil || !sum.IsMonotonic || len(sum.DataPoints) != 1 || sum.DataPoints[0].GetAsInt() != want {
+			t.Errorf("%s: %v, want %d", name, sum, want)
+		}
+	}
+	for name, want := range map[string]int64{"connrace.connections": 5, "connrace.accept_queue": 2, "connrace.accept_queue_limit": 1} {
+		if g := c.metrics[name].GetGauge(); g == nil || len(g.DataPoints) != 1 || g.DataPoints[0].GetAsInt() != want {
+			t.Errorf("%s: %v, want %d", name, g, want)
+		}
+	}
+	if m := c.metrics["connrace.idle_timeout"]; m.GetUnit() != "s" || m.GetGauge().DataPoints[0].GetAsDouble() != 1.5 {
+		t.Errorf("%v", m)
+	}
+	found := map[string]int64{}
+	for _, p := range c.metrics["connrace.findings"].GetSum().GetDataPoints() {
+		as := plain(p.Attributes)
+		found[as["rule"].(string)+" "+as["target"].(string)] = p.GetAsInt()
+	}
+	if len(found) != 2 || found["syn-dropped a:1"] != 1 || found["syn-dropped other"] != 2 {
+		t.Errorf("%v", found)
+	}
+}
+
+func TestGRPC(t *testing.T) {
+	c := &collector{}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	collogs.RegisterLogsServiceServer(srv, c)
+	colmetrics.RegisterMetricsServiceServer(srv, grpcMetrics{c: c})
+	go srv.Serve(l)
+	defer srv.Stop()
+	x := start(t, Options{}, "grpc://"+l.Addr().String())
+	x.Finding(crossing())
+	end(x)
+	if len(c.records) != 1 || c.metrics["connrace.requests"] == nil || x.Lost() != 0 {
+		t.Errorf("%d records, %d metrics; %s", len(c.records), len(c.metrics), x.Complaint(time.Now()))
+	}
+}
+
+// The loop that captures is never held up, whatever the collector does; what did not fit
+// is counted.
+func TestFullQueue(t *testing.T) {
+	hang := make(chan bool)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		select {
+		case <-hang:
+		case <-r.Context().Done():
+		}
+	}))
+	defer srv.Close()
+	defer close(hang)
+	x := start(t, Options{}, srv.URL)
+	f := crossing()
+	const n = maxPending + 1000
+	begin := time.Now()
+	for range n {
+		x.Finding(f)
+	}
+	if d := time.Since(begin); d > 5*time.Second {
+		t.Errorf("%d findings took %s", n, d)
+	}
+	if got := x.Lost(); got != n-maxPending {
+		t.Errorf("%d lost, want %d", got, n-maxPending)
+	}
+	if s := x.Complaint(time.Now()); !strings.Contains(s, "1000 findings were not sent") {
+		t.Errorf("%q", s)
+	}
+	begin = time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	x.Close(ctx)
+	if d := time.Since(begin); d > 2*time.Second {
+		t.Errorf("closing took %s", d)
+	}
+	if got := x.Lost(); got != n {
+		t.Errorf("%d lost at the end, want all %d", got, n)
+	}
+}
+
+func TestComplaintsAreRareAndOneLine(t *testing.T) {
+	c := &collector{}
+	c.status.Store(http.StatusForbidden)
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	x := start(t, Options{}, srv.URL+"/in")
+	defer end(x)
+	now := time.Now()
+	if s := x.Complaint(now); s != "" {
+		t.Errorf("without a failure: %q", s)
+	}
+	fail := func() {
+		t.Helper()
+		before := x.Lost()
+		x.Finding(crossing())
+		eventually(t, func() bool { return x.Lost() > before })
+	}
+	fail()
+	s := x.Complaint(now)
+	if !strings.HasPrefix(s, "otlp: "+srv.URL+"/in: 1 messages failed, 1 findings were not sent: ") || !strings.Contains(s, "403") ||
+		strings.ContainsAny(s, "\n\x1b") {
+		t.Errorf("%q", s)
+	}
+	fail()
+	fail()
+	if s := x.Complaint(now.Add(complainEvery - 1)); s != "" {
+		t.Errorf("within a minute: %q", s)
+	}
+	if s := x.Complaint(now.Add(complainEvery)); !strings.Contains(s, "2 messages failed, 2 findings were not sent") {
+		t.Errorf("after a minute: %q", s)
+	}
+	if s := x.Complaint(now.Add(3 * complainEvery)); s != "" {
+		t.Errorf("without a new failure: %q", s)
+	}
+}
+
+// A collector that is restarted loses nothing.
+func TestCollectorComesLater(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	x := start(t, Options{}, "http://"+addr+"/in")
+	x.Finding(crossing())
+	time.Sleep(50 * time.Millisecond) // a first try
+	if l, err = net.Listen("tcp", addr); err != nil {
+		t.Skipf("the port was taken meanwhile: %v", err)
+	}
+	c := &collector{}
+	srv := &httptest.Server{Listener: l, Config: &http.Server{Handler: c}}
+	srv.Start()
+	defer srv.Close()
+	eventually(t, func() bool { return c.taken() == 1 })
+	end(x)
+	if x.Lost() != 0 {
+		t.Errorf("%d lost", x.Lost())
+	}
+}
+
+func eventually(t *testing.T, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not come")
+		}
+	}
+}
+
+func TestEndpoint(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://collector:4318":      "http://collector:4318",
+		"https://c.example/otlp":     "https://c.example/otlp",
+		"grpc://collector":           "grpc://collector:4317",
+		"grpcs://[2001:db8::1]:4317": "grpcs://[2001:db8::1]:4317",
+		"collector:4318":             "",
+		"http://":                    "",
+		"http://:4318":               "",
+		"ftp://collector":            "",
+		"http://a:b@collector":       "",
+		"http://collector?x=1":       "",
+		"grpc://collector/path":      "",
+		"":                           "",
+	} {
+		u, err := Endpoint(in)
+		if (err == nil) != (want != "") || err == nil && u.String() != want {
+			t.Errorf("%q: %v, %v; want %q", in, u, err, want)
+		}
+		if err != nil && strings.Contains(err.Error(), "b@") {
+			t.Errorf("%q: the password is in %q", in, err)
+		}
+	}
+}
+

@@ -1,0 +1,74 @@
+package otlp
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"connrace/cmd/connrace/internal/metrics"
+)
+
+// observe registers the figures of a store. Translated as the OpenTelemetry
+// specification has it, their names are those that Prometheus gets.
+func observe(m metric.Meter, store *metrics.Store) error {
+	var failed error
+	counter := func(name, unit, text string) metric.Int64ObservableCounter {
+		c, err := m.Int64ObservableCounter("connrace."+name, metric.WithUnit(unit), metric.WithDescription(text))
+		if err != nil {
+			failed = err
+		}
+		return c
+	}
+	gauge := func(name, unit, text string) metric.Int64ObservableGauge {
+		g, err := m.Int64ObservableGauge("connrace."+name, metric.WithUnit(unit), metric.WithDescription(text))
+		if err != nil {
+			failed = err
+		}
+		return g
+	}
+	var (
+		findings    = counter("findings", "{finding}", "Findings, by rule and target.")
+		requests    = counter("requests", "{request}", "Requests that load balancers sent to targets.")
+		lost        = counter("requests.lost", "{request}", "Requests that got no answer.")
+		syns        = counter("syn_retransmissions", "{segment}", "SYNs that were sent again for want of an answer.")
+		packets     = counter("capture.packets", "{packet}", "Packets that were captured.")
+		drops       = counter("capture.drops", "{packet}", "Packets that the kernel dropped for want of room in the ring.")
+		evicted     = counter("flows.evicted", "{connection}", "Connections that were forgotten for want of room.")
+		connections = gauge("connections", "{connection}", "Connections that are being followed.")
+		queue       = gauge("accept_queue", "{connection}", "Connections that wait for the target to accept() them.")
+		limit       = gauge("accept_queue_limit", "{connection}", "Backlog of the target's listening socket, as the kernel clamped it.")
+	)
+	idle, err := m.Float64ObservableGauge("connrace.idle_timeout", metric.WithUnit("s"), metric.WithDescription("Idle timeout of the target, as inferred from its closes."))
+	if err != nil {
+		return err
+	}
+	if failed != nil {
+		return failed
+	}
+	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		snap, counts := store.View()
+		o.ObserveInt64(requests, int64(snap.Requests))
+		o.ObserveInt64(lost, int64(snap.LostRequests))
+		o.ObserveInt64(syns, int64(snap.SYNRetransmissions))
+		o.ObserveInt64(packets, int64(snap.Packets))
+		o.ObserveInt64(drops, int64(snap.Drops))
+		o.ObserveInt64(evicted, int64(snap.EvictedFlows))
+		o.ObserveInt64(connections, int64(snap.Connections))
+		for _, n := range counts {
+			o.ObserveInt64(findings, int64(n.N), metric.WithAttributes(attribute.String("rule", n.Rule), attribute.String("target", n.Target)))
+		}
+		for _, t := range snap.Targets {
+			name := metric.WithAttributes(attribute.String("target", t.Name))
+			if t.IdleTimeout > 0 {
+				o.ObserveFloat64(idle, t.IdleTimeout.Seconds(), name)
+			}
+			if t.Queue.Known {
+				o.ObserveInt64(queue, int64(t.Queue.Len), name)
+				o.ObserveInt64(limit, int64(t.Queue.Limit), name)
+			}
+		}
+		return nil
+	}, findings, requests, lost, syns, packets, drops, evicted, connections, idle, queue, limit)
+	return err
+}

@@ -34,16 +34,17 @@ func requestJSON(q *detect.Request, o *Options) *requestDoc {
 }
 
 type measuresDoc struct {
-	Idle            seconds   `json:"idle_seconds"`
-	RTT             seconds   `json:"rtt_seconds"`
-	Outstanding     seconds   `json:"outstanding_seconds"`
-	Delay           seconds   `json:"delay_seconds"`
-	Attempts        count     `json:"attempts"`
-	Waiting         count     `json:"waiting"`
-	RST             optional  `json:"rst"`
-	CloseCause      optional  `json:"close_cause"`
-	CloseCauseBasis optional  `json:"close_cause_basis"`
-	Retried         *retryDoc `json:"retried"`
+	Idle            seconds    `json:"idle_seconds"`
+	RTT             seconds    `json:"rtt_seconds"`
+	Outstanding     seconds    `json:"outstanding_seconds"`
+	Delay           seconds    `json:"delay_seconds"`
+	Attempts        count      `json:"attempts"`
+	Waiting         count      `json:"waiting"`
+	RST             optional   `json:"rst"`
+	CloseCause      optional   `json:"close_cause"`
+	CloseCauseBasis optional   `json:"close_cause_basis"`
+	Retried         *retryDoc  `json:"retried"`
+	Kernel          *kernelDoc `json:"kernel"`
 }
 
 type retryDoc struct {
@@ -56,6 +57,7 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 		Idle: seconds(m.Idle), RTT: seconds(m.RTT), Outstanding: seconds(m.Outstanding), Delay: seconds(m.Delay),
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
 		RST: optional(m.RST), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
+		Kernel: kernelJSON(m.Kernel),
 	}
 	if m.Retried {
 		d.Retried = &retryDoc{m.RetryStream, m.RetryFrame}
@@ -67,6 +69,7 @@ type evidenceDoc struct {
 	Capture int    `json:"capture"`
 	Stream  uint32 `json:"stream"`
 	Frame   uint64 `json:"frame"`
+	Written count  `json:"file_frame"`
 	Time    stamp  `json:"time"`
 	From    string `json:"from"`
 	Flags   string `json:"flags"`
@@ -77,7 +80,9 @@ type evidenceDoc struct {
 	Note    string `json:"note"`
 }
 
-func evidenceJSON(a *Analysis, es []detect.Evidence) []evidenceDoc {
+// evidenceJSON are segments of evidence; file is where their packets were written, nil:
+// nowhere.
+func evidenceJSON(a *Analysis, es []detect.Evidence, file *EvidenceFile) []evidenceDoc {
 	ds := make([]evidenceDoc, len(es))
 	for i := range es {
 		e := &es[i]
@@ -85,6 +90,10 @@ func evidenceJSON(a *Analysis, es []detect.Evidence) []evidenceDoc {
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len,
 			Role: string(e.Role), Note: Clean(e.Note),
+		}
+		if file != nil {
+			n, written := file.Frames[e.Frame]
+			ds[i].Written = count{n, written}
 		}
 	}
 	return ds
@@ -96,7 +105,7 @@ func idleFromJSON(a *Analysis, f *detect.Finding) *evidenceDoc {
 	if f.IdleFrom == nil {
 		return nil
 	}
-	return &evidenceJSON(a, []detect.Evidence{*f.IdleFrom})[0]
+	return &evidenceJSON(a, []detect.Evidence{*f.IdleFrom}, a.Files[f.ID])[0]
 }
 
 func side(e *detect.Evidence) string {
@@ -123,6 +132,7 @@ type findingDoc struct {
 	Measures      measuresDoc   `json:"measures"`
 	Evidence      []evidenceDoc `json:"evidence"`
 	IdleFrom      *evidenceDoc  `json:"idle_from"`
+	File          optional      `json:"evidence_file"`
 	RoleBasis     optional      `json:"role_basis"`
 	Summary       string        `json:"summary"`
 	Cause         string        `json:"cause"`
@@ -135,8 +145,8 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 	return findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream},
-		LB: endpoint(f.LB), Target: endpoint(f.Target), Time: stamp(f.Time), Lost: f.Lost,
-		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence),
+		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost,
+		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}

@@ -39,6 +39,7 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 	})
 	j.log(r, o)
 	j.baseline(r)
+	j.forgotten(r)
 	j.streams(r, o)
 	return j.close()
 }
@@ -363,7 +364,8 @@ type targetDoc struct {
 		SYNRetrans  uint64 `json:"syn_retransmissions"`
 		MostWaiting uint64 `json:"max_waiting"`
 	} `json:"handshakes"`
-	Advice []string `json:"advice"`
+	Listener *listenerDoc `json:"listener"`
+	Advice   []string     `json:"advice"`
 }
 
 func targetJSON(a *Analysis, t *detect.Target) targetDoc {
@@ -371,7 +373,7 @@ func targetJSON(a *Analysis, t *detect.Target) targetDoc {
 		Target: endpoint(t.Target), Captures: list(a.Captures), LBs: []string{},
 		Connections: t.Connections, Requests: t.Requests, LostRequests: t.LostRequests,
 		Vantage: t.Vantage, Idle: timeoutJSON(t.Idle), LBIdle: timeoutJSON(t.LBIdle),
-		LongestReuse: seconds(t.LongestReuse), NearMisses: t.NearMisses, Advice: list(t.Advice),
+		LongestReuse: seconds(t.LongestReuse), NearMisses: t.NearMisses, Advice: list(t.Advice), Listener: listenerJSON(t.Listener),
 	}
 	for _, lb := range t.LBs {
 		d.LBs = append(d.LBs, lb.String())

@@ -71,6 +71,7 @@ func (l *Lines) Summary(r *Report) error {
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
+	j.forgotten(r)
 	j.log(r, l.o)
 	j.baseline(r)
 	j.streams(r, l.o)

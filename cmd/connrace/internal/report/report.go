@@ -24,6 +24,7 @@ type Report struct {
 	// were not.
 	Since, Until string
 	Interrupted  bool // the input was not read to its end
+	Live         bool // an interface was watched
 
 	Log      *lblog.Join          // what load balancers' logs say beside it; nil: none was given
 	Baseline *baseline.Comparison // with an earlier report; nil: none was given
@@ -53,6 +54,8 @@ type Analysis struct {
 	// counts from 0.
 	Captures []int
 	FirstID  int // how many findings the analyses before it have
+	// Files are where the packets of findings were written, by Finding.ID.
+	Files map[int]*EvidenceFile
 }
 
 // capture is the index in Report.Captures of a capture as the Result counts.
@@ -116,6 +119,9 @@ func (r *Report) Totals() Totals {
 		for _, f := range x.Findings {
 			t.Findings[f.Rule.ID]++
 		}
+		for _, g := range x.Forgotten {
+			t.Findings[g.Rule.ID] += int(g.Count)
+		}
 		for j := range x.Targets {
 			t.Unanswered += x.Targets[j].Handshakes.Unanswered
 		}
@@ -128,6 +134,9 @@ func (r *Report) Worst() (s detect.Severity, any bool) {
 	for i := range r.Analyses {
 		for _, f := range r.Analyses[i].Result.Findings {
 			s, any = max(s, f.Severity), true
+		}
+		for _, g := range r.Analyses[i].Result.Forgotten {
+			s, any = max(s, g.Severity), true
 		}
 	}
 	return s, any

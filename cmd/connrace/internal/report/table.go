@@ -101,7 +101,7 @@ func (t *tables) analysis(a *Analysis) error {
 	}
 	t.WriteString("\n")
 	fs, hidden := t.shown(a)
-	t.verdict(a, fs, hidden)
+	t.paragraph("", t.verdict(a, fs, hidden))
 	if err := t.targets(a); err != nil {
 		return err
 	}
@@ -116,14 +116,17 @@ func (t *tables) analysis(a *Analysis) error {
 }
 
 // verdict is the answer in a sentence.
-func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) {
+func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 	x := &a.Result.Totals
-	all := uint64(len(a.Result.Findings))
+	kept, older := len(a.Result.Findings), uint64(0)
+	for _, g := range a.Result.Forgotten {
+		older += g.Count
+	}
 	frames := uint64(0)
 	for _, i := range a.Captures {
 		frames += t.report.Captures[i].Frames
 	}
-	text := fmt.Sprintf("%s in %s, %s", plural(all, "finding"), plural(frames, "frame"), plural(x.Flows, "connection"))
+	text := fmt.Sprintf("%s in %s, %s", plural(uint64(kept)+older, "finding"), plural(frames, "frame"), plural(x.Flows, "connection"))
 	if n := len(a.Result.Targets); n == 1 {
 		text += " to " + a.Result.Targets[0].Target.String()
 	} else if n > 1 {
@@ -137,13 +140,16 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) {
 	if t.report.Since != "" || t.report.Until != "" {
 		text += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}
-	if n := int(all) - len(fs) - hidden; n > 0 {
+	if older > 0 {
+		text += fmt.Sprintf(" The %s oldest are counted only.", grouped(older))
+	}
+	if n := kept - len(fs) - hidden; n > 0 {
 		text += fmt.Sprintf(" %s not shown (--rule, --severity).", grouped(uint64(n)))
 	}
 	if hidden > 0 {
 		text += fmt.Sprintf(" %s not shown (-v shows them).", plural(uint64(hidden), "info finding"))
 	}
-	t.paragraph("", text)
+	return text
 }
 
 func word(lead, s string) string {
@@ -173,6 +179,12 @@ func (t *tables) targets(a *Analysis) error {
 			found[f.Target] = map[string]int{}
 		}
 		found[f.Target][f.Rule.ID]++
+	}
+	for _, g := range a.Result.Forgotten {
+		if found[g.Target] == nil {
+			found[g.Target] = map[string]int{}
+		}
+		found[g.Target][g.Rule.ID] += int(g.Count)
 	}
 	targets := slices.Clone(a.Result.Targets)
 	slices.SortStableFunc(targets, func(x, y detect.Target) int {
@@ -316,7 +328,7 @@ func waited(m *detect.Measures) string {
 
 func ends(f *detect.Finding) []string {
 	if f.LB == (tcpstate.Endpoint{}) {
-		return []string{f.Target.String()}
+		return []string{f.TargetName()}
 	}
 	return []string{f.LB.String(), "→ " + f.Target.String()}
 }

@@ -1,0 +1,219 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// Repeated are findings that were not shown one by one, for there were too many of a kind.
+type Repeated struct {
+	Rule        *detect.Rule
+	Severity    detect.Severity
+	LB          tcpstate.Addr // the host
+	Target      string
+	Count, Lost uint64
+	First, Last int64 // times
+}
+
+type repeatedDoc struct {
+	Type     string   `json:"type"`
+	Rule     string   `json:"rule"`
+	Severity string   `json:"severity"`
+	LB       optional `json:"lb_host"`
+	Target   optional `json:"target"`
+	Count    uint64   `json:"count"`
+	Lost     uint64   `json:"lost"`
+	First    stamp    `json:"first"`
+	Last     stamp    `json:"last"`
+}
+
+// Repeated writes a line that stands for several findings.
+func (l *Lines) Repeated(r *Repeated) {
+	d := repeatedDoc{
+		Type: "repeated", Rule: r.Rule.ID, Severity: r.Severity.String(), Target: optional(r.Target),
+		Count: r.Count, Lost: r.Lost, First: stamp(r.First), Last: stamp(r.Last),
+	}
+	if r.LB != (tcpstate.Addr{}) {
+		d.LB = optional(r.LB.String())
+	}
+	l.buf.Reset()
+	enc := json.NewEncoder(&l.buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil && l.err == nil {
+		l.err = err
+	}
+	if l.err == nil {
+		_, l.err = l.w.Write(l.buf.Bytes())
+	}
+}
+
+// Running writes findings for people while they are settled, a few lines each.
+type Running struct {
+	w     io.Writer
+	o     *Options
+	clock *clock
+	day   string // of the line before
+	err   error
+}
+
+// NewRunning makes a writer for people.
+func NewRunning(w io.Writer, o *Options) *Running {
+	return &Running{w: w, o: o, clock: newClock(o.Location, nil)}
+}
+
+// Finding writes a finding that is settled.
+func (l *Running) Finding(a *Analysis, f *detect.Finding) {
+	grade := fmt.Sprintf("%s, %s", f.Severity, f.Confidence)
+	if f.Lost {
+		grade += ", lost"
+	}
+	ends := f.TargetName()
+	if f.LB != (tcpstate.Endpoint{}) {
+		ends = f.LB.String() + " → " + ends
+	}
+	p := page{color: l.o.Color}
+	l.head(&p, f.Time, fmt.Sprintf("#%d %s  %s  %s", a.id(f), p.paint(severityPaint(f.Severity), f.Rule.ID), Clean(ends), grade))
+	text := Clean(f.Summary)
+	if q := f.Request; q != nil && (q.Method != "" || q.Path != "") {
+		text += "; " + (&tables{o: l.o}).request(q)
+	}
+	if w := waited(&f.Measures); w != "" {
+		text += "; " + w
+	}
+	if f.Measures.Kernel != nil {
+		text += "; the kernel: " + f.Measures.Kernel.String()
+	}
+	if d := f.DisplayFilter(); d != "" {
+		text += "; " + d
+	}
+	p.paragraph(runningIndent, text)
+	if e := a.Files[f.ID]; e != nil {
+		p.WriteString(runningIndent + Clean(e.Path) + "\n")
+	}
+	l.write(&p)
+}
+
+// Update writes what more was learnt about a finding.
+func (l *Running) Update(a *Analysis, f *detect.Finding) {
+	p := page{color: l.o.Color}
+	p.paragraph(runningIndent, fmt.Sprintf("#%d is %s, %s: %s", a.id(f), f.Severity, f.Confidence, Clean(f.Cause)))
+	l.write(&p)
+}
+
+// Repeated writes a line that stands for several findings.
+func (l *Running) Repeated(r *Repeated) {
+	p := page{color: l.o.Color}
+	lost := ""
+	if r.Lost > 0 {
+		lost = ", " + grouped(r.Lost) + " lost"
+	}
+	l.head(&p, r.Last, fmt.Sprintf("%s × %s  %s%s, since %s", grouped(r.Count), p.paint(severityPaint(r.Severity), r.Rule.ID),
+		Clean(r.Target), lost, l.clock.time(r.First)))
+	l.write(&p)
+}
+
+const runningIndent = "                 "
+
+// head writes the first line of an entry, and the date where that has changed.
+func (l *Running) head(p *page, at int64, text string) {
+	if d := l.clock.date(at); d != l.day {
+		l.day = d
+		p.WriteString(d + " " + l.clock.name(at) + "\n")
+	}
+	p.WriteString(l.clock.time(at) + "  " + text + "\n")
+}
+
+func (l *Running) write(p *page) {
+	if l.err == nil {
+		l.err = p.writeAll(l.w)
+	}
+}
+
+// Err is the first error; after it nothing is written any more.
+func (l *Running) Err() error { return l.err }
+
+// EvidenceFile is where the packets of a finding were written.
+type EvidenceFile struct {
+	Path   string
+	Frames map[uint64]uint64 // frame numbers there, by those of the evidence
+}
+
+func fileJSON(f *EvidenceFile) optional {
+	if f == nil {
+		return ""
+	}
+	return optional(Clean(f.Path))
+}
+
+// targetOf is a finding's target in JSON.
+func targetOf(f *detect.Finding) optional {
+	if f.Socket != "" {
+		return optional(Clean(f.TargetName()))
+	}
+	return endpoint(f.Target)
+}
+
+type kernelDoc struct {
+	Queue             uint32 `json:"queue"`
+	Limit             uint32 `json:"queue_limit"`
+	Drops             uint64 `json:"listener_drops"`
+	ListenOverflows   uint64 `json:"listen_overflows"`
+	ListenDrops       uint64 `json:"listen_drops"`
+	ReqQFullDrop      uint64 `json:"reqq_full_drop"`
+	ReqQFullDoCookies uint64 `json:"reqq_full_do_cookies"`
+}
+
+func kernelJSON(k *detect.Kernel) *kernelDoc {
+	if k == nil {
+		return nil
+	}
+	c := &k.Counted
+	return &kernelDoc{k.Queue, k.Limit, k.Dropped, c.ListenOverflows, c.ListenDrops, c.ReqQFullDrop, c.ReqQFullDoCookies}
+}
+
+type listenerDoc struct {
+	Queue    uint32 `json:"queue"`
+	MaxQueue uint32 `json:"max_queue"`
+	Limit    uint32 `json:"queue_limit"`
+}
+
+func listenerJSON(l *detect.Listener) *listenerDoc {
+	if l == nil {
+		return nil
+	}
+	return &listenerDoc{l.Queue, l.MaxQueue, l.Limit}
+}
+
+type groupDoc struct {
+	Rule     string   `json:"rule"`
+	Target   optional `json:"target"`
+	Severity string   `json:"severity"`
+	Lost     bool     `json:"lost"`
+	Count    uint64   `json:"count"`
+	First    stamp    `json:"first"`
+	Last     stamp    `json:"last"`
+}
+
+// forgotten writes the counts of findings that are no longer kept.
+func (j *object) forgotten(r *Report) {
+	if !r.Live {
+		return
+	}
+	j.list("forgotten", func(yield func(any) bool) {
+		for i := range r.Analyses {
+			for _, g := range r.Analyses[i].Result.Forgotten {
+				target := endpoint(g.Target)
+				if g.Socket != "" {
+					target = optional("unix:" + Clean(g.Socket))
+				}
+				if !yield(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, g.Count, stamp(g.First), stamp(g.Last)}) {
+					return
+				}
+			}
+		}
+	})
+}

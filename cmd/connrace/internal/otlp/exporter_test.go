@@ -445,4 +445,3 @@ func TestEndpoint(t *testing.T) {
 		}
 	}
 }
-

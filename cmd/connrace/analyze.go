@@ -13,6 +13,7 @@ import (
 type analyzeFlags struct {
 	commonFlags
 	packetFlags
+	besideFlags
 	page         pageFlags
 	since, until moment
 	streams      bool
@@ -30,6 +31,8 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	fs.Var(&a.since, "since", "leave out findings before `TIME`: 2006-01-02T15:04:05Z,\n'2006-01-02 15:04:05', 15:04[:05] of the day of the first packet,\nor +10s after it")
 	fs.Var(&a.until, "until", "leave out findings after `TIME`")
 	a.addHow(fs)
+	a.addLogs(fs)
+	a.addBaseline(fs)
 	a.page.add(fs)
 	a.packetFlags.add(fs)
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
@@ -62,6 +65,8 @@ Examples:
   ssh host tcpdump -U -w - tcp port 8080 | connrace analyze -
   connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
   connrace analyze --fail-on error -q nightly.pcap
+  connrace analyze --log /var/log/nginx/error.log capture.pcap
+  connrace analyze --baseline before.json after.pcap
   connrace analyze --html report.html capture.pcap
   connrace analyze --annotate commented.pcapng --evidence findings capture.pcap
 `
@@ -87,6 +92,10 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	}
 	if wrong := a.page.wrong(files, e.stdin); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
+	}
+	if err := a.besideFlags.prepare(); err != nil {
+		e.errorf("%v", err)
+		return exitError
 	}
 	s := newSession(ctx, e, a)
 	defer s.discardPackets()

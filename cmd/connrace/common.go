@@ -28,7 +28,7 @@ func newCommonFlags() commonFlags {
 	return commonFlags{
 		target: endpoints{kind: "HOST[:PORT]", ports: true}, lb: endpoints{kind: "HOST"}, rules: rules{},
 		severity: choice{"info", []string{"error", "warning", "info"}},
-		format:   choice{"table", []string{"table", "json", "jsonl"}},
+		format:   choice{"table", []string{"table", "json", "jsonl", "csv", "markdown"}},
 		failOn:   choice{"never", []string{"error", "warning", "info", "never"}},
 	}
 }
@@ -39,7 +39,7 @@ func (c *commonFlags) addWhat(fs *pflag.FlagSet) {
 	fs.Var(&c.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
 	fs.Var(c.rules, "rule", "show only findings of the rule `ID` (repeatable)")
 	fs.Var(&c.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
-	fs.Var(&c.format, "format", "output `FORMAT`: table, json, jsonl")
+	fs.Var(&c.format, "format", "output `FORMAT`: table, json, jsonl, csv, markdown")
 }
 
 // addHow adds the flags that say how it is done.

@@ -24,7 +24,12 @@ var layers = []struct {
 		"github.com/klauspost/compress", "github.com/pierrec/lz4",
 	}, "it turns bytes into segments and decides nothing"},
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "every package's tests import it"},
-	{"cmd/connrace/internal/report", []string{"connrace/detect", "connrace/tcpstate", "github.com/olekukonko/tablewriter"}, "reports see findings and totals, never packets"},
+	{"cmd/connrace/internal/lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
+	{"cmd/connrace/internal/baseline", nil, "figures are compared, wherever they come from"},
+	{"cmd/connrace/internal/report", []string{
+		"connrace/cmd/connrace/internal/baseline", "connrace/cmd/connrace/internal/lblog", "connrace/detect", "connrace/tcpstate",
+		"github.com/olekukonko/tablewriter",
+	}, "reports see findings and totals, never packets"},
 	{"cmd/connrace/internal/metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know what they are of"},
 	{"cmd/connrace/internal/otlp", []string{
 		"connrace/cmd/connrace/internal/metrics", "connrace/detect", "connrace/tcpstate", "go.opentelemetry.io/otel",

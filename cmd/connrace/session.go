@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
@@ -30,9 +31,10 @@ type session struct {
 	lines  *report.Lines // only for --format jsonl
 	seen   *listeners    // nil once --target has matched, or where it is not given
 
-	cur    *analysis // nil: none begun
-	nextID int       // findings of the analyses before the current one
-	failed bool      // an input could not be read
+	cur    *analysis    // nil: none begun
+	nextID int          // findings of the analyses before the current one
+	failed bool         // an input could not be read
+	spans  []lblog.Span // of time in which findings are shown
 	batch  []capture.Frame
 	segs   []tcpstate.Segment
 
@@ -146,6 +148,7 @@ func (s *session) begin(first int64, links []capture.LinkType) {
 	a := &analysis{window: s.flags.window(first), links: links}
 	a.FirstID = s.nextID
 	o := s.flags.detectOptions()
+	o.Exchanges = len(s.flags.logs) > 0
 	if s.lines != nil {
 		o.OnFinding = func(f *detect.Finding) {
 			if a.window.shows(f) {
@@ -171,6 +174,12 @@ func (s *session) conclude() {
 	a.Result = a.detector.Finish()
 	s.nextID += len(a.Result.Findings)
 	a.window.limit(a.Result)
+	for _, i := range a.Captures {
+		c := &s.report.Captures[i]
+		if span := a.window.of(c.First, c.Last); c.First != 0 && span.First <= span.Last {
+			s.spans = append(s.spans, span)
+		}
+	}
 	a.detector = nil
 	s.report.Analyses = append(s.report.Analyses, a.Analysis)
 	s.cur = nil
@@ -268,12 +277,19 @@ func (s *session) finish() int {
 	if len(r.Captures) == 0 {
 		return exitError // each was reported
 	}
+	if s.flags.compare(s.ctx, s.e, r, s.spans, s.flags.location()) {
+		s.failed = true
+	}
 	var err error
 	switch s.flags.format.value {
 	case "json":
 		err = report.JSON(s.e.stdout, r, &s.shown)
 	case "jsonl":
 		err = s.lines.Summary(r)
+	case "csv":
+		err = report.CSV(s.e.stdout, r, &s.shown)
+	case "markdown":
+		err = report.Markdown(s.e.stdout, r, &s.shown)
 	default:
 		err = report.Table(s.e.stdout, r, &s.shown)
 	}

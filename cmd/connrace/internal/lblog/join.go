@@ -133,7 +133,7 @@ type Finding struct {
 
 // Capture is what the captures showed.
 type Capture struct {
-	Spans     []Span
+	Spans     []Span // times to which Findings are limited
 	Findings  []Finding
 	Targets   []detect.Target
 	Exchanges []*detect.Exchanges

@@ -35,8 +35,8 @@ type File struct {
 	Warning string // why it was not read to its end; may be empty
 }
 
-// errUnrecognised is the error for what is no log of a known kind.
-var errUnrecognised = errors.New("no line is one of an ALB, nginx or HAProxy log in its usual form")
+// ErrUnrecognised is the error for what is no log of a known kind.
+var ErrUnrecognised = errors.New("no line is one of an ALB, nginx or HAProxy log in its usual form")
 
 // read reads a log, plain or gzip, of a kind or of the kind that its first lines tell,
 // and calls keep with each failed entry, whose strings are valid during the call only.
@@ -82,7 +82,7 @@ func (f *File) verdict() error {
 	case f.Kind != Unknown:
 		return fmt.Errorf("no line is one of an %s", f.Kind.Title())
 	}
-	return errUnrecognised
+	return ErrUnrecognised
 }
 
 func (f *File) line(s string, zone *time.Location, keep func(*Entry)) {

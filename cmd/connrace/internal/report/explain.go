@@ -17,25 +17,30 @@ type advice struct {
 // explanations say for each kind of finding what happened, why, and what to change, with
 // the proof of the first.
 func (t *tables) explanations(a *Analysis, fs []*detect.Finding) {
-	byRule := map[*detect.Rule][]*detect.Finding{}
-	var rules []*detect.Rule
-	for _, f := range fs {
-		if byRule[f.Rule] == nil {
-			rules = append(rules, f.Rule)
-		}
-		byRule[f.Rule] = append(byRule[f.Rule], f)
-	}
-	slices.SortStableFunc(rules, func(x, y *detect.Rule) int {
-		return slices.Index(detect.Rules, x) - slices.Index(detect.Rules, y)
-	})
-	for _, r := range rules {
-		t.explain(a, r, byRule[r])
+	for _, of := range ofRules(fs) {
+		t.explain(a, of[0].Rule, of)
 	}
 }
 
-func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
-	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, plural(uint64(len(fs)), "finding")))
-	t.paragraph("  what   ", r.Sequence)
+// ofRules divides findings by rule, in the order in which rules decide.
+func ofRules(fs []*detect.Finding) [][]*detect.Finding {
+	var out [][]*detect.Finding
+	for _, r := range detect.Rules {
+		var of []*detect.Finding
+		for _, f := range fs {
+			if f.Rule == r {
+				of = append(of, f)
+			}
+		}
+		if of != nil {
+			out = append(out, of)
+		}
+	}
+	return out
+}
+
+// advices divides findings of one rule by what is said of them, the commonest first.
+func advices(fs []*detect.Finding) []*advice {
 	var groups []*advice
 	for _, f := range fs {
 		i := slices.IndexFunc(groups, func(g *advice) bool { return g.cause == f.Cause && g.fix == f.Fix })
@@ -46,9 +51,15 @@ func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
 		groups[i].findings = append(groups[i].findings, f)
 	}
 	slices.SortStableFunc(groups, func(x, y *advice) int { return len(y.findings) - len(x.findings) })
-	const most = 3
+	return groups
+}
+
+func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
+	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, plural(uint64(len(fs)), "finding")))
+	t.paragraph("  what   ", r.Sequence)
+	groups := advices(fs)
 	for i, g := range groups {
-		if i == most && !t.o.Verbose {
+		if i == mostCauses && !t.o.Verbose {
 			t.paragraph("         ", fmt.Sprintf("… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
 			break
 		}
@@ -63,6 +74,9 @@ func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
 	}
 	t.paragraph("  more   ", "connrace explain "+r.ID)
 }
+
+// mostCauses is how many causes of one rule are told.
+const mostCauses = 3
 
 // advise writes a cause and its fix; of says to which findings they belong.
 func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {

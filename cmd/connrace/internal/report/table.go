@@ -173,24 +173,7 @@ func (t *tables) targets(a *Analysis) error {
 	if len(a.Result.Targets) == 0 {
 		return nil
 	}
-	found := map[tcpstate.Endpoint]map[string]int{}
-	for _, f := range a.Result.Findings {
-		if found[f.Target] == nil {
-			found[f.Target] = map[string]int{}
-		}
-		found[f.Target][f.Rule.ID]++
-	}
-	for _, g := range a.Result.Forgotten {
-		if found[g.Target] == nil {
-			found[g.Target] = map[string]int{}
-		}
-		found[g.Target][g.Rule.ID] += int(g.Count)
-	}
-	targets := slices.Clone(a.Result.Targets)
-	slices.SortStableFunc(targets, func(x, y detect.Target) int {
-		return cmp.Or(cmp.Compare(y.LostRequests, x.LostRequests), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
-			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
-	})
+	targets, found := ranked(a)
 	left := 0
 	if len(targets) > mostTargets && !t.o.Verbose {
 		left = len(targets) - mostTargets
@@ -215,22 +198,51 @@ func (t *tables) targets(a *Analysis) error {
 	return nil
 }
 
-func targetRow(x *detect.Target, found map[string]int) []string {
-	name := x.Target.String()
+// ranked are the targets, the ones with the gravest findings first, and how many findings
+// of each rule each has.
+func ranked(a *Analysis) ([]detect.Target, map[tcpstate.Endpoint]map[string]int) {
+	found := map[tcpstate.Endpoint]map[string]int{}
+	for _, f := range a.Result.Findings {
+		if found[f.Target] == nil {
+			found[f.Target] = map[string]int{}
+		}
+		found[f.Target][f.Rule.ID]++
+	}
+	for _, g := range a.Result.Forgotten {
+		if found[g.Target] == nil {
+			found[g.Target] = map[string]int{}
+		}
+		found[g.Target][g.Rule.ID] += int(g.Count)
+	}
+	targets := slices.Clone(a.Result.Targets)
+	slices.SortStableFunc(targets, func(x, y detect.Target) int {
+		return cmp.Or(cmp.Compare(y.LostRequests, x.LostRequests), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
+			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
+	})
+	return targets, found
+}
+
+// targetFigures are a target's name, idle timeout and findings as they are shown.
+func targetFigures(x *detect.Target, found map[string]int) (name, timeout string, kinds []string) {
+	name = x.Target.String()
 	if x.Target == (tcpstate.Endpoint{}) {
 		name = "all others"
 	}
-	timeout := "-"
+	timeout = "-"
 	if x.Idle != nil && x.Idle.Samples > 0 {
 		timeout = span(x.Idle.NS)
 	}
-	var kinds []string
 	for _, id := range ruleOrder(found) {
 		kinds = append(kinds, fmt.Sprintf("%d %s", found[id], id))
 	}
 	if len(kinds) == 0 {
 		kinds = []string{"-"}
 	}
+	return name, timeout, kinds
+}
+
+func targetRow(x *detect.Target, found map[string]int) []string {
+	name, timeout, kinds := targetFigures(x, found)
 	cells := [][]string{
 		{name}, {grouped(x.Connections)}, {grouped(x.Requests)}, {grouped(x.LostRequests)}, {timeout}, kinds,
 	}

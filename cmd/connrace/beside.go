@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/report"
+)
+
+// besideFlags name what a capture is held against: the load balancer's own logs, and an
+// earlier report.
+type besideFlags struct {
+	logs      []string
+	logFormat choice
+	logZone   zone
+	baseline  string
+
+	before *baseline.Run // what baseline names
+}
+
+// addLogs adds the flags about logs.
+func (b *besideFlags) addLogs(fs *pflag.FlagSet) {
+	b.logFormat = choice{"", lblog.KindNames()}
+	fs.StringArrayVar(&b.logs, "log", nil, "join the load balancer's own log to the findings: `FILE`, plain or\ngzip, or a directory of them: AWS ALB access log, nginx error or\naccess log, HAProxy HTTP log (repeatable)")
+	fs.Var(&b.logFormat, "log-format", "what kind of log it is, not by its lines: `KIND`: alb,\nnginx-error, nginx-access, haproxy")
+	fs.Var(&b.logZone, "log-zone", "`ZONE` of times in logs without one (nginx error log, HAProxy):\n+02:00, Europe/Berlin (default: UTC; local time with\n--local-time)")
+}
+
+// addBaseline adds the flag about an earlier report.
+func (b *besideFlags) addBaseline(fs *pflag.FlagSet) {
+	fs.StringVar(&b.baseline, "baseline", "", "compare with an earlier run's --format json in `FILE`: is the fix\nin effect?")
+}
+
+// zone is a flag whose value is a time zone.
+type zone struct{ *time.Location }
+
+func (z *zone) String() string {
+	if z.Location == nil {
+		return ""
+	}
+	return z.Location.String()
+}
+func (z *zone) Type() string { return "ZONE" }
+
+func (z *zone) Set(s string) error {
+	for _, layout := range []string{"-07:00", "-0700", "-07"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			_, offset := t.Zone()
+			z.Location = time.FixedZone(s, offset)
+			return nil
+		}
+	}
+	loc, err := time.LoadLocation(s)
+	if err != nil || s == "" {
+		return errors.New("must be an offset such as +02:00, UTC, Local, or a zone that this system knows, such as Europe/Berlin")
+	}
+	z.Location = loc
+	return nil
+}
+
+// prepare reads the earlier report and sees that the logs are there: what is wrong shall
+// be known before the captures are read.
+func (b *besideFlags) prepare() error {
+	for _, path := range b.logs {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("--log: %w", plain(err))
+		}
+	}
+	if b.baseline == "" {
+		return nil
+	}
+	f, err := os.Open(b.baseline)
+	if err != nil {
+		return fmt.Errorf("--baseline: %w", plain(err))
+	}
+	defer f.Close()
+	if b.before, err = baseline.Load(f); err != nil {
+		return fmt.Errorf("--baseline: %s: %w", b.baseline, plain(err))
+	}
+	return nil
+}
+
+// plain is an error without the name of the system call.
+func plain(err error) error {
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		return fmt.Errorf("%s: %w", pe.Path, pe.Err)
+	}
+	return err
+}
+
+// compare puts into a finished report what is held against it; spans are the times of which
+// findings are shown. failed: a log could not be read; each was reported.
+func (b *besideFlags) compare(ctx context.Context, e *env, r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
+	if b.before != nil {
+		r.Baseline = baseline.Compare(b.baseline, b.before, r.Figures())
+		if r.Since != "" || r.Until != "" {
+			r.Baseline.Details = append(r.Baseline.Details,
+				"--since and --until limit what is counted as lost here, but not the requests: the rate now is too low.")
+		}
+	}
+	if len(b.logs) == 0 {
+		return false
+	}
+	times := b.logZone.Location
+	if times == nil {
+		times = local
+	}
+	c := r.LogCapture()
+	c.Spans = spans
+	j := lblog.NewJoiner(c, lblog.ParseKind(b.logFormat.value), times)
+	for _, path := range b.logs {
+		err := eachLog(path, func(file string, in io.Reader) error {
+			if err := j.Read(ctx, file, in); err != nil {
+				e.errorf("--log: %s: %v%s", file, err, b.remedy(err))
+				failed = true
+			}
+			return ctx.Err()
+		})
+		if err != nil && ctx.Err() == nil {
+			e.errorf("--log: %v", plain(err))
+			failed = true
+		}
+	}
+	r.Log = j.Finish()
+	return failed
+}
+
+// remedy says what may help.
+func (b *besideFlags) remedy(err error) string {
+	if !errors.Is(err, lblog.ErrUnrecognised) {
+		return ""
+	}
+	return " (--log-format says the kind; JSON and other formats of one's own are not read)"
+}
+
+// eachLog opens a file, or each one in and below a directory.
+func eachLog(path string, read func(string, io.Reader) error) error {
+	open := func(path string) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		return read(path, f)
+	}
+	if st, err := os.Stat(path); err != nil || !st.IsDir() {
+		return open(path)
+	}
+	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		return open(path)
+	})
+}
+
+// of is the part of a time, ns, that falls into the window.
+func (w window) of(first, last int64) lblog.Span {
+	return lblog.Span{First: max(first, w.since), Last: min(last, w.until)}
+}

@@ -1,0 +1,176 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// ladder draws the evidence of a finding as text: the load balancer on the left, the target
+// on the right, relative sequence numbers, and a cross where segments crossed.
+//
+//	285  15.000036  | <-- F. 774 ack 332 -------\ /--- |  FIN: has not seen the request
+//	288  15.000208  | --- P. 332:663(331) ack 774--X--> |  first octet of the request
+type ladder struct {
+	f     *detect.Finding
+	clock *clock
+	base  map[uint32]*[2]origin // by stream: of the LB's numbers and of the target's
+	width int                   // between the two lines
+	cross [2]int                // indexes of the two that crossed; -1: none did
+	lines []string
+}
+
+// origin is where a side's relative numbers count from.
+type origin struct {
+	seq tcpstate.Seq
+	set bool
+	isn bool
+}
+
+// mostRungs bounds what is drawn of one finding: up to 20 RSTs answer an upload.
+const mostRungs = 16
+
+// drawLadder is the ladder of a finding in lines; nil if it is not about one connection.
+func drawLadder(f *detect.Finding, c *clock) []string {
+	if !f.HasStream || len(f.Evidence) == 0 {
+		return nil
+	}
+	es := f.Evidence
+	if f.IdleFrom != nil {
+		es = append([]detect.Evidence{*f.IdleFrom}, es...)
+	}
+	l := &ladder{f: f, clock: c, cross: crossed(f, es)}
+	l.origins(es)
+	labels := make([]string, len(es))
+	for i := range es {
+		labels[i] = l.label(&es[i])
+		l.width = max(l.width, len(labels[i]))
+	}
+	l.width = max(l.width+16, 34)
+	l.head()
+	for i := range es {
+		if i > 0 && i == len(es)-2 && len(es) > mostRungs {
+			l.rest(fmt.Sprintf("… %d more …", len(es)-mostRungs))
+		}
+		if i < mostRungs-2 || i >= len(es)-2 {
+			l.rung(&es[i], labels[i], i)
+		}
+		if i == 0 && f.IdleFrom != nil && f.Measures.Idle.Known {
+			l.rest("… idle " + span(f.Measures.Idle.NS) + " …")
+		}
+	}
+	return l.lines
+}
+
+// crossed are the close and the request of a race that crossed.
+func crossed(f *detect.Finding, es []detect.Evidence) [2]int {
+	pair := [2]int{-1, -1}
+	if f.Rule != detect.FINRequestCrossing && f.Rule != detect.RSTRequestCrossing {
+		return pair
+	}
+	shut, request := first(f, detect.RoleCloseNotify, detect.RoleFIN, detect.RoleRST), first(f, detect.RoleRequest)
+	for i := range es {
+		if es[i].Stream == f.Stream && (es[i].Frame == shut || es[i].Frame == request) {
+			if pair[0] < 0 {
+				pair[0] = i
+			} else if pair[1] < 0 {
+				pair[1] = i
+			}
+		}
+	}
+	// A reply RST that stands in for a FIN that was not captured has not crossed.
+	if pair[1] < 0 || es[pair[0]].FromLB == es[pair[1]].FromLB || es[pair[0]].Role == detect.RoleRequest && es[pair[1]].Ack.After(es[pair[0]].Seq) {
+		return [2]int{-1, -1}
+	}
+	return pair
+}
+
+// origins finds where relative numbers count from: the SYN, else one octet below the lowest
+// number shown, as if that were the first.
+func (l *ladder) origins(es []detect.Evidence) {
+	l.base = map[uint32]*[2]origin{}
+	for i := range es {
+		e := &es[i]
+		b := l.base[e.Stream]
+		if b == nil {
+			b = new([2]origin)
+			l.base[e.Stream] = b
+		}
+		own, other := &b[sideOf(e)], &b[1-sideOf(e)]
+		if e.Flags.Has(tcpstate.SYN) {
+			*own = origin{e.Seq, true, true}
+		} else {
+			own.lower(e.Seq)
+		}
+		if e.Flags.Has(tcpstate.ACK) {
+			other.lower(e.Ack)
+		}
+	}
+}
+
+func (o *origin) lower(s tcpstate.Seq) {
+	if !o.isn && (!o.set || s.Before(o.seq.Add(1))) {
+		o.seq, o.set = s.Add(^uint32(0)), true // s is 1
+	}
+}
+
+func sideOf(e *detect.Evidence) int {
+	if e.FromLB {
+		return 0
+	}
+	return 1
+}
+
+// label writes a segment as tcpdump does.
+func (l *ladder) label(e *detect.Evidence) string {
+	b := l.base[e.Stream]
+	seq := e.Seq.Sub(b[sideOf(e)].seq)
+	s := fmt.Sprintf("%s %d", e.Flags, seq)
+	if e.Len > 0 {
+		s += fmt.Sprintf(":%d(%d)", int64(seq)+int64(e.Len), e.Len)
+	}
+	if e.Flags.Has(tcpstate.ACK) {
+		s += fmt.Sprintf(" ack %d", e.Ack.Sub(b[1-sideOf(e)].seq))
+	}
+	return s
+}
+
+func (l *ladder) head() {
+	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8s  %-*s  LB%*starget", "frame", l.stampWidth(), "time "+l.clock.name(l.f.Time), l.width-4, ""), " "))
+}
+
+func (l *ladder) stampWidth() int { return len(l.clock.stamp(l.f.Time)) }
+
+// rest writes a line without a segment.
+func (l *ladder) rest(text string) {
+	pad := max(l.width+2-len([]rune(text)), 0)
+	l.lines = append(l.lines, fmt.Sprintf("%8s  %*s  |%*s%s%*s|", "", l.stampWidth(), "", pad/2, "", text, pad-pad/2, ""))
+}
+
+// rung writes a segment.
+func (l *ladder) rung(e *detect.Evidence, label string, i int) {
+	bar := []byte(strings.Repeat("-", l.width))
+	if e.FromLB {
+		bar[l.width-1] = '>'
+	} else {
+		bar[0] = '<'
+	}
+	copy(bar[4:], " "+label+" ")
+	at := l.width - 7
+	switch i {
+	case l.cross[0]:
+		copy(bar[at:], `\ /`)
+	case l.cross[1]:
+		bar[at+1] = 'X'
+	}
+	note := Clean(e.Note)
+	if e.Stream != l.f.Stream {
+		note += fmt.Sprintf(" (stream %d)", e.Stream)
+	}
+	if l.f.Lost && e.Role == detect.RoleRequest && e.Stream == l.f.Stream {
+		note += ": LOST"
+	}
+	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8d  %*s  | %s |  %s", e.Frame, l.stampWidth(), l.clock.stamp(e.Time), bar, note), " "))
+}

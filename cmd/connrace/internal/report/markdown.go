@@ -1,0 +1,333 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"connrace/cmd/connrace/internal/lblog"
+	"connrace/detect"
+)
+
+// markdown writes the report for a ticket: GitHub's dialect, which GitLab, Gitea and Jira's
+// editors take, too. Whatever comes from packets or files stands in code spans.
+type markdown struct {
+	tables
+}
+
+// Markdown writes the report as Markdown.
+func Markdown(w io.Writer, r *Report, o *Options) error {
+	m := &markdown{tables{report: r, o: o}}
+	m.clock = newClock(o.Location, r.times())
+	m.title()
+	m.captures()
+	m.comparison()
+	for i := range r.Analyses {
+		m.analysis(&r.Analyses[i])
+	}
+	m.logs()
+	if ns := r.Notes(); len(ns) > 0 {
+		m.section(2, "What may have hidden something")
+		for _, n := range ns {
+			m.line("- " + escape(n))
+		}
+	}
+	return m.writeAll(w)
+}
+
+func (m *markdown) line(s string) { m.WriteString(strings.TrimRight(s, " ") + "\n") }
+
+func (m *markdown) section(level int, title string) {
+	m.line("\n" + strings.Repeat("#", level) + " " + title + "\n")
+}
+
+func (m *markdown) title() {
+	t := m.report.Totals()
+	all := 0
+	for _, n := range t.Findings {
+		all += n
+	}
+	m.line(fmt.Sprintf("# connrace: %s, %s lost\n", plural(uint64(all), "finding"), plural(t.LostRequests, "request")))
+}
+
+func (m *markdown) captures() {
+	for i := range m.report.Captures {
+		c := &m.report.Captures[i]
+		text := fmt.Sprintf("- %s: %s", code(c.Path), plural(c.Frames, "frame"))
+		if c.First != 0 {
+			text += fmt.Sprintf(", %s %s to %s %s (%s)", m.clock.date(c.First), m.clock.time(c.First), m.clock.stamp(c.Last), m.clock.name(c.First), span(c.Last-c.First))
+		}
+		m.line(text)
+	}
+}
+
+// grid writes a table.
+func (m *markdown) grid(head []string, right string, rows [][]string) {
+	m.line("")
+	m.line("| " + strings.Join(head, " | ") + " |")
+	rule := "|"
+	for i := range head {
+		if i < len(right) && right[i] == 'r' {
+			rule += " ---: |"
+		} else {
+			rule += " --- |"
+		}
+	}
+	m.line(rule)
+	for _, r := range rows {
+		m.line("| " + strings.Join(r, " | ") + " |")
+	}
+}
+
+func (m *markdown) analysis(a *Analysis) {
+	if len(m.report.Analyses) > 1 {
+		var names []string
+		for _, i := range a.Captures {
+			names = append(names, code(m.report.Captures[i].Path))
+		}
+		m.section(2, "Analysis of "+strings.Join(names, ", "))
+	}
+	fs, hidden := m.shown(a)
+	m.line("\n**" + escape(m.verdict(a, fs, hidden)) + "**")
+	m.targets(a)
+	if len(fs) == 0 {
+		return
+	}
+	m.findings(a, fs)
+	for _, of := range ofRules(fs) {
+		m.rule(a, of)
+	}
+}
+
+func (m *markdown) targets(a *Analysis) {
+	targets, found := ranked(a)
+	if len(targets) == 0 {
+		return
+	}
+	var rows [][]string
+	for i := range targets {
+		x := &targets[i]
+		if len(rows) == mostTargets && !m.o.Verbose {
+			break
+		}
+		name, timeout, kinds := targetFigures(x, found[x.Target])
+		rows = append(rows, []string{code(name), grouped(x.Connections), grouped(x.Requests), grouped(x.LostRequests), timeout, strings.Join(kinds, "<br>")})
+	}
+	m.grid([]string{"Target", "Connections", "Requests", "Lost", "Idle timeout", "Findings"}, "lrrrr", rows)
+	if n := len(targets) - len(rows); n > 0 {
+		m.line(fmt.Sprintf("\n… and %s (-v lists all)", plural(uint64(n), "target")))
+	}
+	m.line("")
+	for i := range targets[:len(rows)] {
+		for _, advice := range targets[i].Advice {
+			m.line(fmt.Sprintf("- %s: %s", code(targets[i].Target.String()), escape(advice)))
+		}
+	}
+}
+
+func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
+	m.section(2, "Findings")
+	var rows [][]string
+	for _, f := range fs {
+		if len(rows) == mostFindings && !m.o.Verbose {
+			break
+		}
+		when := m.clock.stamp(f.Time)
+		if w := waited(&f.Measures); w != "" {
+			when += "<br>" + w
+		}
+		grade := f.Severity.String() + ", " + f.Confidence.String()
+		if f.Lost {
+			grade += ", **lost**"
+		}
+		rows = append(rows, []string{
+			fmt.Sprint(a.id(f)), when, f.Rule.ID + "<br>" + grade, code(strings.Join(ends(f), " ")), strings.Join(where(a, f), "<br>"), code(m.request(f.Request)),
+		})
+	}
+	m.grid([]string{"No.", "Time " + m.clock.name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
+	if n := len(fs) - len(rows); n > 0 {
+		m.line(fmt.Sprintf("\n… and %s (-v lists all)", plural(uint64(n), "finding")))
+	}
+}
+
+// rule says of the findings of one rule what happened, why, and what to change, and draws
+// the first.
+func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
+	r := fs[0].Rule
+	m.section(2, fmt.Sprintf("%s: %s (%s)", r.ID, escape(r.Title), plural(uint64(len(fs)), "finding")))
+	m.line("**What.** " + escape(r.Sequence))
+	groups := advices(fs)
+	for i, g := range groups {
+		if i == mostCauses && !m.o.Verbose {
+			m.line(fmt.Sprintf("\n… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
+			break
+		}
+		of := ""
+		if len(groups) > 1 {
+			of = fmt.Sprintf(" (%s of them)", grouped(uint64(len(g.findings))))
+		}
+		m.line("\n**Why" + of + ".** " + escape(g.cause))
+		m.line("\n**Fix.** " + escape(g.fix))
+		m.knobs(r, g.findings[0])
+	}
+	shown := fs[:1]
+	if m.o.Verbose {
+		shown = fs
+	}
+	for _, f := range shown {
+		m.proof(a, f)
+	}
+}
+
+func (m *markdown) knobs(r *detect.Rule, f *detect.Finding) {
+	if f.Measures.CloseCause != detect.CloseIdleTimeout || !f.Measures.Idle.Known {
+		return
+	}
+	knobs := r.LikelyKnobs(f.Measures.Idle.NS)
+	if len(knobs) == 0 {
+		return
+	}
+	m.line("")
+	for _, k := range knobs {
+		m.line(fmt.Sprintf("- if it is %s: %s", escape(k.Software), code(k.Line)))
+	}
+}
+
+// proof shows a finding segment by segment.
+func (m *markdown) proof(a *Analysis, f *detect.Finding) {
+	m.line(fmt.Sprintf("\n**Finding %d:** %s (%s).", a.id(f), escape(f.Summary), escape(f.Confidence.String()+word(": ", f.Grounds))))
+	if q := f.Request; q != nil {
+		for _, id := range []struct{ name, value string }{{"X-Amzn-Trace-Id", q.TraceID}, {"X-Request-Id", q.RequestID}} {
+			if id.value != "" {
+				m.line(fmt.Sprintf("%s: %s", id.name, code(id.value)))
+			}
+		}
+	}
+	if lines := drawLadder(f, m.clock); lines != nil {
+		m.line("\n```text")
+		for _, l := range lines {
+			m.line(l)
+		}
+		m.line("```")
+	}
+	if filter := f.DisplayFilter(); filter != "" {
+		m.line("\nWireshark: " + code(filter))
+	}
+}
+
+// comparison is the section about an earlier report.
+func (m *markdown) comparison() {
+	c := m.report.Baseline
+	if c == nil {
+		return
+	}
+	m.section(2, "Compared with "+code(c.Path)+capturedWhen(c))
+	m.line("**" + escape(c.Summary) + ".**")
+	if len(c.Details) > 0 {
+		m.line("")
+	}
+	for _, d := range c.Details {
+		m.line("- " + escape(d))
+	}
+	if len(c.Rules) == 0 {
+		return
+	}
+	var rows [][]string
+	for i := range c.Rules {
+		x := &c.Rules[i]
+		rows = append(rows, []string{
+			code(x.Rule), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)),
+			PerThousand(x.Count.Before, c.Runs.Before.Requests), PerThousand(x.Count.After, c.Runs.After.Requests), change(x),
+		})
+	}
+	m.grid([]string{"Rule", "Before", "Now", "Per thousand before", "Per thousand now", ""}, "lrrrr", rows)
+}
+
+// logs is the section about load balancers' logs.
+func (m *markdown) logs() {
+	l := m.report.Log
+	if l == nil {
+		return
+	}
+	m.section(2, "The load balancer's log")
+	for i := range l.Files {
+		f := &l.Files[i]
+		m.line(fmt.Sprintf("- %s (%s): %s, %s failed", code(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
+	}
+	m.line("\n**" + escape(LogSummary(l)) + "**")
+	for _, n := range l.Notes {
+		m.line("\n" + escape(n))
+	}
+	if js, left := most(l.Joined, m.o.Verbose); len(js) > 0 {
+		var rows [][]string
+		for i := range js {
+			j := &js[i]
+			what := strings.ReplaceAll(strings.Join(m.which(j), "; "), "#", "")
+			rows = append(rows, append(m.entry(l, j.Entry), what, joinedBy(j)))
+		}
+		m.grid([]string{"Time", "Line", "Status", "Request", "Finding", "Joined by"}, "lrr", rows)
+		m.left(left, "explained ")
+	}
+	if us, left := most(l.Unexplained, m.o.Verbose); len(us) > 0 {
+		var rows [][]string
+		for i := range us {
+			rows = append(rows, append(m.entry(l, us[i].Entry), escape(strings.ReplaceAll(us[i].Why, "#", ""))))
+		}
+		m.grid([]string{"Time", "Line", "Status", "Request", "Unexplained, because"}, "lrr", rows)
+		m.left(left, "unexplained ")
+	}
+}
+
+func (m *markdown) left(n int, of string) {
+	if n > 0 {
+		m.line(fmt.Sprintf("\n… and %s (-v lists all)", entries(n, of)))
+	}
+}
+
+func (m *markdown) entry(l *lblog.Join, e *lblog.Entry) []string {
+	line, status := fmt.Sprint(e.Line), "-"
+	if len(l.Files) > 1 {
+		line = fmt.Sprintf("%d:%d", e.File+1, e.Line)
+	}
+	if e.Status > 0 {
+		status = fmt.Sprint(e.Status)
+	}
+	return []string{m.when(e), line, status, code(m.request(&detect.Request{Method: e.Method, Path: e.Path}))}
+}
+
+// escape makes a text plain: no character of it means anything to Markdown or HTML.
+func escape(s string) string {
+	s = Clean(s)
+	var b strings.Builder
+	for _, r := range s {
+		if strings.ContainsRune("\\`*_[]<>#|~&$!", r) {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// code makes a code span of a text, in which nothing means anything: fenced by more
+// backticks than it has in a row. Where a table may be around it, only a pipe does.
+func code(s string) string {
+	s = strings.TrimSpace(Clean(s))
+	if s == "" {
+		return "-"
+	}
+	s = strings.ReplaceAll(s, "|", `\|`)
+	run, longest := 0, 0
+	for _, r := range s {
+		if r == '`' {
+			run++
+			longest = max(longest, run)
+		} else {
+			run = 0
+		}
+	}
+	fence := strings.Repeat("`", longest+1)
+	if s[0] == '`' || s[len(s)-1] == '`' {
+		s = " " + s + " "
+	}
+	return fence + s + fence
+}

@@ -80,14 +80,17 @@ func (d *Detector) BeginCapture(i int) {
 // Segment takes the next segment, in the order of the capture.
 func (d *Detector) Segment(s *tcpstate.Segment) {
 	d.tracker.Track(s)
-	d.settleOpen()
+	d.tracked()
 }
 
 // Segments takes the next segments, faster than one by one.
-func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.settleOpen) }
+func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.tracked) }
 
-// settleOpen completes the incidents whose time has come, if there are any.
-func (d *Detector) settleOpen() {
+// tracked is called behind each segment. It completes the incidents whose time has come.
+func (d *Detector) tracked() {
+	if d.opt.OnSegment != nil {
+		d.opt.OnSegment(d.tracker.Newest())
+	}
 	if len(d.open) > 0 && d.open[0].until <= d.tracker.Now() {
 		d.close(d.tracker.Now())
 	}

@@ -129,9 +129,6 @@ func (d *Detector) Snapshot() *Result {
 	return d.result(slices.Clone(d.findings))
 }
 
-// Stream is the number of the stream that the newest segment belongs to.
-func (d *Detector) Stream() uint32 { return d.tracker.Stream() }
-
 // Progress is how far an analysis has come.
 type Progress struct {
 	Totals

@@ -18,6 +18,8 @@ type Options struct {
 	// nil: each is.
 	IsLocal   func(tcpstate.Addr) bool
 	Exchanges bool // keep what a load balancer's log is compared with
+	// OnSegment is called behind each segment with its frame and its stream.
+	OnSegment func(frame uint64, stream uint32)
 	// OnFinding is called with each finding as it is settled; OnUpdate when something
 	// about it is learnt later. Nil: only the Result has them.
 	OnFinding, OnUpdate func(*Finding)

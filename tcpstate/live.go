@@ -13,8 +13,10 @@ func (t *Tracker) Advance(now int64) {
 	t.sweep()
 }
 
-// Stream is the number of the stream that the newest segment belongs to.
-func (t *Tracker) Stream() uint32 { return t.stream }
+// Newest is the newest segment's frame, and the number of the stream that it belongs to.
+func (t *Tracker) Newest() (frame uint64, stream uint32) {
+	return t.lastFrame - t.bases[t.capture], t.stream
+}
 
 // Shift says that the clock which segments are stamped with was set, forwards or back:
 // all that is remembered moves by that much, as if it had always gone right.

@@ -66,6 +66,17 @@ func (f finding) indexOf(capture int) int {
 	return capture
 }
 
+// about says what was found.
+func (f finding) about() []string {
+	cs := []string{fmt.Sprintf("connrace finding #%d: %s (%s, %s): %s", f.id(), f.Rule.ID, f.Severity, f.Confidence, report.Clean(f.Summary))}
+	for _, c := range []struct{ what, text string }{{"cause", f.Cause}, {"fix", f.Fix}} {
+		if c.text != "" {
+			cs = append(cs, c.what+": "+report.Clean(c.text))
+		}
+	}
+	return cs
+}
+
 // maxPartners bounds the frames that a comment refers to.
 const maxPartners = 12
 

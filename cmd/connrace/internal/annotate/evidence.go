@@ -176,14 +176,7 @@ func (x *exhibit) write(f *capture.Frame, e *Evidence) (err error) {
 
 // about is what the capture says of itself.
 func (e *Evidence) about(x *exhibit) []string {
-	cs := []string{fmt.Sprintf("connrace finding #%d: %s (%s, %s): %s",
-		x.id(), x.Rule.ID, x.Severity, x.Confidence, report.Clean(x.Summary))}
-	for _, c := range []struct{ what, text string }{{"cause", x.Cause}, {"fix", x.Fix}} {
-		if c.text != "" {
-			cs = append(cs, c.what+": "+report.Clean(c.text))
-		}
-	}
-	return append(cs, fmt.Sprintf("from %s, whose frame numbers these are: %s", e.source(x.indexOf(x.Capture)), x.DisplayFilter()))
+	return append(x.finding.about(), fmt.Sprintf("from %s, whose frame numbers these are: %s", e.source(x.indexOf(x.Capture)), x.DisplayFilter()))
 }
 
 // source is how comments call a capture.

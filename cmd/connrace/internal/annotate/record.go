@@ -1,0 +1,97 @@
+package annotate
+
+import (
+	"fmt"
+	"io"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// Record is the capture of one finding, made of packets that are at hand.
+type Record struct {
+	Analysis *report.Analysis
+	Finding  *detect.Finding
+	Source   string          // what the packets were captured from
+	Frames   []capture.Frame // in order; of the connections concerned
+	Oldest   uint64          // frames before this one were not at hand; 0: all were
+	Snaplen  int             // to cut packets to; 0: whole
+	// Name is what an interface is called.
+	Name func(index uint32) string
+}
+
+// link is an interface as a capture declares it.
+type link struct {
+	iface uint32
+	kind  capture.LinkType
+}
+
+// Write writes the capture, commented. It returns the frame numbers there of the finding's
+// evidence, by those that the finding names.
+func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
+	f := finding{r.Finding, r.Analysis}
+	numbers = map[uint64]uint64{}
+	place := map[uint64]uint64{}
+	for i := range r.Frames {
+		place[r.Frames[i].Number] = uint64(i + 1)
+	}
+	comments := map[uint64][]string{}
+	here := func(e *detect.Evidence) uint64 { return place[e.Frame] }
+	for i := range f.Evidence {
+		e := &f.Evidence[i]
+		if n := here(e); n != 0 {
+			numbers[e.Frame] = n
+			comments[e.Frame] = append(comments[e.Frame], fmt.Sprintf("%s; frame %d of %s", f.comment(i, here), e.Frame, report.Clean(r.Source)))
+		}
+	}
+	if e := f.IdleFrom; e != nil && here(e) != 0 {
+		numbers[e.Frame] = here(e)
+	}
+	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: r.about(f)})
+	if err != nil {
+		return nil, err
+	}
+	links := map[link]uint32{}
+	for i := range r.Frames {
+		g := &r.Frames[i]
+		k := link{g.Interface, g.LinkType}
+		id, known := links[k]
+		if !known {
+			if id, err = x.AddInterface(capture.Interface{LinkType: g.LinkType, Name: r.Name(g.Interface), Resolution: 9}); err != nil {
+				return nil, err
+			}
+			links[k] = id
+		}
+		data := g.Data
+		if r.Snaplen > 0 {
+			data = data[:min(len(data), r.Snaplen)]
+		}
+		err := x.Packet(&capture.Packet{
+			Interface: id, Time: g.Time, Data: data, Length: g.Length, Flags: uint32(g.Direction), Comments: comments[g.Number],
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return numbers, nil
+}
+
+// about is what the capture says of itself.
+func (r *Record) about(f finding) []string {
+	cs := f.about()
+	missing := 0
+	for i := range f.Evidence {
+		if f.Evidence[i].Frame < r.Oldest {
+			missing++
+		}
+	}
+	text := fmt.Sprintf("from %s, whose frame numbers these are: %s", report.Clean(r.Source), f.DisplayFilter())
+	if r.Oldest > 1 {
+		text += fmt.Sprintf("; what came before frame %d was no longer in memory", r.Oldest)
+	}
+	if missing > 0 {
+		text += fmt.Sprintf(", %s of the evidence among it", report.Plural(uint64(missing), "segment"))
+	}
+	return append(cs, text)
+}

@@ -31,12 +31,14 @@ type session struct {
 	lines  *report.Lines // only for --format jsonl
 	seen   *listeners    // nil once --target has matched, or where it is not given
 
-	cur    *analysis    // nil: none begun
-	nextID int          // findings of the analyses before the current one
-	failed bool         // an input could not be read
-	spans  []lblog.Span // of time in which findings are shown
-	batch  []capture.Frame
-	segs   []tcpstate.Segment
+	cur    *analysis // nil: none begun
+	nextID int       // findings of the analyses before the current one
+	failed bool      // an input could not be read
+	// tune has its say in how an analysis is done; nil: nobody has.
+	tune  func(*analysis, *detect.Options)
+	spans []lblog.Span // of time in which findings are shown
+	batch []capture.Frame
+	segs  []tcpstate.Segment
 
 	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
 	sources   map[int]*source // streams that are read again, by index in report.Captures
@@ -149,7 +151,9 @@ func (s *session) begin(first int64, links []capture.LinkType) {
 	a.FirstID = s.nextID
 	o := s.flags.detectOptions()
 	o.Exchanges = len(s.flags.logs) > 0
-	if s.lines != nil {
+	if s.tune != nil {
+		s.tune(a, &o)
+	} else if s.lines != nil {
 		o.OnFinding = func(f *detect.Finding) {
 			if a.window.shows(f) {
 				s.lines.Finding(&a.Analysis, f)
@@ -280,20 +284,7 @@ func (s *session) finish() int {
 	if s.flags.compare(s.ctx, s.e, r, s.spans, s.flags.location()) {
 		s.failed = true
 	}
-	var err error
-	switch s.flags.format.value {
-	case "json":
-		err = report.JSON(s.e.stdout, r, &s.shown)
-	case "jsonl":
-		err = s.lines.Summary(r)
-	case "csv":
-		err = report.CSV(s.e.stdout, r, &s.shown)
-	case "markdown":
-		err = report.Markdown(s.e.stdout, r, &s.shown)
-	default:
-		err = report.Table(s.e.stdout, r, &s.shown)
-	}
-	code := s.e.written(err)
+	code := s.e.written(s.show(r))
 	s.writePackets()
 	switch {
 	case s.ctx.Err() != nil:
@@ -304,6 +295,21 @@ func (s *session) finish() int {
 		return exitFailOn
 	}
 	return exitOK
+}
+
+// show writes a report to stdout.
+func (s *session) show(r *report.Report) error {
+	switch s.flags.format.value {
+	case "json":
+		return report.JSON(s.e.stdout, r, &s.shown)
+	case "jsonl":
+		return s.lines.Summary(r)
+	case "csv":
+		return report.CSV(s.e.stdout, r, &s.shown)
+	case "markdown":
+		return report.Markdown(s.e.stdout, r, &s.shown)
+	}
+	return report.Table(s.e.stdout, r, &s.shown)
 }
 
 // describe is a capture as reports show it.

@@ -42,6 +42,7 @@ func commands() []command {
 	return []command{
 		{"analyze", "read captures and report what broke", analyzeHelp, analyze},
 		{"explain", "what a finding means: segments, cause, fix", explainHelp, explain},
+		{"wireshark", "findings as fields, colours and buttons in Wireshark", wiresharkHelp, wiresharkHelpers},
 		{"version", "print the version", versionHelp, version},
 	}
 }

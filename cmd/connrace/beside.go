@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,7 +101,7 @@ func plain(err error) error {
 
 // compare puts into a finished report what is held against it; spans are the times of which
 // findings are shown. failed: a log could not be read; each was reported.
-func (b *besideFlags) compare(ctx context.Context, e *env, r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
+func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
 	if b.before != nil {
 		r.Baseline = baseline.Compare(b.baseline, b.before, r.Figures())
 		if r.Since != "" || r.Until != "" {
@@ -119,9 +119,21 @@ func (b *besideFlags) compare(ctx context.Context, e *env, r *report.Report, spa
 	c := r.LogCapture()
 	c.Spans = spans
 	j := lblog.NewJoiner(c, lblog.ParseKind(b.logFormat.value), times)
+	var done []os.FileInfo
 	for _, path := range b.logs {
-		err := eachLog(path, func(file string, in io.Reader) error {
-			if err := j.Read(ctx, file, in); err != nil {
+		err := eachLog(path, func(file string, in *os.File, listed bool) error {
+			if st, err := in.Stat(); err == nil {
+				if slices.ContainsFunc(done, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
+					return nil
+				}
+				done = append(done, st)
+			}
+			err := j.Read(ctx, file, in)
+			switch {
+			case err == nil:
+			case listed && errors.Is(err, lblog.ErrUnrecognised): // other things may lie beside logs
+				warn(fmt.Sprintf("--log: %s is passed over: %v", file, err))
+			default:
 				e.errorf("--log: %s: %v%s", file, err, b.remedy(err))
 				failed = true
 			}
@@ -144,24 +156,24 @@ func (b *besideFlags) remedy(err error) string {
 	return " (--log-format says the kind; JSON and other formats of one's own are not read)"
 }
 
-// eachLog opens a file, or each one in and below a directory.
-func eachLog(path string, read func(string, io.Reader) error) error {
-	open := func(path string) error {
+// eachLog opens a file, or each one in and below a directory (listed).
+func eachLog(path string, read func(path string, f *os.File, listed bool) error) error {
+	open := func(path string, listed bool) error {
 		f, err := os.Open(path)
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return read(path, f)
+		return read(path, f, listed)
 	}
 	if st, err := os.Stat(path); err != nil || !st.IsDir() {
-		return open(path)
+		return open(path, false)
 	}
 	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") {
 			return err
 		}
-		return open(path)
+		return open(path, true)
 	})
 }
 

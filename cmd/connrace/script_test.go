@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"width":    width,
 			"comments": comments,
 			"ls":       list,
+			"embedded": embedded,
 		},
 	})
 }

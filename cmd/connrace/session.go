@@ -281,7 +281,7 @@ func (s *session) finish() int {
 	if len(r.Captures) == 0 {
 		return exitError // each was reported
 	}
-	if s.flags.compare(s.ctx, s.e, r, s.spans, s.flags.location()) {
+	if s.flags.compare(s.ctx, s.e, s.warn, r, s.spans, s.flags.location()) {
 		s.failed = true
 	}
 	code := s.e.written(s.show(r))

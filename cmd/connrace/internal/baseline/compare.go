@@ -35,6 +35,7 @@ type Change struct {
 	Count   Pair[int]
 	Kind    string // "gone", "new", "fewer", "more" or "same" per request
 	Certain bool   // it is no chance
+	Whole   bool   // it is of a target as a whole: nothing to count by requests
 }
 
 // Timer is an idle timeout before and after, in seconds; 0: unknown.
@@ -123,7 +124,8 @@ func (c *Comparison) rules() {
 		}
 		x := Change{Rule: id, Count: n}
 		switch {
-		case id == mismatch: // of a target as a whole: nothing to count by requests
+		case id == mismatch:
+			x.Whole = true
 			x.Certain = n.Before == 0 || n.After == 0
 		case b.Requests > 0 && a.Requests > 0:
 			x.Certain = probability(uint64(n.Before), b.Requests, uint64(n.After), a.Requests) < chance

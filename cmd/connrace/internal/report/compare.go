@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -159,7 +158,7 @@ func (t *tables) comparison() error {
 		x := &c.Rules[i]
 		row := []string{
 			strings.Join(changeColumns[0].cell(Clean(x.Rule)), "\n"), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)),
-			fmt.Sprintf("%s → %s", PerThousand(x.Count.Before, c.Runs.Before.Requests), PerThousand(x.Count.After, c.Runs.After.Requests)),
+			strings.Join(ChangePerThousand(c, x), " → "),
 			change(x),
 		}
 		rows = append(rows, row)
@@ -184,7 +183,12 @@ func change(x *baseline.Change) string {
 	return x.Kind + " (chance?)"
 }
 
-// PerThousand writes how many of a thousand requests n are; - without requests.
-func PerThousand(n int, requests uint64) string {
-	return baseline.Figure(1000 * float64(n) / float64(requests))
+// ChangePerThousand are the findings of a rule per thousand requests, before and now; - where
+// that means nothing.
+func ChangePerThousand(c *baseline.Comparison, x *baseline.Change) []string {
+	if x.Whole {
+		return []string{"-", "-"}
+	}
+	rate := func(n int, requests uint64) string { return baseline.Figure(1000 * float64(n) / float64(requests)) }
+	return []string{rate(x.Count.Before, c.Runs.Before.Requests), rate(x.Count.After, c.Runs.After.Requests)}
 }

@@ -121,33 +121,30 @@ func (j *object) log(r *Report, o *Options) {
 	}
 }
 
-// LogSummary says in a sentence how far the findings explain the logs.
+// LogSummary says in a few sentences how far the findings explain the logs.
 func LogSummary(l *lblog.Join) string {
-	n := l.Within()
+	n, others := l.Within(), len(l.Unexplained)
 	var s string
 	switch {
 	case l.Failed == 0:
 		return fmt.Sprintf("None of %s failed.", entries(l.Entries, ""))
 	case n == 0:
 		s = "No failed entry falls into the capture's time."
+	case l.Explained == 0:
+		s = fmt.Sprintf("No finding explains any of %s: %s.", entries(n, "failed "), byReason(l))
+	case others == 0 && n == 1:
+		s = fmt.Sprintf("The only failed entry is explained by a finding: %s.", byRule(l.ByRule))
+	case others == 0:
+		s = fmt.Sprintf("All %s are explained by findings: %s.", entries(n, "failed "), byRule(l.ByRule))
 	default:
-		s = fmt.Sprintf("%s of %s explained by findings", grouped(uint64(l.Explained)), entries(n, "failed "))
-		if l.Explained == 1 && n == 1 {
-			s = "The only failed entry is explained by a finding"
-		}
-		if l.Explained > 0 {
-			s += ": " + byRule(l.ByRule)
-		}
-		s += "."
-	}
-	if len(l.Unexplained) > 0 {
-		s += fmt.Sprintf(" %s not: %s.", grouped(uint64(len(l.Unexplained))), byReason(l))
-	}
-	if l.OutsideCapture > 0 {
-		s += fmt.Sprintf(" %s outside of the capture's time.", grouped(uint64(l.OutsideCapture)))
+		s = fmt.Sprintf("%s of %s explained by findings: %s. The other %s: %s.",
+			grouped(uint64(l.Explained)), entries(n, "failed "), byRule(l.ByRule), grouped(uint64(others)), byReason(l))
 	}
 	if l.Ambiguous > 0 {
 		s += fmt.Sprintf(" Of %s it is not certain which finding it is: several fit.", grouped(uint64(l.Ambiguous)))
+	}
+	if l.OutsideCapture > 0 {
+		s += fmt.Sprintf(" %s outside of the capture's time.", entries(l.OutsideCapture, "failed "))
 	}
 	return s
 }
@@ -204,10 +201,10 @@ const mostEntries = 20
 
 var joinedColumns = []column{
 	{head: "TIME", width: 15},
-	{head: "LINE", width: 9, right: true},
+	{head: "LINE", width: 7, right: true},
 	{head: "STATUS", width: 6, right: true},
-	{head: "REQUEST", width: 26, after: "/"},
-	{head: "FINDING", width: 22, after: "-"},
+	{head: "REQUEST", width: 22, after: "/"},
+	{head: "FINDING", width: 28, after: "-"},
 	{head: "JOINED BY", width: 12},
 }
 
@@ -254,10 +251,10 @@ func joinedBy(j *lblog.Joined) string {
 
 var unexplainedColumns = []column{
 	{head: "TIME", width: 15},
-	{head: "LINE", width: 9, right: true},
+	{head: "LINE", width: 7, right: true},
 	{head: "STATUS", width: 6, right: true},
-	{head: "REQUEST", width: 26, after: "/"},
-	{head: "UNEXPLAINED, BECAUSE", width: 36},
+	{head: "REQUEST", width: 22, after: "/"},
+	{head: "UNEXPLAINED, BECAUSE", width: 42},
 }
 
 func (t *tables) unexplained(l *lblog.Join) error {
@@ -267,7 +264,11 @@ func (t *tables) unexplained(l *lblog.Join) error {
 	us, left := most(l.Unexplained, t.o.Verbose)
 	rows := make([][]string, len(us))
 	for i := range us {
-		rows[i] = t.entryRow(l, us[i].Entry, unexplainedColumns, []string{us[i].Why})
+		why := us[i].Why
+		if i > 0 && why == us[i-1].Why {
+			why = "as above"
+		}
+		rows[i] = t.entryRow(l, us[i].Entry, unexplainedColumns, []string{why})
 	}
 	return t.list(unexplainedColumns, rows, left, "unexplained ")
 }

@@ -37,8 +37,24 @@ func Markdown(w io.Writer, r *Report, o *Options) error {
 
 func (m *markdown) line(s string) { m.WriteString(strings.TrimRight(s, " ") + "\n") }
 
+// block begins a block: one blank line stands before it.
+func (m *markdown) block() {
+	if s := m.String(); s != "" && !strings.HasSuffix(s, "\n\n") {
+		m.WriteString("\n")
+	}
+}
+
+// say writes lines as a block.
+func (m *markdown) say(lines ...string) {
+	m.block()
+	for _, l := range lines {
+		m.line(l)
+	}
+}
+
 func (m *markdown) section(level int, title string) {
-	m.line("\n" + strings.Repeat("#", level) + " " + title + "\n")
+	m.say(strings.Repeat("#", level) + " " + title)
+	m.block()
 }
 
 func (m *markdown) title() {
@@ -47,7 +63,7 @@ func (m *markdown) title() {
 	for _, n := range t.Findings {
 		all += n
 	}
-	m.line(fmt.Sprintf("# connrace: %s, %s lost\n", plural(uint64(all), "finding"), plural(t.LostRequests, "request")))
+	m.section(1, fmt.Sprintf("connrace: %s, %s lost", plural(uint64(all), "finding"), plural(t.LostRequests, "request")))
 }
 
 func (m *markdown) captures() {
@@ -63,8 +79,7 @@ func (m *markdown) captures() {
 
 // grid writes a table.
 func (m *markdown) grid(head []string, right string, rows [][]string) {
-	m.line("")
-	m.line("| " + strings.Join(head, " | ") + " |")
+	m.say("| " + strings.Join(head, " | ") + " |")
 	rule := "|"
 	for i := range head {
 		if i < len(right) && right[i] == 'r' {
@@ -88,7 +103,7 @@ func (m *markdown) analysis(a *Analysis) {
 		m.section(2, "Analysis of "+strings.Join(names, ", "))
 	}
 	fs, hidden := m.shown(a)
-	m.line("\n**" + escape(m.verdict(a, fs, hidden)) + "**")
+	m.say("**" + escape(m.verdict(a, fs, hidden)) + "**")
 	m.targets(a)
 	if len(fs) == 0 {
 		return
@@ -115,9 +130,9 @@ func (m *markdown) targets(a *Analysis) {
 	}
 	m.grid([]string{"Target", "Connections", "Requests", "Lost", "Idle timeout", "Findings"}, "lrrrr", rows)
 	if n := len(targets) - len(rows); n > 0 {
-		m.line(fmt.Sprintf("\n… and %s (-v lists all)", plural(uint64(n), "target")))
+		m.say(fmt.Sprintf("… and %s (-v lists all)", plural(uint64(n), "target")))
 	}
-	m.line("")
+	m.block()
 	for i := range targets[:len(rows)] {
 		for _, advice := range targets[i].Advice {
 			m.line(fmt.Sprintf("- %s: %s", code(targets[i].Target.String()), escape(advice)))
@@ -146,7 +161,7 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 	}
 	m.grid([]string{"No.", "Time " + m.clock.name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
 	if n := len(fs) - len(rows); n > 0 {
-		m.line(fmt.Sprintf("\n… and %s (-v lists all)", plural(uint64(n), "finding")))
+		m.say(fmt.Sprintf("… and %s (-v lists all)", plural(uint64(n), "finding")))
 	}
 }
 
@@ -159,15 +174,15 @@ func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 	groups := advices(fs)
 	for i, g := range groups {
 		if i == mostCauses && !m.o.Verbose {
-			m.line(fmt.Sprintf("\n… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
+			m.say(fmt.Sprintf("… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
 			break
 		}
 		of := ""
 		if len(groups) > 1 {
 			of = fmt.Sprintf(" (%s of them)", grouped(uint64(len(g.findings))))
 		}
-		m.line("\n**Why" + of + ".** " + escape(g.cause))
-		m.line("\n**Fix.** " + escape(g.fix))
+		m.say("**Why" + of + ".** " + escape(g.cause))
+		m.say("**Fix.** " + escape(g.fix))
 		m.knobs(r, g.findings[0])
 	}
 	shown := fs[:1]
@@ -187,7 +202,7 @@ func (m *markdown) knobs(r *detect.Rule, f *detect.Finding) {
 	if len(knobs) == 0 {
 		return
 	}
-	m.line("")
+	m.block()
 	for _, k := range knobs {
 		m.line(fmt.Sprintf("- if it is %s: %s", escape(k.Software), code(k.Line)))
 	}
@@ -195,7 +210,7 @@ func (m *markdown) knobs(r *detect.Rule, f *detect.Finding) {
 
 // proof shows a finding segment by segment.
 func (m *markdown) proof(a *Analysis, f *detect.Finding) {
-	m.line(fmt.Sprintf("\n**Finding %d:** %s (%s).", a.id(f), escape(f.Summary), escape(f.Confidence.String()+word(": ", f.Grounds))))
+	m.say(fmt.Sprintf("**Finding %d:** %s (%s).", a.id(f), escape(f.Summary), escape(f.Confidence.String()+word(": ", f.Grounds))))
 	if q := f.Request; q != nil {
 		for _, id := range []struct{ name, value string }{{"X-Amzn-Trace-Id", q.TraceID}, {"X-Request-Id", q.RequestID}} {
 			if id.value != "" {
@@ -204,14 +219,14 @@ func (m *markdown) proof(a *Analysis, f *detect.Finding) {
 		}
 	}
 	if lines := drawLadder(f, m.clock); lines != nil {
-		m.line("\n```text")
+		m.say("```text")
 		for _, l := range lines {
 			m.line(l)
 		}
 		m.line("```")
 	}
 	if filter := f.DisplayFilter(); filter != "" {
-		m.line("\nWireshark: " + code(filter))
+		m.say("Wireshark: " + code(filter))
 	}
 }
 
@@ -223,9 +238,7 @@ func (m *markdown) comparison() {
 	}
 	m.section(2, "Compared with "+code(c.Path)+capturedWhen(c))
 	m.line("**" + escape(c.Summary) + ".**")
-	if len(c.Details) > 0 {
-		m.line("")
-	}
+	m.block()
 	for _, d := range c.Details {
 		m.line("- " + escape(d))
 	}
@@ -235,10 +248,8 @@ func (m *markdown) comparison() {
 	var rows [][]string
 	for i := range c.Rules {
 		x := &c.Rules[i]
-		rows = append(rows, []string{
-			code(x.Rule), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)),
-			PerThousand(x.Count.Before, c.Runs.Before.Requests), PerThousand(x.Count.After, c.Runs.After.Requests), change(x),
-		})
+		rates := ChangePerThousand(c, x)
+		rows = append(rows, []string{code(x.Rule), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)), rates[0], rates[1], change(x)})
 	}
 	m.grid([]string{"Rule", "Before", "Now", "Per thousand before", "Per thousand now", ""}, "lrrrr", rows)
 }
@@ -254,9 +265,9 @@ func (m *markdown) logs() {
 		f := &l.Files[i]
 		m.line(fmt.Sprintf("- %s (%s): %s, %s failed", code(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
 	}
-	m.line("\n**" + escape(LogSummary(l)) + "**")
+	m.say("**" + escape(LogSummary(l)) + "**")
 	for _, n := range l.Notes {
-		m.line("\n" + escape(n))
+		m.say(escape(n))
 	}
 	if js, left := most(l.Joined, m.o.Verbose); len(js) > 0 {
 		var rows [][]string
@@ -280,7 +291,7 @@ func (m *markdown) logs() {
 
 func (m *markdown) left(n int, of string) {
 	if n > 0 {
-		m.line(fmt.Sprintf("\n… and %s (-v lists all)", entries(n, of)))
+		m.say(fmt.Sprintf("… and %s (-v lists all)", entries(n, of)))
 	}
 }
 

@@ -81,7 +81,8 @@
 		const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
 		const rule = fields.rule.value, target = fields.target?.value, grade = fields.grade.value.split(" ").filter(Boolean);
 		return (g, row) => (!rule || g.rule === rule) && (!target || row.target === target) &&
-			(!grade.length || grade.includes(row.grade)) && words.every((w) => row.text.includes(w));
+			(!grade.length || grade.includes(row.grade)) &&
+			words.every((w) => /^#\d+$/.test(w) ? w === "#" + row.id : row.text.includes(w));
 	};
 	const isFiltered = () => Object.values(fields).some((f) => f?.value);
 
@@ -146,8 +147,8 @@
 			if (found) {
 				const [g, row] = found;
 				if (!g.list.contains(row.element ?? null)) {
-					form.reset();
-					g.limit = Math.max(g.limit, row.at + 1);
+					for (const f of Object.values(fields)) if (f) f.value = "";
+					fields.text.value = "#" + row.id;
 					await show();
 				}
 				g.element.open = true;

@@ -29,7 +29,7 @@ type card struct {
 	Name      string
 	From      string // its LBs
 	Capture   string // where there are several analyses
-	Lost      uint64
+	Lost      string // requests; "" for none
 	Counts    []ruleCount
 	Facts     []fact
 	Idle, LB  timerFact
@@ -68,7 +68,7 @@ func (p *page) cards() cards {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b card) int {
-		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(grade(b.Counts), grade(a.Counts)),
+		return cmp.Or(cmp.Compare(b.t.LostRequests, a.t.LostRequests), cmp.Compare(grade(b.Counts), grade(a.Counts)),
 			cmp.Compare(len(b.Counts), len(a.Counts)), cmp.Compare(b.t.Requests, a.t.Requests), cmp.Compare(b.t.Connections, a.t.Connections))
 	})
 	var c cards
@@ -92,7 +92,10 @@ func grade(counts []ruleCount) int {
 }
 
 func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
-	c := card{Name: endpoint(t.Target), Lost: t.LostRequests, t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
+	c := card{Name: endpoint(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
+	if t.LostRequests > 0 {
+		c.Lost = report.Grouped(t.LostRequests)
+	}
 	for _, s := range t.Advice {
 		c.Advice = append(c.Advice, sentence(report.Clean(s)))
 	}

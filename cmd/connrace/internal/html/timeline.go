@@ -149,7 +149,7 @@ func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
 		layout = "2006-01-02"
 	case step < time.Second:
 		layout = "15:04:05.000000"
-	case !p.oneDay:
+	case !p.oneDay && step >= time.Minute:
 		layout = "01-02 15:04"
 	}
 	// Round in the zone that is shown.

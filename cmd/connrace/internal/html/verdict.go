@@ -98,18 +98,18 @@ func (p *page) verdict() verdict {
 		v.Hidden = fmt.Sprintf("%s not shown (--rule, --severity).", report.Plural(uint64(hidden), "finding"))
 	}
 	if p.r.Since != "" {
-		v.Hidden += " Only findings since " + p.r.Since + "."
+		v.Hidden += " Only findings since " + report.Clean(p.r.Since) + "."
 	}
 	if p.r.Until != "" {
-		v.Hidden += " Only findings until " + p.r.Until + "."
+		v.Hidden += " Only findings until " + report.Clean(p.r.Until) + "."
 	}
 	return v
 }
 
 // title is the headline and the sentence below it.
 func (p *page) title(x *report.Totals, all []problem) (title, lede string) {
-	looked := fmt.Sprintf("%s, %s%s, %s", report.Plural(x.Frames, "frame"), report.Plural(x.Flows, "connection"),
-		p.to(), report.Plural(x.Requests, "request"))
+	looked := fmt.Sprintf("%s, %s to %s, %s", report.Plural(x.Frames, "frame"), report.Plural(x.Flows, "connection"),
+		strings.TrimPrefix(p.to(), "its target "), report.Plural(x.Requests, "request"))
 	noConnection, late := 0, 0
 	worst := detect.Info
 	for _, f := range p.found {
@@ -131,10 +131,10 @@ func (p *page) title(x *report.Totals, all []problem) (title, lede string) {
 		if noConnection > 0 {
 			title += fmt.Sprintf(", and %s failed", report.Plural(uint64(noConnection), "connection"))
 		}
-		return title, "Between the load balancer and its target" + p.to() + "." + client + came
+		return title, "Between the load balancer and " + p.to() + "." + client + came
 	case noConnection > 0:
 		return report.Plural(uint64(noConnection), "connection") + " could not be set up",
-			"The load balancer could not connect to its target" + p.to() + "." + client + came
+			"The load balancer could not connect to " + p.to() + "." + client + came
 	case len(all) == 0:
 		return "Nothing found", "0 findings in " + looked + "."
 	case worst == detect.Info:
@@ -145,21 +145,16 @@ func (p *page) title(x *report.Totals, all []problem) (title, lede string) {
 
 // to names the target if there is only one.
 func (p *page) to() string {
-	var names []string
+	names := map[string]bool{}
 	for i := range p.r.Analyses {
 		for k := range p.r.Analyses[i].Result.Targets {
-			names = append(names, endpoint(p.r.Analyses[i].Result.Targets[k].Target))
+			names[endpoint(p.r.Analyses[i].Result.Targets[k].Target)] = true
 		}
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	switch len(names) {
-	case 0:
-		return ""
-	case 1:
-		return " " + names[0]
+	if len(names) == 1 {
+		return "its target " + sorted(names)[0]
 	}
-	return fmt.Sprintf(" (%s)", report.Plural(uint64(len(names)), "target"))
+	return report.Plural(uint64(len(names)), "target")
 }
 
 func endpoint(e tcpstate.Endpoint) string {
@@ -219,7 +214,7 @@ func (p *page) describe(q *problem) {
 	for _, f := range q.found {
 		rules[f.Rule]++
 		targets[endpoint(f.Target)] = true
-		t, weight := text{f.Cause, f.Fix}, 1
+		t, weight := text{report.Clean(f.Cause), report.Clean(f.Fix)}, 1
 		if f.Lost {
 			weight = 1 << 20 // the summary of a loss before that of a warning
 		}

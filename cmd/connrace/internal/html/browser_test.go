@@ -1,0 +1,469 @@
+package html
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"connrace/cmd/connrace/internal/report"
+)
+
+// browser is a tab of a real browser, and what it should not have done.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex
+	requests []string // URLs
+	bad      []string // exceptions, messages on the console, violations, dialogs
+}
+
+// startBrowser starts a browser with a fresh profile.
+func startBrowser(t *testing.T) *browser {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no Chromium: the page is not opened in a browser")
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true))
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(cancel)
+	b := &browser{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.event); err != nil {
+		t.Fatalf("%s does not start: %v", path, err)
+	}
+	call(b, network.Enable, network.EnableParams{})
+	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
+		Source: `addEventListener("securitypolicyviolation", (e) => console.error("violates " + e.violatedDirective + ": " + e.blockedURI), true)`,
+	})
+	return b
+}
+
+func (b *browser) event(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, ev.Request.URL)
+	case *runtime.EventExceptionThrown:
+		b.bad = append(b.bad, "exception: "+ev.ExceptionDetails.Text)
+	case *runtime.EventConsoleAPICalled:
+		text := string(ev.Type)
+		for _, a := range ev.Args {
+			text += " " + string(a.Value)
+		}
+		b.bad = append(b.bad, "console: "+text)
+	case *cdppage.EventJavascriptDialogOpening:
+		b.bad = append(b.bad, "dialog: "+ev.Message)
+	}
+}
+
+func (b *browser) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	b.must(chromedp.Do(b.ctx, steps...))
+}
+
+// open writes a report and opens it from disk.
+func (b *browser) open(r *report.Report) {
+	b.t.Helper()
+	path := filepath.Join(b.t.TempDir(), "report.html")
+	b.must(os.WriteFile(path, []byte(render(b.t, r, report.Options{ShowQuery: true})), 0o666))
+	b.do(chromedp.Navigate("file://"+path), chromedp.WaitReady(chromedp.CSS("html[data-ready]")))
+}
+
+// eval is the value of an expression in the page, or of its promise.
+func eval[T any](b *browser, js string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", js, err)
+	}
+	return v
+}
+
+// until waits for an expression to become true.
+func (b *browser) until(js string) {
+	b.t.Helper()
+	for range 200 {
+		if eval[bool](b, "!!("+js+")") {
+			return
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	b.t.Fatalf("never: %s", js)
+}
+
+// quiet checks that the page has loaded nothing but itself, and that nothing was amiss.
+func (b *browser) quiet() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, u := range b.requests {
+		if !strings.HasPrefix(u, "file://") || !strings.HasSuffix(strings.SplitN(u, "#", 2)[0], "/report.html") {
+			b.t.Errorf("the page asked for %s", u)
+		}
+	}
+	for _, s := range b.bad {
+		b.t.Error(s)
+	}
+	b.requests, b.bad = nil, nil
+}
+
+func (b *browser) scheme(name string) {
+	b.t.Helper()
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}},
+	})
+}
+
+func TestInBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	b := startBrowser(t)
+	for _, c := range []struct {
+		name string
+		test func(*browser)
+	}{
+		{"ladder", testLadder}, {"filter", testFilter}, {"copy", testCopy}, {"theme", testTheme}, {"keyboard", testKeyboard},
+		{"contrast", testContrast}, {"narrow", testNarrow}, {"print", testPrint}, {"hostile", testHostile}, {"many", testMany},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			sub := b
+			outer := b.t
+			sub.t = t
+			defer func() { sub.t = outer }()
+			c.test(sub)
+			sub.quiet()
+		})
+	}
+}
+
+const shown = `[...document.querySelectorAll(".group:not([hidden]) .finding")]`
+
+func testLadder(b *browser) {
+	b.open(sample(20))
+	if got := eval[string](b, `document.querySelector("h1").textContent`); got != "20 of 200 requests got no answer, and 2 connections failed" {
+		b.t.Error(got)
+	}
+	// The first is unfolded, for the reader to see one; a click unfolds another.
+	if !eval[bool](b, `document.querySelector("#f1").open && !document.querySelector("#f3").open`) {
+		b.t.Error("not the first finding is unfolded")
+	}
+	b.do(chromedp.Click(chromedp.CSS("#f3 > summary")))
+	size := eval[map[string]float64](b, `(({width, height}) => ({width, height}))(document.querySelector("#f3 .ladder").getBoundingClientRect())`)
+	if size["width"] < 600 || size["height"] < 200 {
+		b.t.Errorf("the ladder is %v", size)
+	}
+	if got := eval[string](b, `document.querySelector("#f3 .seg.lost .what").textContent`); got != "GET /r/1?secret=1" {
+		b.t.Errorf("the lost request is %q", got)
+	}
+	if n := eval[int](b, `document.querySelectorAll("#f3 .seg.lost .way").length`); n != 1 {
+		b.t.Errorf("%d arrows are lost requests", n)
+	}
+	// No text runs into another or out of the drawing.
+	if got := eval[string](b, `(() => {
+		const box = document.querySelector("#f3 .ladder").getBoundingClientRect();
+		const rows = [...document.querySelectorAll("#f3 .ladder :is(.frame, .time, .note, .guess, .end, .addr)")].filter((t) => t.tagName === "text");
+		for (const [i, t] of rows.entries()) {
+			const a = t.getBoundingClientRect();
+			if (a.left < box.left - 1 || a.right > box.right + 1 || a.bottom > box.bottom + 1) return "outside: " + t.textContent;
+			for (const u of rows.slice(i + 1)) {
+				const c = u.getBoundingClientRect();
+				if (a.left < c.right - 1 && c.left < a.right - 1 && a.top < c.bottom - 3 && c.top < a.bottom - 3) return t.textContent + " on " + u.textContent;
+			}
+		}
+		return "";
+	})()`); got != "" {
+		b.t.Error(got)
+	}
+	// A link from the timeline unfolds what it leads to.
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#f8"`))
+	b.until(`document.querySelector("#f8").open && document.activeElement.closest("#f8")`)
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#rule-syn-dropped"`))
+	b.until(`document.querySelector("#rule-syn-dropped").open`)
+}
+
+// set fills a field of the filter in as a reader would.
+func (b *browser) set(id, value string) {
+	b.t.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`(() => {
+		const f = document.getElementById(%q);
+		f.value = %q;
+		f.dispatchEvent(new Event("input", {bubbles: true}));
+	})()`, id, value)))
+}
+
+func testFilter(b *browser) {
+	b.open(sample(20))
+	count := func(want string, n int) {
+		b.t.Helper()
+		b.until(fmt.Sprintf(`document.querySelector("#count").textContent === %q`, want))
+		if got := eval[int](b, shown+".length"); got != n {
+			b.t.Errorf("%s: %d rows", want, got)
+		}
+	}
+	count("22 findings", 22)
+	b.set("by-rule", "syn-dropped")
+	count("2 of 22 findings", 2)
+	b.set("by-rule", "")
+	b.set("by-target", "10.0.1.9:8080")
+	count("20 of 22 findings", 20)
+	b.set("by-grade", "warning")
+	count("0 of 22 findings", 0)
+	b.do(chromedp.Click(chromedp.CSS(`#filter button[type=reset]`)))
+	count("22 findings", 22)
+	b.do(chromedp.SendKeys(chromedp.CSS("#by-text"), "GET /r/7 FRAME"))
+	count("1 of 22 findings", 1)
+	if id := eval[string](b, shown+"[0].id"); id != "f9" {
+		b.t.Errorf("found %s", id)
+	}
+	b.set("by-text", "<script>")
+	count("0 of 22 findings", 0)
+}
+
+func testCopy(b *browser) {
+	b.open(sample(2))
+	const filter = "tcp.stream in {1,1000001}"
+	const button = `#f1 .copy[data-copy^="tcp.stream"]`
+	click := func() {
+		b.t.Helper()
+		b.do(chromedp.Click(chromedp.CSS(button)))
+	}
+	said := func(want string) {
+		b.t.Helper()
+		b.until(fmt.Sprintf(`document.querySelector(%q).textContent === %q`, button, want))
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`Object.defineProperty(navigator, "clipboard", {configurable: true, value: {writeText: async (s) => { window.copied = s; }}})`))
+	click()
+	said("Copied")
+	if got := eval[string](b, "window.copied"); got != filter {
+		b.t.Errorf("copied %q", got)
+	}
+	// Without the right to write to the clipboard, as it may be on a page from disk.
+	b.do(chromedp.Evaluate[chromedp.Void](`window.copied = "";
+		document.addEventListener("copy", () => { window.copied = document.activeElement.value; });
+		Object.defineProperty(navigator, "clipboard", {value: {writeText: async () => { throw new Error("NotAllowed"); }}})`))
+	b.until(fmt.Sprintf(`document.querySelector(%q).textContent === "Copy"`, button))
+	click()
+	said("Copied")
+	if got := eval[string](b, "window.copied"); got != filter {
+		b.t.Errorf("copied the old way: %q", got)
+	}
+	// Without any: the reader finds it selected.
+	b.do(chromedp.Evaluate[chromedp.Void](`document.execCommand = () => false`))
+	b.until(fmt.Sprintf(`document.querySelector(%q).textContent === "Copy"`, button))
+	click()
+	said("Selected")
+	if got := eval[string](b, "getSelection().toString()"); got != filter {
+		b.t.Errorf("selected %q", got)
+	}
+}
+
+func testTheme(b *browser) {
+	bright := func() float64 {
+		return eval[float64](b, `getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).slice(0, 3).reduce((a, x) => a + Number(x), 0) / 765`)
+	}
+	b.scheme("dark")
+	b.open(sample(2))
+	if v := bright(); v > 0.2 || !eval[bool](b, `document.querySelector("#theme").ariaPressed === "true"`) {
+		b.t.Errorf("in the dark the page is %v bright", v)
+	}
+	b.do(chromedp.Click(chromedp.CSS("#theme")))
+	if v := bright(); v < 0.8 || !eval[bool](b, `document.querySelector("#theme").ariaPressed === "false"`) {
+		b.t.Errorf("switched to light it is %v bright", v)
+	}
+	b.scheme("light")
+	b.do(chromedp.Click(chromedp.CSS("#theme")))
+	if v := bright(); v > 0.2 {
+		b.t.Errorf("switched to dark it is %v bright", v)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`localStorage.clear()`))
+}
+
+func testKeyboard(b *browser) {
+	b.open(sample(2))
+	b.do(chromedp.KeyEvent("\t"))
+	if got := eval[string](b, `document.activeElement.className`); got != "skip" {
+		b.t.Errorf("the first stop is %q", got)
+	}
+	// What can be reached by Tab, in order, has a name and is seen.
+	stops := eval[[]string](b, `[...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")].filter((e) => e.tabIndex >= 0 && e.checkVisibility()).map((e) =>
+		(e.ariaLabel || e.labels?.[0]?.textContent || e.textContent).trim() || "NAMELESS " + e.outerHTML)`)
+	if len(stops) < 20 {
+		b.t.Errorf("stops: %q", stops)
+	}
+	for _, s := range stops {
+		if strings.HasPrefix(s, "NAMELESS") {
+			b.t.Error(s)
+		}
+	}
+	b.do(chromedp.Focus(chromedp.CSS("#f3 > summary")), chromedp.KeyEvent("\r"))
+	b.until(`document.querySelector("#f3").open`)
+	for _, what := range []string{"header", "nav", "main", "footer", "h1", "[role=search]", "[role=status]"} {
+		if n := eval[int](b, fmt.Sprintf(`document.querySelectorAll("body > %[1]s, main %[1]s, %[1]s").length`, what)); n == 0 {
+			b.t.Errorf("no %s", what)
+		}
+	}
+	if got := eval[string](b, `(() => {
+		let level = 0;
+		for (const h of document.querySelectorAll("h1, h2, h3, h4")) {
+			const n = Number(h.tagName[1]);
+			if (n > level + 1) return h.outerHTML;
+			level = n;
+		}
+		const ids = [...document.querySelectorAll("[id]")].map((e) => e.id);
+		return ids.filter((id, i) => ids.indexOf(id) !== i).join();
+	})()`); got != "" {
+		b.t.Errorf("headings or ids: %s", got)
+	}
+}
+
+// contrast finds texts that stand out too little (WCAG 2.2 §1.4.3).
+const contrast = `(() => {
+	const rgb = (s) => { const m = s.match(/[\d.]+/g).map(Number); return m.length > 3 && m[3] === 0 ? null : m.slice(0, 3); };
+	const light = (c) => c.map((v) => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((a, v, i) => a + v * [.2126, .7152, .0722][i], 0);
+	const back = (e) => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor); if (c) return c; } return [255, 255, 255]; };
+	const bad = new Set();
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	while (walk.nextNode()) {
+		const e = walk.currentNode.parentElement;
+		if (!walk.currentNode.data.trim() || !e.checkVisibility() || e.closest("script, style, title, .skip, .hidden")) continue;
+		const s = getComputedStyle(e);
+		const ink = rgb(e.namespaceURI.endsWith("svg") ? s.fill : s.color);
+		const [a, b] = [light(ink), light(back(e))].sort((x, y) => y - x);
+		const ratio = (a + .05) / (b + .05);
+		if (ratio < 4.5) bad.add(ratio.toFixed(2) + " " + e.tagName + "." + (e.className.baseVal ?? e.className) + " " + walk.currentNode.data.trim().slice(0, 30));
+	}
+	return [...bad];
+})()`
+
+func testContrast(b *browser) {
+	for _, scheme := range []string{"light", "dark"} {
+		b.scheme(scheme)
+		b.open(sample(20))
+		b.do(chromedp.Evaluate[chromedp.Void](`for (const d of document.querySelectorAll("details")) d.open = true`))
+		for _, s := range eval[[]string](b, contrast) {
+			b.t.Errorf("%s: %s", scheme, s)
+		}
+	}
+	b.scheme("light")
+}
+
+func testNarrow(b *browser) {
+	b.do(chromedp.EmulateViewport(360, 740))
+	defer b.do(chromedp.EmulateViewport(1280, 900))
+	b.open(sample(20))
+	if n := eval[int](b, `document.documentElement.scrollWidth`); n > 360 {
+		b.t.Errorf("the page is %d px wide on a phone", n)
+	}
+}
+
+func testPrint(b *browser) {
+	b.open(sample(20))
+	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"})
+	defer b.scheme("light")
+	if got := eval[string](b, `[...document.querySelectorAll("#filter, #theme, .sections, .copy")].filter((e) => e.checkVisibility()).map((e) => e.outerHTML).join()`); got != "" {
+		b.t.Errorf("on paper there is %.200s", got)
+	}
+	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF(chromedp.PDFPreferCSSPageSize()))
+	b.must(err)
+	if len(pdf) < 10_000 {
+		b.t.Errorf("the PDF has %d bytes", len(pdf))
+	}
+}
+
+func testHostile(b *browser) {
+	b.open(poisoned())
+	b.do(chromedp.Evaluate[chromedp.Void](`for (const d of document.querySelectorAll("details")) d.open = true`))
+	if n := eval[int](b, `document.querySelectorAll("img, iframe, object, embed, link, base").length`); n > 0 {
+		b.t.Errorf("%d elements out of nowhere", n)
+	}
+	if got := eval[string](b, `[...document.querySelectorAll("*")].flatMap((e) => e.getAttributeNames()).filter((a) => a.startsWith("on") || a === "style" || a === "src").join()`); got != "" {
+		b.t.Errorf("attributes %s", got)
+	}
+	if !eval[bool](b, `document.querySelector("#f1 .req").textContent.includes("<script>alert(1)</script>") && document.title.includes("x1b]0;owned")`) {
+		b.t.Error("the text is not shown as it is")
+	}
+	// Even what did become an element would not run.
+	b.do(chromedp.Evaluate[chromedp.Void](`(() => {
+		const s = document.createElement("script");
+		s.textContent = "window.ran = true";
+		document.body.append(s);
+	})()`))
+	b.until(`window.ran === undefined`)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.bad) != 1 || !strings.Contains(b.bad[0], "violates script-src-elem: inline") {
+		b.t.Errorf("the policy did not stop a script: %q", b.bad)
+	}
+	b.bad = nil
+}
+
+// Ten thousand findings open, search and unfold without a wait that one would notice.
+func testMany(b *browser) {
+	begun := time.Now()
+	b.open(sample(9000))
+	b.t.Logf("9,900 findings: written and opened in %v", time.Since(begun).Round(time.Millisecond))
+	if n := eval[int](b, `document.querySelectorAll("*").length`); n > 60_000 {
+		b.t.Errorf("%d elements", n)
+	}
+	b.until(`document.querySelector("#count").textContent === "9,900 findings"`)
+	before := eval[int](b, shown+".length")
+	b.do(chromedp.Click(chromedp.CSS("#g0 .next")))
+	b.until(fmt.Sprintf(shown+".length === %d", before+more))
+	begun = time.Now()
+	b.set("by-text", "/r/8123?")
+	b.until(`document.querySelector("#count").textContent === "1 of 9,900 findings"`)
+	b.t.Logf("searched in %v", time.Since(begun).Round(time.Millisecond))
+	id := eval[string](b, shown+"[0].id")
+	b.do(chromedp.Click(chromedp.CSS("#" + id + " > summary")))
+	if got := eval[string](b, fmt.Sprintf(`document.querySelector("#%s .ladder .seg.lost .what").textContent`, id)); got != "GET /r/8123?secret=8123" {
+		b.t.Errorf("its ladder has %q", got)
+	}
+	// A link to one that was never unfolded.
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#f9000"`))
+	b.until(`document.querySelector("#f9000")?.open`)
+}
+
+// more is how many findings a click on the button adds, as the script has it.
+const more = 100
+
+// call runs a command of the browser's protocol.
+func call[P, R any](b *browser, cmd cdp.Command[P, R], p P) {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, cmd, p)
+	b.must(err)
+}

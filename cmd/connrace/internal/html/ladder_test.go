@@ -1,0 +1,227 @@
+package html
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// at is the height of a step's arrow at a fraction of the way from the LB to the target.
+func (s *step) height(x float64) float64 { return s.y[lbSide] + (s.y[targetSide]-s.y[lbSide])*x }
+
+// meet reports whether two arrows cross.
+func meet(a, b *step) bool {
+	return (a.y[lbSide]-b.y[lbSide])*(a.y[targetSide]-b.y[targetSide]) < 0
+}
+
+func vantageAt(place string) *detect.Target { return &detect.Target{Vantage: place} }
+
+// stepOf is the step of a role.
+func (l *ladder) stepOf(t *testing.T, r detect.Role) *step {
+	t.Helper()
+	i := slices.IndexFunc(l.steps, func(s step) bool { return s.Role == r })
+	if i < 0 {
+		t.Fatalf("no step %q", r)
+	}
+	return &l.steps[i]
+}
+
+// The race must look like one wherever it was captured: FIN and request cross, the RST
+// follows the request at the target, and the LB's own FIN follows the target's at the LB.
+func TestLadderCrossing(t *testing.T) {
+	for _, place := range []string{"target", "lb", "between", "unknown", ""} {
+		f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
+		if place == "lb" { // half a round trip earlier or later
+			for i := range f.Evidence {
+				e := &f.Evidence[i]
+				if e.FromLB {
+					e.Time -= 120e3
+				} else {
+					e.Time += 120e3
+				}
+			}
+			slices.SortStableFunc(f.Evidence, func(a, b detect.Evidence) int { return int(a.Time - b.Time) })
+		}
+		l := newLadder(f, vantageAt(place), false)
+		fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest)
+		if !meet(fin, request) {
+			t.Errorf("%q: FIN %v and request %v do not cross", place, fin.y, request.y)
+		}
+		if rst := l.stepOf(t, detect.RoleRST); rst.y[targetSide] < request.y[targetSide] {
+			t.Errorf("%q: the RST leaves (%v) before the request arrives (%v)", place, rst.y, request.y)
+		}
+		if lbFIN := l.stepOf(t, detect.RoleLBFIN); lbFIN.y[lbSide] < fin.y[lbSide] {
+			t.Errorf("%q: the LB answers the FIN (%v) before it has it (%v)", place, lbFIN.y, fin.y)
+		}
+		if answer := l.stepOf(t, detect.RoleLastAnswer); meet(answer, request) || len(l.breaks) != 1 || !l.breaks[0].idle ||
+			l.breaks[0].from < answer.y[lbSide] || l.breaks[0].to > request.y[lbSide] {
+			t.Errorf("%q: the idle time is not between answer and request: %+v", place, l.breaks)
+		}
+		if request.class != "lost" || l.stepOf(t, detect.RoleNewHandshake).class != "new" {
+			t.Errorf("%q: request is %q", place, request.class)
+		}
+	}
+}
+
+// Segments that did cross are drawn so although the round trip took longer than usual.
+func TestLadderSlowCrossing(t *testing.T) {
+	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
+	f.Measures.RTT.NS = 10e3
+	for _, place := range []string{"target", "between", "unknown"} {
+		l := newLadder(f, vantageAt(place), false)
+		if fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest); !meet(fin, request) {
+			t.Errorf("%q: %v %v", place, fin.y, request.y)
+		}
+	}
+	f.Measures.RTT.Known = false
+	l := newLadder(f, nil, false)
+	if fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest); !meet(fin, request) {
+		t.Errorf("without a round trip time: %v %v", fin.y, request.y)
+	}
+	if c := l.caption(); !strings.Contains(c, "not known") {
+		t.Error(c)
+	}
+}
+
+// What came after the other in order is not drawn as crossing.
+func TestLadderInOrder(t *testing.T) {
+	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
+	f.Evidence[1].Ack++ // the request had seen the FIN
+	l := newLadder(f, vantageAt("target"), false)
+	if fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest); meet(fin, request) {
+		t.Errorf("request-after-fin crosses: %v %v", fin.y, request.y)
+	}
+}
+
+// Whatever the evidence: at each end things are in the order of their times, no arrow
+// points upwards, descriptions do not overlap, numbers are numbers.
+func TestLadderAnyEvidence(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := range 3000 {
+		f := &detect.Finding{Rule: detect.Rules[n%len(detect.Rules)], HasStream: n%3 > 0, Lost: n%2 > 0, LB: ep("10.0.0.2:1"), Target: ep("10.0.1.9:8080")}
+		f.Measures.RTT = detect.Duration{NS: rng.Int64N(int64(1) << rng.IntN(40)), Known: n%5 > 0}
+		if n%50 == 0 {
+			f.Measures.RTT.NS = math.MaxInt64
+		}
+		at := int64(midnight)
+		for i := range rng.IntN(60) {
+			at += rng.Int64N(int64(1)<<rng.IntN(36)) - 100
+			e := detect.Evidence{
+				Stream: uint32(rng.IntN(3)), Capture: rng.IntN(2), Frame: uint64(i), Time: at, FromLB: rng.IntN(2) > 0,
+				Flags: tcpstate.Flags(rng.IntN(256)), Seq: tcpstate.Seq(rng.Uint32N(300)), Ack: tcpstate.Seq(rng.Uint32N(300)), Len: rng.Uint32N(3),
+				Role: []detect.Role{detect.RoleFIN, detect.RoleRequest, detect.RoleRepeat, detect.RoleSYN, "?"}[rng.IntN(5)], Note: strings.Repeat("note ", rng.IntN(40)),
+			}
+			if n%40 == 0 {
+				e.Time, e.Seq = int64(rng.Uint64()), tcpstate.Seq(rng.Uint32())
+			}
+			f.Evidence = append(f.Evidence, e)
+		}
+		if n%4 == 0 {
+			f.IdleFrom = &detect.Evidence{Time: at - rng.Int64N(1<<40), Note: "x", Role: detect.RoleLastAnswer}
+		}
+		l := newLadder(f, vantageAt([]string{"target", "lb", "between", "unknown"}[n%4]), true)
+		checkLadder(t, l)
+		if t.Failed() {
+			t.Fatalf("ladder %d", n)
+		}
+		fd := &found{Finding: f, a: &sample(1).Analyses[0]}
+		l.draw(1, fd.frame, func(int64) string { return "" })
+	}
+}
+
+func checkLadder(t *testing.T, l *ladder) {
+	t.Helper()
+	bottom := float64(firstY)
+	var ends [2][]*step
+	for i := range l.steps {
+		s := &l.steps[i]
+		for end := range s.y {
+			if !(s.y[end] >= firstY) || s.y[end] > l.height {
+				t.Errorf("step %d is at %v of %v", i, s.y, l.height)
+			}
+			ends[end] = append(ends[end], s)
+			bottom = max(bottom, s.y[end])
+		}
+		if sender := from(s.Evidence); s.y[sender] > s.y[1-sender] {
+			t.Errorf("step %d points upwards: %v", i, s.y)
+		}
+	}
+	for end, steps := range ends {
+		slices.SortStableFunc(steps, func(a, b *step) int { return int(math.Copysign(1, a.y[end]-b.y[end])) })
+		for i := 1; i < len(steps); i++ {
+			a, b := steps[i-1], steps[i]
+			if a.when(side(end)) > b.when(side(end)) {
+				t.Errorf("end %d: %d is above %d", end, a.when(side(end)), b.when(side(end)))
+			}
+			if room := float64(22 + lineHeight*len(a.notes)); side(end) == l.text() && b.y[end]-a.y[end] < room-1e-6 {
+				t.Errorf("descriptions overlap: %v, %v lines, %v", a.y[end], len(a.notes), b.y[end])
+			}
+		}
+	}
+	for _, b := range l.breaks {
+		for i := range l.steps {
+			if s := &l.steps[i]; min(s.y[0], s.y[1]) < b.to && max(s.y[0], s.y[1]) > b.from {
+				t.Errorf("an arrow %v runs through the break %v", s.y, b)
+			}
+		}
+	}
+	if l.height > 8000 {
+		t.Errorf("%v px for %d steps", l.height, len(l.steps))
+	}
+}
+
+func TestRelativeNumbers(t *testing.T) {
+	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
+	es := story(f)
+	bs := newBases(f, es)
+	var got []string
+	for _, e := range es {
+		got = append(got, flagNames(e.Flags)+" "+bs.numbers(f, e))
+	}
+	want := []string{
+		"[PSH, ACK] Seq=1 Ack=1 Len=143",
+		"[FIN, ACK] Seq=144 Ack=1 Len=0",
+		"[PSH, ACK] Seq=1 Ack=144 Len=331",
+		"[RST] Seq=144 Len=0",
+		"[FIN, ACK] Seq=332 Ack=145 Len=0",
+		"[RST] Seq=145 Len=0",
+		"[SYN] Seq=0 Len=0",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// Wireshark shows 0 for a SYN, 1 for what follows, and an RST in reply to a SYN as 1.
+func TestRelativeNumbersOfHandshake(t *testing.T) {
+	f := &detect.Finding{Rule: detect.ConnectionRefused, HasStream: true, Evidence: []detect.Evidence{
+		{FromLB: true, Flags: tcpstate.SYN, Seq: 1 << 31, Role: detect.RoleSYN},
+		{Flags: tcpstate.RST | tcpstate.ACK, Seq: 0, Ack: 1<<31 + 1, Role: detect.RoleRST},
+	}}
+	bs := newBases(f, story(f))
+	if got := bs.numbers(f, &f.Evidence[0]) + "; " + bs.numbers(f, &f.Evidence[1]); got != "Seq=0 Len=0; Seq=1 Ack=1 Len=0" {
+		t.Error(got)
+	}
+}
+
+// A dropped SYN ends in a cross, the one that got through does not.
+func TestIgnored(t *testing.T) {
+	f := dropped(1, midnight, "10.0.0.2:1", "10.0.1.9:8080")
+	l := newLadder(f, vantageAt("target"), false)
+	if !l.steps[0].dead || !l.steps[1].dead {
+		t.Error("a SYN that was never answered looks as if it had been")
+	}
+	if len(l.breaks) != 1 {
+		t.Errorf("%d breaks in the second between them", len(l.breaks))
+	}
+	f.Lost = false
+	l = newLadder(f, vantageAt("target"), false)
+	if !l.steps[0].dead || l.steps[1].dead {
+		t.Error("of two SYNs the second got through")
+	}
+}

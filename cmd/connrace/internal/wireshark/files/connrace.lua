@@ -38,9 +38,7 @@ local field = {
 	fix = ProtoField.string("connrace.fix", "Fix"),
 	frame = ProtoField.framenum("connrace.frame", "Frame", base.NONE, nil, nil, "Another frame of the finding"),
 }
-for _, f in pairs(field) do
-	connrace.fields[#connrace.fields + 1] = f
-end
+connrace.fields = field
 
 connrace.prefs.json = Pref.string("JSON report", "",
 	"The file with connrace's findings; empty: CAPTURE.connrace.json beside the capture")

@@ -21,9 +21,11 @@ type incident struct {
 	gap     int64  // idle age of the target's close; -1: none
 	closeAt int64
 	seen    bool    // the target had seen the request when it closed
+	aborted bool    // it closed by an RST, the request unread
 	moments []int64 // when segments were ignored, for the kernel to be asked about
 	mass    struct {
 		n      int   // connections that the target closed in that moment
+		alike  int   // those of about the incident's own idle age
 		lo, hi int64 // their idle ages
 	}
 }
@@ -49,7 +51,7 @@ func (d *Detector) report(c *conn, f *Finding) {
 	}
 	if c.closing.Set() && !c.lbGaveUp() {
 		in.closeAt = c.closing.Time
-		in.seen = c.closeHadSeenRequest()
+		in.seen, in.aborted = c.closeHadSeenRequest(), c.aborted
 		if f.Measures.Idle.Known {
 			in.gap = f.Measures.Idle.NS
 		}

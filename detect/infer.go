@@ -36,11 +36,18 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		return
 	}
 	t.advertise(f)
-	t.closes.add(closeSample{
+	s := closeSample{
 		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
 		mark: c.closing, lb: f.Endpoint(f.LB()),
-	})
+	}
+	if s.idle && f.CloseAnnounced() {
+		return // as it said
+	}
+	if s.atOnce() {
+		t.atOnce++
+	}
+	t.closes.add(s)
 }
 
 // advertise takes what the target's newest answer said of its keep-alive timeout.
@@ -112,7 +119,7 @@ func (in *incident) closeCause() (cause, basis string) {
 	if gap >= 0 && idle.fits(gap) {
 		return CloseIdleTimeout, "inferred"
 	}
-	if in.mass.n >= 3 && unlike(in.mass.lo, in.mass.hi) {
+	if in.mass.n >= 3 && 3*in.mass.alike <= 2*in.mass.n && unlike(in.mass.lo, in.mass.hi) {
 		if idle.overdue(in.mass.lo) || sweep.overdue(in.mass.lo) {
 			return CloseOverdueBatch, ""
 		}
@@ -121,8 +128,8 @@ func (in *incident) closeCause() (cause, basis string) {
 	if gap < 0 {
 		return CloseUnknown, ""
 	}
-	if gap <= 100*millisecond && !in.seen {
-		return CloseAfterResponse, ""
+	if gap <= shortGap && (!in.seen || in.aborted && in.t.atOnce >= 3) {
+		return CloseAfterResponse, "" // a request unread in the kernel does not delay it
 	}
 	if sweep.fits(gap) {
 		return CloseIdleTimeout, "inferred"
@@ -139,9 +146,13 @@ func (in *incident) closeCause() (cause, basis string) {
 // together looks which other connections the target closed in the same moment.
 func (in *incident) together() {
 	in.mass.lo = 1 << 62
-	for _, s := range in.t.closes.v {
-		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment {
+	for i := range in.t.closes.v {
+		s := &in.t.closes.v[i]
+		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment && !s.atOnce() {
 			in.mass.n++
+			if in.gap >= 0 && !unlike(min(in.gap, s.gap), max(in.gap, s.gap)) {
+				in.mass.alike++
+			}
 			in.mass.lo, in.mass.hi = min(in.mass.lo, s.gap), max(in.mass.hi, s.gap)
 		}
 	}

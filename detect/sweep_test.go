@@ -47,3 +47,15 @@ func failing(s *pcaps.Script, segs []tcpstate.Segment) map[[2]string]string {
 	}
 	return m
 }
+
+// What is known of a request stays known although it is answered in the end, too late.
+func TestLateAnswer(t *testing.T) {
+	s, err := pcaps.Load("lb-closed-with-request-outstanding-late-answer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(s)
+	if len(r.Findings) != 1 || r.Findings[0].Request == nil || r.Findings[0].Request.Path != "/slow/1" {
+		t.Errorf("found %+v", r.Findings)
+	}
+}

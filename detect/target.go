@@ -3,6 +3,7 @@ package detect
 import (
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 
 	"connrace/tcpstate"
@@ -37,6 +38,7 @@ type target struct {
 	drops     ring[drop]
 
 	closes, lbCloses ring[closeSample]
+	atOnce           int      // closes right behind an answer that did not announce them
 	inferred         struct { // what timers said when it last looked
 		idle, lb *timer
 		sweep    *timer // where there is no idle
@@ -271,6 +273,13 @@ type closeSample struct {
 	lb        tcpstate.Endpoint
 }
 
+// shortGap is too short for an idle timeout, ns.
+const shortGap = 100 * millisecond
+
+// atOnce reports whether the close followed right behind an answer: that is a habit of the
+// target, no timer and no restart.
+func (s *closeSample) atOnce() bool { return s.idle && s.gap <= shortGap }
+
 // timer is an inferred timeout with the cluster of gaps that it stands on.
 type timer struct {
 	Timeout
@@ -309,7 +318,7 @@ func inferTimer(samples []closeSample, longest int64) *timer {
 	var gs []closeSample
 	mass := massCloses(samples)
 	for i, s := range samples {
-		if s.idle && s.gap > 100*millisecond && !mass[i] {
+		if s.idle && s.gap > shortGap && !mass[i] {
 			gs = append(gs, s)
 		}
 	}
@@ -365,7 +374,7 @@ func nearby(gs, cluster []closeSample) int {
 func inferSweep(samples []closeSample, longest int64) *timer {
 	var gs []closeSample
 	for _, s := range samples {
-		if s.idle && s.gap > 100*millisecond {
+		if s.idle && s.gap > shortGap {
 			gs = append(gs, s)
 		}
 	}
@@ -419,20 +428,21 @@ func byTime(c []closeSample) []int {
 const closeMoment = 50 * millisecond
 
 // massCloses marks the closes that belong to a mass close: at least three within one
-// moment at unlike idle ages.
+// moment at unlike idle ages. Of a busy target's timer many fire in one moment, all alike.
 func massCloses(samples []closeSample) []bool {
 	order := byTime(samples)
 	mass := make([]bool, len(samples))
+	var ages []int64
 	for i := 0; i < len(order); {
-		j := i + 1
-		for j < len(order) && samples[order[j]].time-samples[order[j-1]].time <= closeMoment {
-			j++
+		first := samples[order[i]].time
+		ages = ages[:0]
+		j := i
+		for ; j < len(order) && samples[order[j]].time-samples[order[max(j-1, i)]].time <= closeMoment && samples[order[j]].time-first <= 4*closeMoment; j++ {
+			if s := &samples[order[j]]; !s.atOnce() {
+				ages = append(ages, s.gap)
+			}
 		}
-		lo, hi := int64(math.MaxInt64), int64(0)
-		for _, k := range order[i:j] {
-			lo, hi = min(lo, samples[k].gap), max(hi, samples[k].gap)
-		}
-		if j-i >= 3 && unlike(lo, hi) {
+		if len(ages) >= 3 && 3*mostAlike(ages) <= 2*len(ages) {
 			for _, k := range order[i:j] {
 				mass[k] = true
 			}
@@ -440,6 +450,19 @@ func massCloses(samples []closeSample) []bool {
 		i = j
 	}
 	return mass
+}
+
+// mostAlike is how many of the idle ages are alike; it sorts them.
+func mostAlike(ages []int64) int {
+	slices.Sort(ages)
+	most := 0
+	for i, j := 0, 0; j < len(ages); j++ {
+		for unlike(ages[i], ages[j]) {
+			i++
+		}
+		most = max(most, j-i+1)
+	}
+	return most
 }
 
 // unlike reports whether idle ages differ by more than a timer's scatter.

@@ -80,7 +80,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 		}
 	}
 	t.carryOn(f, dir, s, at, end)
-	if f.head != 0 && dir != int(f.lb) && p.Answered() && !f.framing.unfinished(answers) && !f.framing.unfinished(asks) {
+	if f.head != 0 && dir != int(f.lb) && f.flags&flowClosing == 0 && p.Answered() && !f.framing.unfinished(answers) && !f.framing.unfinished(asks) {
 		t.heads.drop(f) // the exchange is complete, nothing will be said of its request
 	}
 }

@@ -59,6 +59,12 @@ func (d *Detector) report(c *conn, f *Finding) {
 	if f.Lost && f.Request != nil {
 		d.totals.LostRequests++
 		c.t.lost++
+		switch f.Rule {
+		case FINRequestCrossing, RequestAfterFIN, RSTRequestCrossing:
+			if f.Measures.Idle.Known {
+				c.t.crossed++
+			}
+		}
 	}
 	if f.Severity == Error {
 		for i := range 2 {

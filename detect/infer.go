@@ -77,6 +77,9 @@ func (t *target) infer() (idle, lb *timer) {
 		idle.Hint = targetHints(idle.NS)
 		if t.advertised > 0 {
 			idle.Advertised = Duration{t.advertised, true}
+			if h := lateHint(idle.NS - t.advertised); h != "" {
+				idle.Hint = []string{h}
+			}
 		}
 	}
 	lb = inferTimer(t.lbCloses.v, t.longest)
@@ -244,15 +247,17 @@ func (t *target) exposure(idle *timer) (float64, bool) {
 	if rtt == 0 || len(t.reuses.v) < 20 {
 		return 0, false
 	}
-	window := max(idle.NS/5, 5*rtt)
-	n := 0
+	// Below the timer, where requests were answered, and one round trip beyond, where
+	// they crossed.
+	window := max(5*rtt, 100*millisecond)
+	n := t.crossed
 	for _, g := range t.reuses.v {
 		if g >= idle.lo-window {
 			n++
 		}
 	}
-	share := float64(n) / float64(len(t.reuses.v))
-	return share * float64(rtt) / float64(window) * 1e6, true
+	share := float64(n) / float64(len(t.reuses.v)+t.crossed)
+	return min(share*float64(rtt)/float64(window+rtt), 1) * 1e6, true
 }
 
 // advice is what the target's figures suggest.

@@ -46,6 +46,7 @@ type target struct {
 	}
 	reuses    ring[int64] // gaps after which a request was answered, ns
 	longest   int64       // of them; -1: none
+	crossed   int         // requests that the target's idle close took away
 	reuseHist Histogram
 }
 

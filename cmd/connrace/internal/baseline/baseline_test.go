@@ -68,11 +68,11 @@ func TestCompare(t *testing.T) {
 	}{
 		{run(1000, 20, "x=20 keepalive-mismatch=1", five), run(5000, 0, "", raised), []string{
 			"fixed", "The fix is in effect: 20 of 1,000 requests were lost before (20 per thousand), none of 5,000 now; at the rate before it would have been about 100",
-			"The idle timeout of a:1 went from 5 to 65 s, above the load balancer's 60 s.", "Gone: keepalive-mismatch (1); x (20).",
+			"The idle timeout of a:1 went from 5 to 65 s, above the load balancer's 60 s.", "Gone: keepalive-mismatch (1), x (20).",
 		}},
 		{run(40000, 12, "x=12"), run(5000, 0, ""), []string{
 			"unclear", "Too few requests to tell: 12 of 40,000 requests were lost before (0.3 per thousand), none of 5,000 now, but at the rate before it would only have been 1.5; about 9,986 requests without a loss would tell",
-			"Gone: x (12), which may be chance.",
+			"Gone, which may be chance: x (12).",
 		}},
 		{run(1000, 20, "x=20", five), run(1000, 5, "x=5", five), []string{
 			"improved", "Better, but not gone: 20 of 1,000 requests were lost before (20 per thousand), 5 of 1,000 now (5); that is no chance (p 0.004)",

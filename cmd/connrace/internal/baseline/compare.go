@@ -299,19 +299,23 @@ func against(idle, lb float64) string {
 	return fmt.Sprintf(", not above the load balancer's %s s: the race stays possible", Figure(lb))
 }
 
+// list names the rules of a kind, those first that are so for certain.
 func (c *Comparison) list(add func(string, ...any), title, kind string) {
-	var ids []string
+	var ids [2][]string
 	for _, r := range c.Rules {
 		if r.Kind == kind {
-			s := fmt.Sprintf("%s (%s)", r.Rule, number(uint64(r.Count.Before+r.Count.After)))
-			if !r.Certain {
-				s += ", which may be chance"
+			i := 1
+			if r.Certain {
+				i = 0
 			}
-			ids = append(ids, s)
+			ids[i] = append(ids[i], fmt.Sprintf("%s (%s)", r.Rule, number(uint64(r.Count.Before+r.Count.After))))
 		}
 	}
-	if len(ids) > 0 {
-		add("%s: %s.", title, strings.Join(ids, "; "))
+	if len(ids[0]) > 0 {
+		add("%s: %s.", title, strings.Join(ids[0], ", "))
+	}
+	if len(ids[1]) > 0 {
+		add("%s, which may be chance: %s.", title, strings.Join(ids[1], ", "))
 	}
 }
 

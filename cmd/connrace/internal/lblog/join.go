@@ -60,7 +60,7 @@ func (r Reason) Title() string {
 	return [...]string{
 		"nothing of it in the capture", "answered by the target itself", "reset behind a complete answer", "never reached the wire",
 		"no packet of the target at that moment",
-		"findings fit, but more entries than findings", "given up by the client", "at the edge of the capture",
+		"fitting only findings that explain others", "given up by the client", "at the edge of the capture",
 	}[r]
 }
 
@@ -336,8 +336,11 @@ func (j *Joiner) notes() {
 	}
 	j.join.Offset = time.Duration(j.offset)
 	if d := j.join.Offset; d.Abs() >= 500*time.Millisecond {
-		add("the load balancer's clock is %s %s the capture's; entries were joined with that in mind", d.Abs().Round(time.Millisecond),
-			map[bool]string{true: "ahead of", false: "behind"}[d > 0])
+		side := "ahead of"
+		if d < 0 {
+			side = "behind"
+		}
+		add("the load balancer's clock is %.3g s %s the capture's; entries were joined with that in mind", d.Abs().Seconds(), side)
 	}
 	if shift := j.zoneShift(); shift != 0 {
 		add("all failed entries lie outside of the capture's time, but would fall into it were the log's times those of UTC%s: say --log-zone %s",

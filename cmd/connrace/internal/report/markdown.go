@@ -156,7 +156,7 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 			grade += ", **lost**"
 		}
 		rows = append(rows, []string{
-			fmt.Sprint(a.id(f)), when, f.Rule.ID + "<br>" + grade, code(strings.Join(ends(f), " ")), strings.Join(where(a, f), "<br>"), code(m.request(f.Request)),
+			fmt.Sprint(a.id(f)), when, f.Rule.ID + "<br>" + grade, code(strings.Join(ends(f), " ")), dashed(strings.Join(where(a, f), "<br>")), code(m.request(f.Request)),
 		})
 	}
 	m.grid([]string{"No.", "Time " + m.clock.name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
@@ -266,8 +266,9 @@ func (m *markdown) logs() {
 		m.line(fmt.Sprintf("- %s (%s): %s, %s failed", code(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
 	}
 	m.say("**" + escape(LogSummary(l)) + "**")
+	m.block()
 	for _, n := range l.Notes {
-		m.say(escape(n))
+		m.line("- " + escape(n))
 	}
 	if js, left := most(l.Joined, m.o.Verbose); len(js) > 0 {
 		var rows [][]string

@@ -75,36 +75,6 @@ func (h *HalfMarks) shift(by int64) {
 
 // restart empties the wheel and lets it begin at any time.
 func (w *timers) restart() {
-	for i := range w.slots {
-		w.slots[i] = w.slots[i][:0]
-	}
+	w.clear()
 	w.tick = 0
-}
-
-// graves bounds the tombstones: the oldest makes room. It is a ring.
-type graves struct {
-	v    []grave
-	next int
-}
-
-type grave struct {
-	key    tuple
-	stream uint32
-}
-
-// bury notes a new tombstone and takes away the one that has stood longest.
-func (t *Tracker) bury(k tuple, stream uint32) {
-	g := &t.graves
-	if len(g.v) < t.cfg.MaxTombs {
-		g.v = append(g.v, grave{k, stream})
-		return
-	}
-	old := &g.v[g.next]
-	if tomb, ok := t.tombs[old.key]; ok && tomb.stream == old.stream {
-		delete(t.tombs, old.key)
-	}
-	*old = grave{k, stream}
-	if g.next++; g.next == len(g.v) {
-		g.next = 0
-	}
 }

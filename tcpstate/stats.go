@@ -19,6 +19,9 @@ type StreamStats struct {
 // count adds a segment to its stream's figures.
 func (t *Tracker) count(f *Flow, dir int, s *Segment) {
 	x := t.statsOf(f)
+	if x == nil {
+		return
+	}
 	if x.Segments == 0 {
 		x.Capture, x.Stream, x.FirstFrame = t.capture, f.stream, s.Frame
 		x.A, x.B = s.Src, s.Dst
@@ -44,8 +47,13 @@ func (t *Tracker) count(f *Flow, dir int, s *Segment) {
 	}
 }
 
-// statsOf are the figures of the flow's stream in the current capture.
+// statsOf are the figures of the flow's stream in the current capture; nil where they are
+// not kept.
 func (t *Tracker) statsOf(f *Flow) *StreamStats {
+	if int64(f.stream) >= int64(t.cfg.MaxStreams) {
+		t.statsCut = true
+		return nil
+	}
 	i := t.statsBefore + int(f.stream)
 	for len(t.stats) <= i {
 		t.stats = append(t.stats, StreamStats{})
@@ -59,7 +67,7 @@ func (t *Tracker) finishStats(f *Flow) {
 		return
 	}
 	x := t.statsOf(f)
-	if x.Segments == 0 {
+	if x == nil || x.Segments == 0 {
 		return
 	}
 	a := 0
@@ -69,6 +77,9 @@ func (t *Tracker) finishStats(f *Flow) {
 	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)
 	x.AIsLB, x.RolesKnown = int(f.lb) == a, true
 }
+
+// StreamsCut reports whether there were more than MaxStreams.
+func (t *Tracker) StreamsCut() bool { return t.statsCut }
 
 // StreamStats are the figures of all streams, in order; streams
 // that only ICMP errors quoted are left out.

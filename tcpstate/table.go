@@ -27,15 +27,6 @@ func (k *tuple) hash() uint64 {
 	return (h ^ h>>32) * m
 }
 
-// tombstone is what remains of a forgotten flow: enough to number its late segments
-// and a new use of its ports as Wireshark does.
-type tombstone struct {
-	stream  uint32
-	base    [2]Seq
-	hasBase [2]bool
-	fin     bool // a FIN was seen: late RSTs count as RSTs after a FIN
-}
-
 func (t *Tracker) grow(n int) {
 	old := t.index
 	t.index = make([]uint32, n)
@@ -218,13 +209,14 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 // goes on unless a SYN begins another.
 func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
 	tomb, old := t.tombs[*k]
+	delete(t.tombs, *k) // before it makes room for another
 	f := t.newFlow(k, s)
 	if !old {
+		t.doubtNumber(s)
 		f.stream = t.nextStream
 		t.nextStream++
 		return f
 	}
-	delete(t.tombs, *k)
 	f.stream = tomb.stream
 	for i := range f.Half {
 		if tomb.hasBase[i] {
@@ -301,16 +293,7 @@ func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
 		t.unindex(f)
 		if int(f.capture) == t.capture {
-			if t.cfg.MaxTombs > 0 {
-				t.bury(tuple{f.addr, f.port}, f.stream)
-			} else if len(t.tombs) >= 4*t.cfg.MaxFlows {
-				t.evictTomb()
-			}
-			tomb := tombstone{stream: f.stream, fin: f.flags&flowClosing != 0}
-			for i := range f.Half {
-				tomb.base[i], tomb.hasBase[i] = f.Half[i].ISN, f.Half[i].flags&flagBase != 0
-			}
-			t.tombs[tuple{f.addr, f.port}] = tomb
+			t.bury(f)
 		}
 	}
 	t.finishStats(f)
@@ -323,12 +306,7 @@ func (t *Tracker) forget(f *Flow) {
 	t.free = append(t.free, f.index)
 }
 
-// Inexact reports whether flows were evicted: a stream number may then differ from
-// Wireshark's where the forgotten connection sent more.
-func (t *Tracker) Inexact() bool { return t.Evicted > 0 }
-
-// evict forgets the most idle of a handful of flows. Its number is lost with it only
-// when the tombstones are full too.
+// evict forgets the most idle of a handful of flows. Its tombstone keeps its number.
 func (t *Tracker) evict() {
 	var worst *Flow
 	n := len(t.flows) << chunkBits
@@ -348,14 +326,6 @@ func (t *Tracker) evict() {
 	}
 	t.Evicted++
 	t.retire(worst)
-}
-
-func (t *Tracker) evictTomb() {
-	for k := range t.tombs {
-		delete(t.tombs, k)
-		t.Evicted++
-		return
-	}
 }
 
 // retire settles a flow and forgets it.

@@ -6,6 +6,7 @@ type timers struct {
 	slots [wheelSlots][]timer
 	tick  int64 // everything before it has been served
 	work  []timer
+	n     int // entries, those that count no more included
 }
 
 // timer is an entry: it counts iff the flow is still due in that tick.
@@ -23,6 +24,39 @@ func (t *Tracker) arm(f *Flow, at int64) {
 	}
 	f.due = at
 	t.timers.add(f.index, at)
+	if t.timers.n > 4*t.nflows+maxIdleTimers {
+		t.rearm()
+	}
+}
+
+// maxIdleTimers is how many entries that count no more are worth no trouble.
+const maxIdleTimers = 1 << 16
+
+// rearm takes the entries out of the wheel that count no more. Many flows may be armed
+// and forgotten within one turn.
+func (t *Tracker) rearm() {
+	t.timers.clear()
+	t.Each(func(f *Flow) {
+		if f.due != 0 {
+			t.timers.add(f.index, f.due)
+		}
+	})
+}
+
+// clear empties the wheel.
+func (w *timers) clear() {
+	for i := range w.slots {
+		w.slots[i] = emptied(w.slots[i])
+	}
+	w.n = 0
+}
+
+// emptied is an empty slice; that of a large one is given back.
+func emptied(s []timer) []timer {
+	if cap(s) > 1<<12 {
+		return nil
+	}
+	return s[:0]
 }
 
 func (w *timers) add(i uint32, at int64) {
@@ -32,6 +66,7 @@ func (w *timers) add(i uint32, at int64) {
 	}
 	s := &w.slots[k&(wheelSlots-1)]
 	*s = append(*s, timer{i, uint32(at / wheelTick)})
+	w.n++
 }
 
 // due reports whether a slot may be served.
@@ -51,7 +86,8 @@ func (t *Tracker) wake() {
 			continue
 		}
 		w.work = append(w.work[:0], *s...)
-		*s = (*s)[:0]
+		w.n -= len(*s)
+		*s = emptied(*s)
 		for _, e := range w.work {
 			f := t.at(e.flow)
 			if f.flags&flowLive == 0 || f.due == 0 || uint32(f.due/wheelTick) != e.tick {
@@ -64,6 +100,7 @@ func (t *Tracker) wake() {
 			f.due = 0
 			t.look(f)
 		}
+		w.work = emptied(w.work)
 	}
 }
 

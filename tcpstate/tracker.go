@@ -1,6 +1,9 @@
 package tcpstate
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // Config steers a Tracker. The zero value tracks everything within default bounds.
 type Config struct {
@@ -9,8 +12,10 @@ type Config struct {
 	// MaxTombs bounds what remains of forgotten flows, for their late segments to be
 	// numbered by; the oldest goes first. 0: as many as four times MaxFlows.
 	MaxTombs int
-	// Streams keeps the figures of every stream.
-	Streams bool
+	// Streams keeps the figures of every stream, but of no more than MaxStreams of one
+	// capture; 0: DefaultMaxStreams.
+	Streams    bool
+	MaxStreams int
 	// Watch reports whether a flow between the two endpoints is analysed; nil: all.
 	// The others are numbered and counted only.
 	Watch func(a, b Endpoint) bool
@@ -21,8 +26,17 @@ type Config struct {
 	Handlers [nKinds]Handler
 }
 
-// DefaultMaxFlows is the bound of the flow table when none is given: about 1 GB.
-const DefaultMaxFlows = 3 << 20
+// DefaultMaxFlows is the bound of the flow table when none is given.
+const DefaultMaxFlows = 1 << 20
+
+// DefaultMaxStreams is the bound of the kept figures of streams when none is given: about
+// 1 GB.
+const DefaultMaxStreams = 8 << 20
+
+// FlowCost is the memory, in octets, that a flow takes at most while it is being set up
+// or closes, with the tombstones that its place is good for. Established flows take a
+// sixth of it.
+const FlowCost = 3 << 10
 
 // On registers a handler for one kind of event.
 func (c *Config) On(k Kind, h Handler) { c.Handlers[k] = h }
@@ -45,6 +59,7 @@ const (
 type Tracker struct {
 	cfg Config
 	now int64 // capture time: the newest time seen
+	clock
 
 	flows    [][]Flow // the arena, in chunks that never move
 	free     []uint32
@@ -55,8 +70,9 @@ type Tracker struct {
 	prepared prepared
 
 	tombs   map[tuple]tombstone
-	graves  graves // their order, with Config.MaxTombs
-	Evicted uint64 // flows and numbers forgotten for want of room
+	graves  graves   // their order
+	exact   []uint32 // of each capture: how many stream numbers are certainly Wireshark's
+	Evicted uint64   // flows forgotten for want of room
 
 	markArena []*Marks
 	markFree  []uint32
@@ -74,6 +90,7 @@ type Tracker struct {
 	stats      []StreamStats
 
 	statsBefore int    // figures of the captures before
+	statsCut    bool   // there are streams without
 	Segments    uint64 // that belong to a stream
 	Streams     uint64 // opened by segments
 	RSTAfterFIN uint64
@@ -88,9 +105,16 @@ func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxFlows <= 0 {
 		cfg.MaxFlows = DefaultMaxFlows
 	}
+	if cfg.MaxTombs <= 0 {
+		cfg.MaxTombs = 4 * cfg.MaxFlows
+	}
+	if cfg.MaxStreams <= 0 {
+		cfg.MaxStreams = DefaultMaxStreams
+	}
 	t := &Tracker{cfg: cfg, tombs: map[tuple]tombstone{}}
 	t.grow(1 << 10)
 	t.bases = []uint64{0}
+	t.exact = []uint32{math.MaxUint32}
 	return t
 }
 
@@ -106,6 +130,7 @@ func (t *Tracker) BeginCapture() {
 	t.nextStream = 0
 	t.tombs = map[tuple]tombstone{}
 	t.graves = graves{}
+	t.exact = append(t.exact, math.MaxUint32)
 }
 
 // Locate tells capture (counted from 0) and frame number of a Mark's ordinal.
@@ -173,12 +198,7 @@ func (t *Tracker) Track(s *Segment) {
 	if o := t.bases[t.capture] + s.Frame; o > t.lastFrame {
 		t.lastFrame = o
 	}
-	if s.Time > t.now {
-		t.now = s.Time
-		if t.timers.due(t.now) {
-			t.wake()
-		}
-	}
+	t.tick(s)
 	if t.sweepIn--; t.sweepIn < 0 {
 		t.sweepIn = sweepPeriod
 		t.sweep()
@@ -216,8 +236,14 @@ func (t *Tracker) Track(s *Segment) {
 
 // End says that the capture is over: every flow settles and is gone.
 func (t *Tracker) End() {
+	t.settleAll()
 	t.ended = true
-	var all []*Flow
+}
+
+// settleAll settles every flow as it is when the capture ends, and says that it is gone.
+func (t *Tracker) settleAll() (all []*Flow) {
+	t.ended = true
+	defer func() { t.ended = false }()
 	t.Each(func(f *Flow) { all = append(all, f) })
 	sort.Slice(all, func(i, j int) bool {
 		a, b := all[i], all[j]
@@ -235,6 +261,7 @@ func (t *Tracker) End() {
 		t.fire(Gone, f, 0, nil)
 		t.finishStats(f)
 	}
+	return all
 }
 
 // data takes a segment of an established connection that neither opens nor closes it.

@@ -1,0 +1,131 @@
+package tcpstate
+
+import (
+	"slices"
+	"testing"
+)
+
+const (
+	year = 365 * 24 * 3600 * second
+	day  = 24 * 3600 * second
+)
+
+// One frame with a wrong time neither ends connections nor stops the clock.
+func TestStrayTime(t *testing.T) {
+	for _, stray := range []int64{30 * year, -30 * year, 2 * 3600 * second, 1<<63 - 1 - second, -1 << 63, -1} {
+		var cfg Config
+		var got []Kind
+		events(&cfg, &got)
+		w := &wire{t: NewTracker(cfg), now: 50 * year}
+		w.handshake(100, 200)
+		w.lb(SYN, 7, 0, 0) // of the same ports: two connections in mind
+		now := w.now
+		w.now = stray
+		if stray > 0 && stray < 40*year {
+			w.now += now
+		}
+		w.lb(SYN, 7, 0, 0)
+		w.now = now
+		w.lb(SYN, 7, 0, 0)
+		if slices.Contains(got, Settled) || slices.Contains(got, Gone) {
+			t.Errorf("%d: %v", stray, got)
+		}
+		if d := w.t.Now() - now; d < 0 || d > second {
+			t.Errorf("%d: the clock is wrong by %d", stray, d)
+		}
+		if l := w.t.Leaps(); l.Count != 1 || l.Frame != 5 || (l.By > 0) != (stray > 0) && stray != -1 {
+			t.Errorf("%d: leaps %+v", stray, l)
+		}
+		// It goes on: the close is judged when its time has come.
+		w.lb(SYN, 7, 0, 0)
+		w.target(RST|ACK, 0, 8, 0)
+		w.now += 2 * second
+		w.send(Endpoint{lbEnd.Addr, 1}, targetEnd, SYN, 1, 0, 0)
+		if !slices.Contains(got, Settled) {
+			t.Errorf("%d: not settled", stray)
+		}
+	}
+}
+
+// After a pause of days those that wait have waited in vain.
+func TestPause(t *testing.T) {
+	var cfg Config
+	var got []Kind
+	events(&cfg, &got)
+	w := &wire{t: NewTracker(cfg), now: 50 * year}
+	w.lb(SYN, 100, 0, 0)
+	for range 5 { // single segments, days apart
+		w.now += 3 * day
+		w.send(Endpoint{lbEnd.Addr, 1}, targetEnd, ACK, 1, 1, 0)
+	}
+	if !slices.Contains(got, Settled) && !slices.Contains(got, Gone) {
+		t.Errorf("%v", got)
+	}
+	if l := w.t.Leaps(); l.Count != 0 {
+		t.Errorf("leaps %+v", l)
+	}
+	if d := w.now - w.t.Now(); d < 0 || d > 3*day+second {
+		t.Errorf("the clock is %d s behind", d/second)
+	}
+}
+
+// Where the clock is set back, or older frames are appended, everything ends as at the end
+// of a capture and begins anew; the numbers go on.
+func TestSetBack(t *testing.T) {
+	var cfg Config
+	ended := 0
+	cfg.On(Settled, func(e *Event) {
+		if e.Ended {
+			ended++
+		}
+	})
+	w := &wire{t: NewTracker(cfg), now: 50 * year}
+	for i := range 3000 {
+		w.send(Endpoint{lbEnd.Addr, uint16(i + 1)}, targetEnd, SYN, 1, 0, 0)
+	}
+	w.now -= 30 * year
+	w.send(Endpoint{lbEnd.Addr, 1}, targetEnd, ACK, 2, 1, 0)
+	if w.t.Live() != 3000 || ended > 0 {
+		t.Errorf("%d flows, %d ended: believed at once", w.t.Live(), ended)
+	}
+	w.send(Endpoint{lbEnd.Addr, 2}, targetEnd, ACK, 2, 1, 0)
+	if w.t.Live() != 1 || ended != 3000 || w.t.Stream() != 1 {
+		t.Errorf("%d flows, %d ended, stream %d", w.t.Live(), ended, w.t.Stream())
+	}
+	if l := w.t.Leaps(); l.Count != 1 || l.Frame != 3001 || l.By > -29*year {
+		t.Errorf("leaps %+v", l)
+	}
+	check(t, w.t)
+	// Back and forth without end costs nothing that grows.
+	for range 20000 {
+		w.now += 30 * year
+		w.lb(ACK, 1, 1, 0)
+		w.lb(ACK, 1, 1, 0)
+		w.now -= 30 * year
+		w.lb(ACK, 1, 1, 0)
+		w.lb(ACK, 1, 1, 0)
+	}
+	if w.t.Live() > 2 || w.t.timers.n > 10 {
+		t.Errorf("%d flows, %d timers", w.t.Live(), w.t.timers.n)
+	}
+}
+
+// Frames without a time, and all at the same time, are followed.
+func TestNoTime(t *testing.T) {
+	for _, now := range []int64{0, 1, 50 * year} {
+		tr := NewTracker(Config{MaxFlows: 1000})
+		for i := range 200_000 {
+			tr.Track(&Segment{
+				Frame: uint64(i + 1), Time: now, Flags: SYN, Seq: Seq(i),
+				Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(i)}, Dst: targetEnd,
+			})
+		}
+		if tr.Live() > 1000 || tr.timers.n > 4*1000+maxIdleTimers || len(tr.tombs) > 4000 || cap(tr.graves.v) > 20_000 {
+			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.timers.n, len(tr.tombs), cap(tr.graves.v))
+		}
+		if tr.Evicted != 199_000 || tr.Leaps().Count != 0 {
+			t.Errorf("%d evicted, leaps %+v", tr.Evicted, tr.Leaps())
+		}
+		check(t, tr)
+	}
+}

@@ -1,0 +1,59 @@
+package tcpstate
+
+import (
+	"math"
+	"testing"
+)
+
+// Numbers are Wireshark's as long as nothing can have gone on whose tombstone is gone.
+func TestExact(t *testing.T) {
+	end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, byte(i >> 8), byte(i)}), 1000} }
+	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxTombs: 10}), now: 1000 * second}
+	connection := func(i int, flags Flags) {
+		w.send(end(i), targetEnd, flags, 1, 1, 0)
+		w.now += 100 * second
+	}
+	for i := range 10 { // 10 tombstones
+		connection(i, SYN)
+	}
+	connection(0, ACK) // known still
+	if w.t.Stream() != 0 || w.t.ExactStreams()[0] != math.MaxUint32 {
+		t.Fatalf("stream %d, %v", w.t.Stream(), w.t.ExactStreams())
+	}
+	for i := range 10 {
+		connection(100+i, SYN) // what is taken away is old: a new SYN is a new connection
+	}
+	if w.t.ExactStreams()[0] != math.MaxUint32 {
+		t.Fatalf("%v", w.t.ExactStreams())
+	}
+	connection(5, ACK) // was 5, is now 20
+	if !w.t.Exact(0, 19) || w.t.Exact(0, 20) || w.t.Stream() != 20 {
+		t.Errorf("stream %d, %v", w.t.Stream(), w.t.ExactStreams())
+	}
+	w.t.BeginCapture()
+	w.frame = 0
+	connection(200, ACK)
+	if !w.t.Exact(1, 0) || w.t.Exact(0, 22) {
+		t.Errorf("the next capture: %v", w.t.ExactStreams())
+	}
+
+	// In a flood a SYN may be a repetition.
+	w = &wire{t: NewTracker(Config{MaxFlows: 2, MaxTombs: 10}), now: 1000 * second}
+	for i := range 14 {
+		w.send(end(i), targetEnd, SYN, 1, 1, 0)
+	}
+	if !w.t.Exact(0, 11) || w.t.Exact(0, 12) {
+		t.Errorf("%v", w.t.ExactStreams())
+	}
+}
+
+func TestMaxStreams(t *testing.T) {
+	w := &wire{t: NewTracker(Config{Streams: true, MaxStreams: 3})}
+	for i := range 5 {
+		w.send(Endpoint{lbEnd.Addr, uint16(i + 1)}, targetEnd, SYN, 1, 0, 0)
+	}
+	w.t.End()
+	if n := len(w.t.StreamStats()); n != 3 || !w.t.StreamsCut() {
+		t.Errorf("%d streams", n)
+	}
+}

@@ -199,10 +199,19 @@ func (c *conn) idle(f *Finding, m tcpstate.Mark) {
 // evidence makes a segment of evidence of a mark.
 func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evidence {
 	capture, frame := c.d.tracker.Locate(m.Frame)
+	if r == RoleFIN || r == RoleLBFIN {
+		m = withPayload(m)
+	}
 	return Evidence{
 		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
 		Flags: m.Flags, Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
 	}
+}
+
+// withPayload makes of the mark of a FIN, whose Seq is the FIN's own, one of its segment.
+func withPayload(fin tcpstate.Mark) tcpstate.Mark {
+	fin.Seq -= tcpstate.Seq(fin.Len)
+	return fin
 }
 
 // story is the evidence that every failed exchange has: the request and its copies, the

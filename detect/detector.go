@@ -128,6 +128,7 @@ func (d *Detector) result(fs []*Finding) *Result {
 	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
 	return &Result{
 		Totals: d.counts(), Targets: d.results(), Findings: fs, Streams: d.tracker.StreamStats(),
+		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),
 		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
 	}
 }
@@ -138,6 +139,10 @@ func (d *Detector) counts() Totals {
 	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
 	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
 	d.totals.EvictedFlows = t.Evicted
+	if l := t.Leaps(); l.Count > 0 {
+		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
+		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)
+	}
 	return d.totals
 }
 

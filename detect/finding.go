@@ -131,6 +131,7 @@ type Finding struct {
 	Capture    int
 	Stream     uint32
 	HasStream  bool              // false for findings about a target as a whole
+	Inexact    bool              // stream numbers may differ from Wireshark's: see tcpstate.Tracker.Exact
 	LB         tcpstate.Endpoint // zero for findings about a target as a whole
 	Target     tcpstate.Endpoint
 	Socket     string // path of the listening unix socket that is meant instead of Target
@@ -155,14 +156,16 @@ func (f *Finding) TargetName() string {
 	return f.Target.String()
 }
 
-// Streams are the streams that the evidence names, in ascending order.
+// Streams are the streams of its capture that the evidence names, in ascending order.
 func (f *Finding) Streams() []uint32 {
 	seen := map[uint32]bool{}
 	if f.HasStream {
 		seen[f.Stream] = true
 	}
 	for _, e := range f.Evidence {
-		seen[e.Stream] = true
+		if e.Capture == f.Capture {
+			seen[e.Stream] = true
+		}
 	}
 	out := make([]uint32, 0, len(seen))
 	for s := range seen {
@@ -172,9 +175,13 @@ func (f *Finding) Streams() []uint32 {
 	return out
 }
 
-// DisplayFilter selects in Wireshark every stream that the evidence names; "" when
-// there is none.
+// DisplayFilter selects in Wireshark every stream of its capture that the evidence names;
+// "" when there is none. Where stream numbers cannot be relied on, it selects the
+// connection by its endpoints, and the evidence by its frames.
 func (f *Finding) DisplayFilter() string {
+	if f.Inexact {
+		return f.endsAndFrames()
+	}
 	ss := f.Streams()
 	switch len(ss) {
 	case 0:
@@ -187,6 +194,23 @@ func (f *Finding) DisplayFilter() string {
 		parts[i] = fmt.Sprint(s)
 	}
 	return "tcp.stream in {" + strings.Join(parts, ",") + "}"
+}
+
+func (f *Finding) endsAndFrames() string {
+	var frames []string
+	for i := range f.Evidence {
+		if e := &f.Evidence[i]; e.Capture == f.Capture {
+			frames = append(frames, fmt.Sprint(e.Frame))
+		}
+	}
+	var parts []string
+	if f.HasStream {
+		parts = append(parts, "("+f.TupleFilter()+")")
+	}
+	if len(frames) > 0 {
+		parts = append(parts, "frame.number in {"+strings.Join(frames, ",")+"}")
+	}
+	return strings.Join(parts, " || ")
 }
 
 // TupleFilter selects the connection by its addresses and ports, where stream numbers

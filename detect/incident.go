@@ -71,8 +71,14 @@ func (d *Detector) report(c *conn, f *Finding) {
 			d.totals.RSTAfterFIN.Explained += uint64(d.tracker.Marks(c.flow).Half[i].NRSTAfterFIN)
 		}
 	}
+	if len(d.open) >= maxOpen {
+		d.complete(heap.Pop(&d.open).(*incident))
+	}
 	heap.Push(&d.open, in)
 }
+
+// maxOpen bounds the incidents that wait, where time does not pass.
+const maxOpen = 1 << 16
 
 // close completes the incidents whose time has come.
 func (d *Detector) close(now int64) {
@@ -134,12 +140,40 @@ func (d *Detector) finish(in *incident) {
 	d.explain(in)
 	d.nextID++
 	in.f.ID = d.nextID
-	d.findings = append(d.findings, in.f)
-	d.incidents = append(d.incidents, in)
-	d.forget()
+	in.f.Inexact = d.inexact(in.f)
+	if d.opt.Live || len(d.findings) < d.maxFindings() {
+		d.findings = append(d.findings, in.f)
+		d.incidents = append(d.incidents, in)
+		d.forget()
+	} else {
+		d.forgotten.add(in.f)
+	}
 	if d.opt.OnFinding != nil {
 		d.opt.OnFinding(in.f)
 	}
+}
+
+// maxFindings bounds the findings that are kept: their memory is of the order of the flow
+// table's.
+func (d *Detector) maxFindings() int {
+	most := d.opt.MaxFlows
+	if most == 0 {
+		most = tcpstate.DefaultMaxFlows
+	}
+	return max(most/4, 1<<14)
+}
+
+// inexact reports whether a stream number of a finding may not be Wireshark's.
+func (d *Detector) inexact(f *Finding) bool {
+	if f.HasStream && !d.tracker.Exact(f.Capture, f.Stream) {
+		return true
+	}
+	for i := range f.Evidence {
+		if e := &f.Evidence[i]; !d.tracker.Exact(e.Capture, e.Stream) {
+			return true
+		}
+	}
+	return false
 }
 
 // repeatedWait takes a wait that occurs twice for the LB's timeout.

@@ -41,6 +41,9 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
 		mark: c.closing, lb: f.Endpoint(f.LB()),
 	}
+	if s.mark == c.tm.FIN {
+		s.mark = withPayload(s.mark)
+	}
 	if s.idle && f.CloseAnnounced() {
 		return // as it said
 	}

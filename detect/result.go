@@ -33,7 +33,12 @@ type Result struct {
 	Findings []*Finding
 	Streams  []tcpstate.StreamStats // with Options.Streams only
 
-	Forgotten []Group    // findings that are no longer kept, with Options.Live only
+	// ExactStreams are, by capture, how many stream numbers from 0 on are certainly
+	// Wireshark's; MaxUint32: all.
+	ExactStreams []uint32
+	StreamsCut   bool // there were more Streams than are kept
+
+	Forgotten []Group    // findings that are not kept for want of room
 	Exchanges *Exchanges // with Options.Exchanges only
 }
 
@@ -45,11 +50,20 @@ type Totals struct {
 	LostRequests uint64
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
+	Leaps        Leaps
 	// OneDirection counts flows of which only one side's segments were seen,
 	// NoHandshake flows without SYN, NoPayload flows that had payload of which nothing was
 	// captured.
 	OneDirection, NoHandshake, NoPayload uint64
 	Flows                                uint64 // flows analysed: those that --target leaves
+}
+
+// Leaps are places where the capture's clock is wrong by more than an hour.
+type Leaps struct {
+	Count   uint64
+	Capture int // of the first one
+	Frame   uint64
+	By      int64 // ns
 }
 
 // Target are the figures of one listener.

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 	"sort"
@@ -34,6 +33,7 @@ type target struct {
 
 	syns      ring[recentSYN]
 	waits     []wait // stalled requests, open ones and those of the last minutes
+	maxWaits  int
 	overflows ring[int64]
 	drops     ring[drop]
 
@@ -52,11 +52,22 @@ type target struct {
 
 func newTarget(ep tcpstate.Endpoint, tag uint32, live bool) *target {
 	t := &target{end: ep, tag: tag, longest: -1}
-	if live {
-		t.overflows.max, t.drops.max, t.closes.max, t.lbCloses.max, t.reuses.max = liveSamples, liveSamples, liveSamples, liveSamples, liveSamples
+	t.syns.max, t.maxWaits = ringSize, ringSize
+	most := liveSamples
+	if !live {
+		// Later ones, of many, have less to say: tag counts them.
+		most = min(ringSize, max(maxSamples/int(tag), minSamples))
+		t.syns.max, t.maxWaits = most, most
 	}
+	t.overflows.max, t.drops.max, t.closes.max, t.lbCloses.max, t.reuses.max = most, most, most, most, most
 	return t
 }
+
+// Bounds of the samples of each kind: of all targets together, about, and of one at least.
+const (
+	maxSamples = 1 << 18
+	minSamples = 32
+)
 
 const maxLBs = 64
 
@@ -140,7 +151,7 @@ type wait struct {
 const waitKeep = 140 * second
 
 func (t *target) stall(flow uint32, m tcpstate.Mark) {
-	if len(t.waits) >= ringSize {
+	if len(t.waits) >= t.maxWaits {
 		keep := t.waits[:0]
 		for _, w := range t.waits {
 			if w.answered == 0 || m.Time-w.answered < waitKeep {
@@ -200,8 +211,15 @@ func (t *target) overflowNear(from, to int64) bool {
 	return false
 }
 
+// longestIdle is more than any pool keeps a connection idle. Longer gaps come of a wrong
+// clock.
+const longestIdle = 2 * 3600 * second
+
 // reused takes the idle gap of a request that was answered.
 func (t *target) reused(gap int64) {
+	if gap > longestIdle {
+		return
+	}
 	t.longest = max(t.longest, gap)
 	t.reuses.add(gap)
 	t.reuseHist.add(gap)
@@ -404,9 +422,9 @@ func inferSweep(samples []closeSample, longest int64) *timer {
 func moments(c []closeSample) (ids []int32, n int) {
 	order := byTime(c)
 	ids = make([]int32, len(c))
-	last := int64(math.MinInt64 / 2)
+	var last int64
 	for _, i := range order {
-		if c[i].time-last > 10*millisecond {
+		if n == 0 || c[i].time-last > 10*millisecond {
 			n++
 		}
 		last = c[i].time

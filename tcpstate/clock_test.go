@@ -89,8 +89,8 @@ func TestSetBack(t *testing.T) {
 		t.Errorf("%d flows, %d ended: believed at once", w.t.Live(), ended)
 	}
 	w.send(Endpoint{lbEnd.Addr, 2}, targetEnd, ACK, 2, 1, 0)
-	if w.t.Live() != 1 || ended != 3000 || w.t.Stream() != 1 {
-		t.Errorf("%d flows, %d ended, stream %d", w.t.Live(), ended, w.t.Stream())
+	if w.t.Live() != 1 || ended != 3000 || w.stream() != 1 {
+		t.Errorf("%d flows, %d ended, stream %d", w.t.Live(), ended, w.stream())
 	}
 	if l := w.t.Leaps(); l.Count != 1 || l.Frame != 3001 || l.By > -29*year {
 		t.Errorf("leaps %+v", l)

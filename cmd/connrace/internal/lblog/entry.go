@@ -61,6 +61,7 @@ const (
 	Unsaid               // the client got a 5xx, no more is said
 	Closed               // the target closed or reset the connection before its answer
 	Truncated            // ... in the middle of its answer, or right behind it
+	Refused              // the target refused the connection
 	ConnectError         // no connection: refused, reset or unreachable
 	ConnectTimeout
 	ReadTimeout // no answer in time

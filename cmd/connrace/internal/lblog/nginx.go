@@ -143,7 +143,7 @@ func nginxConnect(text string) (f Failure, why string) {
 	case unix:
 		return Local, "the target is down: nobody listens on its unix socket"
 	case strings.HasPrefix(says, "Connection refused"):
-		return ConnectError, "the target is down: nothing listens on its port"
+		return Refused, "the target is down: nothing listens on its port"
 	case strings.Contains(says, "timed out"):
 		return ConnectTimeout, ""
 	case strings.Contains(says, "unreachable"), strings.HasPrefix(says, "No route to host"):

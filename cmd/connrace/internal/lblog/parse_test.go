@@ -44,7 +44,7 @@ func show(e *Entry, ok bool) string {
 }
 
 var failureNames = map[Failure]string{
-	Unsaid: "unsaid", Closed: "closed", Truncated: "truncated", ConnectError: "connect-error", ConnectTimeout: "connect-timeout",
+	Unsaid: "unsaid", Closed: "closed", Truncated: "truncated", Refused: "refused", ConnectError: "connect-error", ConnectTimeout: "connect-timeout",
 	ReadTimeout: "read-timeout", ClientGone: "client-gone", TargetStatus: "target-status", BadAnswer: "bad-answer", Local: "local",
 }
 
@@ -94,7 +94,7 @@ func TestNginxError(t *testing.T) {
 		{`2026/11/20 19:51:47 [error] 9806#9806: *15 writev() failed (104: Connection reset by peer) while sending request to upstream` + context, "--19:51:47.000000 closed 0 GET /r/1?d=90 target 10.77.0.2:8080"},
 		{`2026/11/20 19:51:47 [error] 9806#9806: *15 readv() failed (104: Connection reset by peer) while reading upstream` + context, "--19:51:47.000000 truncated 0 GET /r/1?d=90 target 10.77.0.2:8080"},
 		{`2026/11/20 19:51:47 [error] 9806#9806: *15 upstream prematurely closed connection while reading upstream` + context, "--19:51:47.000000 truncated 0 GET /r/1?d=90 target 10.77.0.2:8080"},
-		{`2026/11/20 19:51:47 [error] 9806#9806: *15 connect() failed (111: Connection refused) while connecting to upstream` + context, "--19:51:47.000000 connect-error 0 GET /r/1?d=90 target 10.77.0.2:8080"},
+		{`2026/11/20 19:51:47 [error] 9806#9806: *15 connect() failed (111: Connection refused) while connecting to upstream` + context, "--19:51:47.000000 refused 0 GET /r/1?d=90 target 10.77.0.2:8080"},
 		{`2026/11/20 19:53:24 [crit] 10736#10736: *99 connect() to 10.77.0.2:8080 failed (99: Cannot assign requested address) while connecting to upstream` + context, "--19:53:24.000000 local 0 GET /r/1?d=90 target 10.77.0.2:8080"},
 		{`2026/11/20 19:53:24 [error] 1#1: *99 upstream timed out (110: Connection timed out) while connecting to upstream` + context, "--19:53:24.000000 connect-timeout 0 GET /r/1?d=90 target 10.77.0.2:8080"},
 		{`2026/11/20 19:53:24 [error] 1#1: *99 upstream timed out (110: Connection timed out) while reading response header from upstream` + context, "--19:53:24.000000 read-timeout 0 GET /r/1?d=90 target 10.77.0.2:8080"},

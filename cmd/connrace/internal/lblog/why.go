@@ -17,6 +17,7 @@ var explaining = map[Failure][]*detect.Rule{
 		detect.ResponseTruncated, detect.EarlyResponseReset, detect.AcceptQueueOverflow, detect.StaleConnection, detect.RSTAfterFIN,
 	},
 	Truncated: {detect.ResponseTruncated, detect.EarlyResponseReset, detect.RSTAfterFIN},
+	Refused:   {detect.ConnectionRefused},
 	ConnectError: {
 		detect.ConnectionRefused, detect.AcceptQueueOverflow, detect.PortReuse, detect.SYNDropped, detect.SYNUnanswered,
 	},

@@ -47,8 +47,7 @@ type group struct {
 	N, Lost int
 	Open    bool
 	Advice  []advice
-	More    int // causes that are not told
-	Knobs   []detect.Knob
+	More    int   // causes that are not told
 	Rows    []row // plain ones
 	Packed  int
 
@@ -84,7 +83,7 @@ func (p *page) findings() *findings {
 			g.Rows = append(g.Rows, r)
 		}
 		for _, f := range g.all {
-			targets[endpoint(f.Target)] = true
+			targets[f.at()] = true
 		}
 	}
 	if fs.Targets = sorted(targets); len(fs.Targets) > mostOptions {
@@ -97,25 +96,25 @@ func (p *page) findings() *findings {
 func (fs *findings) group() {
 	type key struct {
 		rule   *detect.Rule
-		target tcpstate.Endpoint
+		target string
 	}
 	by := map[key]*group{}
 	of := func(f *found, alike bool) *group {
 		k := key{rule: f.Rule}
 		if alike {
-			k.target = f.Target
+			k.target = f.at()
 		}
 		if by[k] == nil {
 			by[k] = &group{Rule: f.Rule}
 			if alike {
-				by[k].Target = endpoint(f.Target)
+				by[k].Target = k.target
 			}
 		}
 		return by[k]
 	}
 	kinds := map[key]bool{}
 	for _, f := range fs.p.found {
-		kinds[key{f.Rule, f.Target}] = true
+		kinds[key{f.Rule, f.at()}] = true
 	}
 	for _, f := range fs.p.found {
 		g := of(f, len(kinds) <= mostGroups)
@@ -172,10 +171,10 @@ func shares(wants []int, room int) []int {
 // describe fills in what a group says of itself.
 func (g *group) describe() {
 	g.N, g.Grade = len(g.all), g.worst.String()
-	targets := map[tcpstate.Endpoint]bool{}
+	targets := map[string]bool{}
 	at := map[advice]int{} // by Cause and Fix; N is 0
 	for _, f := range g.all {
-		targets[f.Target] = true
+		targets[f.at()] = true
 		k := advice{Cause: report.Clean(f.Cause), Fix: report.Clean(f.Fix)}
 		i, ok := at[k]
 		if !ok {
@@ -189,15 +188,6 @@ func (g *group) describe() {
 	slices.SortStableFunc(g.Advice, func(a, b advice) int { return cmp.Compare(b.N, a.N) })
 	if g.More = len(g.Advice) - mostAdvice; g.More > 0 {
 		g.Advice = g.Advice[:mostAdvice]
-	}
-	var idle []*found
-	for _, f := range g.all {
-		if isTimer(f.Measures.CloseCause) {
-			idle = append(idle, f)
-		}
-	}
-	if gap := medianOf(idle, idleOf); gap > 0 {
-		g.Knobs = g.Rule.LikelyKnobs(gap)
 	}
 }
 
@@ -230,7 +220,7 @@ type frameText struct {
 
 func (p *page) row(f *found) row {
 	r := row{
-		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: endpoint(f.Target), Lost: f.Lost,
+		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: f.at(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: report.Clean(f.Grounds), Summary: sentence(report.Clean(f.Summary)),
 		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
@@ -303,7 +293,13 @@ func (p *page) facts(f *found) []fact {
 		detect.CloseIdleTimeout: "by its idle timer", detect.CloseMass: "with many others at once", detect.CloseOverdueBatch: "with other overdue ones",
 		detect.CloseAfterResponse: "right behind an answer", detect.CloseUnknown: "for an unknown reason",
 	}[m.CloseCause], basis)
+	if f.Inexact {
+		add("Streams", "by address", "the capture's stream numbers may differ from Wireshark's")
+	}
 	add("RST", map[string]string{"reply": "a reply: no socket any more", "active": "by the application"}[m.RST], "")
+	if k := m.Kernel; k != nil {
+		add("The target's kernel", k.String(), "")
+	}
 	if m.Retried {
 		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")
 	}
@@ -322,7 +318,7 @@ func (p *page) facts(f *found) []fact {
 func (p *page) text(f *found) string {
 	var b strings.Builder
 	for _, s := range []string{
-		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.Target.String(),
+		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.at(),
 		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, report.Clean(f.Summary),
 	} {
 		b.WriteString(s + " ")

@@ -5,13 +5,14 @@ import (
 	"net/netip"
 	"time"
 
+	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
 
 const (
-	second      = int64(time.Second)
 	millisecond = int64(time.Millisecond)
 	midnight    = 1548460800 * second // 2019-01-26
 )
@@ -121,5 +122,19 @@ func poisoned() *report.Report {
 		}
 	}
 	x.Targets[0].Advice = []string{hostile}
+	beside(r, hostile)
 	return r
+}
+
+// beside adds what a load balancer's log and an earlier report say.
+func beside(r *report.Report, text string) {
+	e := &lblog.Entry{Line: 7, End: midnight, Resolution: second, Status: 502, Method: "GET", Path: "/r/0?secret=1" + text, Says: text}
+	r.Log = &lblog.Join{
+		Files: []lblog.File{{Path: text, Kind: lblog.ALB, Lines: 9, Entries: 9, Failed: 2}}, Entries: 9, Failed: 2, Explained: 1,
+		ByRule: map[string]int{"fin-request-crossing": 1}, Notes: []string{text},
+		Joined:      []lblog.Joined{{Entry: e, Finding: 1, Rule: detect.FINRequestCrossing, By: lblog.ByPath}},
+		Unexplained: []lblog.Unexplained{{Entry: e, Why: text}},
+	}
+	before := &baseline.Run{Requests: 10, Lost: 9, Findings: map[string]int{text: 9}, Targets: []baseline.Target{{Target: text, Requests: 10, Idle: 5}}}
+	r.Baseline = baseline.Compare(text, before, r.Figures())
 }

@@ -11,9 +11,6 @@ import (
 	"connrace/tcpstate"
 )
 
-// at is the height of a step's arrow at a fraction of the way from the LB to the target.
-func (s *step) height(x float64) float64 { return s.y[lbSide] + (s.y[targetSide]-s.y[lbSide])*x }
-
 // meet reports whether two arrows cross.
 func meet(a, b *step) bool {
 	return (a.y[lbSide]-b.y[lbSide])*(a.y[targetSide]-b.y[targetSide]) < 0
@@ -102,7 +99,7 @@ func TestLadderInOrder(t *testing.T) {
 // points upwards, descriptions do not overlap, numbers are numbers.
 func TestLadderAnyEvidence(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for n := range 3000 {
+	for n := range 3000 / slowdown {
 		f := &detect.Finding{Rule: detect.Rules[n%len(detect.Rules)], HasStream: n%3 > 0, Lost: n%2 > 0, LB: ep("10.0.0.2:1"), Target: ep("10.0.1.9:8080")}
 		f.Measures.RTT = detect.Duration{NS: rng.Int64N(int64(1) << rng.IntN(40)), Known: n%5 > 0}
 		if n%50 == 0 {

@@ -118,8 +118,14 @@ func flagNames(f tcpstate.Flags) string {
 		bit  tcpstate.Flags
 		name string
 	}{
-		{tcpstate.FIN, "FIN"}, {tcpstate.SYN, "SYN"}, {tcpstate.RST, "RST"}, {tcpstate.PSH, "PSH"},
-		{tcpstate.ACK, "ACK"}, {tcpstate.URG, "URG"}, {tcpstate.ECE, "ECE"}, {tcpstate.CWR, "CWR"},
+		{tcpstate.FIN, "FIN"},
+		{tcpstate.SYN, "SYN"},
+		{tcpstate.RST, "RST"},
+		{tcpstate.PSH, "PSH"},
+		{tcpstate.ACK, "ACK"},
+		{tcpstate.URG, "URG"},
+		{tcpstate.ECE, "ECE"},
+		{tcpstate.CWR, "CWR"},
 	} {
 		if f.Has(x.bit) {
 			names = append(names, x.name)

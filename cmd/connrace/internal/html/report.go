@@ -74,6 +74,12 @@ func (p *page) sections(fs *findings) []section {
 	if ts := p.timelines(); len(ts) > 0 {
 		s = append(s, section{"timeline", "Timeline", "timeline", ts})
 	}
+	if p.r.Baseline != nil {
+		s = append(s, section{"baseline", "Before and now", "baseline", p.baseline()})
+	}
+	if p.r.Log != nil {
+		s = append(s, section{"log", "The load balancer's log", "log", p.log()})
+	}
 	if len(fs.Groups) > 0 {
 		s = append(s, section{"findings", "Findings", "findings", fs})
 		s = append(s, section{"rules", "What the rules mean", "rules", p.rules()})
@@ -138,6 +144,14 @@ type found struct {
 	a      *report.Analysis
 	id     int
 	target *detect.Target // its figures; nil: none
+}
+
+// at is the name of its target.
+func (f *found) at() string {
+	if f.Socket != "" {
+		return report.Clean(f.TargetName())
+	}
+	return endpoint(f.Target)
 }
 
 func newPage(r *report.Report, o *report.Options) *page {

@@ -154,7 +154,7 @@ func TestQuery(t *testing.T) {
 
 // Each finding is in the page once, plain or packed, with its ladder, and in the index.
 func TestPacked(t *testing.T) {
-	r := sample(1500)
+	r := sample(450)
 	page := render(t, r, report.Options{})
 	all := r.Analyses[0].Result.Findings
 	ids := map[string]int{}
@@ -305,6 +305,23 @@ func TestVerdict(t *testing.T) {
 	q := newPage(all, &report.Options{}).verdict().Problems[0]
 	if !strings.Contains(q.Fix, "Raise the target's keep-alive timeout") || len(q.Knobs) == 0 || q.Timer.Race == "" {
 		t.Errorf("%+v", q)
+	}
+}
+
+func TestBeside(t *testing.T) {
+	r := sample(20)
+	beside(r, "earlier.json")
+	page := render(t, r, report.Options{})
+	for _, want := range []string{
+		`<a href="#f1">#1</a> fin-request-crossing</td><td>path and time</td>`, `<td class="n">502</td><td><code>GET /r/0</code></td><td>earlier.json</td>`,
+		`id="log-title"`, `id="baseline-title"`, "9 (900 per thousand requests)", "20 (100 per thousand requests)",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if page := render(t, sample(2), report.Options{}); strings.Contains(page, `id="log"`) || strings.Contains(page, `id="baseline"`) {
+		t.Error("sections about nothing")
 	}
 }
 

@@ -172,11 +172,18 @@ func (c *card) facts() {
 	}
 	count("Near misses", t.NearMisses, "requests answered less than 100 ms before the target's timer")
 	if t.HasExposure {
-		add("Exposure", digits(t.Exposure, 3), "crossings to be expected in a million requests")
+		add("Exposure", exposure(t.Exposure), "crossings to be expected in a million requests")
 	}
 	h := &t.Handshakes
 	count("Refused", h.Refused, "connections")
 	count("Never answered", h.Unanswered, "connections")
 	count("SYNs sent again", h.SYNRetransmissions, "")
 	count("Waiting at once", h.MaxWaiting, "requests without an answer, at most")
+}
+
+func exposure(v float64) string {
+	if v >= 1000 {
+		return report.Grouped(uint64(v))
+	}
+	return digits(v, 3)
 }

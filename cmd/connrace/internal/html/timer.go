@@ -66,7 +66,7 @@ func keepAlive(q *problem) timerText {
 	switch ts := slices.Collect(maps.Keys(targets)); {
 	case len(ts) == 0:
 		t.Lines = append(t.Lines, "So long the connection had been idle when the target closed it; too few closes were captured to be sure.")
-		if soft := software(q.Rule.LikelyKnobs(seen)); soft != "" {
+		if soft := software(likelyKnobs(q)); soft != "" {
 			t.Lines = append(t.Lines, "It fits the default of "+soft+".")
 		}
 	case sameTimer(ts):
@@ -111,8 +111,27 @@ func about(t *detect.Timeout) []string {
 	if t.Advertised.Known {
 		out = append(out, "The target announces Keep-Alive: timeout="+announced(t)+".")
 	}
-	if len(t.Hint) > 0 {
-		out = append(out, "That is the "+strings.Join(t.Hint, ", or the ")+".")
+	for _, h := range t.Hint {
+		out = append(out, sentence(h)+".")
+	}
+	return out
+}
+
+// likelyKnobs are the settings of the software that the targets' timers look like.
+func likelyKnobs(q *problem) []detect.Knob {
+	hinted := func(k detect.Knob) bool {
+		return slices.ContainsFunc(q.found, func(f *found) bool {
+			return f.target != nil && f.target.Idle != nil && strings.Contains(strings.Join(f.target.Idle.Hint, " "), k.Software)
+		})
+	}
+	var out []detect.Knob
+	for _, k := range q.Rule.Servers {
+		if hinted(k) {
+			out = append(out, k)
+		}
+	}
+	if out == nil {
+		out = q.Rule.LikelyKnobs(medianOf(q.found, idleOf))
 	}
 	return out
 }

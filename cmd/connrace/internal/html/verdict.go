@@ -21,6 +21,8 @@ type verdict struct {
 	Problems []problem
 	More     []problem // told in a line each
 	Hidden   string    // what is not shown
+	Baseline string    // what became of it since an earlier report
+	Log      string    // how far the load balancer's log is explained
 	Notes    int       // of what may have hidden something
 }
 
@@ -90,12 +92,12 @@ func (p *page) verdict() verdict {
 		n-- // harmless beside others
 	}
 	v.Problems, v.More = all[:n], all[n:]
-	sum := 0
-	for _, k := range x.Findings {
-		sum += k
+	v.Hidden = p.hidden()
+	if b := p.r.Baseline; b != nil {
+		v.Baseline = sentence(report.Clean(b.Summary)) + "."
 	}
-	if hidden := sum - len(p.found); hidden > 0 {
-		v.Hidden = fmt.Sprintf("%s not shown (--rule, --severity).", report.Plural(uint64(hidden), "finding"))
+	if p.r.Log != nil {
+		v.Log = report.LogSummary(p.r.Log)
 	}
 	if p.r.Since != "" {
 		v.Hidden += " Only findings since " + report.Clean(p.r.Since) + "."
@@ -104,6 +106,24 @@ func (p *page) verdict() verdict {
 		v.Hidden += " Only findings until " + report.Clean(p.r.Until) + "."
 	}
 	return v
+}
+
+// hidden says how many findings are not in the page.
+func (p *page) hidden() (s string) {
+	kept, forgotten := 0, uint64(0)
+	for i := range p.r.Analyses {
+		kept += len(p.r.Analyses[i].Result.Findings)
+		for _, g := range p.r.Analyses[i].Result.Forgotten {
+			forgotten += g.Count
+		}
+	}
+	if n := kept - len(p.found); n > 0 {
+		s = fmt.Sprintf("%s not shown (--rule, --severity).", report.Plural(uint64(n), "finding"))
+	}
+	if forgotten > 0 {
+		s += fmt.Sprintf(" %s more only counted.", report.Plural(forgotten, "finding"))
+	}
+	return s
 }
 
 // title is the headline and the sentence below it.
@@ -213,7 +233,7 @@ func (p *page) describe(q *problem) {
 	var best text
 	for _, f := range q.found {
 		rules[f.Rule]++
-		targets[endpoint(f.Target)] = true
+		targets[f.at()] = true
 		t, weight := text{report.Clean(f.Cause), report.Clean(f.Fix)}, 1
 		if f.Lost {
 			weight = 1 << 20 // the summary of a loss before that of a warning
@@ -238,8 +258,8 @@ func (p *page) describe(q *problem) {
 		q.Where = strings.Join(names, ", ")
 	}
 	q.Timer = timerOf(q)
-	if idle := medianOf(q.found, idleOf); idle > 0 && isTimer(q.reason) {
-		q.Knobs = q.Rule.LikelyKnobs(idle)
+	if isTimer(q.reason) {
+		q.Knobs = likelyKnobs(q)
 	}
 	for _, k := range q.Rule.Servers {
 		if !slices.Contains(q.Knobs, k) {

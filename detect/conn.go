@@ -36,10 +36,13 @@ type conn struct {
 	unseenFIN bool
 }
 
+// conn resolves a flow for the rules. It is valid until the next call: one at a time is
+// looked at, and none outlives its event.
 func (d *Detector) conn(f *tcpstate.Flow, e *tcpstate.Event) *conn {
 	m := d.tracker.Marks(f)
 	lb, target := f.Sides()
-	c := &conn{
+	c := &d.looked
+	*c = conn{
 		d: d, flow: f, t: d.targetOf(f), lb: lb, target: target,
 		lm: &m.Half[f.LB()], tm: &m.Half[1-f.LB()], now: e.Time, ended: e.Ended,
 	}

@@ -26,6 +26,7 @@ type Detector struct {
 	forgotten forgotten // findings that are no longer kept
 	kernel    *kernel   // nil: it has said nothing
 	awaited   awaited
+	looked    conn       // the connection that the rules look at
 	reviewed  int64      // when a live analysis last looked back
 	exchanges *exchanges // nil: not asked for
 }

@@ -19,9 +19,8 @@ func (d *Detector) established(e *tcpstate.Event) {
 		t.farNS += f.FarRTT
 		t.allNS += f.RTT
 	}
-	c := d.conn(f, e)
-	if c.lm.NSYN > 1 {
-		d.judgeSYN(c, false)
+	if d.tracker.Marks(f).Half[f.LB()].NSYN > 1 {
+		d.judgeSYN(d.conn(f, e), false)
 	}
 }
 

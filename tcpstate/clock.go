@@ -106,8 +106,8 @@ func (t *Tracker) leap(s *Segment, by int64) {
 
 // setBack ends everything and begins anew at another time. Numbers go on.
 func (t *Tracker) setBack(now int64) {
-	for _, f := range t.settleAll() {
-		t.forget(f)
+	for _, i := range t.settleAll() {
+		t.forget(t.at(i))
 	}
 	t.flows, t.free, t.sweepAt = nil, nil, 0
 	t.index = nil

@@ -270,7 +270,10 @@ func (t *Tracker) newFlow(k *tuple, s *Segment) *Flow {
 		i = uint32(t.nextIndex())
 	}
 	f := t.at(i)
-	*f = Flow{addr: k.addr, port: k.port, index: i, capture: uint16(t.capture), flags: flowLive, Opened: s.Time, LastTime: s.Time}
+	*f = Flow{} // cleared in place: a literal with values is made elsewhere and copied
+	f.addr, f.port = k.addr, k.port
+	f.index, f.capture, f.flags = i, uint16(t.capture), flowLive
+	f.Opened, f.LastTime = s.Time, s.Time
 	t.nflows++
 	t.insert(i)
 	return f

@@ -1,7 +1,9 @@
 package tcpstate
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"sort"
 )
 
@@ -241,27 +243,40 @@ func (t *Tracker) End() {
 }
 
 // settleAll settles every flow as it is when the capture ends, and says that it is gone.
-func (t *Tracker) settleAll() (all []*Flow) {
+func (t *Tracker) settleAll() (all []uint32) {
 	t.ended = true
 	defer func() { t.ended = false }()
-	t.Each(func(f *Flow) { all = append(all, f) })
-	sort.Slice(all, func(i, j int) bool {
-		a, b := all[i], all[j]
-		if a.Opened != b.Opened {
-			return a.Opened < b.Opened
-		}
-		return a.stream < b.stream
-	})
-	for _, f := range all {
-		if f.flags&flowWatched != 0 {
+	all = t.byAge()
+	for _, i := range all {
+		if f := t.at(i); f.flags&flowWatched != 0 {
 			t.settle(f)
 		}
 	}
-	for _, f := range all {
+	for _, i := range all {
+		f := t.at(i)
 		t.fire(Gone, f, 0, nil)
 		t.finishStats(f)
 	}
 	return all
+}
+
+// byAge are the places of all flows, the oldest first. What it sorts holds the keys, for
+// the flows are far apart in memory.
+func (t *Tracker) byAge() []uint32 {
+	type opened struct {
+		at            int64
+		stream, index uint32
+	}
+	all := make([]opened, 0, t.nflows)
+	t.Each(func(f *Flow) { all = append(all, opened{f.Opened, f.stream, f.index}) })
+	slices.SortFunc(all, func(a, b opened) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.stream, b.stream), cmp.Compare(a.index, b.index))
+	})
+	out := make([]uint32, len(all))
+	for i := range all {
+		out[i] = all[i].index
+	}
+	return out
 }
 
 // data takes a segment of an established connection that neither opens nor closes it.

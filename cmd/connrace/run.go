@@ -41,6 +41,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"analyze", "read captures and report what broke", analyzeHelp, analyze},
+		{"live", "watch an interface of this host (Linux)", liveHelp, live},
 		{"explain", "what a finding means: segments, cause, fix", explainHelp, explain},
 		{"wireshark", "findings as fields, colours and buttons in Wireshark", wiresharkHelp, wiresharkHelpers},
 		{"version", "print the version", versionHelp, version},
@@ -107,6 +108,7 @@ Usage:
 Examples:
   connrace capture.pcapng
   ssh host tcpdump -U -w - tcp port 8080 | connrace -
+  connrace live -i eth0 --target :8080
   connrace explain fin-request-crossing
 
 'connrace COMMAND --help' tells more about a command.

@@ -84,6 +84,7 @@ func (d *Dump) Frame(f *capture.Frame) error {
 		return nil
 	}
 	var err error
+	d.begun = min(d.begun, f.Time) // the clock may be set back
 	if d.o.Every > 0 && f.Time-d.begun >= int64(d.o.Every) {
 		err = d.Flush()
 		d.slices++

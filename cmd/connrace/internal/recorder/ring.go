@@ -35,7 +35,7 @@ type record struct {
 
 // MinSize and MaxSize bound the memory of a Ring.
 const (
-	MinSize = 1 << 20
+	MinSize = 1_000_000
 	MaxSize = 1<<31 - 1
 )
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -76,13 +77,10 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 		ends = f.LB.String() + " → " + ends
 	}
 	p := page{color: l.o.Color}
-	l.head(&p, f.Time, fmt.Sprintf("#%d %s  %s  %s", a.id(f), p.paint(severityPaint(f.Severity), f.Rule.ID), Clean(ends), grade))
+	l.head(&p, f.Time, f.Rule, f.Severity, fmt.Sprintf("#%d %s  %s  %s", a.id(f), f.Rule.ID, Clean(ends), grade))
 	text := Clean(f.Summary)
 	if q := f.Request; q != nil && (q.Method != "" || q.Path != "") {
 		text += "; " + (&tables{o: l.o}).request(q)
-	}
-	if w := waited(&f.Measures); w != "" {
-		text += "; " + w
 	}
 	if f.Measures.Kernel != nil {
 		text += "; the kernel: " + f.Measures.Kernel.String()
@@ -111,20 +109,21 @@ func (l *Running) Repeated(r *Repeated) {
 	if r.Lost > 0 {
 		lost = ", " + grouped(r.Lost) + " lost"
 	}
-	l.head(&p, r.Last, fmt.Sprintf("%s × %s  %s%s, since %s", grouped(r.Count), p.paint(severityPaint(r.Severity), r.Rule.ID),
-		Clean(r.Target), lost, l.clock.time(r.First)))
+	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", grouped(r.Count), r.Rule.ID, Clean(r.Target), lost, l.clock.time(r.First)))
 	l.write(&p)
 }
 
 const runningIndent = "                 "
 
 // head writes the first line of an entry, and the date where that has changed.
-func (l *Running) head(p *page, at int64, text string) {
+func (l *Running) head(p *page, at int64, r *detect.Rule, s detect.Severity, text string) {
 	if d := l.clock.date(at); d != l.day {
 		l.day = d
 		p.WriteString(d + " " + l.clock.name(at) + "\n")
 	}
-	p.WriteString(l.clock.time(at) + "  " + text + "\n")
+	var plain page
+	plain.paragraph(l.clock.time(at)+"  ", text)
+	p.WriteString(strings.Replace(plain.String(), r.ID, p.paint(severityPaint(s), r.ID), 1))
 }
 
 func (l *Running) write(p *page) {

@@ -61,12 +61,20 @@ func (r *Report) Notes() []string {
 			"responses missed; capture with -s 0 or at least -s 512", n)
 	}
 	if x.DropsKnown && x.Drops > 0 {
-		add("the kernel dropped %s while capturing (a larger buffer helps: tcpdump -B 32768)", plural(x.Drops, "packet"))
+		add("the kernel dropped %s while capturing (%s)", plural(x.Drops, "packet"), r.room())
 	}
 	if x.EvictedFlows > 0 {
 		add("%s forgotten for want of room (--max-flows)", plural(x.EvictedFlows, "connection"))
 	}
 	return ns
+}
+
+// room is what would have made room for packets that were dropped.
+func (r *Report) room() string {
+	if r.Live {
+		return "a larger --ring helps, a smaller --snaplen, or --target"
+	}
+	return "a larger buffer helps: tcpdump -B 32768"
 }
 
 // snaplen is the least limit of captured bytes; 0: none.

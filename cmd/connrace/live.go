@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/recorder"
+)
+
+// liveFlags are the flags of live as they were given.
+type liveFlags struct {
+	analyzeFlags
+	interfaces []string
+	targets    liveTargets
+	duration   seconds
+	count      uint64
+	ring       size
+	snaplen    int
+	promisc    bool
+	netns      string
+	ddd        string
+	dump       dumpFlags
+	evidence   evidenceFlags
+}
+
+// dumpFlags say where what is captured goes, as tcpdump's of the same names.
+type dumpFlags struct {
+	path  string
+	every seconds
+	size  millions
+	files int
+}
+
+// evidenceFlags say how the packets of findings are kept.
+type evidenceFlags struct {
+	dir     string
+	max     limit
+	memory  size
+	snaplen int
+}
+
+func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
+	l := &liveFlags{
+		ring: capture.DefaultRing, snaplen: capture.DefaultSnaplen,
+		evidence: evidenceFlags{max: limit{Files: 1000, Bytes: 1 << 30}, memory: 64 << 20},
+	}
+	l.commonFlags = newCommonFlags()
+	l.format.value = ""
+	l.targets.tcp = &l.target
+	fs := pflag.NewFlagSet("live", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.StringSliceVarP(&l.interfaces, "interface", "i", nil, "watch the interface `NAME`; \"any\" is all of them (repeatable)")
+	fs.Var(&l.targets, "target", "a target: `HOST[:PORT]`, :PORT or CIDR[:PORT], IPv6 [ADDR]:PORT;\nonly its connections are captured. unix:/PATH: a listening unix\nsocket whose queue is watched (repeatable)")
+	l.addWhat(fs)
+	fs.Lookup("format").Usage += "\n(default: table on a terminal, else jsonl)"
+	fs.Var(&l.duration, "duration", "end after `DURATION`")
+	fs.Uint64VarP(&l.count, "count", "c", 0, "end after `N` packets")
+	fs.Var(&l.ring, "ring", "share `SIZE` of memory with the kernel for packets to wait in")
+	fs.IntVarP(&l.snaplen, "snaplen", "s", l.snaplen, "capture `N` octets of each packet")
+	fs.BoolVar(&l.promisc, "promiscuous", false, "also capture what is not for this host")
+	fs.StringVar(&l.netns, "netns", "", "watch in the network namespace of a process `PID`, a PATH or a\nNAME of ip-netns(8); needs CAP_SYS_ADMIN")
+	fs.StringVar(&l.ddd, "filter-ddd", "", "capture only what passes the filter in `FILE`, made by\n'tcpdump -ddd EXPRESSION'")
+	l.dump.add(fs)
+	l.evidence.add(fs)
+	l.page.add(fs)
+	l.addLogs(fs)
+	l.addHow(fs)
+	l.addTalk(fs)
+	return l, fs
+}
+
+func (d *dumpFlags) add(fs *pflag.FlagSet) {
+	fs.StringVarP(&d.path, "write", "w", "", "write what is captured to `FILE` (pcapng)")
+	fs.VarP(&d.every, "rotate-seconds", "G", "begin another file every so many `SECONDS`; FILE should have a\ntime in it: %Y-%m-%d-%H%M%S and the like (strftime(3))")
+	fs.VarP(&d.size, "rotate-size", "C", "begin another file after `SIZE` millions of octets, or with a\nsuffix k, m, g; a number is added to FILE")
+	fs.IntVarP(&d.files, "rotate-count", "W", 0, "with -C write `N` files in turn; with -G end after N")
+}
+
+func (v *evidenceFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&v.dir, "evidence", "", "write for each finding the packets of its connections that are\nstill in memory to a small pcapng in `DIR`; they hold headers and\nbodies")
+	fs.Var(&v.max, "evidence-max", "keep at most so many of these files, or so much: `N`, SIZE or\nN,SIZE; the oldest are removed")
+	fs.Var(&v.memory, "evidence-memory", "keep the newest packets in `SIZE` of memory for it")
+	fs.IntVar(&v.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: as captured)")
+}
+
+func liveHelp() string {
+	_, fs := newLiveFlags()
+	return `Watch an interface of this host (Linux), beside a target or a load balancer, for as long
+as wanted: findings are shown as they are settled. On the target's host the kernel is
+asked, too, how full the accept queues are and what it dropped.
+
+Usage:
+  connrace live -i NAME [flags]
+
+Flags:
+` + fs.FlagUsages() + `
+SIGINT, SIGTERM, --duration and -c end it with the full report; SIGUSR1 shows the report so
+far. Memory is bounded, and so is what is written: of many findings of a kind the first
+ones are shown, then one every ten minutes and how many there were. Capturing needs
+CAP_NET_RAW: root, 'setcap cap_net_raw+ep' on the program, or AmbientCapabilities= in a
+systemd unit.
+
+Exit status: 0 done, 1 --fail-on matched, 2 wrong usage or unwritable output.
+
+Examples:
+  connrace live -i eth0 --target :8080
+  connrace live -i any --target 10.0.0.5:8080 --lb 10.0.0.0/24 --evidence /var/lib/connrace
+  connrace live -i eth0 --target :8080 --duration 1h --format json > report.json
+  connrace live -i eth0 --target :8080 --target unix:/run/app.sock -w '/tmp/%H.pcapng' -G 3600
+  connrace live -i eth0 --netns 4711 --target :3000
+`
+}
+
+// live is the command of that name.
+func live(ctx context.Context, e *env, args []string) int {
+	l, fs := newLiveFlags()
+	if code, done := e.parse(fs, liveHelp, args); done {
+		return code
+	}
+	if wrong := l.wrong(fs.Args()); wrong != "" {
+		return e.usage("live", "%s", wrong)
+	}
+	if l.format.value == "" {
+		l.format.value = "jsonl"
+		if isTerminal(e.stdout) {
+			l.format.value = "table"
+		}
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50) // it stays for weeks: memory before speed
+	}
+	err := l.prepare()
+	var w *watch
+	if err == nil {
+		w, err = openWatch(ctx, e, l)
+	}
+	if err != nil {
+		e.errorf("%v", err)
+		return exitError
+	}
+	defer w.close()
+	w.run()
+	return w.end()
+}
+
+// wrong is what is wrong with the use of the flags; "": nothing.
+func (l *liveFlags) wrong(rest []string) string {
+	switch d, v := &l.dump, &l.evidence; {
+	case len(rest) > 0:
+		return fmt.Sprintf("what is %q? interfaces are named with -i, captures read by 'connrace analyze'", rest[0])
+	case len(l.interfaces) == 0:
+		return "no interface given: -i NAME, or -i any"
+	case l.maxFlows < 0:
+		return "--max-flows must not be negative"
+	case l.snaplen <= 0:
+		return "--snaplen must be a number of octets"
+	case l.ring < 1<<20 || l.ring > 1<<31-1:
+		return "--ring must be between 1MB and 2GB"
+	case d.path == "" && (d.every != 0 || d.size != 0 || d.files != 0):
+		return "-G, -C and -W need -w FILE"
+	case d.path == "-":
+		return "-w needs the name of a file: standard output holds the findings"
+	case d.files < 0, d.files > 0 && d.every == 0 && d.size == 0:
+		return "-W takes a number of files, and needs -C or -G"
+	case v.snaplen < 0 || v.snaplen > 1<<30:
+		return "--evidence-snaplen must be a number of octets"
+	case v.dir == "" && v.snaplen > 0:
+		return "--evidence-snaplen needs --evidence DIR"
+	case v.memory < recorder.MinSize || v.memory > recorder.MaxSize:
+		return "--evidence-memory must be between 1MB and 2GB"
+	}
+	return l.page.wrong(nil, nil)
+}
+
+// filter is what the kernel hands over.
+func (l *liveFlags) filter() (*capture.Filter, error) {
+	if l.ddd != "" {
+		f, err := os.Open(l.ddd)
+		if err != nil {
+			return nil, plain(err)
+		}
+		defer f.Close()
+		filter, err := capture.ParseDDD(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", l.ddd, err)
+		}
+		return filter, nil
+	}
+	// The connections of the targets have all that there is to see; where only the load
+	// balancers are named, theirs have.
+	named := l.target.set
+	if len(named) == 0 {
+		named = l.lb.set
+	}
+	var ends []capture.EndpointSpec
+	for _, p := range named {
+		ends = append(ends, capture.EndpointSpec{Prefix: p.prefix, Port: p.port})
+	}
+	return capture.NewFilter(ends), nil
+}
+
+// liveTargets is live's flag --target: endpoints, and paths of unix sockets.
+type liveTargets struct {
+	tcp  *endpoints
+	unix []string
+}
+
+func (t *liveTargets) String() string { return "" }
+func (t *liveTargets) Type() string   { return "TARGET" }
+
+func (t *liveTargets) Set(s string) error {
+	path, is := strings.CutPrefix(s, "unix:")
+	if !is {
+		return t.tcp.Set(s)
+	}
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") {
+		return fmt.Errorf("takes an absolute path behind unix:, not %q", path)
+	}
+	t.unix = append(t.unix, path)
+	return nil
+}
+
+// rotateEvery is the age of a file that is written.
+func (d *dumpFlags) rotateEvery() time.Duration { return time.Duration(d.every) }

@@ -1,0 +1,304 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os/signal"
+	"time"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/annotate"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// publish shows what has been settled and learnt.
+func (w *watch) publish(now time.Time) {
+	if len(w.settled)+len(w.learnt) == 0 {
+		return
+	}
+	w.status.clear()
+	var show, again []*detect.Finding
+	for _, f := range w.settled {
+		for _, o := range w.observers {
+			o.finding(f)
+		}
+		show = w.choose(show, f, now)
+	}
+	for _, f := range w.learnt {
+		switch {
+		case w.ids.get(f.ID) == isShown:
+			again = append(again, f)
+		case w.ids.get(f.ID) == isHidden:
+			show = w.choose(show, f, now) // grave enough by now
+		}
+	}
+	w.settled, w.learnt = w.settled[:0], w.learnt[:0]
+	w.record(show)
+	for _, f := range show {
+		if w.follow != nil {
+			w.follow.Finding(w.analysis, f)
+		}
+	}
+	for _, f := range again {
+		if w.follow != nil {
+			w.follow.Update(w.analysis, f)
+		}
+	}
+}
+
+// choose appends a finding to those to be shown, unless it is not asked for or there were
+// many of its kind.
+func (w *watch) choose(show []*detect.Finding, f *detect.Finding, now time.Time) []*detect.Finding {
+	switch {
+	case !w.shows(f):
+		w.ids.set(f.ID, isHidden)
+	case !w.limiter.allow(f, now):
+		w.ids.set(f.ID, isHeld)
+		w.held++
+	default:
+		w.ids.set(f.ID, isShown)
+		return append(show, f)
+	}
+	return show
+}
+
+// shows reports whether the flags ask for a finding. As in the table, people see info
+// findings only if they want to.
+func (w *watch) shows(f *detect.Finding) bool {
+	if w.o.format.value == "table" && f.Severity == detect.Info && !w.o.verbose && len(w.o.rules) == 0 {
+		return false
+	}
+	return w.shown.Shows(f)
+}
+
+// showHeld shows how many findings were not shown one by one.
+func (w *watch) showHeld(now time.Time, ended bool) {
+	for _, r := range w.limiter.held(now, ended) {
+		w.status.clear()
+		if w.follow != nil {
+			w.follow.Repeated(&r)
+		}
+	}
+}
+
+// maxRecorded bounds the packets of one finding.
+const maxRecorded = 1 << 16
+
+// record writes the packets of findings to files of their own.
+func (w *watch) record(fs []*detect.Finding) {
+	if w.ring == nil || len(fs) == 0 {
+		return
+	}
+	records := make([]annotate.Record, len(fs))
+	of := map[uint32][]*annotate.Record{} // by stream
+	for i, f := range fs {
+		records[i] = annotate.Record{
+			Analysis: w.analysis, Finding: f, Source: w.name, Oldest: w.ring.Oldest(), Snaplen: w.o.evidence.snaplen, Name: w.src.InterfaceName,
+		}
+		for _, stream := range f.Streams() {
+			of[stream] = append(of[stream], &records[i])
+		}
+	}
+	w.ring.Each(func(stream uint32, f *capture.Frame) {
+		for _, r := range of[stream] {
+			if len(r.Frames) == maxRecorded {
+				r.Frames = append(r.Frames[:0], r.Frames[maxRecorded/2:]...)
+				r.Oldest = r.Frames[0].Number
+			}
+			r.Frames = append(r.Frames, *f)
+		}
+	})
+	for i := range records {
+		w.put(&records[i])
+	}
+}
+
+// put writes a record.
+func (w *watch) put(r *annotate.Record) {
+	f := r.Finding
+	if len(r.Frames) == 0 {
+		return
+	}
+	var numbers map[uint64]uint64
+	stream := f.Stream
+	if !f.HasStream {
+		stream = f.Streams()[0]
+	}
+	path, err := w.store.Put(fmt.Sprintf("%s-%d", f.Rule.ID, stream), func(out io.Writer) (err error) {
+		numbers, err = r.Write(out)
+		return err
+	})
+	if err != nil {
+		w.complain("evidence is not written: ", err)
+		return
+	}
+	w.evidenceFiles++
+	files := w.analysis.Files
+	files[f.ID] = &report.EvidenceFile{Path: path, Frames: numbers}
+	if len(files) > 2*idsKept {
+		maps.DeleteFunc(files, func(id int, _ *report.EvidenceFile) bool { return id <= f.ID-idsKept })
+	}
+}
+
+// soFar shows the report so far.
+func (w *watch) soFar() {
+	w.status.clear()
+	r := w.report
+	a := *w.analysis
+	a.Result = w.cur.detector.Snapshot()
+	r.Analyses = []report.Analysis{a}
+	r.Captures = []report.Capture{w.described()}
+	r.Skipped = w.in.decoder.Skipped()
+	if err := w.show(&r); err != nil && !closedPipe(err) {
+		w.complain("writing the output: ", err)
+	}
+}
+
+// described is the capture as reports show it.
+func (w *watch) described() report.Capture {
+	c := describe(w.name, w.src.Info())
+	c.Warnings = append(c.Warnings, w.notes...)
+	return c
+}
+
+// end writes all that is left and returns the exit code.
+func (w *watch) end() int {
+	now := time.Now()
+	w.hear()
+	w.status.clear()
+	failed := false
+	if w.dump != nil {
+		st := w.src.Stats()
+		if err := w.dump.Close(st.Packets, st.Drops, now.UnixNano()); err != nil {
+			failed = true
+			w.complain("", err)
+		}
+		if n := w.dump.Lost; n > 0 {
+			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
+		}
+	}
+	if w.store != nil && w.store.Failed > 0 {
+		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(w.store.Failed, "file")))
+	}
+	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {
+		w.sayDrops(n)
+	}
+	w.report.Captures[0] = w.described()
+	w.report.Skipped = w.in.decoder.Skipped()
+	f := w.figures()
+	w.conclude()
+	w.publish(now)
+	w.showHeld(now, true)
+	for _, o := range w.observers {
+		o.tick(f)
+	}
+	code := w.o.page.write(w.e, &w.report, &w.shown, w.finish())
+	if code == exitOK && failed {
+		code = exitError
+	}
+	return code
+}
+
+// close releases everything.
+func (w *watch) close() {
+	if w.usr1 != nil {
+		signal.Stop(w.usr1)
+	}
+	if w.sampler != nil {
+		w.sampler.close()
+	}
+	w.src.Close()
+	w.o.page.file.Discard()
+}
+
+// maxTinyNamed is how many listeners with a tiny backlog are named where it was not said
+// which ones are targets.
+const maxTinyNamed = 5
+
+// warnAboutQueues names listeners whose backlog is too small, before it drops something,
+// and unix sockets that nobody listens on.
+func (w *watch) warnAboutQueues(s *detect.KernelSample) {
+	for i := range s.Listeners {
+		l := &s.Listeners[i]
+		k := backlog{end: l.End, limit: l.Limit}
+		if w.warned[k] || l.Limit > detect.TinyBacklog && l.Limit != s.SOMaxConn {
+			continue
+		}
+		warning := detect.BacklogWarning(l.Limit, s.SOMaxConn)
+		if warning == "" || !w.concerns(l) || len(w.warned) >= maxNotes {
+			continue
+		}
+		w.warned[k] = true
+		w.say(l.End.String() + ": " + warning)
+	}
+	for i := range s.Sockets {
+		x := &s.Sockets[i]
+		k := backlog{path: x.Path, limit: x.Limit}
+		if was, known := w.missing[x.Path]; was != x.Missing || !known {
+			w.missing[x.Path] = x.Missing
+			if x.Missing {
+				w.say("unix:" + x.Path + ": nobody listens there: connect() gives ENOENT or ECONNREFUSED")
+			} else if known {
+				w.say("unix:" + x.Path + ": somebody listens there now")
+			}
+		}
+		if warning := detect.BacklogWarning(x.Limit, s.SOMaxConn); !x.Missing && warning != "" && !w.warned[k] && len(w.warned) < maxNotes {
+			w.warned[k] = true
+			w.say("unix:" + x.Path + ": " + warning)
+		}
+	}
+}
+
+// concerns reports whether a listener is worth a warning: a target's, or, where none was
+// named, one with hardly any backlog at all.
+func (w *watch) concerns(l *detect.KernelListener) bool {
+	if match := w.o.target.matcher(); match != nil {
+		return w.sampler.serves(l, match)
+	}
+	return l.Limit <= detect.TinyBacklog && len(w.warned) < maxTinyNamed && (w.o.lb.matcher() == nil || !l.End.Addr.Netip().IsLoopback())
+}
+
+// backlog is a listener, or a unix socket, with its backlog.
+type backlog struct {
+	end   tcpstate.Endpoint
+	limit uint32
+	path  string
+}
+
+// idSet remembers what became of the newest findings.
+type idSet struct {
+	fate map[int]fate
+	ring []int
+	next int
+}
+
+type fate uint8
+
+const (
+	isUnknown fate = iota
+	isHidden       // by the flags
+	isHeld         // there were too many of its kind
+	isShown
+)
+
+const idsKept = 1 << 12
+
+func newIDSet() *idSet { return &idSet{fate: map[int]fate{}} }
+
+func (s *idSet) get(id int) fate { return s.fate[id] }
+
+func (s *idSet) set(id int, f fate) {
+	if _, known := s.fate[id]; !known {
+		if len(s.ring) < idsKept {
+			s.ring = append(s.ring, id)
+		} else {
+			delete(s.fate, s.ring[s.next])
+			s.ring[s.next] = id
+			s.next = (s.next + 1) % idsKept
+		}
+	}
+	s.fate[id] = f
+}

@@ -304,7 +304,11 @@ func (p *page) facts(f *found) []fact {
 		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")
 	}
 	if q := f.Request; q != nil {
-		add("Request", cut(requestLine(q, p.o.ShowQuery), 400), fmt.Sprintf("frame %d, %s", q.Frame, report.Plural(uint64(q.Bytes), "byte")))
+		note := fmt.Sprintf("frame %d, %s", q.Frame, report.Plural(uint64(q.Bytes), "byte"))
+		if q.Method == "" && q.Path == "" {
+			note = fmt.Sprintf("frame %d; not to be read: encrypted, or not captured", q.Frame)
+		}
+		add("Request", cut(requestLine(q, p.o.ShowQuery), 400), note)
 		if idempotent, known := q.Idempotent(); known && !idempotent {
 			add("Repeatable", "no", "the method is not idempotent: load balancers do not repeat it by themselves")
 		}

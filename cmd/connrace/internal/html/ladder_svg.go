@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"math"
 	"strings"
-	"unicode/utf8"
 
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
@@ -53,15 +52,14 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 	for i := range l.steps {
 		digits = max(digits, len(frame(l.steps[i].Evidence)))
 	}
-	bs := newBases(l.f, story(l.f))
+	labels := l.labels(&c)
 	// Words over lines: all arrows first.
 	for _, words := range []bool{false, true} {
 		for i := range l.steps {
 			x := &l.steps[i]
 			s.add(`<g class="%v"><title>%v</title>`, strings.TrimSpace("seg "+x.class), l.tooltip(x, frame, clock))
 			if words {
-				b := l.labelFor(i, &c, flagNames(x.Flags)+" "+bs.numbers(l.f, x.Evidence))
-				b.draw(&s, x, &c)
+				labels[i].draw(&s, &c)
 				l.describe(&s, &c, x, frame(x.Evidence), clock(x.Time), digits)
 			} else {
 				x.arrow(&s, &c)
@@ -156,76 +154,6 @@ func (x *step) arrow(s *svg, c *columns) {
 		s.add(`<path class="dead" d="M%v %vl8 8m0 -8l-8 8"/>`, x1-ux*4-4, y1-uy*4-4)
 	}
 	s.add(`<circle class="dot" cx="%v" cy="%v" r="2.5"/>`, x0, y0)
-}
-
-// label is the text along an arrow: what the segment carries above, the numbers below, or
-// above where there is nothing else.
-type label struct {
-	title, numbers string
-	at             float64 // where it begins, px along the arrow from its left end
-	anchor         string  // where its place is sure, for nobody knows how wide a font is
-}
-
-const labelIndent = 10
-
-// width is about how long the label is.
-func (b *label) width() float64 {
-	return max(7.4*float64(utf8.RuneCountInString(b.title)), 6.7*float64(utf8.RuneCountInString(b.numbers)))
-}
-
-// labelFor finds the place where the label hides least of the other arrows: the sender's
-// end, the receiver's, or the middle.
-func (l *ladder) labelFor(i int, c *columns, numbers string) label {
-	x := &l.steps[i]
-	b := label{title: cut(x.title, 36), numbers: numbers}
-	left, right := x.y[lbSide], x.y[targetSide]
-	room := math.Hypot(c.line[targetSide]-c.line[lbSide], right-left) - b.width()
-	places := []label{{at: labelIndent, anchor: "start"}, {at: room - labelIndent, anchor: "end"}, {at: room / 2, anchor: "middle"}}
-	if x.FromLB {
-		places[1].at -= 8 // the tip
-	} else {
-		places[0].at += 8
-		places[0], places[1] = places[1], places[0]
-	}
-	best := math.Inf(1)
-	for _, p := range places {
-		if n := l.hidden(i, c, &b, p.at); n < best {
-			best, b.at, b.anchor = n, p.at, p.anchor
-		}
-	}
-	return b
-}
-
-// hidden counts at how many points along the label another arrow runs behind it.
-func (l *ladder) hidden(i int, c *columns, b *label, at float64) (n float64) {
-	span := c.line[targetSide] - c.line[lbSide]
-	height := func(s *step, x float64) float64 { return s.y[lbSide] + (s.y[targetSide]-s.y[lbSide])*x/span }
-	above, below := -14.0, 0.0
-	if b.title != "" {
-		below = 15
-	}
-	for x := max(at, 0); x <= min(at+b.width(), span); x += 7 {
-		y := height(&l.steps[i], x)
-		for j := range l.steps {
-			if d := height(&l.steps[j], x) - y; j != i && d > above && d < below {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-func (b *label) draw(s *svg, x *step, c *columns) {
-	dy := x.y[targetSide] - x.y[lbSide]
-	turn := math.Atan2(dy, c.line[targetSide]-c.line[lbSide])
-	at := b.at + map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
-	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide], x.y[lbSide], turn*180/math.Pi, b.anchor)
-	y := -5
-	if b.title != "" {
-		s.add(`<text class="what" x="%v" y="%v">%v</text>`, at, y, b.title)
-		y = 13
-	}
-	s.add(`<text class="tcp" x="%v" y="%v">%v</text></g>`, at, y, b.numbers)
 }
 
 // describe writes frame, time and note beside the end where it was captured, and the

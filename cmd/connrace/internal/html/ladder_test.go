@@ -217,6 +217,9 @@ func TestIgnored(t *testing.T) {
 		t.Errorf("%d breaks in the second between them", len(l.breaks))
 	}
 	f.Lost = false
+	f.Evidence = append(f.Evidence, detect.Evidence{
+		Stream: 1, Frame: 12, Time: f.Evidence[1].Time + 1, Flags: tcpstate.SYN | tcpstate.ACK, Seq: 1, Ack: 8, Role: detect.RoleSYNACK,
+	})
 	l = newLadder(f, vantageAt("target"), false)
 	if !l.steps[0].dead || l.steps[1].dead {
 		t.Error("of two SYNs the second got through")

@@ -2,6 +2,7 @@ package html
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"connrace/cmd/connrace/internal/report"
@@ -52,11 +53,19 @@ func ignored(f *detect.Finding, e *detect.Evidence) bool {
 	}
 	switch e.Role {
 	case detect.RoleSYN, detect.RoleRepeat, detect.RoleRequest, detect.RoleRequestRest:
+		if e.Flags.Has(tcpstate.SYN) {
+			return !answered(f) || !newest(f, e)
+		}
 		return f.Lost || !newest(f, e)
 	case detect.RoleACK:
 		return f.Rule == detect.AcceptQueueOverflow
 	}
 	return false
+}
+
+// answered reports whether the target answered a SYN.
+func answered(f *detect.Finding) bool {
+	return slices.ContainsFunc(f.Evidence, func(e detect.Evidence) bool { return e.Role == detect.RoleSYNACK })
 }
 
 // newest reports whether no later segment of a finding is a copy of e: the one that got
@@ -106,7 +115,7 @@ func requestLine(q *detect.Request, query bool) string {
 	case q == nil:
 		return ""
 	case q.Method == "" && q.Path == "":
-		return "request"
+		return "request, " + report.Plural(uint64(q.Bytes), "byte")
 	}
 	return strings.TrimSpace(report.Clean(q.Method) + " " + report.Path(q.Path, query))
 }

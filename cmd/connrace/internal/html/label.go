@@ -1,0 +1,116 @@
+package html
+
+import (
+	"math"
+	"unicode/utf8"
+)
+
+// label is the text along an arrow: what the segment carries above, the numbers below, or
+// above where there is nothing else.
+type label struct {
+	*step
+	title, numbers string
+	at             float64 // where it begins, px along the arrow from its left end
+	anchor         string  // where its place is sure, for nobody knows how wide a font is
+}
+
+const (
+	labelIndent = 10
+	labelTip    = 8 // the arrow's
+	labelStep   = 7 // px between the points that are looked at
+)
+
+// width is about how long the label is.
+func (b *label) width() float64 {
+	return max(7.4*float64(utf8.RuneCountInString(b.title)), 6.7*float64(utf8.RuneCountInString(b.numbers)))
+}
+
+// span is what the label covers above and below its arrow.
+func (b *label) span() (above, below float64) {
+	if b.title == "" {
+		return -15, 1
+	}
+	return -16, 16
+}
+
+// height is where its arrow is, x px right of the LB's line.
+func (b *label) height(x, width float64) float64 {
+	return b.y[lbSide] + (b.y[targetSide]-b.y[lbSide])*x/width
+}
+
+// labels finds a place for the label of each step.
+func (l *ladder) labels(c *columns) []label {
+	bs := newBases(l.f, story(l.f))
+	all := make([]label, len(l.steps))
+	for i := range all {
+		x := &l.steps[i]
+		all[i] = label{step: x, title: cut(x.title, 36), numbers: flagNames(x.Flags) + " " + bs.numbers(l.f, x.Evidence)}
+	}
+	for i := range all {
+		all[i].settle(all, i, c.line[targetSide]-c.line[lbSide])
+	}
+	return all
+}
+
+// settle takes the place where the label hides least of the other arrows and of the labels
+// before it: at best at the sender's end, where one looks for it.
+func (b *label) settle(all []label, i int, width float64) {
+	dy := b.y[targetSide] - b.y[lbSide]
+	room := math.Hypot(width, dy) - b.width()
+	first, last := float64(labelIndent), room-labelIndent-labelTip
+	if !b.FromLB {
+		first, last = labelIndent+labelTip, room-labelIndent
+	}
+	best := math.Inf(1)
+	for _, part := range []float64{0, 1, 0.5, 0.25, 0.75} {
+		if !b.FromLB {
+			part = 1 - part
+		}
+		at := first + part*(last-first)
+		if n := b.hides(all, i, at, width); n < best {
+			best, b.at = n, at
+			b.anchor = "middle"
+			if part == 0 {
+				b.anchor = "start"
+			} else if part == 1 {
+				b.anchor = "end"
+			}
+		}
+	}
+}
+
+// hides counts what would be behind the label: arrows, and twice the texts of labels that
+// have their places.
+func (b *label) hides(all []label, i int, at, width float64) (n float64) {
+	above, below := b.span()
+	for x := max(at, 0); x <= min(at+b.width(), width); x += labelStep {
+		y := b.height(x, width)
+		for j := range all {
+			o := &all[j]
+			d := o.height(x, width) - y
+			if j != i && d > above && d < below {
+				n++
+				if o.class == "lost" {
+					n += 3 // the arrow that one looks for
+				}
+			}
+			if up, down := o.span(); j < i && x >= o.at && x <= o.at+o.width() && d+down > above && d+up < below {
+				n += 2
+			}
+		}
+	}
+	return n
+}
+
+func (b *label) draw(s *svg, c *columns) {
+	dy := b.y[targetSide] - b.y[lbSide]
+	turn := math.Atan2(dy, c.line[targetSide]-c.line[lbSide])
+	at := b.at + map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
+	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide], b.y[lbSide], turn*180/math.Pi, b.anchor)
+	y := -5
+	if b.title != "" {
+		s.add(`<text class="what" x="%v" y="%v">%v</text>`, at, y, b.title)
+		y = 13
+	}
+	s.add(`<text class="tcp" x="%v" y="%v">%v</text></g>`, at, y, b.numbers)
+}

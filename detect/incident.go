@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"hash/maphash"
+	"math"
 
 	"connrace/tcpstate"
 )
@@ -268,16 +269,19 @@ func (d *Detector) findRetry(in *incident) {
 	if f.Request.TraceID == "" && f.Request.RequestID == "" {
 		within = 200 * millisecond
 	}
-	lost := in.from
+	// The LB tries again when it knows of the loss: not before the first close or RST.
+	known, lost := int64(math.MaxInt64), in.from
 	for _, e := range f.Evidence {
-		if e.Role == RoleFIN || e.Role == RoleRST || e.Role == RoleLBFIN {
+		switch e.Role {
+		case RoleFIN, RoleRST, RoleCloseNotify, RoleLBFIN, RoleLBRST:
+			known = min(known, e.Time)
 			lost = max(lost, min(e.Time, in.from+second))
 		}
 	}
 	var best *recentRequest
 	for i := range d.recent.v {
 		r := &d.recent.v[i]
-		if r.key == in.key && r.frame > in.frame && r.stream != f.Stream && r.time <= lost+within && (best == nil || r.frame < best.frame) {
+		if r.key == in.key && r.frame > in.frame && r.stream != f.Stream && r.time >= known && r.time <= lost+within && (best == nil || r.frame < best.frame) {
 			best = r
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -128,6 +129,9 @@ func stdins(files []string) (n int) {
 
 func (a *analyzeFlags) detectOptions() detect.Options {
 	o := a.commonFlags.detectOptions()
+	if o.MaxFlows == 0 {
+		o.MaxFlows = flowsFor(availableMemory())
+	}
 	o.Streams = a.streams
 	return o
 }
@@ -180,4 +184,5 @@ func (w window) limit(r *detect.Result) {
 		}
 	}
 	r.Findings = keep
+	r.Forgotten = slices.DeleteFunc(r.Forgotten, func(g detect.Group) bool { return g.Last < w.since || g.First > w.until })
 }

@@ -134,6 +134,9 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	filter := f.DisplayFilter()
 	if len(filter) > width-20 && f.HasStream {
 		filter = fmt.Sprintf("tcp.stream eq %d", f.Stream)
+		if f.Inexact {
+			filter = f.TupleFilter()
+		}
 	}
 	if filter != "" {
 		t.paragraph("         Wireshark: ", filter)

@@ -124,6 +124,7 @@ type findingDoc struct {
 	Grounds       string        `json:"grounds"`
 	Capture       int           `json:"capture"`
 	Stream        count         `json:"stream"`
+	StreamExact   bool          `json:"stream_exact"`
 	LB            optional      `json:"lb"`
 	Target        optional      `json:"target"`
 	Time          stamp         `json:"time"`
@@ -144,7 +145,7 @@ type findingDoc struct {
 func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findingDoc {
 	return findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
-		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream},
+		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost,
 		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,

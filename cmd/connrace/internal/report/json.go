@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -127,7 +128,7 @@ func (j *object) list(name string, each iter.Seq[any]) {
 func (j *object) captures(r *Report) {
 	j.list("captures", func(yield func(any) bool) {
 		for i := range r.Captures {
-			if !yield(captureJSON(&r.Captures[i])) {
+			if !yield(captureJSON(r, i)) {
 				return
 			}
 		}
@@ -278,18 +279,22 @@ type captureDoc struct {
 	Snaplen     count    `json:"snaplen"`
 	Truncated   bool     `json:"truncated"`
 	Warnings    []string `json:"warnings"`
+	Exact       count    `json:"exact_streams"`
 }
 
-func captureJSON(c *Capture) captureDoc {
+func captureJSON(r *Report, i int) captureDoc {
+	c := &r.Captures[i]
 	ws := make([]string, len(c.Warnings))
 	for i, w := range c.Warnings {
 		ws[i] = Clean(w)
 	}
+	exact := r.exactStreams(i)
 	return captureDoc{
 		Path: Clean(c.Path), Format: c.Format, Compression: optional(c.Compression),
 		LinkTypes: list(c.LinkTypes), Frames: c.Frames, Bytes: c.Bytes,
 		First: stamp(c.First), Last: stamp(c.Last),
-		Snaplen: count{uint64(c.Snaplen), c.Snaplen > 0}, Truncated: c.Truncated, Warnings: ws,
+		Snaplen: count{uint64(c.Snaplen), c.Snaplen > 0}, Truncated: c.Truncated,
+		Exact: count{uint64(exact), exact != math.MaxUint32}, Warnings: ws,
 	}
 }
 
@@ -306,6 +311,7 @@ type totalsDoc struct {
 	} `json:"rst_after_fin"`
 	Skipped      counts `json:"skipped"`
 	EvictedFlows uint64 `json:"evicted_flows"`
+	ClockLeaps   uint64 `json:"clock_leaps"`
 	KernelDrops  count  `json:"kernel_drops"`
 }
 
@@ -315,7 +321,7 @@ func totalsJSON(r *Report) totalsDoc {
 		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests,
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
-		EvictedFlows: t.EvictedFlows, KernelDrops: count{t.Drops, t.DropsKnown},
+		EvictedFlows: t.EvictedFlows, ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
 	}
 	d.RSTAfterFIN.Total, d.RSTAfterFIN.Explained = t.RSTAfterFIN.Total, t.RSTAfterFIN.Explained
 	return d

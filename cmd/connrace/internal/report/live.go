@@ -197,9 +197,10 @@ type groupDoc struct {
 	Last     stamp    `json:"last"`
 }
 
-// forgotten writes the counts of findings that are no longer kept.
+// forgotten writes the counts of findings that are not kept whole. Only live does so as a
+// rule.
 func (j *object) forgotten(r *Report) {
-	if !r.Live {
+	if !r.Live && r.Totals().Unlisted == 0 {
 		return
 	}
 	j.list("forgotten", func(yield func(any) bool) {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -66,6 +67,21 @@ func (r *Report) Notes() []string {
 	if x.EvictedFlows > 0 {
 		add("%s forgotten for want of room (--max-flows)", plural(x.EvictedFlows, "connection"))
 	}
+	ns = append(ns, r.inexact()...)
+	if x.StreamsCut {
+		add("not all streams are listed, for want of room (--max-flows)")
+	}
+	if x.Unlisted > 0 && !r.Live {
+		add("%s counted, but not listed, for want of room", plural(x.Unlisted, "finding"))
+	}
+	if l := x.Leaps; l.Count > 0 {
+		in := ""
+		if len(r.Captures) > 1 {
+			in = fmt.Sprintf(" of file %d", l.Capture)
+		}
+		add("the clock is wrong in %s, first at frame %d%s, by %s: what was going on where it went back was judged as it stood",
+			plural(l.Count, "place"), l.Frame, in, roughly(l.By))
+	}
 	return ns
 }
 
@@ -75,6 +91,40 @@ func (r *Report) room() string {
 		return "a larger --ring helps, a smaller --snaplen, or --target"
 	}
 	return "a larger buffer helps: tcpdump -B 32768"
+}
+
+// inexact says from where on stream numbers may not be Wireshark's.
+func (r *Report) inexact() (ns []string) {
+	for i := range r.Captures {
+		n := r.exactStreams(i)
+		if n == math.MaxUint32 {
+			continue
+		}
+		in := ""
+		if len(r.Captures) > 1 {
+			in = fmt.Sprintf(" of file %d", i)
+		}
+		ns = append(ns, fmt.Sprintf("stream numbers%s from %d on may differ from Wireshark's, for connections that were forgotten "+
+			"may have gone on: filters of such findings go by addresses and frames", in, n))
+	}
+	return ns
+}
+
+// roughly is a long time in words.
+func roughly(ns int64) string {
+	sign := "+"
+	hours := ns / 3600e9
+	if ns < 0 {
+		sign, hours = "-", -hours
+	}
+	n, unit := hours, "hour"
+	switch {
+	case hours >= 2*365*24:
+		n, unit = hours/(365*24), "year"
+	case hours >= 2*24:
+		n, unit = hours/24, "day"
+	}
+	return sign + plural(uint64(n), unit)
 }
 
 // snaplen is the least limit of captured bytes; 0: none.

@@ -4,6 +4,7 @@ package report
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -89,6 +90,8 @@ type Totals struct {
 	detect.Totals
 	Frames     uint64
 	Findings   map[string]int // by rule, of all findings whether shown or not
+	Unlisted   uint64         // of them, those that were counted only
+	StreamsCut bool           // not all streams are listed
 	Drops      uint64
 	DropsKnown bool
 	Unanswered uint64 // connections without any segment of the target
@@ -121,12 +124,34 @@ func (r *Report) Totals() Totals {
 		}
 		for _, g := range x.Forgotten {
 			t.Findings[g.Rule.ID] += int(g.Count)
+			t.Unlisted += g.Count
+		}
+		t.StreamsCut = t.StreamsCut || x.StreamsCut
+		if l := x.Totals.Leaps; l.Count > 0 {
+			if t.Leaps.Count == 0 {
+				t.Leaps = l
+				t.Leaps.Capture = r.Analyses[i].capture(l.Capture)
+				t.Leaps.Count = 0
+			}
+			t.Leaps.Count += l.Count
 		}
 		for j := range x.Targets {
 			t.Unanswered += x.Targets[j].Handshakes.Unanswered
 		}
 	}
 	return t
+}
+
+// exactStreams is how many stream numbers of a capture, from 0 on, are certainly
+// Wireshark's; MaxUint32: all.
+func (r *Report) exactStreams(capture int) uint32 {
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		if k := slices.Index(a.Captures, capture); k >= 0 && k < len(a.Result.ExactStreams) {
+			return a.Result.ExactStreams[k]
+		}
+	}
+	return math.MaxUint32
 }
 
 // Worst is the gravest severity of all findings, shown or not.

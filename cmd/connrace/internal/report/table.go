@@ -345,11 +345,20 @@ func ends(f *detect.Finding) []string {
 	return []string{f.LB.String(), "→ " + f.Target.String()}
 }
 
+// streamText is the number of a finding's stream, with a tilde where Wireshark may count
+// otherwise.
+func streamText(f *detect.Finding) string {
+	if f.Inexact {
+		return fmt.Sprintf("~%d", f.Stream)
+	}
+	return fmt.Sprint(f.Stream)
+}
+
 // where are the stream and the frames to look at, those that decide before the others.
 func where(a *Analysis, f *detect.Finding) []string {
 	var out []string
 	if f.HasStream {
-		out = append(out, fmt.Sprint(f.Stream))
+		out = append(out, streamText(f))
 	}
 	if len(a.Captures) > 1 {
 		out = append(out, fmt.Sprintf("file %d", a.capture(f.Capture)))

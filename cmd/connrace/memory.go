@@ -1,0 +1,87 @@
+package main
+
+import (
+	"io/fs"
+	"math"
+	"path"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"connrace/tcpstate"
+)
+
+// Bounds of --max-flows where it is not given.
+const (
+	leastFlows = 1 << 16
+	mostFlows  = 4 << 20
+)
+
+// flowsFor is how many connections a quarter of so much memory holds, be they all being
+// set up, as in a SYN flood; 0: it is not known how much there is.
+func flowsFor(memory int64) int {
+	if memory <= 0 {
+		return tcpstate.DefaultMaxFlows
+	}
+	return int(min(max(memory/4/tcpstate.FlowCost, leastFlows), mostFlows))
+}
+
+// memoryLimit is what GOMEMLIMIT says.
+func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
+
+// memoryIn is the memory that a Linux with the given root directory has for this process:
+// what is available, or what its control groups or the limit allow if that is less. 0: it
+// does not say.
+func memoryIn(root fs.FS, limit int64) int64 {
+	least := int64(math.MaxInt64)
+	take := func(n int64) {
+		if n > 0 {
+			least = min(least, n)
+		}
+	}
+	take(limit)
+	take(meminfo(root, "MemAvailable:"))
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
+	for line := range strings.Lines(string(groups)) {
+		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+		controllers, group, _ := strings.Cut(rest, ":")
+		dir, file := "", ""
+		switch controllers {
+		case "":
+			dir, file = "sys/fs/cgroup", "memory.max"
+		case "memory":
+			dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		default:
+			continue
+		}
+		for g := path.Join("/", group); ; g = path.Dir(g) {
+			take(number(root, path.Join(dir, g, file)))
+			if g == "/" {
+				break
+			}
+		}
+	}
+	if least == math.MaxInt64 {
+		return 0
+	}
+	return least
+}
+
+// meminfo is a figure of /proc/meminfo in octets; 0: it is not there.
+func meminfo(root fs.FS, key string) int64 {
+	b, _ := fs.ReadFile(root, "proc/meminfo")
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == key {
+			n, _ := strconv.ParseInt(f[1], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// number is the number in a file; 0 where there is none ("max").
+func number(root fs.FS, name string) int64 {
+	b, _ := fs.ReadFile(root, name)
+	n, _ := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	return n
+}

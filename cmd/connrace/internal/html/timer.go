@@ -28,10 +28,7 @@ func timerOf(q *problem) timerText {
 	}
 	switch q.Rule {
 	case detect.LBClosedWithRequestOutstanding:
-		return timerText{
-			Head:  "Load balancer's limit for an answer: " + short(medianOf(q.found, func(f *found) detect.Duration { return f.Measures.Outstanding })),
-			Lines: []string{"So long it waited after the request before it gave up (median)."},
-		}
+		return patience(medianOf(q.found, outstandingOf))
 	case detect.StaleConnection:
 		t := timerText{Head: "No timer of the target", Lines: []string{"Something between the two, or the target's host, forgot the connection."}}
 		if idle := medianOf(q.found, idleOf); idle > 0 {
@@ -47,7 +44,11 @@ func timerOf(q *problem) timerText {
 	case detect.PortReuse:
 		return timerText{Head: "No timer: the load balancer's ports", Lines: []string{"It uses a port again before the target has forgotten the connection before."}}
 	case detect.ClosedWithRequestOutstanding, detect.ResponseTruncated, detect.FINRequestCrossing, detect.RequestAfterFIN, detect.RSTRequestCrossing:
-		return timerText{Head: "No timer that shows", Lines: []string{"The close fits no idle timeout that could be inferred: look for a restart, a crash or a killed worker."}}
+		t := timerText{Head: "No timer that shows", Lines: []string{"The close fits no idle timeout that could be inferred: look for a restart, a crash or a killed worker."}}
+		if d := medianOf(q.found, outstandingOf); d > 0 {
+			t.Lines = append(t.Lines, "It came "+short(d)+" after the request (median).")
+		}
+		return t
 	}
 	return timerText{Head: "No timer"}
 }
@@ -179,6 +180,17 @@ func race(target int64, lb *detect.Timeout) (h template.HTML) {
 	s.add(`</svg>`)
 	return s.html()
 }
+
+// patience says how long the LB waited for an answer: a round time is its own limit.
+func patience(ns int64) timerText {
+	const round, slack = second / 2, 15 * second / 1000
+	if off := (ns + slack) % round; ns >= round-slack && off <= 2*slack {
+		return timerText{Head: "The load balancer's limit for an answer: " + short((ns+slack)/round*round), Lines: []string{"It gave up " + short(ns) + " after the request (median), a round time."}}
+	}
+	return timerText{Head: "The load balancer waited " + short(ns), Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."}}
+}
+
+func outstandingOf(f *found) detect.Duration { return f.Measures.Outstanding }
 
 func idleOf(f *found) detect.Duration { return f.Measures.Idle }
 

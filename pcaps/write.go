@@ -18,20 +18,44 @@ func (s *Script) WritePCAP(w io.Writer, f FileFormat) error {
 	if err != nil {
 		return err
 	}
-	e := encoder{order: binary.LittleEndian, FileFormat: f}
-	if f.BigEndian {
-		e.order = binary.BigEndian
-	}
-	snaplen := uint32(s.Capture.Snaplen)
-	if snaplen == 0 {
-		snaplen = 1 << 18 // MAXIMUM_SNAPLEN of libpcap
-	}
-	e.header(s.Capture.Link.Type(), snaplen)
+	e := newEncoder(f, s.Capture.Link, s.Capture.Snaplen)
 	for i := range frames {
 		e.frame(&frames[i])
 	}
 	_, err = w.Write(e.b)
 	return err
+}
+
+// Writer writes frames as a capture file, one by one.
+type Writer struct {
+	w io.Writer
+	e encoder
+}
+
+// NewWriter begins a file. A snaplen of 0 is none; frames must have been cut to it.
+func NewWriter(w io.Writer, f FileFormat, link Link, snaplen int) *Writer {
+	return &Writer{w, newEncoder(f, link, snaplen)}
+}
+
+// Frame writes the next frame, the first one with the file's header in front.
+func (w *Writer) Frame(f *Frame) error {
+	w.e.frame(f)
+	_, err := w.w.Write(w.e.b)
+	w.e.b = w.e.b[:0]
+	return err
+}
+
+// newEncoder has the file's header.
+func newEncoder(f FileFormat, link Link, snaplen int) encoder {
+	e := encoder{order: binary.LittleEndian, FileFormat: f}
+	if f.BigEndian {
+		e.order = binary.BigEndian
+	}
+	if snaplen == 0 {
+		snaplen = 1 << 18 // MAXIMUM_SNAPLEN of libpcap
+	}
+	e.header(link.Type(), uint32(snaplen))
+	return e
 }
 
 // encoder appends to b.

@@ -92,6 +92,39 @@ func TestSystemdAnalyze(t *testing.T) {
 	}
 }
 
+// What is started is started with flags that live has.
+func TestDeployedCommands(t *testing.T) {
+	commands := map[string][]string{}
+	words := strings.Fields(unit(t)["ExecStart"][0])
+	commands["connrace.service"] = slices.DeleteFunc(words[1:], func(w string) bool { return w == "$CONNRACE_OPTS" })
+	commands["daemonset.yaml"] = readDaemonSet(t, "daemonset.yaml").Spec.Template.Spec.Containers[0].Args
+	commands["daemonset-pods.yaml"] = append([]string{"live", "--netns", "/run/netns/a"}, readDaemonSet(t, "daemonset-pods.yaml").Spec.Template.Spec.Containers[0].Args...)
+	cmd := regexp.MustCompile(`(?m)^CMD (.*)$`).FindStringSubmatch(deployed(t, "Dockerfile"))
+	var inImage []string
+	if err := yaml.Unmarshal([]byte(cmd[1]), &inImage); err != nil {
+		t.Fatal(err)
+	}
+	commands["Dockerfile"] = inImage
+	for _, m := range regexp.MustCompile(`(?m)\bconnrace (live .*)$| -- (live .*)$`).FindAllStringSubmatch(deployed(t, "README.md"), -1) {
+		commands["README.md: "+m[0]] = strings.Fields(m[1] + m[2])
+	}
+	if len(commands) < 7 {
+		t.Errorf("only %d commands", len(commands))
+	}
+	for where, args := range commands {
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "$(NODE_IP)", "192.0.2.1")
+		}
+		l, fs := newLiveFlags()
+		err := fs.Parse(args[1:])
+		if args[0] != "live" || err != nil {
+			t.Errorf("%s: %v: %v", where, args, err)
+		} else if wrong := l.wrong(fs.Args()); wrong != "" {
+			t.Errorf("%s: %v: %s", where, args, wrong)
+		}
+	}
+}
+
 // registryHost is the host of an image's name: Docker takes the first part for one if it
 // has a dot or a port.
 var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/`)

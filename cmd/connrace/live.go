@@ -28,6 +28,7 @@ type liveFlags struct {
 	ddd        string
 	dump       dumpFlags
 	evidence   evidenceFlags
+	export     exportFlags
 }
 
 // dumpFlags say where what is captured goes, as tcpdump's of the same names.
@@ -69,6 +70,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	fs.StringVar(&l.ddd, "filter-ddd", "", "capture only what passes the filter in `FILE`, made by\n'tcpdump -ddd EXPRESSION'")
 	l.dump.add(fs)
 	l.evidence.add(fs)
+	l.export.add(fs)
 	l.page.add(fs)
 	l.addLogs(fs)
 	l.addHow(fs)
@@ -175,6 +177,9 @@ func (l *liveFlags) wrong(rest []string) string {
 		return "--evidence-snaplen needs --evidence DIR"
 	case v.memory < recorder.MinSize || v.memory > recorder.MaxSize:
 		return "--evidence-memory must be between 1MB and 2GB"
+	}
+	if wrong := l.export.wrong(); wrong != "" {
+		return wrong
 	}
 	return l.page.wrong(nil, nil)
 }

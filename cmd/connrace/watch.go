@@ -76,6 +76,7 @@ type watch struct {
 	ids       *idSet
 	held      uint64
 	observers []observer
+	exports   *exports // nil: no --metrics and no --otlp
 
 	ring    *recorder.Ring // nil: no --evidence
 	store   *recorder.Store
@@ -182,6 +183,9 @@ func (w *watch) openOutputs() (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	if err := w.openExports(); err != nil {
+		return err
 	}
 	return l.page.create()
 }

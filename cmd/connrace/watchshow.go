@@ -204,6 +204,7 @@ func (w *watch) end() int {
 
 // close releases everything.
 func (w *watch) close() {
+	w.closeExports()
 	if w.usr1 != nil {
 		signal.Stop(w.usr1)
 	}

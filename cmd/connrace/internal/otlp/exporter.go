@@ -108,20 +108,27 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 // Finding sends a finding that is settled.
-func (x *Exporter) Finding(f *detect.Finding) { x.emit(f, eventFinding) }
+func (x *Exporter) Finding(f *detect.Finding) {
+	x.emit(func() log.Record { return record(f, eventFinding, x.showQuery) })
+}
 
 // Update sends a finding again about which more was learnt.
-func (x *Exporter) Update(f *detect.Finding) { x.emit(f, eventUpdate) }
+func (x *Exporter) Update(f *detect.Finding) {
+	x.emit(func() log.Record { return record(f, eventUpdate, x.showQuery) })
+}
+
+// Repeated sends the count of findings that are not sent one by one.
+func (x *Exporter) Repeated(r *Repeated) { x.emit(r.record) }
 
 // emit queues a record, or counts it where too many wait already. The bound is kept here
 // and not left to the SDK, which does not tell what it has dropped.
-func (x *Exporter) emit(f *detect.Finding, event string) {
+func (x *Exporter) emit(record func() log.Record) {
 	if x.emitted.Load()-x.done.Load() >= maxPending {
 		x.dropped.Add(1)
 		return
 	}
 	x.emitted.Add(1)
-	x.logger.Emit(context.Background(), record(f, event, x.showQuery))
+	x.logger.Emit(context.Background(), record())
 }
 
 // Lost counts the findings that could not be sent, and those for which there was no room

@@ -206,8 +206,9 @@ func TestFindingsAreLogRecords(t *testing.T) {
 	late.LB, late.HasStream, late.Request, late.Severity = tcpstate.Endpoint{}, false, &detect.Request{Method: "BREW"}, detect.Warning
 	x.Update(late)
 	x.Finding(&detect.Finding{Rule: detect.AcceptQueueOverflow, Socket: "/run/app.sock", Measures: detect.Measures{Kernel: &detect.Kernel{Queue: 2, Limit: 1}}})
+	x.Repeated(&Repeated{Rule: detect.SYNDropped, Severity: detect.Error, LB: late.Target.Addr, Target: "a:1", Count: 30, Lost: 2, First: 0, Last: 7e9})
 	end(x)
-	if x.Lost() != 0 || len(c.records) != 3 {
+	if x.Lost() != 0 || len(c.records) != 4 {
 		t.Fatalf("%d records, %d lost; %s", len(c.records), x.Lost(), x.Complaint(time.Now()))
 	}
 	r := c.records[0]
@@ -236,6 +237,14 @@ func TestFindingsAreLogRecords(t *testing.T) {
 	})
 	check(t, plain(c.records[2].Attributes), map[string]any{
 		"connrace.target": "unix:/run/app.sock", "network.transport": "unix", "network.type": nil, "destination.address": nil, "connrace.kernel": "queue 2 of 1",
+	})
+	r = c.records[3]
+	if r.EventName != "connrace.finding.repeated" || r.TimeUnixNano != 7e9 || r.Body.GetStringValue() != "30 × syn-dropped, 2 lost" {
+		t.Errorf("%v", r)
+	}
+	check(t, plain(r.Attributes), map[string]any{
+		"connrace.rule": "syn-dropped", "connrace.target": "a:1", "connrace.repeated.count": int64(30), "connrace.repeated.lost": int64(2),
+		"connrace.repeated.first": "1970-01-01T00:00:00Z", "source.address": "10.0.1.9",
 	})
 	host, _ := os.Hostname()
 	check(t, plain(c.resource.Attributes), map[string]any{"service.name": "connrace", "service.version": "v1.2.3", "host.name": host})

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +14,12 @@ import (
 	"connrace/tcpstate"
 )
 
-// Names of the two events: a finding that is settled, and what is learnt about it later.
+// Names of the events: a finding that is settled, what is learnt about it later, and
+// findings that are only counted.
 const (
-	eventFinding = "connrace.finding"
-	eventUpdate  = "connrace.finding.update"
+	eventFinding  = "connrace.finding"
+	eventUpdate   = "connrace.finding.update"
+	eventRepeated = "connrace.finding.repeated"
 )
 
 // maxText bounds a text that comes from the wire.
@@ -29,9 +32,7 @@ func record(f *detect.Finding, event string, showQuery bool) log.Record {
 	r.SetEventName(event)
 	r.SetTimestamp(time.Unix(0, f.Time))
 	r.SetObservedTimestamp(time.Now())
-	severity := map[detect.Severity]log.Severity{detect.Info: log.SeverityInfo, detect.Warning: log.SeverityWarn, detect.Error: log.SeverityError}[f.Severity]
-	r.SetSeverity(severity)
-	r.SetSeverityText(severity.String())
+	setSeverity(&r, f.Severity)
 	r.SetBody(attribute.StringValue(text(f.Summary)))
 	r.AddAttributes(
 		attribute.String("connrace.rule", f.Rule.ID),
@@ -46,6 +47,43 @@ func record(f *detect.Finding, event string, showQuery bool) log.Record {
 	r.AddAttributes(network(f)...)
 	r.AddAttributes(measures(&f.Measures)...)
 	r.AddAttributes(request(f.Request, showQuery)...)
+	return r
+}
+
+func setSeverity(r *log.Record, s detect.Severity) {
+	severity := map[detect.Severity]log.Severity{detect.Info: log.SeverityInfo, detect.Warning: log.SeverityWarn, detect.Error: log.SeverityError}[s]
+	r.SetSeverity(severity)
+	r.SetSeverityText(severity.String())
+}
+
+// Repeated are findings of a kind that are not sent one by one, for there are too many.
+type Repeated struct {
+	Rule        *detect.Rule
+	Severity    detect.Severity
+	LB          tcpstate.Addr
+	Target      string
+	Count, Lost uint64
+	First, Last int64 // ns since the Unix epoch
+}
+
+// record is the log record that stands for all of them.
+func (q *Repeated) record() log.Record {
+	var r log.Record
+	r.SetEventName(eventRepeated)
+	r.SetTimestamp(time.Unix(0, q.Last))
+	r.SetObservedTimestamp(time.Now())
+	setSeverity(&r, q.Severity)
+	r.SetBody(attribute.StringValue(fmt.Sprintf("%d × %s, %d lost", q.Count, q.Rule.ID, q.Lost)))
+	r.AddAttributes(
+		attribute.String("connrace.rule", q.Rule.ID),
+		attribute.String("connrace.target", text(q.Target)),
+		attribute.Int64("connrace.repeated.count", int64(q.Count)),
+		attribute.Int64("connrace.repeated.lost", int64(q.Lost)),
+		attribute.String("connrace.repeated.first", time.Unix(0, q.First).UTC().Format(time.RFC3339Nano)),
+	)
+	if q.LB != (tcpstate.Addr{}) {
+		r.AddAttributes(semconv.SourceAddress(q.LB.String()))
+	}
 	return r
 }
 

@@ -86,8 +86,9 @@ type reviewed struct {
 	local bool // the kernel listens there
 }
 
-// reviewTargets is how often the figures of targets are asked for, which is not cheap.
-const reviewTargets = 10 * time.Second
+// reviewShare is how much of the time may be spent on reviews of the targets, which are
+// not cheap where there are many: one part in so many. At most there is one each tick.
+const reviewShare = 500
 
 // openExports lets others know what the flags want them to.
 func (w *watch) openExports() error {
@@ -196,9 +197,9 @@ func (o *exports) forget() {
 }
 
 func (o *exports) tick(f *figures) {
-	if now := time.Now(); !now.Before(o.review) {
-		o.review = now.Add(reviewTargets)
+	if begin := time.Now(); !begin.Before(o.review) {
 		o.learn(f.Snapshot())
+		o.review = begin.Add(reviewShare * time.Since(begin))
 	}
 	o.forget() // if it has said nothing more
 	o.newest.Packets, o.newest.Drops = f.Packets-f.Drops, f.Drops

@@ -15,6 +15,7 @@ import (
 	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	"google.golang.org/protobuf/proto"
 
+	"connrace/capture"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -182,6 +183,22 @@ func TestMetricsAddressTaken(t *testing.T) {
 	_, err := newExports(x, false, nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "metrics: listen tcp 127.0.0.1:") || strings.Contains(err.Error(), "\n") {
 		t.Error(err)
+	}
+}
+
+// The capture is opened before; that is no reason to fall over.
+func TestLiveMetricsAddressTaken(t *testing.T) {
+	src, err := capture.OpenLive(capture.LiveOptions{Interfaces: []string{"lo"}, Ring: 1 << 20})
+	if err != nil {
+		t.Skipf("no capturing here: %v", err)
+	}
+	src.Close()
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	var stdout, stderr strings.Builder
+	code := live(t.Context(), &env{strings.NewReader(""), &stdout, &stderr}, []string{"-i", "lo", "--metrics", srv.Listener.Addr().String()})
+	if code != exitError || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), "connrace: metrics: listen tcp 127.0.0.1:") || strings.Count(stderr.String(), "\n") != 1 {
+		t.Errorf("exit %d\n%s%s", code, &stdout, &stderr)
 	}
 }
 

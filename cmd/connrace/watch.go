@@ -109,7 +109,7 @@ type follower interface {
 }
 
 // openWatch opens all that a watch needs. What is wrong shall be known before it begins.
-func openWatch(ctx context.Context, e *env, l *liveFlags) (w *watch, err error) {
+func openWatch(ctx context.Context, e *env, l *liveFlags) (*watch, error) {
 	filter, err := l.filter()
 	if err != nil {
 		return nil, err
@@ -122,14 +122,10 @@ func openWatch(ctx context.Context, e *env, l *liveFlags) (w *watch, err error) 
 	if err != nil {
 		return nil, err
 	}
-	w = newWatch(ctx, e, l, src)
+	w := newWatch(ctx, e, l, src)
 	link = w.linked
-	defer func() {
-		if err != nil {
-			w.close()
-		}
-	}()
 	if err := w.openOutputs(); err != nil {
+		w.close()
 		return nil, err
 	}
 	s, first, err := newSampler(capture.WitnessOptions{NetNS: l.netns, Unix: l.targets.unix})
@@ -424,15 +420,26 @@ func (w *watch) complain(what string, err error) {
 	if err == nil {
 		return
 	}
-	now, text := time.Now(), what+err.Error()
-	if at, known := w.troubles[text]; known && now.Sub(at) < complainEvery {
+	now, same := time.Now(), what+reason(err)
+	if at, known := w.troubles[same]; known && now.Sub(at) < complainEvery {
 		return
 	}
 	if len(w.troubles) >= maxNotes {
 		clear(w.troubles)
 	}
-	w.troubles[text] = now
-	w.note(text)
+	w.troubles[same] = now
+	w.note(what + err.Error())
+}
+
+// reason is what is at the bottom of an error, without the names of files.
+func reason(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
 }
 
 // dropNews are dropped packets that have not been told of.

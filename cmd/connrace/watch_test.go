@@ -176,6 +176,12 @@ type line struct {
 		Path, Format string
 		Warnings     []string
 	}
+	Targets []struct {
+		Listener *struct {
+			MaxQueue int `json:"max_queue"`
+			Limit    int `json:"queue_limit"`
+		}
+	}
 	Forgotten []struct {
 		Rule  string
 		Count int

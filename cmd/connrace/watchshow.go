@@ -177,10 +177,12 @@ func (w *watch) end() int {
 			w.complain("", err)
 		}
 		if n := w.dump.Lost; n > 0 {
+			failed = true
 			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
 		}
 	}
 	if w.store != nil && w.store.Failed > 0 {
+		failed = true
 		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(w.store.Failed, "file")))
 	}
 	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {

@@ -1,0 +1,443 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// buffer is a bytes.Buffer that may be read while a process writes to it.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func netip4(host string) netip.AddrPort { return netip.AddrPortFrom(netip.MustParseAddr(host), 0) }
+
+// On lo, a target that listens with a backlog of 1 and never accepts: the SYNs that its
+// kernel drops come out as certain, with the kernel's figures. So does a unix socket.
+func TestLiveQueue(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	dir := t.TempDir()
+	sock := filepath.Join(dir, "app.sock")
+	var fds []int
+	socket := func(family int, more int) int {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|more, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+		return fd
+	}
+	t.Cleanup(func() {
+		for _, fd := range fds {
+			unix.Close(fd)
+		}
+	})
+	target := &unix.SockaddrInet4{Port: 8080, Addr: [4]byte{127, 0, 0, 1}}
+	n.do(func() {
+		tcp, ux := socket(unix.AF_INET, 0), socket(unix.AF_UNIX, 0)
+		if err := unix.Bind(tcp, target); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Bind(ux, &unix.SockaddrUnix{Name: sock}); err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range []int{tcp, ux} {
+			if err := unix.Listen(fd, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	out := filepath.Join(dir, "all.pcapng")
+	p := n.connrace("live", "-i", "lo", "--target", "127.0.0.1:8080", "--target", "unix:"+sock, "--target", "unix:"+sock+".gone",
+		"--format", "jsonl", "--evidence", filepath.Join(dir, "ev"), "-w", out)
+	n.watching(1, p)
+	time.Sleep(300 * time.Millisecond) // the kernel has been asked
+	n.do(func() {
+		for range 6 {
+			fd := socket(unix.AF_INET, unix.SOCK_NONBLOCK)
+			if err := unix.Connect(fd, target); err != nil && err != unix.EINPROGRESS {
+				t.Fatal(err)
+			}
+			unix.Connect(socket(unix.AF_UNIX, unix.SOCK_NONBLOCK), &unix.SockaddrUnix{Name: sock})
+		}
+	})
+	time.Sleep(3500 * time.Millisecond) // copies after 1, 2 and 3 s
+	for _, fd := range fds[2:] {
+		unix.Close(fd)
+	}
+	fds = fds[:2]
+	time.Sleep(1500 * time.Millisecond)
+	soonEnough(t, p.end(syscall.SIGTERM))
+	if code := p.ProcessState.ExitCode(); code != exitOK {
+		t.Errorf("exit %d", code)
+	}
+	for _, want := range []string{
+		"127.0.0.1:8080: its listen backlog is 1: 2 connections", "unix:" + sock + ": its listen backlog is 1", ".gone: nobody listens there",
+	} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("stderr does not say %q:\n%s", want, p.stderr)
+		}
+	}
+	_, schema := schemas(t)
+	for l := range strings.Lines(p.stdout.String()) {
+		validate(t, schema, "live", []byte(l))
+	}
+	ls := lines(t, p.stdout.String())
+	dropped := 0
+	for _, f := range of(ls, "finding") {
+		k := f.Measures.Kernel
+		switch {
+		case f.Rule == "syn-dropped":
+			dropped++
+			if f.Confidence != "certain" || k == nil || k.Queue != 2 || k.Limit != 1 || k.Overflows < 3 ||
+				!strings.Contains(f.Grounds, "the kernel: queue 2 of 1, ListenOverflows +") || !strings.Contains(f.Evidence[0].Note, "queue 2 of 1") {
+				t.Errorf("%s: %s, %s, %+v", f.Rule, f.Confidence, f.Grounds, k)
+			}
+			if readable(t, f.File, false) == 0 {
+				t.Errorf("%s has no frames", f.File)
+			}
+		case f.Rule == "accept-queue-overflow" && f.Target == "unix:"+sock:
+			if f.Confidence != "likely" || k.Queue != 2 || k.Limit != 1 {
+				t.Errorf("%s: %s, %+v", f.Target, f.Confidence, k)
+			}
+		default:
+			t.Errorf("also found %s at %s", f.Rule, f.Target)
+		}
+	}
+	if dropped != 4 || len(of(ls, "finding")) != 5 {
+		t.Errorf("%d dropped connections of 4, %d findings", dropped, len(of(ls, "finding")))
+	}
+	last := ls[len(ls)-1]
+	if l := last.Targets[0].Listener; l == nil || l.MaxQueue != 2 || l.Limit != 1 {
+		t.Errorf("listener %+v", l)
+	}
+	if got := readable(t, out, false); got >= 0 && got != last.Totals.Frames {
+		t.Errorf("-w has %d frames of %d", got, last.Totals.Frames)
+	}
+}
+
+// target is a server that closes idle connections.
+type target struct {
+	name  string
+	start func(t *testing.T, n *netNS, idle time.Duration) (addr string)
+}
+
+var goTarget = target{"Go", func(t *testing.T, n *netNS, idle time.Duration) string {
+	var l net.Listener
+	var err error
+	n.do(func() { l, err = net.Listen("tcp4", targetHost+":8080") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{IdleTimeout: idle, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "ok") })}
+	go s.Serve(l)
+	t.Cleanup(func() { s.Close() })
+	return l.Addr().String()
+}}
+
+var nodeTarget = target{"Node", func(t *testing.T, n *netNS, idle time.Duration) string {
+	if _, err := exec.LookPath("node"); err != nil {
+		t.Skip("needs node")
+	}
+	n.start("node", "-e", fmt.Sprintf(`const s = require("http").createServer((q, r) => r.end("ok"))
+s.keepAliveTimeout = %d; s.listen(3000, %q)`, idle.Milliseconds(), targetHost))
+	return targetHost + ":3000"
+}}
+
+// balancer makes requests to a target over connections that it keeps.
+type balancer struct {
+	name string
+	// start returns for each of so many pools of one connection a function that makes a
+	// request.
+	start func(t *testing.T, n *netNS, to string, pools int) []func() error
+}
+
+// pool is a connection that is kept, and opened anew when it has failed.
+type pool struct {
+	n  *netNS
+	to string
+	c  net.Conn
+	r  *bufio.Reader
+}
+
+func newPool(t *testing.T, n *netNS, to string) *pool {
+	p := &pool{n: n, to: to}
+	t.Cleanup(func() {
+		if p.c != nil {
+			p.c.Close()
+		}
+	})
+	return p
+}
+
+func (p *pool) request() error {
+	if p.c == nil {
+		c, err := p.n.dial("", p.to)
+		if err != nil {
+			return err
+		}
+		p.c, p.r = c, bufio.NewReader(c)
+	}
+	p.c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, err := fmt.Fprintf(p.c, "GET /x HTTP/1.1\r\nHost: app\r\n\r\n")
+	var answer *http.Response
+	if err == nil {
+		answer, err = http.ReadResponse(p.r, nil)
+	}
+	if err == nil {
+		var b bytes.Buffer
+		_, err = b.ReadFrom(answer.Body)
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
+		}
+	}
+	if err != nil {
+		p.c.Close()
+		p.c = nil
+	}
+	return err
+}
+
+var plainBalancer = balancer{"plain", func(t *testing.T, n *netNS, to string, pools int) (fs []func() error) {
+	for range pools {
+		fs = append(fs, newPool(t, n, to).request)
+	}
+	return fs
+}}
+
+var nginxBalancer = balancer{"nginx", func(t *testing.T, n *netNS, to string, pools int) (fs []func() error) {
+	if _, err := exec.LookPath("nginx"); err != nil {
+		t.Skip("needs nginx")
+	}
+	dir := t.TempDir()
+	var upstreams strings.Builder
+	for i := range pools {
+		fmt.Fprintf(&upstreams, `upstream u%d { server %s; keepalive 4; }
+server { listen 127.0.0.1:%d; location / { proxy_pass http://u%d; } }
+`, i, to, 8000+i, i)
+	}
+	conf := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log %[1]s/error.log; events {}
+http { access_log off; keepalive_timeout 600; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_next_upstream off;
+client_body_temp_path %[1]s; proxy_temp_path %[1]s; fastcgi_temp_path %[1]s; uwsgi_temp_path %[1]s; scgi_temp_path %[1]s;
+%[2]s}`, dir, &upstreams)
+	if err := os.WriteFile(filepath.Join(dir, "nginx.conf"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := n.start("nginx", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", filepath.Join(dir, "error.log"))
+	n.until("nginx listens", func() bool {
+		c, err := n.dial("", "127.0.0.1:8000")
+		if err == nil {
+			c.Close()
+		}
+		select {
+		case <-p.ended:
+			t.Fatalf("nginx: %s", p.stderr)
+		default:
+		}
+		return err == nil
+	})
+	for i := range pools {
+		fs = append(fs, newPool(t, n, fmt.Sprint("127.0.0.1:", 8000+i)).request)
+	}
+	return fs
+}}
+
+// A race across a wire with a delay, watched live at the target, gives the findings that
+// analyze has for the captures taken beside it.
+func TestLiveRace(t *testing.T) {
+	t.Parallel()
+	const delay, idle, pools = 40 * time.Millisecond, 600 * time.Millisecond, 6
+	for _, c := range []struct {
+		lb     balancer
+		target target
+	}{{plainBalancer, goTarget}, {nginxBalancer, goTarget}, {nginxBalancer, nodeTarget}} {
+		t.Run(c.lb.name+" "+c.target.name, func(t *testing.T) {
+			t.Parallel()
+			p := newWire(t, delay)
+			addr := c.target.start(t, p.target, idle)
+			timer := measureIdle(p.lb, addr)
+			requests := c.lb.start(t, p.lb, addr, pools)
+
+			dir := t.TempDir()
+			file := func(name string) string { return filepath.Join(dir, name) }
+			own := file("own.pcapng")
+			// Watched from outside, for a change.
+			live := p.lb.connrace("live", "-i", wireName, "--netns", p.target.path, "--target", addr, "--format", "jsonl", "-q",
+				"-w", own, "--evidence", file("ev"), "--snaplen", "2000")
+			beside := []string{own}
+			var tcpdump *process
+			if _, err := exec.LookPath("tcpdump"); err == nil {
+				_, port, _ := net.SplitHostPort(addr)
+				tcpdump = p.target.start("tcpdump", "-i", wireName, "-w", file("tcpdump.pcap"), "-U", "-Z", "root", "--immediate-mode", "--nano", "tcp", "port", port)
+				beside = append(beside, file("tcpdump.pcap"))
+			}
+			p.target.watching(len(beside), live)
+
+			lost := race(requests, timer, delay)
+			time.Sleep(2500 * time.Millisecond) // all is settled
+			if tcpdump != nil {
+				tcpdump.end(syscall.SIGINT)
+			}
+			soonEnough(t, live.end(syscall.SIGINT))
+			if code := live.ProcessState.ExitCode(); code != exitOK {
+				t.Errorf("exit %d: %s", code, live.stderr)
+			}
+
+			got := verdicts(t, live.stdout.String(), true)
+			races := 0
+			for _, v := range got {
+				if strings.HasPrefix(v, "fin-request-crossing") {
+					races++
+				}
+			}
+			if races == 0 || lost < races {
+				t.Errorf("%d races, %d requests lost, of %d tried; the target's timer is %v\n%q", races, lost, pools, timer, got)
+			}
+			for _, capture := range beside {
+				var stdout, stderr bytes.Buffer
+				run(t.Context(), []string{"analyze", "--target", addr, "--format", "jsonl", "-q", capture}, nil, &stdout, &stderr)
+				same := capture == own
+				if got, want := verdicts(t, live.stdout.String(), same), verdicts(t, stdout.String(), same); !slices.Equal(got, want) {
+					t.Errorf("live finds\n%s\nanalyze %s finds\n%s", strings.Join(got, "\n"), filepath.Base(capture), strings.Join(want, "\n"))
+				}
+				readable(t, capture, false)
+			}
+			for _, f := range of(lines(t, live.stdout.String()), "finding") {
+				if f.Rule == "fin-request-crossing" && readable(t, f.File, false) == 0 {
+					t.Errorf("no evidence of %d", f.ID)
+				}
+			}
+		})
+	}
+}
+
+// measureIdle waits for a server, and measures how long it keeps an idle connection, as
+// seen from the other end. The least of several counts: the machine may be busy.
+func measureIdle(n *netNS, addr string) (least time.Duration) {
+	n.t.Helper()
+	var wg sync.WaitGroup
+	took := make([]time.Duration, 4)
+	for i := range took {
+		var c net.Conn
+		n.until("the target listens", func() bool {
+			var err error
+			c, err = n.dial("", addr)
+			return err == nil
+		})
+		wg.Go(func() {
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: app\r\n\r\n")
+			b := make([]byte, 1000)
+			for last := time.Now(); ; last = time.Now() {
+				if _, err := c.Read(b); err != nil {
+					took[i] = time.Since(last)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Min(took)
+}
+
+// race makes on each connection a request that crosses the target's close: sent when the
+// FIN is on its way. It returns how many failed.
+func race(requests []func() error, timer, delay time.Duration) int {
+	failed := make([]bool, len(requests))
+	var wg sync.WaitGroup
+	for i, request := range requests {
+		wg.Go(func() {
+			time.Sleep(time.Duration(i) * 137 * time.Millisecond)
+			if request() != nil {
+				return
+			}
+			// The window is as wide as a round trip, and ends when the FIN arrives.
+			time.Sleep(timer - 2*delay*time.Duration(2*i+1)/time.Duration(2*len(requests)))
+			failed[i] = request() != nil
+			if failed[i] {
+				request() // as a load balancer does
+			}
+		})
+	}
+	wg.Wait()
+	n := 0
+	for _, f := range failed {
+		if f {
+			n++
+		}
+	}
+	return n
+}
+
+// verdicts are findings after all updates, without times and numbers, in order. Another
+// capture of the same packets has other times, by microseconds, and what is inferred from
+// them is left out.
+func verdicts(t *testing.T, stdout string, sameTimes bool) (vs []string) {
+	t.Helper()
+	newest := map[int]string{}
+	for s := range strings.Lines(stdout) {
+		var f struct {
+			Type, Rule, Severity, Confidence, LB, Target string
+			ID                                           int
+			Lost                                         any
+			Measures                                     struct {
+				RST   string
+				Cause string `json:"close_cause"`
+			}
+			Evidence []struct {
+				From, Flags, Role string
+				Seq, Ack, Len     uint32
+			}
+		}
+		if err := json.Unmarshal([]byte(s), &f); err != nil {
+			t.Fatal(err)
+		}
+		if !sameTimes {
+			f.Measures.Cause = ""
+			if f.Rule == "keepalive-mismatch" {
+				f.Evidence = nil // samples of its timer
+			}
+		}
+		if f.Type == "finding" || f.Type == "update" {
+			newest[f.ID] = fmt.Sprint(f.Rule, f.Severity, f.Confidence, f.LB, f.Target, f.Lost, f.Measures, f.Evidence)
+		}
+	}
+	for _, v := range newest {
+		vs = append(vs, v)
+	}
+	slices.SortFunc(vs, cmp.Compare)
+	return vs
+}

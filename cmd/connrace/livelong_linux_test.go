@@ -1,0 +1,399 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// soonEnough complains when live took too long to end, unless the machine is too busy for
+// that to mean anything.
+func soonEnough(t *testing.T, took time.Duration) {
+	t.Helper()
+	b, _ := os.ReadFile("/proc/loadavg")
+	load, _ := strconv.ParseFloat(strings.SplitN(string(b), " ", 2)[0], 64)
+	switch {
+	case took <= time.Second:
+	case load > 2*float64(runtime.NumCPU()):
+		t.Logf("took %v to end, with a load of %v", took, load)
+	default:
+		t.Errorf("took %v to end", took)
+	}
+}
+
+// loadKey names in the environment what the test's program is to do instead of testing.
+const loadKey = "CONNRACE_TEST_LOAD"
+
+func init() {
+	if what := os.Getenv(loadKey); what != "" {
+		churn(what)
+		os.Exit(0)
+	}
+}
+
+// churn opens and closes connections on lo, so many a second, until it is killed: most of
+// them for a few requests, some to a port where nobody listens, some that are reset while a
+// request is outstanding.
+func churn(rate string) {
+	n, _ := strconv.Atoi(rate)
+	l, err := net.Listen("tcp4", "127.0.0.1:8080")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				for {
+					first, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					for line := first; line != "\r\n" && err == nil; line, err = r.ReadString('\n') {
+					}
+					if strings.Contains(first, "/drop") {
+						c.(*net.TCPConn).SetLinger(0)
+						return
+					}
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+				}
+			}()
+		}
+	}()
+	var busy atomic.Int32
+	tick := time.NewTicker(time.Second / time.Duration(n))
+	for i := 0; ; i++ {
+		<-tick.C
+		if busy.Load() > 100 {
+			continue
+		}
+		busy.Add(1)
+		go func() {
+			defer busy.Add(-1)
+			to := "127.0.0.1:8080"
+			if i%20 == 7 {
+				to = "127.0.0.1:8081"
+			}
+			d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(1+i%200))}}
+			c, err := d.Dial("tcp4", to)
+			if err != nil {
+				return
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(time.Second))
+			b := make([]byte, 256)
+			for k := range 3 {
+				path := "/x"
+				if i%20 == 3 && k == 2 {
+					path = "/drop"
+				}
+				fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: app\r\n\r\n", path)
+				if _, err := c.Read(b); err != nil {
+					return
+				}
+			}
+		}()
+	}
+}
+
+// load starts churn in the namespace.
+func (n *netNS) load(rate int) *process {
+	exe, err := os.Executable()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	c := exec.Command(exe)
+	c.Env = append(os.Environ(), loadKey+"="+strconv.Itoa(rate))
+	return n.run(c)
+}
+
+// Killed, live leaves a capture that can be read up to what was flushed last, a second ago
+// at most, and evidence that is whole.
+func TestLiveKilled(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	dir := t.TempDir()
+	out, ev := filepath.Join(dir, "x.pcapng"), filepath.Join(dir, "ev")
+	p := n.connrace("live", "-i", "lo", "--target", ":8080", "--target", ":8081", "-q", "-w", out, "--evidence", ev)
+	n.watching(1, p)
+	n.load(200)
+	n.until("there is evidence", func() bool {
+		es, _ := os.ReadDir(ev)
+		return len(es) > 3
+	})
+	time.Sleep(1500 * time.Millisecond)
+	p.end(syscall.SIGKILL)
+	if got := readable(t, out, true); got == 0 {
+		t.Error("tshark finds no frame")
+	}
+	code, stdout, stderr := after(t, t.Context(), nil, "analyze", "--format", "jsonl", out)
+	ls := lines(t, stdout)
+	if frames := ls[len(ls)-1].Totals.Frames; code != exitOK || frames < 500 {
+		t.Errorf("exit %d, %d frames: %s", code, frames, stderr)
+	}
+	es, _ := os.ReadDir(ev)
+	whole := 0
+	for _, e := range es {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // it was being written
+		}
+		whole++
+		if whole < 5 && readable(t, filepath.Join(ev, e.Name()), false) == 0 {
+			t.Errorf("%s has no frames", e.Name())
+		}
+	}
+	// The next run goes on where this one ended.
+	q := n.connrace("live", "-i", "lo", "--target", ":8081", "-q", "--evidence", ev, "--duration", "3")
+	q.wait(20 * time.Second)
+	now, _ := os.ReadDir(ev)
+	if len(now) <= whole || slices.ContainsFunc(now, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }) {
+		t.Errorf("%d files after %d, %s", len(now), whole, q.stderr)
+	}
+}
+
+// A full disk costs packets and evidence, which are counted, and nothing else.
+func TestLiveDiskFull(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	dir := t.TempDir()
+	small, kept := filepath.Join(dir, "small"), filepath.Join(dir, "kept")
+	os.Mkdir(small, 0o700)
+	os.Mkdir(kept, 0o700)
+	self := connraceCommand(t)
+	c := exec.Command("bash", "-c", `mount -t tmpfs -o size=300k none "$1" || exit 77
+(exec -a connrace "$2" live -i lo --target :8080 --target :8081 --format jsonl -w "$1/x.pcapng" --evidence "$1/ev") &
+trap "kill -TERM $!" INT
+wait $!; wait $!; code=$?
+cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
+	if c.Err != nil {
+		t.Skip("needs bash: ", c.Err)
+	}
+	c.Env = self.Env
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	p := n.run(c)
+	select {
+	case <-p.ended:
+		if p.ProcessState.ExitCode() == 77 {
+			t.Skip("no mounts here: ", p.stderr)
+		}
+	case <-time.After(200 * time.Millisecond):
+	}
+	n.watching(1, p)
+	load := n.load(300)
+	n.until("the disk is full", func() bool { return strings.Contains(p.stderr.String(), "no space left on device") })
+	time.Sleep(2 * time.Second)
+	load.end(syscall.SIGKILL)
+	time.Sleep(300 * time.Millisecond)
+	p.Process.Signal(syscall.SIGINT)
+	p.wait(10 * time.Second)
+	if code := p.ProcessState.ExitCode(); code != exitError { // -w is not what it should be
+		t.Errorf("exit %d: %s", code, p.stderr)
+	}
+	ls := lines(t, p.stdout.String())
+	if len(ls) == 0 || ls[len(ls)-1].Type != "summary" {
+		t.Fatalf("no summary: %s", p.stderr)
+	}
+	sum := ls[len(ls)-1]
+	if sum.Totals.Frames < 2000 || !slices.ContainsFunc(sum.Captures[0].Warnings, func(w string) bool { return strings.Contains(w, "could not be written") }) {
+		t.Errorf("%d frames, warnings %q", sum.Totals.Frames, sum.Captures[0].Warnings)
+	}
+	got := readable(t, filepath.Join(kept, "x.pcapng"), false)
+	if got == 0 {
+		t.Error("nothing is left of -w")
+	}
+	es, _ := os.ReadDir(filepath.Join(kept, "ev"))
+	for i, e := range es {
+		if i < 5 && readable(t, filepath.Join(kept, "ev", e.Name()), false) == 0 {
+			t.Errorf("%s has no frames", e.Name())
+		}
+	}
+}
+
+// An interface that goes down and comes up again is told of, and watched on.
+func TestLiveLink(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("needs ip (iproute2)")
+	}
+	set := func(state string) {
+		t.Helper()
+		n.do(func() {
+			if out, err := exec.Command("ip", "link", "set", "lo", state).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		})
+	}
+	p := n.connrace("live", "-i", "lo", "--format", "jsonl")
+	n.watching(1, p)
+	set("down")
+	n.until("it says down", func() bool { return strings.Contains(p.stderr.String(), "lo is down") })
+	set("up")
+	n.until("it says up", func() bool { return strings.Contains(p.stderr.String(), "lo is up") })
+	n.dial("", "127.0.0.1:9") // is refused
+	time.Sleep(300 * time.Millisecond)
+	soonEnough(t, p.end(syscall.SIGTERM))
+	ls := lines(t, p.stdout.String())
+	if fs := of(ls, "finding"); len(fs) != 1 || fs[0].Rule != "connection-refused" {
+		t.Errorf("found %+v", fs)
+	}
+	if w := ls[len(ls)-1].Captures[0].Warnings; len(w) != 2 {
+		t.Errorf("warnings %q", w)
+	}
+}
+
+// What cannot be done is said in a line, with what to do.
+func TestLiveErrors(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	for _, c := range []struct {
+		name string
+		args []string
+		attr *syscall.SysProcAttr
+		want string
+	}{
+		{"no such interface", []string{"-i", "nope0"}, nil, "nope0: no such interface; there are any, lo\n"},
+		{"not permitted", []string{"-i", "lo"}, &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}},
+		}, "setcap cap_net_raw+ep"},
+		{"no such namespace", []string{"-i", "lo", "--netns", "/nowhere"}, nil, "there is no such process, path or name"},
+		{"no such directory", []string{"-i", "lo", "-w", "/nowhere/x"}, nil, "/nowhere/x: no such file or directory"},
+		{"no filter", []string{"-i", "lo", "--filter-ddd", "/nowhere"}, nil, "/nowhere: no such file or directory"},
+		{"a bad filter", []string{"-i", "lo", "--filter-ddd", "/proc/self/comm"}, nil, "/proc/self/comm: "},
+	} {
+		cmd := connraceCommand(t, append([]string{"live"}, c.args...)...)
+		cmd.SysProcAttr = c.attr
+		if c.attr != nil {
+			if err := exec.Command("unshare", "--user", "true").Run(); err != nil {
+				t.Log("no user namespaces here")
+				continue
+			}
+		}
+		p := n.run(cmd)
+		p.wait(10 * time.Second)
+		if p.ProcessState.ExitCode() != exitError || strings.Count(p.stderr.String(), "\n") != 1 || !strings.Contains(p.stderr.String(), c.want) || p.stdout.String() != "" {
+			t.Errorf("%s: exit %d, %s%s", c.name, p.ProcessState.ExitCode(), p.stderr, p.stdout)
+		}
+	}
+}
+
+// TestLiveSoak watches churn for as long as CONNRACE_SOAK says (60s in CI): memory, threads
+// and descriptors stay as they are once everything is warm, and what is written is bounded.
+func TestLiveSoak(t *testing.T) {
+	long := 8 * time.Second
+	if s := os.Getenv("CONNRACE_SOAK"); s != "" {
+		var err error
+		if long, err = time.ParseDuration(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := newNetNS(t)
+	dir := t.TempDir()
+	ev := filepath.Join(dir, "ev")
+	out, err := os.Create(filepath.Join(dir, "out.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := connraceCommand(t, "live", "-i", "lo", "--target", "127.0.0.1", "--format", "jsonl", "--evidence", ev, "--evidence-max", "40,2MB",
+		"--evidence-memory", "4MB", "--ring", "16MB", "-w", filepath.Join(dir, "x.pcapng"), "-C", "1", "-W", "3")
+	cmd.Stdout = out
+	p := n.run(cmd)
+	n.watching(1, p)
+	load := n.load(800)
+
+	type usage struct{ rss, fds, threads int }
+	used := func() (u usage) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+		for l := range strings.Lines(string(b)) {
+			f := strings.Fields(l)
+			switch {
+			case strings.HasPrefix(l, "RssAnon:"):
+				u.rss, _ = strconv.Atoi(f[1])
+			case strings.HasPrefix(l, "Threads:"):
+				u.threads, _ = strconv.Atoi(f[1])
+			}
+		}
+		fds, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Process.Pid))
+		u.fds = len(fds)
+		return u
+	}
+	var all []usage
+	const parts = 10
+	for range parts {
+		time.Sleep(long / parts)
+		all = append(all, used())
+	}
+	load.end(syscall.SIGKILL)
+	soonEnough(t, p.end(syscall.SIGTERM))
+	if code := p.ProcessState.ExitCode(); code != exitOK {
+		t.Errorf("exit %d: %s", code, p.stderr)
+	}
+
+	warm, end := all[parts/2], all[parts-1]
+	t.Logf("RSS (kB), descriptors, threads after each tenth of %v: %v; CPU %v user, %v system", long, all,
+		p.ProcessState.UserTime().Round(time.Millisecond), p.ProcessState.SystemTime().Round(time.Millisecond))
+	if end.rss > warm.rss+warm.rss/10+4<<10 {
+		t.Errorf("memory grows: %d kB after half the time, %d kB at the end", warm.rss, end.rss)
+	}
+	if end.fds > warm.fds+2 || end.threads > warm.threads+4 {
+		t.Errorf("it leaks: %+v after half the time, %+v at the end", warm, end)
+	}
+	text, err := os.ReadFile(out.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ls := lines(t, string(text))
+	sum := ls[len(ls)-1]
+	found, held := 0, 0
+	for _, n := range sum.Totals.Findings {
+		found += n
+	}
+	for _, r := range of(ls, "repeated") {
+		held += r.Count
+	}
+	shown := len(of(ls, "finding"))
+	t.Logf("%d frames, %d dropped, %d findings: %d shown, %d counted; %d octets of output",
+		sum.Totals.Frames, sum.Totals.KernelDrops, found, shown, held, len(text))
+	if shown+held != found || found < 20 || shown > allBurst+int(long/time.Minute)+1 {
+		t.Errorf("%d findings, %d shown, %d counted", found, shown, held)
+	}
+	es, _ := os.ReadDir(ev)
+	size := int64(0)
+	for _, e := range es {
+		if i, err := e.Info(); err == nil {
+			size += i.Size()
+		}
+	}
+	if len(es) == 0 || len(es) > 40 || size > 2e6 {
+		t.Errorf("%d files of evidence with %d octets", len(es), size)
+	}
+	ws, _ := filepath.Glob(filepath.Join(dir, "x.pcapng*"))
+	if len(ws) > 3 || len(ws) == 0 {
+		t.Errorf("files of -w: %v", ws)
+	}
+	for _, w := range ws {
+		if i, err := os.Stat(w); err != nil || i.Size() > 1.5e6 {
+			t.Errorf("%s: %v %v", w, i.Size(), err)
+		}
+	}
+}

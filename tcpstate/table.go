@@ -1,5 +1,10 @@
 package tcpstate
 
+import (
+	"math/bits"
+	"math/rand/v2"
+)
+
 // tuple is the key of a connection: both endpoints, the lower one first.
 type tuple struct {
 	addr [2]Addr
@@ -15,16 +20,23 @@ func tupleOf(s *Segment) (k tuple, dir int) {
 	return tuple{[2]Addr{a.Addr, b.Addr}, [2]uint16{a.Port, b.Port}}, dir
 }
 
-// hash is the multiplicative hash of a tuple; its high bits are the good ones.
+// seeds keep a capture from being made of tuples whose hashes are all alike.
+var seeds = [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
+
+// hash mixes by multiplication as wyhash does; its high bits are as good as any.
 func (k *tuple) hash() uint64 {
-	const m = 0x9e3779b97f4a7c15
-	lo := k.addr[0].Lo<<32 ^ k.addr[1].Lo ^ uint64(k.port[0])<<48 ^ uint64(k.port[1])<<16
-	if hi := k.addr[0].Hi | k.addr[1].Hi; hi != 0 {
-		lo ^= (k.addr[0].Hi*3 ^ k.addr[1].Hi) * m
-		lo ^= k.addr[0].Lo >> 32 * m
+	a, b := &k.addr[0], &k.addr[1]
+	x, y := a.Lo<<32^b.Lo&0xffffffff, uint64(k.port[0])<<16|uint64(k.port[1])
+	if !a.Is4() || !b.Is4() {
+		x ^= mix(a.Hi^seeds[2], b.Lo^seeds[3])
+		y ^= mix(b.Hi^seeds[3], a.Lo^seeds[2])
 	}
-	h := lo * m
-	return (h ^ h>>32) * m
+	return mix(x^seeds[0], y^seeds[1])
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }
 
 func (t *Tracker) grow(n int) {
@@ -208,8 +220,7 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 // revive makes the flow of a tuple that has none now. If it had one before, the number
 // goes on unless a SYN begins another.
 func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
-	tomb, old := t.tombs[*k]
-	delete(t.tombs, *k) // before it makes room for another
+	tomb, old := t.graves.take(k, k.hash()) // before it makes room for another
 	f := t.newFlow(k, s)
 	if !old {
 		t.doubtNumber(s)

@@ -36,9 +36,9 @@ const DefaultMaxFlows = 1 << 20
 const DefaultMaxStreams = 8 << 20
 
 // FlowCost is the memory, in octets, that a flow takes at most while it is being set up
-// or closes, with the tombstones that its place is good for. Established flows take a
-// sixth of it.
-const FlowCost = 3 << 10
+// or closes, with the tombstones that its place is good for and what the garbage
+// collector leaves lying about. Established flows take a third of it.
+const FlowCost = 4 << 10
 
 // On registers a handler for one kind of event.
 func (c *Config) On(k Kind, h Handler) { c.Handlers[k] = h }
@@ -71,8 +71,7 @@ type Tracker struct {
 	shift    uint
 	prepared prepared
 
-	tombs   map[tuple]tombstone
-	graves  graves   // their order
+	graves  graves
 	exact   []uint32 // of each capture: how many stream numbers are certainly Wireshark's
 	Evicted uint64   // flows forgotten for want of room
 
@@ -113,7 +112,7 @@ func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = DefaultMaxStreams
 	}
-	t := &Tracker{cfg: cfg, tombs: map[tuple]tombstone{}}
+	t := &Tracker{cfg: cfg}
 	t.grow(1 << 10)
 	t.bases = []uint64{0}
 	t.exact = []uint32{math.MaxUint32}
@@ -130,7 +129,6 @@ func (t *Tracker) BeginCapture() {
 	t.bases = append(t.bases, t.lastFrame)
 	t.statsBefore = len(t.stats)
 	t.nextStream = 0
-	t.tombs = map[tuple]tombstone{}
 	t.graves = graves{}
 	t.exact = append(t.exact, math.MaxUint32)
 }

@@ -332,8 +332,8 @@ func TestMaxFlows(t *testing.T) {
 			Frame: uint64(i + 1), Time: int64(i) * 1000, Flags: SYN, Seq: Seq(i),
 			Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 8), byte(i)}), uint16(i)}, Dst: targetEnd,
 		})
-		if tr.Live() > 100 || len(tr.tombs) > 401 {
-			t.Fatalf("%d flows, %d tombstones", tr.Live(), len(tr.tombs))
+		if tr.Live() > 100 || tr.graves.n > 401 {
+			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.graves.n)
 		}
 	}
 	if tr.Evicted < 4000 || tr.ExactStreams()[0] < 500 || tr.ExactStreams()[0] > 510 || tr.Exact(0, 600) {

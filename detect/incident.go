@@ -76,6 +76,9 @@ func (d *Detector) report(c *conn, f *Finding) {
 		d.complete(heap.Pop(&d.open).(*incident))
 	}
 	heap.Push(&d.open, in)
+	if d.opt.OnIncident != nil {
+		d.opt.OnIncident(f)
+	}
 }
 
 // maxOpen bounds the incidents that wait, where time does not pass.

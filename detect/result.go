@@ -20,6 +20,9 @@ type Options struct {
 	Exchanges bool // keep what a load balancer's log is compared with
 	// OnSegment is called behind each segment with its frame and its stream.
 	OnSegment func(frame uint64, stream uint32)
+	// OnIncident is called with each finding when it is decided, before it waits for what
+	// else belongs to it, so that its packets can be kept.
+	OnIncident func(*Finding)
 	// OnFinding is called with each finding as it is settled; OnUpdate when something
 	// about it is learnt later. Nil: only the Result has them.
 	OnFinding, OnUpdate func(*Finding)

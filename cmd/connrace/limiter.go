@@ -50,26 +50,41 @@ const (
 )
 
 func (b *bucket) take(now time.Time, burst int, every time.Duration) bool {
-	if b.at.IsZero() {
-		b.tokens = float64(burst)
-	} else {
-		b.tokens = min(b.tokens+float64(now.Sub(b.at))/float64(every), float64(burst))
-	}
-	b.at = now
-	if b.tokens < 1 {
+	if !b.has(now, burst, every) {
 		return false
 	}
 	b.tokens--
 	return true
 }
 
+// has reports whether one would be let through.
+func (b *bucket) has(now time.Time, burst int, every time.Duration) bool {
+	if b.at.IsZero() {
+		b.tokens = float64(burst)
+	} else {
+		b.tokens = min(b.tokens+float64(now.Sub(b.at))/float64(every), float64(burst))
+	}
+	b.at = now
+	return b.tokens >= 1
+}
+
 func newLimiter(now time.Time) *limiter {
 	return &limiter{kinds: map[findingKind]*shownKind{}, next: now.Add(heldEvery)}
 }
 
+// would reports whether a finding would be shown by now.
+func (l *limiter) would(f *detect.Finding, now time.Time) bool {
+	s := l.kinds[kindOf(f)]
+	return (s == nil || s.has(now, kindBurst, kindEvery)) && l.all.has(now, allBurst, allEvery)
+}
+
+func kindOf(f *detect.Finding) findingKind {
+	return findingKind{f.Rule, f.Severity, f.LB.Addr, f.TargetName()}
+}
+
 // allow reports whether a finding is shown; one that is not is counted.
 func (l *limiter) allow(f *detect.Finding, now time.Time) bool {
-	k := findingKind{f.Rule, f.Severity, f.LB.Addr, f.TargetName()}
+	k := kindOf(f)
 	s := l.kinds[k]
 	if s == nil {
 		if len(l.kinds) >= maxKinds {

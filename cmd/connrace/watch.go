@@ -13,7 +13,6 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/dump"
-	"connrace/cmd/connrace/internal/recorder"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 )
@@ -78,12 +77,8 @@ type watch struct {
 	observers []observer
 	exports   *exports // nil: no --metrics and no --otlp
 
-	ring    *recorder.Ring // nil: no --evidence
-	store   *recorder.Store
-	streams []streamOf // of the frames being taken
-	dump    *dump.Dump // nil: no -w
-
-	evidenceFiles uint64
+	evidence *evidence  // nil: no --evidence
+	dump     *dump.Dump // nil: no -w
 
 	usr1     chan os.Signal
 	status   *status
@@ -92,12 +87,6 @@ type watch struct {
 	advanced time.Time
 	drops    dropNews
 	troubles map[string]time.Time // what was warned of, and when
-}
-
-// streamOf says which stream a frame belongs to.
-type streamOf struct {
-	frame  uint64
-	stream uint32
 }
 
 // follower shows findings as they are settled.
@@ -164,10 +153,9 @@ func newWatch(ctx context.Context, e *env, l *liveFlags, src liveSource) *watch 
 func (w *watch) openOutputs() (err error) {
 	l := w.o
 	if v := &l.evidence; v.dir != "" {
-		if w.store, err = recorder.OpenStore(v.dir, recorder.Limit(v.max)); err != nil {
+		if w.evidence, err = openEvidence(v); err != nil {
 			return err
 		}
-		w.ring = recorder.NewRing(int(v.memory))
 		w.say(v.dir + " gets packets with headers and bodies of the findings' connections; handle with care")
 	}
 	if d := &l.dump; d.path != "" {
@@ -204,12 +192,9 @@ func (w *watch) tuned(a *analysis, o *detect.Options) {
 	o.Live = true
 	o.OnFinding = func(f *detect.Finding) { w.settled = append(w.settled, f) }
 	o.OnUpdate = func(f *detect.Finding) { w.learnt = append(w.learnt, f) }
-	if w.ring != nil {
-		o.OnSegment = func(frame uint64, stream uint32) {
-			if n := len(w.streams); n == 0 || w.streams[n-1].frame != frame {
-				w.streams = append(w.streams, streamOf{frame, stream})
-			}
-		}
+	if v := w.evidence; v != nil {
+		o.OnSegment = v.segment
+		o.OnIncident = func(f *detect.Finding) { v.decided = append(v.decided, f) }
 	}
 	if w.sampler != nil {
 		o.IsLocal = w.sampler.isLocal
@@ -280,19 +265,9 @@ func (w *watch) feedAll(frames []capture.Frame) {
 			w.complain("", w.dump.Frame(&frames[i]))
 		}
 	}
-	w.streams = w.streams[:0]
 	w.feed(&w.in, frames)
-	if w.ring == nil {
-		return
-	}
-	i := 0
-	for _, s := range w.streams {
-		for i < len(frames) && frames[i].Number < s.frame {
-			i++
-		}
-		if i < len(frames) && frames[i].Number == s.frame {
-			w.ring.Add(&frames[i], s.stream)
-		}
+	if w.evidence != nil {
+		w.evidence.frames(frames)
 	}
 }
 
@@ -348,13 +323,13 @@ func (w *watch) second(now time.Time) {
 func (w *watch) figures() *figures {
 	d := w.cur.detector
 	f := &figures{
-		Progress: d.Progress(), LiveStats: w.src.Stats(), EvidenceFiles: w.evidenceFiles, Held: w.held, Snapshot: d.Snapshot,
+		Progress: d.Progress(), LiveStats: w.src.Stats(), Held: w.held, Snapshot: d.Snapshot,
 	}
 	if w.dump != nil {
 		f.DumpLost = w.dump.Lost
 	}
-	if w.store != nil {
-		f.EvidenceFailed = w.store.Failed
+	if v := w.evidence; v != nil {
+		f.EvidenceFiles, f.EvidenceFailed = v.written, v.store.Failed
 	}
 	return f
 }

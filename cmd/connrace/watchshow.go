@@ -2,13 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"maps"
 	"os/signal"
 	"time"
 
-	"connrace/capture"
-	"connrace/cmd/connrace/internal/annotate"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -16,6 +12,7 @@ import (
 
 // publish shows what has been settled and learnt.
 func (w *watch) publish(now time.Time) {
+	w.hold(now)
 	if len(w.settled)+len(w.learnt) == 0 {
 		return
 	}
@@ -35,8 +32,13 @@ func (w *watch) publish(now time.Time) {
 			show = w.choose(show, f, now) // grave enough by now
 		}
 	}
-	w.settled, w.learnt = w.settled[:0], w.learnt[:0]
 	w.record(show)
+	if w.evidence != nil {
+		for _, f := range w.settled {
+			w.evidence.release(f)
+		}
+	}
+	w.settled, w.learnt = w.settled[:0], w.learnt[:0]
 	for _, f := range show {
 		if w.follow != nil {
 			w.follow.Finding(w.analysis, f)
@@ -84,65 +86,6 @@ func (w *watch) showHeld(now time.Time, ended bool) {
 	}
 }
 
-// maxRecorded bounds the packets of one finding.
-const maxRecorded = 1 << 16
-
-// record writes the packets of findings to files of their own.
-func (w *watch) record(fs []*detect.Finding) {
-	if w.ring == nil || len(fs) == 0 {
-		return
-	}
-	records := make([]annotate.Record, len(fs))
-	of := map[uint32][]*annotate.Record{} // by stream
-	for i, f := range fs {
-		records[i] = annotate.Record{
-			Analysis: w.analysis, Finding: f, Source: w.name, Oldest: w.ring.Oldest(), Snaplen: w.o.evidence.snaplen, Name: w.src.InterfaceName,
-		}
-		for _, stream := range f.Streams() {
-			of[stream] = append(of[stream], &records[i])
-		}
-	}
-	w.ring.Each(func(stream uint32, f *capture.Frame) {
-		for _, r := range of[stream] {
-			if len(r.Frames) == maxRecorded {
-				r.Frames = append(r.Frames[:0], r.Frames[maxRecorded/2:]...)
-				r.Oldest = r.Frames[0].Number
-			}
-			r.Frames = append(r.Frames, *f)
-		}
-	})
-	for i := range records {
-		w.put(&records[i])
-	}
-}
-
-// put writes a record.
-func (w *watch) put(r *annotate.Record) {
-	f := r.Finding
-	if len(r.Frames) == 0 {
-		return
-	}
-	var numbers map[uint64]uint64
-	stream := f.Stream
-	if !f.HasStream {
-		stream = f.Streams()[0]
-	}
-	path, err := w.store.Put(fmt.Sprintf("%s-%d", f.Rule.ID, stream), func(out io.Writer) (err error) {
-		numbers, err = r.Write(out)
-		return err
-	})
-	if err != nil {
-		w.complain("evidence is not written: ", err)
-		return
-	}
-	w.evidenceFiles++
-	files := w.analysis.Files
-	files[f.ID] = &report.EvidenceFile{Path: path, Frames: numbers}
-	if len(files) > 2*idsKept {
-		maps.DeleteFunc(files, func(id int, _ *report.EvidenceFile) bool { return id <= f.ID-idsKept })
-	}
-}
-
 // soFar shows the report so far.
 func (w *watch) soFar() {
 	w.status.clear()
@@ -181,9 +124,9 @@ func (w *watch) end() int {
 			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
 		}
 	}
-	if w.store != nil && w.store.Failed > 0 {
+	if v := w.evidence; v != nil && v.store.Failed > 0 {
 		failed = true
-		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(w.store.Failed, "file")))
+		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(v.store.Failed, "file")))
 	}
 	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {
 		w.sayDrops(n)

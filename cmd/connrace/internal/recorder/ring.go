@@ -12,11 +12,11 @@ import (
 // stream.
 type Ring struct {
 	data    []byte
-	head    uint64   // octets ever used, those skipped at the end of data included
-	at      int      // where in data that is
-	records []record // as many as a power of two
-	first   uint64   // of the records that are kept; only grows
-	next    uint64
+	head    uint64 // octets ever used, those skipped at the end of data included
+	at      int    // where in data that is
+	records []record
+	first   int // of the records that are kept
+	n       int // of them
 }
 
 // record is a packet, its octets lie in Ring.data.
@@ -43,10 +43,7 @@ const (
 func NewRing(size int) *Ring {
 	size = min(max(size, MinSize), MaxSize)
 	const share = 3 // of it for records, at most: enough for packets of 150 octets
-	n := 1
-	for 2*n*int(unsafe.Sizeof(record{})) <= size/share {
-		n *= 2
-	}
+	n := size / share / int(unsafe.Sizeof(record{}))
 	return &Ring{data: make([]byte, size-size/share), records: make([]record, n)}
 }
 
@@ -61,33 +58,42 @@ func (r *Ring) Add(f *capture.Frame, stream uint32) {
 		r.at = 0
 	}
 	end := r.head + uint64(n)
-	for r.first < r.next && (r.next-r.first == uint64(len(r.records)) || r.record(r.first).head+uint64(len(r.data)) < end) {
-		r.first++
+	for r.n > 0 && (r.n == len(r.records) || r.record(0).head+uint64(len(r.data)) < end) {
+		if r.first++; r.first == len(r.records) {
+			r.first = 0
+		}
+		r.n--
 	}
 	copy(r.data[r.at:], f.Data)
-	*r.record(r.next) = record{
+	*r.record(r.n) = record{
 		head: r.head, at: uint32(r.at), time: f.Time, number: f.Number, captured: uint32(n), length: f.Length, iface: f.Interface,
 		stream: stream, link: f.LinkType, way: f.Direction,
 	}
 	r.head, r.at = end, r.at+n
-	r.next++
+	r.n++
 }
 
-func (r *Ring) record(i uint64) *record { return &r.records[i&uint64(len(r.records)-1)] }
+// record is the i-th of those that are kept.
+func (r *Ring) record(i int) *record {
+	if i += r.first; i >= len(r.records) {
+		i -= len(r.records)
+	}
+	return &r.records[i]
+}
 
 // Oldest is the number of the oldest frame that is kept; 0: none is.
 func (r *Ring) Oldest() uint64 {
-	if r.first == r.next {
+	if r.n == 0 {
 		return 0
 	}
-	return r.record(r.first).number
+	return r.record(0).number
 }
 
 // Each calls fn with the packets that are kept, the oldest first. The frame is reused, and
 // its Data belongs to the ring.
 func (r *Ring) Each(fn func(stream uint32, f *capture.Frame)) {
 	var f capture.Frame
-	for i := r.first; i < r.next; i++ {
+	for i := range r.n {
 		x := r.record(i)
 		f = capture.Frame{
 			Number: x.number, Time: x.time, Length: x.length, LinkType: x.link, Direction: x.way, Interface: x.iface,

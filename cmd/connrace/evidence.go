@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/annotate"
+	"connrace/cmd/connrace/internal/recorder"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+)
+
+// evidence keeps the newest packets, and writes those of findings to files.
+type evidence struct {
+	ring    *recorder.Ring
+	store   *recorder.Store
+	streams []streamOf // of the frames being taken
+	written uint64     // files
+
+	// A finding is settled seconds after it was decided. Its packets are held meanwhile, for
+	// the ring may go round in that time.
+	decided []*detect.Finding
+	held    map[*detect.Finding]recording
+	octets  int // of these
+	room    int // for them
+}
+
+// streamOf says which stream a frame belongs to.
+type streamOf struct {
+	frame  uint64
+	stream uint32
+}
+
+// recording are the packets of a finding.
+type recording struct {
+	frames []capture.Frame
+	oldest uint64 // what came before this frame was not at hand; 0: there was nothing
+}
+
+func openEvidence(v *evidenceFlags) (*evidence, error) {
+	store, err := recorder.OpenStore(v.dir, recorder.Limit(v.max))
+	if err != nil {
+		return nil, err
+	}
+	const share = 8
+	room := int(v.memory) / share
+	return &evidence{
+		ring: recorder.NewRing(int(v.memory) - room), store: store, held: map[*detect.Finding]recording{}, room: room,
+	}, nil
+}
+
+// segment takes note of a frame's stream; of several segments in a frame the first counts.
+func (v *evidence) segment(frame uint64, stream uint32) {
+	if n := len(v.streams); n == 0 || v.streams[n-1].frame != frame {
+		v.streams = append(v.streams, streamOf{frame, stream})
+	}
+}
+
+// frames takes the frames that the streams were noted of.
+func (v *evidence) frames(fs []capture.Frame) {
+	i := 0
+	for _, s := range v.streams {
+		for i < len(fs) && fs[i].Number < s.frame {
+			i++
+		}
+		if i < len(fs) && fs[i].Number == s.frame {
+			v.ring.Add(&fs[i], s.stream)
+		}
+	}
+	v.streams = v.streams[:0]
+}
+
+// maxRecorded bounds the packets of one finding.
+const maxRecorded = 1 << 16
+
+// gather finds the packets of findings, each from behind those that are held of it. The
+// frames' Data belongs to the ring.
+func (v *evidence) gather(fs []*detect.Finding) []recording {
+	type want struct {
+		i     int
+		after uint64
+	}
+	wanted := map[uint32][]want{} // by stream
+	found := make([]recording, len(fs))
+	oldest := v.ring.Oldest()
+	if oldest == 1 {
+		oldest = 0
+	}
+	for i, f := range fs {
+		x := want{i: i}
+		if h, held := v.held[f]; held {
+			found[i] = recording{slices.Clone(h.frames), h.oldest}
+			x.after = h.frames[len(h.frames)-1].Number
+		} else {
+			found[i].oldest = oldest
+		}
+		for _, stream := range f.Streams() {
+			wanted[stream] = append(wanted[stream], x)
+		}
+	}
+	v.ring.Each(func(stream uint32, f *capture.Frame) {
+		for _, x := range wanted[stream] {
+			if f.Number <= x.after {
+				continue
+			}
+			r := &found[x.i]
+			if len(r.frames) == maxRecorded {
+				r.frames = append(r.frames[:0], r.frames[maxRecorded/2:]...)
+				r.oldest = r.frames[0].Number
+			}
+			r.frames = append(r.frames, *f)
+		}
+	})
+	return found
+}
+
+// hold keeps the packets of findings that have just been decided, if they will be shown and
+// there is room.
+func (w *watch) hold(now time.Time) {
+	v := w.evidence
+	if v == nil || len(v.decided) == 0 {
+		return
+	}
+	fs := v.decided[:0]
+	for _, f := range v.decided {
+		if w.shows(f) && w.limiter.would(f, now) && v.octets < v.room {
+			fs = append(fs, f)
+		}
+	}
+	if len(fs) > 0 {
+		for i, r := range v.gather(fs) {
+			frames, n := r.frames, 0
+			for k := range frames {
+				n += len(frames[k].Data)
+			}
+			if len(frames) == 0 || v.octets+n > v.room {
+				continue
+			}
+			for k := range frames {
+				frames[k].Data = bytes.Clone(frames[k].Data)
+			}
+			v.held[fs[i]] = r
+			v.octets += n
+		}
+	}
+	v.decided = v.decided[:0]
+}
+
+// release gives up what is held of a finding.
+func (v *evidence) release(f *detect.Finding) {
+	for _, x := range v.held[f].frames {
+		v.octets -= len(x.Data)
+	}
+	delete(v.held, f)
+}
+
+// record writes the packets of findings to files of their own.
+func (w *watch) record(fs []*detect.Finding) {
+	v := w.evidence
+	if v == nil || len(fs) == 0 {
+		return
+	}
+	for i, r := range v.gather(fs) {
+		if len(r.frames) > 0 {
+			w.put(fs[i], r)
+		}
+	}
+}
+
+// put writes the file of a finding.
+func (w *watch) put(f *detect.Finding, x recording) {
+	r := annotate.Record{
+		Analysis: w.analysis, Finding: f, Source: w.name, Frames: x.frames, Oldest: x.oldest,
+		Snaplen: w.o.evidence.snaplen, Name: w.src.InterfaceName,
+	}
+	stream := f.Stream
+	if !f.HasStream {
+		stream = f.Streams()[0]
+	}
+	var numbers map[uint64]uint64
+	path, err := w.evidence.store.Put(fmt.Sprintf("%s-%d", f.Rule.ID, stream), func(out io.Writer) (err error) {
+		numbers, err = r.Write(out)
+		return err
+	})
+	if err != nil {
+		w.complain("evidence is not written: ", err)
+		return
+	}
+	w.evidence.written++
+	files := w.analysis.Files
+	files[f.ID] = &report.EvidenceFile{Path: path, Frames: numbers}
+	if len(files) > 2*idsKept {
+		maps.DeleteFunc(files, func(id int, _ *report.EvidenceFile) bool { return id <= f.ID-idsKept })
+	}
+}

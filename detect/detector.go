@@ -52,7 +52,7 @@ func New(o Options) *Detector {
 	if o.Live {
 		cfg.MaxTombs = liveTombs
 		if cfg.MaxFlows == 0 {
-			cfg.MaxFlows = liveFlows
+			cfg.MaxFlows = LiveFlows
 		}
 	}
 	if o.IsTarget != nil {

@@ -7,9 +7,11 @@ import (
 	"connrace/tcpstate"
 )
 
+// LiveFlows is the bound of the flow table with Options.Live where none is given.
+const LiveFlows = 1 << 18
+
 // Bounds of an analysis that goes on for weeks.
 const (
-	liveFlows    = 1 << 18 // about 100 MB
 	liveTombs    = 1 << 16
 	liveTargets  = 1 << 10
 	liveShared   = 1 << 16

@@ -9,7 +9,7 @@ type Options struct {
 	// analysed; numbering still counts every packet.
 	IsTarget, IsLB func(tcpstate.Endpoint) bool
 	LBIdleTimeout  int64 // ns; 0: infer
-	MaxFlows       int   // bound of the flow table; 0: by memory
+	MaxFlows       int   // bound of the flow table; 0: a default
 	Streams        bool  // keep the figures of every stream
 	// Live: it goes on for weeks. What is remembered of connections, targets and
 	// findings is bounded; findings that are no longer kept are counted.

@@ -22,6 +22,7 @@ func (t *Tracker) Newest() (frame uint64, stream uint32) {
 // all that is remembered moves by that much, as if it had always gone right.
 func (t *Tracker) Shift(by int64) {
 	t.now += by
+	shift(&t.clock.doubted, by)
 	t.timers.restart()
 	t.Each(func(f *Flow) {
 		f.Opened += by

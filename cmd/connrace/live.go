@@ -12,6 +12,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/recorder"
+	"connrace/detect"
 )
 
 // liveFlags are the flags of live as they were given.
@@ -63,7 +64,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	fs.Lookup("format").Usage += "\n(default: table on a terminal, else jsonl)"
 	fs.Var(&l.duration, "duration", "end after `DURATION`")
 	fs.Uint64VarP(&l.count, "count", "c", 0, "end after `N` packets")
-	fs.Var(&l.ring, "ring", "share `SIZE` of memory with the kernel for packets to wait in")
+	fs.Var(&l.ring, "ring", "let packets wait in `SIZE` of memory shared with the\nkernel")
 	fs.IntVarP(&l.snaplen, "snaplen", "s", l.snaplen, "capture `N` octets of each packet")
 	fs.BoolVar(&l.promisc, "promiscuous", false, "also capture what is not for this host")
 	fs.StringVar(&l.netns, "netns", "", "watch in the network namespace of a process `PID`, a PATH or a\nNAME of ip-netns(8); needs CAP_SYS_ADMIN")
@@ -74,6 +75,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.page.add(fs)
 	l.addLogs(fs)
 	l.addHow(fs)
+	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default %d)", detect.LiveFlows)
 	l.addTalk(fs)
 	return l, fs
 }
@@ -225,7 +227,7 @@ func (t *liveTargets) Set(s string) error {
 	if !is {
 		return t.tcp.Set(s)
 	}
-	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "@") {
+	if !strings.HasPrefix(path, "/") {
 		return fmt.Errorf("takes an absolute path behind unix:, not %q", path)
 	}
 	t.unix = append(t.unix, path)

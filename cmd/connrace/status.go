@@ -20,7 +20,7 @@ func newStatus(e *env, quiet bool) *status {
 	if quiet || !isTerminal(e.stderr) {
 		return &status{}
 	}
-	return &status{w: e.stderr}
+	return &status{w: e.stderr, at: time.Now()}
 }
 
 // text shows a line in place of the one before.
@@ -45,10 +45,7 @@ func (s *status) draw(name string, f *figures, now time.Time) {
 	if s.w == nil {
 		return
 	}
-	rate := 0.0
-	if !s.at.IsZero() {
-		rate = float64(f.Packets-s.packets) / max(now.Sub(s.at).Seconds(), 1e-3)
-	}
+	rate := float64(f.Packets-s.packets) / max(now.Sub(s.at).Seconds(), 1e-3)
 	s.packets, s.at = f.Packets, now
 	line := fmt.Sprintf("%s: %s packets/s, %s, %s dropped, %s", name, report.Grouped(uint64(rate)), report.Plural(uint64(f.Live), "connection"),
 		report.Grouped(f.Drops), report.Plural(f.Progress.Findings, "finding"))

@@ -189,7 +189,7 @@ func (w *watch) start(first *detect.KernelSample) {
 func (w *watch) tuned(a *analysis, o *detect.Options) {
 	a.Files = map[int]*report.EvidenceFile{}
 	w.analysis = &a.Analysis
-	o.Live = true
+	o.Live, o.MaxFlows = true, w.o.maxFlows
 	o.OnFinding = func(f *detect.Finding) { w.settled = append(w.settled, f) }
 	o.OnUpdate = func(f *detect.Finding) { w.learnt = append(w.learnt, f) }
 	if v := w.evidence; v != nil {

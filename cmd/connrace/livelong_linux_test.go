@@ -249,6 +249,8 @@ func TestLiveLink(t *testing.T) {
 	set("up")
 	n.until("it says up", func() bool { return strings.Contains(p.stderr.String(), "lo is up") })
 	n.dial("", "127.0.0.1:9") // is refused
+	p.Process.Signal(syscall.SIGUSR1)
+	n.until("it shows what it has so far", func() bool { return strings.Contains(p.stdout.String(), `"type":"summary"`) })
 	time.Sleep(300 * time.Millisecond)
 	soonEnough(t, p.end(syscall.SIGTERM))
 	ls := lines(t, p.stdout.String())

@@ -315,6 +315,16 @@ func TestWatchTable(t *testing.T) {
 	}
 }
 
+// At the end there can be a page.
+func TestWatchHTML(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.html")
+	x := watchFake(t, newFakeSource(t, "crowder"), nil, "--html", path)
+	b, err := os.ReadFile(path)
+	if err != nil || x.code != exitOK || !bytes.Contains(b, []byte("fin-request-crossing")) {
+		t.Errorf("%v, exit %d, %d octets", err, x.code, len(b))
+	}
+}
+
 // The same finding again and again is shown for a while, then counted; nothing is left out
 // silently, and nothing grows.
 func TestWatchRepeated(t *testing.T) {

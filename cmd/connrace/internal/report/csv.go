@@ -26,7 +26,7 @@ var csvColumns = []struct {
 	{"frame", func(r *csvRow) string { return only(r.f.Frame > 0, r.f.Frame) }},
 	{"evidence_frames", func(r *csvRow) string { return r.frames() }},
 	{"lb", func(r *csvRow) string { return string(endpoint(r.f.LB)) }},
-	{"target", func(r *csvRow) string { return string(endpoint(r.f.Target)) }},
+	{"target", func(r *csvRow) string { return string(targetOf(r.f)) }},
 	{"method", func(r *csvRow) string { return r.q.Method }},
 	{"path", func(r *csvRow) string { return path(r.q.Path, r.o.ShowQuery) }},
 	{"trace_id", func(r *csvRow) string { return r.q.TraceID }},

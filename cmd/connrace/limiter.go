@@ -40,10 +40,10 @@ type bucket struct {
 }
 
 const (
-	kindBurst = 60
-	kindEvery = 10 * time.Minute
-	allBurst  = 1000
-	allEvery  = time.Minute
+	kindBurst = 1000
+	kindEvery = time.Minute
+	allBurst  = 10000
+	allEvery  = 20 * time.Second
 	maxKinds  = 1 << 12
 	// heldEvery is how often the counts are shown.
 	heldEvery = 10 * time.Minute

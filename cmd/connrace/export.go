@@ -205,6 +205,7 @@ func (o *exports) tick(f *figures) {
 	o.newest.Packets, o.newest.Drops = f.Packets-f.Drops, f.Drops
 	o.newest.Requests, o.newest.LostRequests = f.Requests, f.LostRequests
 	o.newest.Connections, o.newest.EvictedFlows = uint64(f.Live), f.EvictedFlows
+	o.newest.Evidence, o.newest.EvidenceLost, o.newest.WriteLost = f.EvidenceFiles, f.EvidenceFailed, f.DumpLost
 	o.publish()
 	o.told = true
 	if o.collector != nil {

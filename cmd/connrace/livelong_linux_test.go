@@ -178,8 +178,8 @@ func TestLiveDiskFull(t *testing.T) {
 	os.Mkdir(small, 0o700)
 	os.Mkdir(kept, 0o700)
 	self := connraceCommand(t)
-	c := exec.Command("bash", "-c", `mount -t tmpfs -o size=300k none "$1" || exit 77
-(exec -a connrace "$2" live -i lo --target :8080 --target :8081 --format jsonl -w "$1/x.pcapng" --evidence "$1/ev") &
+	c := exec.Command("bash", "-c", `mount -t tmpfs -o size=1500k none "$1" || exit 77
+(exec -a connrace "$2" live -i lo --target :8080 --target :8081 --format jsonl -w "$1/x.pcapng" --evidence "$1/ev" --metrics 127.0.0.1:9502) &
 trap "kill -TERM $!" INT
 wait $!; wait $!; code=$?
 cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
@@ -198,8 +198,23 @@ cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
 	}
 	n.watching(1, p)
 	load := n.load(300)
-	n.until("the disk is full", func() bool { return strings.Contains(p.stderr.String(), "no space left on device") })
-	time.Sleep(2 * time.Second)
+	n.until("the disk is full", func() bool {
+		said := p.stderr.String()
+		return strings.Contains(said, "x.pcapng: no space left on device") && strings.Contains(said, "evidence is not written: ")
+	})
+	time.Sleep(1200 * time.Millisecond) // metrics are a second old at most
+	if c, err := n.dial("", "127.0.0.1:9502"); err != nil {
+		t.Error(err)
+	} else {
+		fmt.Fprint(c, "GET /metrics HTTP/1.0\r\n\r\n")
+		page, _ := io.ReadAll(c)
+		c.Close()
+		for _, name := range []string{"connrace_write_lost_total", "connrace_evidence_lost_total", "connrace_evidence_files_total"} {
+			if !strings.Contains(string(page), "\n"+name+" ") || strings.Contains(string(page), "\n"+name+" 0\n") {
+				t.Errorf("%s is not counted", name)
+			}
+		}
+	}
 	load.end(syscall.SIGKILL)
 	time.Sleep(300 * time.Millisecond)
 	p.Process.Signal(syscall.SIGINT)

@@ -53,6 +53,18 @@ var totals = []struct {
 		desc("flows_evicted_total", "Connections that were forgotten for want of room (--max-flows)."), prometheus.CounterValue,
 		func(s *Snapshot) uint64 { return s.EvictedFlows },
 	},
+	{
+		desc("evidence_files_total", "Files of evidence that were written (--evidence)."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.Evidence },
+	},
+	{
+		desc("evidence_lost_total", "Files of evidence that could not be written."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.EvidenceLost },
+	},
+	{
+		desc("write_lost_total", "Captured packets that could not be written (-w)."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.WriteLost },
+	},
 }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {

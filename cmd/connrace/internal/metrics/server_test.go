@@ -39,6 +39,7 @@ func TestMetrics(t *testing.T) {
 	s := NewStore(rules, 2)
 	s.Publish(Snapshot{
 		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7,
+		Evidence: 8, EvidenceLost: 9, WriteLost: 11,
 		Targets: []Target{
 			{Name: "10.0.0.5:8080", IdleTimeout: 5 * time.Second, Queue: Queue{2, 1, true}},
 			{Name: "unix:/run/\xff.sock", Queue: Queue{0, 128, true}},
@@ -68,6 +69,12 @@ connrace_capture_packets_total 1000
 # HELP connrace_connections Connections that are being followed.
 # TYPE connrace_connections gauge
 connrace_connections 5
+# HELP connrace_evidence_files_total Files of evidence that were written (--evidence).
+# TYPE connrace_evidence_files_total counter
+connrace_evidence_files_total 8
+# HELP connrace_evidence_lost_total Files of evidence that could not be written.
+# TYPE connrace_evidence_lost_total counter
+connrace_evidence_lost_total 9
 # HELP connrace_findings_total Findings, by rule and target.
 # TYPE connrace_findings_total counter
 connrace_findings_total{rule="fin-request-crossing",target="10.0.0.5:8080"} 0
@@ -91,6 +98,9 @@ connrace_requests_total 40
 # HELP connrace_syn_retransmissions_total SYNs that were sent again for want of an answer.
 # TYPE connrace_syn_retransmissions_total counter
 connrace_syn_retransmissions_total 6
+# HELP connrace_write_lost_total Captured packets that could not be written (-w).
+# TYPE connrace_write_lost_total counter
+connrace_write_lost_total 11
 `
 	r := registry(s, Build{"v1", "abc", "go1.26"})
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), ours(t, s)...); err != nil {

@@ -17,7 +17,10 @@ type Snapshot struct {
 	Connections            uint64 // in mind now
 	SYNRetransmissions     uint64
 	EvictedFlows           uint64
-	Targets                []Target
+	// Evidence counts files of evidence that were written, EvidenceLost those that could
+	// not be, and WriteLost packets that could not be.
+	Evidence, EvidenceLost, WriteLost uint64
+	Targets                           []Target
 }
 
 // Target are the figures of one target.
@@ -136,6 +139,9 @@ func (n *Snapshot) keepCounting(old *Snapshot) {
 		{&n.LostRequests, &old.LostRequests},
 		{&n.SYNRetransmissions, &old.SYNRetransmissions},
 		{&n.EvictedFlows, &old.EvictedFlows},
+		{&n.Evidence, &old.Evidence},
+		{&n.EvidenceLost, &old.EvidenceLost},
+		{&n.WriteLost, &old.WriteLost},
 	} {
 		*c.now = max(*c.now, *c.before)
 	}

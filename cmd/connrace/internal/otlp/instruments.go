@@ -35,6 +35,9 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		packets     = counter("capture.packets", "{packet}", "Packets that were captured.")
 		drops       = counter("capture.drops", "{packet}", "Packets that the kernel dropped for want of room in the ring.")
 		evicted     = counter("flows.evicted", "{connection}", "Connections that were forgotten for want of room.")
+		files       = counter("evidence.files", "{file}", "Files of evidence that were written.")
+		unwritten   = counter("evidence.lost", "{file}", "Files of evidence that could not be written.")
+		unkept      = counter("write.lost", "{packet}", "Captured packets that could not be written.")
 		connections = gauge("connections", "{connection}", "Connections that are being followed.")
 		queue       = gauge("accept_queue", "{connection}", "Connections that wait for the target to accept() them.")
 		limit       = gauge("accept_queue_limit", "{connection}", "Backlog of the target's listening socket, as the kernel clamped it.")
@@ -54,6 +57,9 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		o.ObserveInt64(packets, int64(snap.Packets))
 		o.ObserveInt64(drops, int64(snap.Drops))
 		o.ObserveInt64(evicted, int64(snap.EvictedFlows))
+		o.ObserveInt64(files, int64(snap.Evidence))
+		o.ObserveInt64(unwritten, int64(snap.EvidenceLost))
+		o.ObserveInt64(unkept, int64(snap.WriteLost))
 		o.ObserveInt64(connections, int64(snap.Connections))
 		for _, n := range counts {
 			o.ObserveInt64(findings, int64(n.N), metric.WithAttributes(attribute.String("rule", n.Rule), attribute.String("target", n.Target)))
@@ -69,6 +75,6 @@ func observe(m metric.Meter, store *metrics.Store) error {
 			}
 		}
 		return nil
-	}, findings, requests, lost, syns, packets, drops, evicted, connections, idle, queue, limit)
+	}, findings, requests, lost, syns, packets, drops, evicted, files, unwritten, unkept, connections, idle, queue, limit)
 	return err
 }

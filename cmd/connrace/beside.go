@@ -37,6 +37,12 @@ func (b *besideFlags) addLogs(fs *pflag.FlagSet) {
 	fs.Var(&b.logZone, "log-zone", "`ZONE` of times in logs without one (nginx error log, HAProxy):\n+02:00, Europe/Berlin (default: UTC; local time with\n--local-time)")
 }
 
+// logNeeds are flags that say something about logs.
+var logNeeds = []needs{
+	{"log-format", "--log FILE", []string{"log"}},
+	{"log-zone", "--log FILE", []string{"log"}},
+}
+
 // addBaseline adds the flag about an earlier report.
 func (b *besideFlags) addBaseline(fs *pflag.FlagSet) {
 	fs.StringVar(&b.baseline, "baseline", "", "compare with an earlier run's --format json in `FILE`: is the fix\nin effect?")

@@ -119,7 +119,7 @@ func TestDeployedCommands(t *testing.T) {
 		err := fs.Parse(args[1:])
 		if args[0] != "live" || err != nil {
 			t.Errorf("%s: %v: %v", where, args, err)
-		} else if wrong := l.wrong(fs.Args()); wrong != "" {
+		} else if wrong := l.wrong(fs); wrong != "" {
 			t.Errorf("%s: %v: %s", where, args, wrong)
 		}
 	}

@@ -18,9 +18,9 @@ import (
 // evidence keeps the newest packets, and writes those of findings to files.
 type evidence struct {
 	ring    *recorder.Ring
-	store   *recorder.Store
-	streams []streamOf // of the frames being taken
-	written uint64     // files
+	store   *recorder.Store // nil: no --evidence, only --annotate
+	streams []streamOf      // of the frames being taken
+	written uint64          // files
 
 	// A finding is settled seconds after it was decided. Its packets are held meanwhile, for
 	// the ring may go round in that time.
@@ -43,6 +43,9 @@ type recording struct {
 }
 
 func openEvidence(v *evidenceFlags) (*evidence, error) {
+	if v.dir == "" {
+		return &evidence{ring: recorder.NewRing(int(v.memory))}, nil
+	}
 	store, err := recorder.OpenStore(v.dir, recorder.Limit(v.max))
 	if err != nil {
 		return nil, err
@@ -162,7 +165,7 @@ func (v *evidence) release(f *detect.Finding) {
 // record writes the packets of findings to files of their own.
 func (w *watch) record(fs []*detect.Finding) {
 	v := w.evidence
-	if v == nil || len(fs) == 0 {
+	if v == nil || v.store == nil || len(fs) == 0 {
 		return
 	}
 	for i, r := range v.gather(fs) {
@@ -197,4 +200,27 @@ func (w *watch) put(f *detect.Finding, x recording) {
 	if len(files) > 2*idsKept {
 		maps.DeleteFunc(files, func(id int, _ *report.EvidenceFile) bool { return id <= f.ID-idsKept })
 	}
+}
+
+// annotateKept writes what is still in memory, with comments.
+func (w *watch) annotateKept() error {
+	name := w.o.evidence.annotate
+	if name == "" {
+		return nil
+	}
+	ring := w.evidence.ring
+	k := annotate.Kept{
+		Report: &w.report, Shown: &w.shown, Source: w.name, Name: w.src.InterfaceName,
+		Each: func(fn func(*capture.Frame)) { ring.Each(func(_ uint32, f *capture.Frame) { fn(f) }) },
+	}
+	frames, commented, err := k.Write(w.annotated.Writer())
+	if err == nil {
+		err = w.annotated.Commit()
+	}
+	if err != nil {
+		return named(name, err)
+	}
+	w.say(fmt.Sprintf("%s: %s with headers and bodies, %s of them with a comment; handle with care",
+		name, report.Plural(uint64(frames), "packet"), report.Grouped(uint64(commented))))
+	return nil
 }

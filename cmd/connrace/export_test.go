@@ -206,12 +206,12 @@ func TestExportFlags(t *testing.T) {
 	for _, args := range [][]string{
 		{"--metrics", "localhost"},
 		{"--otlp", "collector:4317"},
-		{"--metrics-targets-max", "0"},
-		{"--metrics-targets-max", "1000000"},
+		{"--metrics", ":0", "--metrics-targets-max", "0"},
+		{"--metrics", ":0", "--metrics-targets-max", "1000000"},
 	} {
 		l, fs := newLiveFlags()
 		err := fs.Parse(append([]string{"-i", "lo"}, args...))
-		if err == nil && l.wrong(nil) == "" {
+		if err == nil && l.wrong(fs) == "" {
 			t.Errorf("%v is taken", args)
 		}
 	}

@@ -9,9 +9,32 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"connrace/detect"
 	"connrace/tcpstate"
 )
+
+// needs is a flag that does nothing unless one of others is given.
+type needs struct {
+	flag string
+	what string // the others, for people
+	any  []string
+}
+
+// idle is what is wrong with flags that were given in vain; "": nothing.
+func idle(fs *pflag.FlagSet, all []needs) string {
+	for _, n := range all {
+		if f := fs.Lookup(n.flag); f.Changed && !slices.ContainsFunc(n.any, fs.Changed) {
+			name := "--" + f.Name
+			if f.Shorthand != "" {
+				name = "-" + f.Shorthand
+			}
+			return name + " needs " + n.what
+		}
+	}
+	return ""
+}
 
 // choice is a flag whose value is one of a list.
 type choice struct {

@@ -42,10 +42,11 @@ type dumpFlags struct {
 
 // evidenceFlags say how the packets of findings are kept.
 type evidenceFlags struct {
-	dir     string
-	max     limit
-	memory  size
-	snaplen int
+	dir      string
+	max      limit
+	memory   size
+	snaplen  int
+	annotate string
 }
 
 func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
@@ -74,6 +75,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.export.add(fs)
 	l.page.add(fs)
 	l.addLogs(fs)
+	l.addBaseline(fs)
 	l.addHow(fs)
 	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default %d)", detect.LiveFlows)
 	l.addTalk(fs)
@@ -90,8 +92,9 @@ func (d *dumpFlags) add(fs *pflag.FlagSet) {
 func (v *evidenceFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&v.dir, "evidence", "", "write for each finding the packets of its connections that are\nstill in memory to a small pcapng in `DIR`; they hold headers and\nbodies")
 	fs.Var(&v.max, "evidence-max", "keep at most so many of these files, or so much: `N`, SIZE or\nN,SIZE; the oldest are removed")
-	fs.Var(&v.memory, "evidence-memory", "keep the newest packets in `SIZE` of memory for it")
+	fs.Var(&v.memory, "evidence-memory", "keep the newest packets in `SIZE` of memory for it and for\n--annotate")
 	fs.IntVar(&v.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: as captured)")
+	fs.StringVar(&v.annotate, "annotate", "", "at the end write the packets that are still in memory to `FILE`\n(pcapng), with a comment on each frame of evidence")
 }
 
 func liveHelp() string {
@@ -127,7 +130,7 @@ func live(ctx context.Context, e *env, args []string) int {
 	if code, done := e.parse(fs, liveHelp, args); done {
 		return code
 	}
-	if wrong := l.wrong(fs.Args()); wrong != "" {
+	if wrong := l.wrong(fs); wrong != "" {
 		return e.usage("live", "%s", wrong)
 	}
 	if l.format.value == "" {
@@ -154,10 +157,10 @@ func live(ctx context.Context, e *env, args []string) int {
 }
 
 // wrong is what is wrong with the use of the flags; "": nothing.
-func (l *liveFlags) wrong(rest []string) string {
+func (l *liveFlags) wrong(fs *pflag.FlagSet) string {
 	switch d, v := &l.dump, &l.evidence; {
-	case len(rest) > 0:
-		return fmt.Sprintf("what is %q? interfaces are named with -i, captures read by 'connrace analyze'", rest[0])
+	case fs.NArg() > 0:
+		return fmt.Sprintf("what is %q? interfaces are named with -i, captures read by 'connrace analyze'", fs.Arg(0))
 	case len(l.interfaces) == 0:
 		return "no interface given: -i NAME, or -i any"
 	case l.maxFlows < 0:
@@ -166,24 +169,35 @@ func (l *liveFlags) wrong(rest []string) string {
 		return "--snaplen must be a number of octets"
 	case l.ring < 1<<20 || l.ring > 1<<31-1:
 		return "--ring must be between 1MB and 2GB"
-	case d.path == "" && (d.every != 0 || d.size != 0 || d.files != 0):
-		return "-G, -C and -W need -w FILE"
 	case d.path == "-":
 		return "-w needs the name of a file: standard output holds the findings"
 	case d.files < 0, d.files > 0 && d.every == 0 && d.size == 0:
 		return "-W takes a number of files, and needs -C or -G"
 	case v.snaplen < 0 || v.snaplen > 1<<30:
 		return "--evidence-snaplen must be a number of octets"
-	case v.dir == "" && v.snaplen > 0:
-		return "--evidence-snaplen needs --evidence DIR"
+	case v.annotate == "-":
+		return "--annotate needs the name of a file: standard output holds the findings"
 	case v.memory < recorder.MinSize || v.memory > recorder.MaxSize:
 		return "--evidence-memory must be between 1MB and 2GB"
 	}
-	if wrong := l.export.wrong(); wrong != "" {
-		return wrong
+	for _, wrong := range []string{idle(fs, liveNeeds), l.export.wrong(), l.page.wrong(nil, nil)} {
+		if wrong != "" {
+			return wrong
+		}
 	}
-	return l.page.wrong(nil, nil)
+	return ""
 }
+
+// liveNeeds are flags of live that do nothing without another.
+var liveNeeds = append([]needs{
+	{"rotate-seconds", "-w FILE", []string{"write"}},
+	{"rotate-size", "-w FILE", []string{"write"}},
+	{"rotate-count", "-w FILE", []string{"write"}},
+	{"evidence-max", "--evidence DIR", []string{"evidence"}},
+	{"evidence-memory", "--evidence DIR or --annotate FILE", []string{"evidence", "annotate"}},
+	{"evidence-snaplen", "--evidence DIR", []string{"evidence"}},
+	{"metrics-targets-max", "--metrics ADDR or --otlp URL", []string{"metrics", "otlp"}},
+}, logNeeds...)
 
 // filter is what the kernel hands over.
 func (l *liveFlags) filter() (*capture.Filter, error) {

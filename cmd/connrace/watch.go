@@ -13,6 +13,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/dump"
+	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 )
@@ -77,7 +78,7 @@ type watch struct {
 	observers []observer
 	exports   *exports // nil: no --metrics and no --otlp
 
-	evidence *evidence  // nil: no --evidence
+	evidence *evidence  // nil: neither --evidence nor --annotate
 	dump     *dump.Dump // nil: no -w
 
 	usr1     chan os.Signal
@@ -152,11 +153,19 @@ func newWatch(ctx context.Context, e *env, l *liveFlags, src liveSource) *watch 
 // openOutputs opens what --evidence, -w and --html name.
 func (w *watch) openOutputs() (err error) {
 	l := w.o
-	if v := &l.evidence; v.dir != "" {
+	v := &l.evidence
+	if v.dir != "" || v.annotate != "" {
 		if w.evidence, err = openEvidence(v); err != nil {
 			return err
 		}
+	}
+	if v.dir != "" {
 		w.say(v.dir + " gets packets with headers and bodies of the findings' connections; handle with care")
+	}
+	if v.annotate != "" {
+		if w.annotated, err = outfile.Create(v.annotate); err != nil {
+			return err
+		}
 	}
 	if d := &l.dump; d.path != "" {
 		build, _ := debug.ReadBuildInfo()
@@ -194,7 +203,9 @@ func (w *watch) tuned(a *analysis, o *detect.Options) {
 	o.OnUpdate = func(f *detect.Finding) { w.learnt = append(w.learnt, f) }
 	if v := w.evidence; v != nil {
 		o.OnSegment = v.segment
-		o.OnIncident = func(f *detect.Finding) { v.decided = append(v.decided, f) }
+		if v.store != nil {
+			o.OnIncident = func(f *detect.Finding) { v.decided = append(v.decided, f) }
+		}
 	}
 	if w.sampler != nil {
 		o.IsLocal = w.sampler.isLocal
@@ -328,7 +339,7 @@ func (w *watch) figures() *figures {
 	if w.dump != nil {
 		f.DumpLost = w.dump.Lost
 	}
-	if v := w.evidence; v != nil {
+	if v := w.evidence; v != nil && v.store != nil {
 		f.EvidenceFiles, f.EvidenceFailed = v.written, v.store.Failed
 	}
 	return f

@@ -43,7 +43,13 @@ func newFakeSource(t testing.TB, script string) *fakeSource {
 	if err := s.WritePCAP(&b, pcaps.FileFormat{Nano: true}); err != nil {
 		t.Fatal(err)
 	}
-	f, err := capture.NewFile(script, &b, capture.ReadOptions{})
+	return fakeCapture(t, script, &b)
+}
+
+// fakeCapture is an interface on which what was captured happens again.
+func fakeCapture(t testing.TB, name string, r io.Reader) *fakeSource {
+	t.Helper()
+	f, err := capture.NewFile(name, r, capture.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,8 +123,11 @@ func watchFake(t testing.TB, src *fakeSource, change func(*watch), args ...strin
 	if err := fs.Parse(append([]string{"-i", "fake0", "--format", "jsonl"}, args...)); err != nil {
 		t.Fatal(err)
 	}
-	if wrong := l.wrong(fs.Args()); wrong != "" {
+	if wrong := l.wrong(fs); wrong != "" {
 		t.Fatal(wrong)
+	}
+	if err := l.prepare(); err != nil {
+		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
 	e := &env{strings.NewReader(""), &stdout, &stderr}

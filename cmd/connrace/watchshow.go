@@ -124,9 +124,9 @@ func (w *watch) end() int {
 			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
 		}
 	}
-	if v := w.evidence; v != nil && v.store.Failed > 0 {
+	if n := w.figures().EvidenceFailed; n > 0 {
 		failed = true
-		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(v.store.Failed, "file")))
+		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(n, "file")))
 	}
 	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {
 		w.sayDrops(n)
@@ -141,6 +141,10 @@ func (w *watch) end() int {
 		o.tick(f)
 	}
 	code := w.o.page.write(w.e, &w.report, &w.shown, w.finish())
+	if err := w.annotateKept(); err != nil {
+		failed = true
+		w.e.errorf("%v", err)
+	}
 	if code == exitOK && failed {
 		code = exitError
 	}
@@ -158,6 +162,7 @@ func (w *watch) close() {
 	}
 	w.src.Close()
 	w.o.page.file.Discard()
+	w.annotated.Discard()
 }
 
 // maxTinyNamed is how many listeners with a tiny backlog are named where it was not said

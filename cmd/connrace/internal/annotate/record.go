@@ -48,33 +48,46 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 	if e := f.IdleFrom; e != nil && here(e) != 0 {
 		numbers[e.Frame] = here(e)
 	}
-	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: r.about(f)})
+	x, err := newFrameWriter(w, r.about(f), r.Name)
 	if err != nil {
 		return nil, err
 	}
-	links := map[link]uint32{}
 	for i := range r.Frames {
-		g := &r.Frames[i]
-		k := link{g.Interface, g.LinkType}
-		id, known := links[k]
-		if !known {
-			if id, err = x.AddInterface(capture.Interface{LinkType: g.LinkType, Name: r.Name(g.Interface), Resolution: 9}); err != nil {
-				return nil, err
-			}
-			links[k] = id
-		}
-		data := g.Data
+		g := r.Frames[i]
 		if r.Snaplen > 0 {
-			data = data[:min(len(data), r.Snaplen)]
+			g.Data = g.Data[:min(len(g.Data), r.Snaplen)]
 		}
-		err := x.Packet(&capture.Packet{
-			Interface: id, Time: g.Time, Data: data, Length: g.Length, Flags: uint32(g.Direction), Comments: comments[g.Number],
-		})
-		if err != nil {
+		if err := x.write(&g, comments[g.Number]); err != nil {
 			return nil, err
 		}
 	}
 	return numbers, nil
+}
+
+// frameWriter writes frames of interfaces.
+type frameWriter struct {
+	w     *capture.Writer
+	links map[link]uint32
+	name  func(index uint32) string
+}
+
+func newFrameWriter(w io.Writer, about []string, name func(uint32) string) (*frameWriter, error) {
+	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: about})
+	return &frameWriter{x, map[link]uint32{}, name}, err
+}
+
+func (x *frameWriter) write(f *capture.Frame, comments []string) (err error) {
+	k := link{f.Interface, f.LinkType}
+	id, known := x.links[k]
+	if !known {
+		if id, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Name: x.name(f.Interface), Resolution: 9}); err != nil {
+			return err
+		}
+		x.links[k] = id
+	}
+	return x.w.Packet(&capture.Packet{
+		Interface: id, Time: f.Time, Data: f.Data, Length: f.Length, Flags: uint32(f.Direction), Comments: comments,
+	})
 }
 
 // about is what the capture says of itself.

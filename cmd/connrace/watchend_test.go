@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"connrace/capture"
+	"connrace/pcaps"
+)
+
+// What the load balancer's log and an earlier report are compared with at the end of live
+// is what analyze compares them with; so are the formats that come at the end.
+func TestWatchBeside(t *testing.T) {
+	dir := t.TempDir()
+	data, err := pcaps.File("nginx-node-race.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	race := put(t, dir, "nginx-node-race.pcap")
+	before := filepath.Join(dir, "before.json")
+	_, stdout, _ := after(t, t.Context(), nil, "--format", "json", race)
+	if err := os.WriteFile(before, []byte(stdout), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--log", put(t, dir, "nginx-node-race.error.log"), "--baseline", before, "--lb-idle-timeout", "60s"}
+	both := func(format string) (live, offline string) {
+		args := append(slices.Clone(args), "--format", format)
+		x := watchFake(t, fakeCapture(t, "race", bytes.NewReader(data)), nil, args...)
+		code, offline, stderr := after(t, t.Context(), nil, append(args, race)...)
+		if x.code != exitOK || code != exitOK {
+			t.Errorf("%s: exit %d, %s; of analyze %d, %s", format, x.code, x.stderr, code, stderr)
+		}
+		return x.stdout, offline
+	}
+
+	type compared struct {
+		Log struct {
+			Entries, Failed, Explained, Ambiguous, Unexplained any
+			ByRule                                             any `json:"by_rule"`
+			Outside                                            any `json:"outside_capture"`
+		}
+		Baseline map[string]any
+	}
+	read := func(s string) (c compared) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(s), &c); err != nil {
+			t.Fatalf("%v: %s", err, s)
+		}
+		return c
+	}
+	text := func(c compared) string {
+		b, _ := json.Marshal(c)
+		return string(b)
+	}
+	live, offline := both("json")
+	got, want := read(live), read(offline)
+	if text(got) != text(want) || got.Log.Explained == 0.0 || got.Log.Explained == nil || got.Baseline == nil {
+		t.Errorf("live\n%s\nanalyze\n%s", text(got), text(want))
+	}
+	schema, _ := schemas(t)
+	validate(t, schema, "live --log --baseline", []byte(live))
+
+	live, offline = both("csv")
+	rows := func(s string) (rules []string) {
+		t.Helper()
+		rs, err := csv.NewReader(strings.NewReader(s)).ReadAll()
+		if err != nil {
+			t.Fatal(err)
+		}
+		col := slices.Index(rs[0], "rule")
+		for _, r := range rs {
+			rules = append(rules, r[col])
+		}
+		slices.Sort(rules)
+		return rules
+	}
+	if got, want := rows(live), rows(offline); !slices.Equal(got, want) || len(got) < 2 {
+		t.Errorf("rows of CSV: live %q, analyze %q", got, want)
+	}
+
+	live, offline = both("markdown")
+	sections := func(s string) (titles []string) {
+		for l := range strings.Lines(s) {
+			if strings.HasPrefix(l, "## ") {
+				titles = append(titles, l)
+			}
+		}
+		return titles
+	}
+	if got, want := sections(live), sections(offline); !slices.Equal(got, want) || len(got) == 0 {
+		t.Errorf("sections of Markdown: live %q, analyze %q", got, want)
+	}
+}
+
+// At the end the packets in memory are written with the findings on them; all of them
+// here, so they are what was watched.
+func TestWatchAnnotate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.pcapng")
+	src := newFakeSource(t, "crowder")
+	x := watchFake(t, src, nil, "--annotate", path)
+	fs := of(lines(t, x.stdout), "finding")
+	if x.code != exitOK || len(fs) != 1 || len(fs[0].Evidence) == 0 {
+		t.Fatalf("exit %d: %s", x.code, x.stderr)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := capture.NewFile("x", bytes.NewReader(data), capture.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := make([]capture.Frame, len(src.frames)+1)
+	n, _ := in.Read(batch)
+	if n != len(src.frames) {
+		t.Errorf("%d frames of %d", n, len(src.frames))
+	}
+	for i, f := range batch[:n] {
+		if g := &src.frames[i]; f.Time != g.Time || !bytes.Equal(f.Data, g.Data) {
+			t.Fatalf("frame %d is not what was captured", i+1)
+		}
+	}
+	if got := bytes.Count(data, []byte("connrace fin-request-crossing #1 (certain): ")); got != len(fs[0].Evidence) {
+		t.Errorf("%d comments for %d segments of evidence", got, len(fs[0].Evidence))
+	}
+	readable(t, path, false)
+	if es, _ := os.ReadDir(filepath.Dir(path)); len(es) != 1 {
+		t.Errorf("%d files", len(es))
+	}
+
+	// Where there is no room for all, the newest are there.
+	small := newFakeSource(t, "crowder")
+	for i := range small.frames {
+		small.frames[i].Data = append(small.frames[i].Data, make([]byte, 1<<14)...)
+	}
+	x = watchFake(t, small, nil, "--annotate", path, "--evidence-memory", "1MB", "-q")
+	st, err := os.Stat(path)
+	if err != nil || x.code != exitOK || st.Size() > 1<<20 || st.Size() < 1<<19 {
+		t.Errorf("exit %d, %v, %d octets", x.code, err, st.Size())
+	}
+	if n := readable(t, path, false); n == 0 || n >= len(small.frames) {
+		t.Errorf("%d frames", n)
+	}
+}

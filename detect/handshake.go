@@ -20,7 +20,7 @@ func (d *Detector) established(e *tcpstate.Event) {
 		t.allNS += f.RTT
 	}
 	if d.tracker.Marks(f).Half[f.LB()].NSYN > 1 {
-		d.judgeSYN(d.conn(f, e), false)
+		d.judgeSYN(d.conn(f, e), answered)
 	}
 }
 
@@ -35,13 +35,46 @@ func (d *Detector) judgeHandshake(c *conn) {
 	case c.lb.SawSYN() && !c.target.SawSYN() && len(c.lm.SYNs) > 0:
 		last := c.lm.SYNs[len(c.lm.SYNs)-1]
 		if c.now-last.Time < c.lm.Patience() {
-			return // the capture ended before the next retry was due
+			d.judgePending(c) // the capture ended before the next retry was due
+			return
 		}
 		c.flow.SetDecided()
 		c.t.unanswered++
-		d.judgeSYN(c, true)
+		d.judgeSYN(c, givenUp)
 	}
 }
+
+// pendingAfter is how long a SYN must have had no answer for the kernel to be asked why.
+const pendingAfter = 200 * millisecond
+
+// judgePending looks at a SYN that has no answer yet at the capture's end. What becomes of
+// it is not known, nor why, unless the kernel says that its listener had no room.
+func (d *Detector) judgePending(c *conn) {
+	if !c.ended {
+		return
+	}
+	c.t.pending++
+	if c.now-c.lm.SYNs[0].Time < pendingAfter {
+		return
+	}
+	var moments []int64
+	for _, s := range c.lm.SYNs {
+		moments = append(moments, s.Time)
+	}
+	if x, ok := d.testify(c.flow.Endpoint(1-c.flow.LB()), moments); ok && x.proves() {
+		c.flow.SetDecided()
+		d.judgeSYN(c, pending)
+	}
+}
+
+// outcome is what came of a SYN.
+type outcome uint8
+
+const (
+	answered outcome = iota // in the end
+	pending                 // the capture ended first
+	givenUp
+)
 
 func (c *conn) refused() *Finding {
 	syn := c.tm.Refusals[0]
@@ -59,12 +92,12 @@ func (c *conn) refused() *Finding {
 }
 
 // judgeSYN decides what the unanswered copies of a SYN mean.
-func (d *Detector) judgeSYN(c *conn, givenUp bool) {
-	ignored := c.ignoredSYNs(givenUp)
+func (d *Detector) judgeSYN(c *conn, came outcome) {
+	ignored := c.ignoredSYNs(came)
 	if len(ignored) == 0 {
 		return
 	}
-	if f := c.portReuse(givenUp); f != nil {
+	if f := c.portReuse(came); f != nil {
 		d.report(c, f)
 		return
 	}
@@ -94,7 +127,7 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 			full, len(ignored), n, stalled.Stream)
 	}
 	f.Severity, f.Lost = Warning, false
-	if givenUp {
+	if came == givenUp {
 		f.Severity, f.Lost = Error, true
 	}
 	f.Evidence = c.handshakeStory()
@@ -107,10 +140,14 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 	for _, s := range ignored {
 		c.moments = append(c.moments, s.Time)
 	}
-	if givenUp {
+	switch came {
+	case givenUp:
 		f.Measures.Outstanding = Duration{c.lm.SYNs[len(c.lm.SYNs)-1].Time - first.Time, true}
 		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", f.Measures.Attempts, seconds(f.Measures.Outstanding.NS))
-	} else {
+	case pending:
+		f.Measures.Outstanding = Duration{c.now - first.Time, true}
+		f.Summary = fmt.Sprintf("the SYN had no answer yet after %s, when the capture ended", seconds(f.Measures.Outstanding.NS))
+	default:
 		f.Measures.Delay = Duration{c.now - first.Time, true}
 		if n := len(c.tm.SYNs); n > 0 {
 			f.Measures.Delay.NS = max(c.tm.SYNs[n-1].Time-first.Time, 0)
@@ -123,10 +160,10 @@ func (d *Detector) judgeSYN(c *conn, givenUp bool) {
 // ignoredSYNs are the copies of the SYN that got no answer. Which copy a SYN-ACK
 // answers is told by its TSecr (RFC 7323 §3.2); where it names an early one although
 // the SYN was repeated, the listener had taken that one and the SYN-ACK was lost or slow.
-func (c *conn) ignoredSYNs(givenUp bool) []tcpstate.SYNMark {
+func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNMark {
 	syns := c.lm.SYNs
-	if givenUp || len(syns) == 0 {
-		if c.lm.NSYN < 2 {
+	if came != answered || len(syns) == 0 {
+		if c.lm.NSYN < 2 && came != pending {
 			return nil
 		}
 		return syns
@@ -154,7 +191,7 @@ func (c *conn) ignoredSYNs(givenUp bool) []tcpstate.SYNMark {
 
 // portReuse recognises a SYN that met an old connection: the target answers with an ACK
 // of that (challenge ACK, RFC 5961 §4; or TIME-WAIT), the LB resets it and tries again.
-func (c *conn) portReuse(givenUp bool) *Finding {
+func (c *conn) portReuse(came outcome) *Finding {
 	var ack, rst tcpstate.Mark
 	for _, m := range c.tm.Old {
 		if m.Flags&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
@@ -172,14 +209,14 @@ func (c *conn) portReuse(givenUp bool) *Finding {
 	f := c.finding(c.lm.SYNs[0].Mark)
 	f.Rule = PortReuse
 	f.Severity, f.Lost = Warning, false
-	if givenUp {
+	if came == givenUp {
 		f.Severity, f.Lost = Error, true
 	}
 	f.Measures.Attempts = c.lm.NSYN
 	f.Evidence = c.handshakeStory()
 	_, n := c.d.tracker.Locate(ack.Frame)
 	f.Summary = fmt.Sprintf("the SYN met an old connection on the same ports: the target answered with an ACK of that (frame %d)", n)
-	if !givenUp {
+	if came == answered {
 		f.Measures.Delay = Duration{c.now - c.lm.SYNs[0].Time, true}
 	}
 	return f

@@ -211,7 +211,7 @@ func (d *Detector) results() []Target {
 		}
 		h := &r.Handshakes
 		h.Attempted, h.Completed, h.Refused, h.Unanswered = t.attempted, t.completed, t.refused, t.unanswered
-		h.SYNRetransmissions, h.MaxWaiting = t.synRetrans, uint64(t.maxWaiting)
+		h.Pending, h.SYNRetransmissions, h.MaxWaiting = t.pending, t.synRetrans, uint64(t.maxWaiting)
 		for _, s := range t.closes.v {
 			r.TargetCloses.add(s.gap)
 		}

@@ -305,3 +305,50 @@ func TestBacklogWarning(t *testing.T) {
 		}
 	}
 }
+
+// A SYN that has no answer yet at the capture's end is dropped for certain where the
+// kernel says so; else it is only counted.
+func TestPendingSYN(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		queue     uint32
+		overflows uint64
+		late      int64 // how long before the end the SYN came
+		findings  int
+		pending   uint64
+	}{
+		{"full, counted", 2, 1, second / 2, 1, 1},
+		{"full, nothing counted", 2, 0, second / 2, 0, 1},
+		{"room", 0, 0, second / 2, 0, 1},
+		{"just sent", 2, 1, second / 10, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := &traffic{d: detect.New(detect.Options{Live: true})}
+			x.seg.Time = 1000 * second
+			sample := func(counted uint64) {
+				x.d.Witness(&detect.KernelSample{
+					Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, c.queue, 1)},
+					Counters: detect.KernelCounters{ListenOverflows: counted, ListenDrops: counted},
+				})
+			}
+			sample(0)
+			x.send(lbEnd(1), targetEnd(0), tcpstate.SYN, 100, 0)
+			end := x.seg.Time + c.late
+			for x.seg.Time < end {
+				x.seg.Time += 50 * millisecond
+				sample(c.overflows)
+			}
+			x.d.Advance(end)
+			r := x.d.Finish()
+			if h := r.Targets[0].Handshakes; len(r.Findings) != c.findings || h.Pending != c.pending || h.Unanswered != 0 {
+				t.Fatalf("%d findings, %+v", len(r.Findings), h)
+			}
+			for _, f := range r.Findings {
+				if f.Rule != detect.SYNDropped || f.Confidence != detect.Certain || f.Severity != detect.Warning || f.Lost ||
+					f.Measures.Attempts != 1 || !strings.Contains(f.Grounds, "queue 2 of 1, ListenOverflows +1") || !strings.Contains(f.Summary, "no answer yet after 500 ms") {
+					t.Errorf("%+v", f)
+				}
+			}
+		})
+	}
+}

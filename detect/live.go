@@ -221,6 +221,7 @@ func (d *Detector) recycle(ep tcpstate.Endpoint) *target {
 	o.completed += old.completed
 	o.refused += old.refused
 	o.unanswered += old.unanswered
+	o.pending += old.pending
 	o.synRetrans += old.synRetrans
 	o.maxWaiting = max(o.maxWaiting, old.maxWaiting)
 	delete(d.targets, old.end)

@@ -84,9 +84,13 @@ type Target struct {
 	NearMisses   uint64
 	Exposure     float64 // expected crossings per million requests; valid iff HasExposure
 	HasExposure  bool
-	Handshakes   struct{ Attempted, Completed, Refused, Unanswered, SYNRetransmissions, MaxWaiting uint64 }
-	Advice       []string
-	Listener     *Listener // nil: the kernel was not asked, or does not listen there
+	// Handshakes: of the Pending ones the SYN had no answer yet when the capture ended.
+	Handshakes struct {
+		Attempted, Completed, Refused, Unanswered, Pending uint64
+		SYNRetransmissions, MaxWaiting                     uint64
+	}
+	Advice   []string
+	Listener *Listener // nil: the kernel was not asked, or does not listen there
 	// ReuseGaps and the closes' gaps, ns, for histograms: logarithmic buckets.
 	Reuses, TargetCloses, LBCloses Histogram
 }

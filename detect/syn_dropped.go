@@ -20,7 +20,8 @@ import "slices"
 // or 10 round trips. At least half of the copies, or an accept-queue-overflow on that
 // listener within 10 s, make it this rule (tcp_conn_request, sk_acceptq_is_full). That
 // SYNs were dropped by a full queue is inferred, never seen: a live capture with the
-// kernel's counters can make it certain.
+// kernel's counters can make it certain, also of a SYN that has no answer yet when the
+// capture ends.
 var SYNDropped = &Rule{
 	ID:       "syn-dropped",
 	Severity: Error,

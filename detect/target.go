@@ -26,6 +26,7 @@ type target struct {
 
 	connections, requests, lost                           uint64
 	attempted, completed, refused, unanswered, synRetrans uint64
+	pending                                               uint64 // SYNs without an answer yet at the end
 	maxWaiting                                            int
 	rtt                                                   sketch
 	farNS, allNS                                          int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage

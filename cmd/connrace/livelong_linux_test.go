@@ -391,7 +391,7 @@ func TestLiveSoak(t *testing.T) {
 	shown := len(of(ls, "finding"))
 	t.Logf("%d frames, %d dropped, %d findings: %d shown, %d counted; %d octets of output",
 		sum.Totals.Frames, sum.Totals.KernelDrops, found, shown, held, len(text))
-	if shown+held != found || found < 20 || shown > allBurst+int(long/time.Minute)+1 {
+	if shown+held != found || found < 20 || shown > allBurst+int(long/allEvery)+1 {
 		t.Errorf("%d findings, %d shown, %d counted", found, shown, held)
 	}
 	es, _ := os.ReadDir(ev)

@@ -177,6 +177,7 @@ func (c *card) facts() {
 	h := &t.Handshakes
 	count("Refused", h.Refused, "connections")
 	count("Never answered", h.Unanswered, "connections")
+	count("Not answered yet", h.Pending, "connections, when the capture ended")
 	count("SYNs sent again", h.SYNRetransmissions, "")
 	count("Waiting at once", h.MaxWaiting, "requests without an answer, at most")
 }

@@ -367,6 +367,7 @@ type targetDoc struct {
 		Completed   uint64 `json:"completed"`
 		Refused     uint64 `json:"refused"`
 		Unanswered  uint64 `json:"unanswered"`
+		Pending     uint64 `json:"pending"`
 		SYNRetrans  uint64 `json:"syn_retransmissions"`
 		MostWaiting uint64 `json:"max_waiting"`
 	} `json:"handshakes"`
@@ -390,7 +391,7 @@ func targetJSON(a *Analysis, t *detect.Target) targetDoc {
 	}
 	h := &t.Handshakes
 	d.Handshakes.Attempted, d.Handshakes.Completed = h.Attempted, h.Completed
-	d.Handshakes.Refused, d.Handshakes.Unanswered = h.Refused, h.Unanswered
+	d.Handshakes.Refused, d.Handshakes.Unanswered, d.Handshakes.Pending = h.Refused, h.Unanswered, h.Pending
 	d.Handshakes.SYNRetrans, d.Handshakes.MostWaiting = h.SYNRetransmissions, h.MaxWaiting
 	return d
 }

@@ -47,9 +47,12 @@ func (r *Report) Notes() []string {
 		}
 		return fmt.Sprintf("%s of %s", grouped(n), plural(x.Flows, "connection"))
 	}
-	if n := x.OneDirection - min(x.OneDirection, x.Unanswered); n > 0 {
+	if n := x.OneDirection - min(x.OneDirection, x.Unanswered+x.Pending); n > 0 {
 		add("of %s only one direction was captured: a race needs both (capture at the target or the load balancer, "+
 			"or mirror both directions)", of(n))
+	}
+	if n := x.Pending; n > 0 {
+		add("%s without an answer yet when the capture ended; a longer capture tells more", plural(n, "SYN"))
 	}
 	if n := x.NoHandshake; n > 0 {
 		add("of %s no handshake was captured: which side is the load balancer is inferred there; --target says it", of(n))

@@ -95,6 +95,7 @@ type Totals struct {
 	Drops      uint64
 	DropsKnown bool
 	Unanswered uint64 // connections without any segment of the target
+	Pending    uint64 // those without one yet
 }
 
 // Totals adds everything up.
@@ -136,7 +137,9 @@ func (r *Report) Totals() Totals {
 			t.Leaps.Count += l.Count
 		}
 		for j := range x.Targets {
-			t.Unanswered += x.Targets[j].Handshakes.Unanswered
+			h := &x.Targets[j].Handshakes
+			t.Unanswered += h.Unanswered
+			t.Pending += h.Pending
 		}
 	}
 	return t

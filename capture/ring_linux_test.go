@@ -5,73 +5,115 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"connrace/detect"
+	"connrace/pcaps"
+	"connrace/tcpstate"
 )
 
-// fillRing makes a ring as the kernel leaves it: full of packets.
-func fillRing(packet []byte, blocks, each int) ring {
-	const at, link = ringHeader + 40, 14
-	net := (packetHeader + 20 + 16 + 15) &^ 15
-	mac := net - link + vlanSize
-	size := (mac + len(packet) + 7) &^ 7
+// ringMac is where a packet begins behind its header, with room for a VLAN tag.
+const ringMac = (packetHeader+20+16+15)&^15 - 14 + vlanSize
+
+// fillRing makes a ring as the kernel leaves it: full of packets, so many in a block. It
+// moves their Data there.
+func fillRing(packets []pcaps.Frame, each int) ring {
+	const at, link, mac = ringHeader + 40, 14, ringMac
+	longest := 0
+	for i := range packets {
+		longest = max(longest, len(packets[i].Data))
+	}
+	size := (mac + longest + 7) &^ 7
 	block := (at + each*size + 4095) &^ 4095
-	r := ring{mem: make([]byte, blocks*block), block: block}
-	for i := range blocks {
-		b := r.mem[i*block:]
-		*(*unix.TpacketHdrV1)(unsafe.Pointer(&b[ringHeader])) = unix.TpacketHdrV1{
-			Block_status: unix.TP_STATUS_USER, Num_pkts: uint32(each), Offset_to_first_pkt: at,
-		}
-		for j := range each {
-			p := b[at+j*size:]
-			*(*unix.Tpacket3Hdr)(unsafe.Pointer(&p[0])) = unix.Tpacket3Hdr{
-				Next_offset: uint32(size), Sec: 1_700_000_000, Nsec: uint32(j), Snaplen: uint32(len(packet)), Len: uint32(len(packet)),
-				Mac: uint16(mac), Net: uint16(mac + link),
+	r := ring{mem: make([]byte, (len(packets)+each-1)/each*block), block: block}
+	for i := range packets {
+		b := r.mem[i/each*block:]
+		if i%each == 0 {
+			*(*unix.TpacketHdrV1)(unsafe.Pointer(&b[ringHeader])) = unix.TpacketHdrV1{
+				Block_status: unix.TP_STATUS_USER, Num_pkts: uint32(min(each, len(packets)-i)), Offset_to_first_pkt: at,
 			}
-			*(*unix.RawSockaddrLinklayer)(unsafe.Pointer(&p[packetHeader])) = unix.RawSockaddrLinklayer{
-				Family: unix.AF_PACKET, Protocol: networkOrder(ethPIP), Ifindex: 2, Hatype: arphrdEther,
-			}
-			copy(p[mac:], packet)
 		}
+		p, n := b[at+i%each*size:], len(packets[i].Data)
+		*(*unix.Tpacket3Hdr)(unsafe.Pointer(&p[0])) = unix.Tpacket3Hdr{
+			Next_offset: uint32(size), Sec: uint32(packets[i].Time / second), Nsec: uint32(packets[i].Time % second), Snaplen: uint32(n), Len: uint32(n),
+			Mac: mac, Net: mac + link,
+		}
+		*(*unix.RawSockaddrLinklayer)(unsafe.Pointer(&p[packetHeader])) = unix.RawSockaddrLinklayer{
+			Family: unix.AF_PACKET, Protocol: networkOrder(ethPIP), Ifindex: 2, Hatype: arphrdEther,
+		}
+		copy(p[mac:], packets[i].Data)
+		packets[i].Data = p[mac:][:n:n]
 	}
 	return r
 }
 
-// BenchmarkLive takes small packets from a ring, as Read does, without the kernel.
+// again lets the kernel fill the ring with the same packets at other times.
+func (r *ring) again(packets []pcaps.Frame) {
+	for i := range packets {
+		h := (*unix.Tpacket3Hdr)(unsafe.Add(unsafe.Pointer(&packets[i].Data[0]), -ringMac))
+		h.Sec, h.Nsec = uint32(packets[i].Time/second), uint32(packets[i].Time%second)
+	}
+	for i := 0; i < len(r.mem); i += r.block {
+		(*unix.TpacketHdrV1)(unsafe.Pointer(&r.mem[i+ringHeader])).Block_status = unix.TP_STATUS_USER
+	}
+}
+
+// BenchmarkLive is what live does with small packets once the kernel has put them into its
+// ring: it takes them, decodes them, follows their connections and lets the rules see what
+// happens. The kernel's work is not in it.
 func BenchmarkLive(b *testing.B) {
-	packet := append(numbered(testPacket{}, 1), make([]byte, 10)...)
-	run := func(b *testing.B, p *pins, decode bool) {
-		const blocks, each = 64, 1600
-		l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(packet, blocks, each), pins: p}
-		d := NewDecoder()
+	const each = 1600
+	run := func(b *testing.B, conns int, p *pins, take func(*Decoder, *detect.Detector, []Frame)) {
+		s := pcaps.NewSteady(conns, 64*each/3/conns+1)
+		l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(s.Frames, each), pins: p}
+		decoder, detector := NewDecoder(), detect.New(detect.Options{Live: true})
+		detector.BeginCapture(0)
+		for i, f := range pcaps.Opening(conns) {
+			detector.Segments(decoder.Decode(&Frame{Number: uint64(i + 1), Time: f.Time, LinkType: LinkEthernet, Length: uint32(f.Length), Data: f.Data}, nil))
+		}
+		l.info.Frames = uint64(3 * conns)
 		batch := make([]Frame, 256)
-		segs := d.Decode(&Frame{}, nil)
 		b.ReportAllocs()
 		n := 0
 		for b.Loop() {
-			for range blocks * each / len(batch) {
+			for {
 				k := l.take(batch)
+				if k == 0 {
+					break
+				}
 				n += k
-				if decode {
-					for i := range k {
-						segs = d.Decode(&batch[i], segs[:0])
-					}
-				}
-				if r := &l.ring; r.left == 0 { // the kernel fills it again
-					r.head.Block_status = unix.TP_STATUS_USER
-					r.index = (r.index + 1) % blocks
-					r.held = nil
-				}
+				take(decoder, detector, batch[:k])
 			}
+			b.StopTimer() // the kernel fills the ring again
+			s.Next()
+			l.ring.again(s.Frames)
+			b.StartTimer()
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/packet")
+		if r := detector.Finish(); len(r.Findings) > 0 || r.Totals.EvictedFlows > 0 {
+			b.Errorf("%d findings, %+v", len(r.Findings), r.Totals)
+		}
 	}
-	b.Run("one interface", func(b *testing.B) { run(b, nil, false) })
-	b.Run("any", func(b *testing.B) { run(b, newPins(), false) })
-	b.Run("with decoding", func(b *testing.B) { run(b, nil, true) })
+	segs := make([]tcpstate.Segment, 0, 256)
+	decode := func(d *Decoder, _ *detect.Detector, fs []Frame) {
+		segs = segs[:0]
+		for i := range fs {
+			segs = d.Decode(&fs[i], segs)
+		}
+	}
+	state := func(d *Decoder, x *detect.Detector, fs []Frame) {
+		decode(d, x, fs)
+		x.Segments(segs)
+	}
+	b.Run("ring", func(b *testing.B) { run(b, 100, nil, func(*Decoder, *detect.Detector, []Frame) {}) })
+	b.Run("ring, any", func(b *testing.B) { run(b, 100, newPins(), func(*Decoder, *detect.Detector, []Frame) {}) })
+	b.Run("decoded", func(b *testing.B) { run(b, 100, nil, decode) })
+	b.Run("with state, 100 connections", func(b *testing.B) { run(b, 100, nil, state) })
+	b.Run("with state, 10000 connections", func(b *testing.B) { run(b, 10_000, nil, state) })
 }
 
 // TestLiveAllocations: taking a packet leaves no garbage.
 func TestLiveAllocations(t *testing.T) {
-	l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(numbered(testPacket{}, 1), 1, 10_000), pins: newPins()}
+	l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(pcaps.NewSteady(100, 34).Frames, 10_000), pins: newPins()}
 	batch := make([]Frame, 10)
 	l.take(batch)
 	if n := testing.AllocsPerRun(500, func() { l.take(batch) }); n != 0 {

@@ -24,12 +24,16 @@ func (l *listeners) matched(segs []tcpstate.Segment) bool {
 		if l.match(s.Src) || l.match(s.Dst) {
 			return true
 		}
-		e := listener(s)
-		if _, known := l.segments[e]; known || len(l.segments) < maxListeners {
-			l.segments[e]++
-		}
+		l.add(listener(s), 1)
 	}
 	return false
+}
+
+// add counts segments of an endpoint.
+func (l *listeners) add(e tcpstate.Endpoint, segments uint64) {
+	if _, known := l.segments[e]; known || len(l.segments) < maxListeners {
+		l.segments[e] += segments
+	}
 }
 
 // listener is the end of a segment that more likely listens: the one that a SYN is for,

@@ -68,3 +68,15 @@ func TestLiveStoppedEarly(t *testing.T) {
 		t.Errorf("%d findings: %s", len(fs), p.stdout)
 	}
 }
+
+// Where --target lets nothing pass, the report says who listens instead.
+func TestLiveWrongTarget(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	acceptNever(t, n, 8080, 5, false)
+	p := n.connrace("live", "-i", "lo", "--target", "127.0.0.1:8081", "--format", "table", "--duration", "0.2")
+	p.wait(10 * time.Second)
+	if want := "no packets; these listeners were seen: 127.0.0.1:8080\n"; !strings.Contains(p.stdout.String(), want) {
+		t.Errorf("%s%s", p.stdout, p.stderr)
+	}
+}

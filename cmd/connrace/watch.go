@@ -63,6 +63,7 @@ type watch struct {
 	wall  func(time.Time) int64 // what the clock says, ns since the Unix epoch
 	clock *stepClock
 	step  int64 // the clock was set by that much; the frames from before have not all come
+	began int64 // what the clock said then
 
 	sampler *sampler // nil: the kernel is not asked
 	warned  map[backlog]bool
@@ -186,8 +187,14 @@ func (w *watch) openOutputs() (err error) {
 // start begins the analysis; first is the kernel's first answer, nil: it is not asked.
 func (w *watch) start(first *detect.KernelSample) {
 	w.begin(0, nil)
+	w.began = w.wall(time.Now())
 	if first != nil {
 		w.sample(first)
+		for i := range first.Listeners {
+			if w.seen != nil { // the capture's filter lets pass nothing that would show them
+				w.seen.add(first.Listeners[i].End, 0)
+			}
+		}
 	}
 	w.usr1 = make(chan os.Signal, 1)
 	notifyUSR1(w.usr1)
@@ -220,15 +227,15 @@ func (w *watch) run() {
 	}
 	left := w.o.count
 	for {
-		n, err := w.src.Read(w.batch)
-		now := time.Now()
-		frames := w.batch[:n]
+		batch := w.batch
 		if w.o.count > 0 {
-			frames = frames[:min(uint64(n), left)]
-			left -= uint64(len(frames))
+			batch = batch[:min(uint64(len(batch)), left)]
 		}
-		w.take(frames, now)
-		w.mind(len(frames) == 0, now)
+		n, err := w.src.Read(batch)
+		now := time.Now()
+		left -= uint64(n)
+		w.take(batch[:n], now)
+		w.mind(n == 0, now)
 		if err != nil && !errors.Is(err, io.EOF) {
 			w.note(err.Error())
 		}

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"connrace/capture"
 	"connrace/pcaps"
@@ -146,5 +148,34 @@ func TestWatchAnnotate(t *testing.T) {
 	}
 	if n := readable(t, path, false); n == 0 || n >= len(small.frames) {
 		t.Errorf("%d frames", n)
+	}
+}
+
+// A log's entries of the time that was watched are not outside of it for want of packets:
+// none goes to a unix socket.
+func TestWatchLogWithoutPackets(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "error.log")
+	now := time.Now().UTC()
+	var b strings.Builder
+	for _, at := range []time.Time{now, now.Add(-time.Hour)} {
+		fmt.Fprintf(&b, "%s [error] 7#7: *1 connect() to unix:/run/app.sock failed (11: Resource temporarily unavailable) while connecting to upstream, "+
+			`client: 10.0.0.1, server: , request: "GET / HTTP/1.1", upstream: "http://unix:/run/app.sock:/", host: "app"`+"\n", at.Format("2006/01/02 15:04:05"))
+	}
+	if err := os.WriteFile(log, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := watchFake(t, &fakeSource{idle: 3, stop: make(chan struct{}, 1)}, nil, "--format", "json", "--log", log)
+	var r struct {
+		Log struct {
+			Failed      int
+			Outside     int `json:"outside_capture"`
+			Unexplained []struct{ Why string }
+		}
+	}
+	if err := json.Unmarshal([]byte(x.stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if l := r.Log; l.Failed != 2 || l.Outside != 1 || len(l.Unexplained) != 1 || !strings.Contains(l.Unexplained[0].Why, "unix socket was full") {
+		t.Errorf("%+v\n%s", l, x.stderr)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os/signal"
 	"time"
 
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -135,6 +136,7 @@ func (w *watch) end() int {
 	w.report.Skipped = w.in.decoder.Skipped()
 	f := w.figures()
 	w.conclude()
+	w.spans = []lblog.Span{w.watched(now)} // with and without packets
 	w.publish(now)
 	w.showHeld(now, true)
 	for _, o := range w.observers {
@@ -149,6 +151,18 @@ func (w *watch) end() int {
 		code = exitError
 	}
 	return code
+}
+
+// watched is the time that was watched, as logs have it, whose clock may have been set
+// meanwhile.
+func (w *watch) watched(now time.Time) lblog.Span {
+	first, last, c := w.began, w.wall(now), w.src.Info()
+	for _, at := range []int64{last, c.First, c.Last} {
+		if at != 0 {
+			first = min(first, at)
+		}
+	}
+	return lblog.Span{First: first, Last: max(last, w.began, c.Last)}
 }
 
 // close releases everything.
@@ -191,7 +205,7 @@ func (w *watch) warnAboutQueues(s *detect.KernelSample) {
 		if was, known := w.missing[x.Path]; was != x.Missing || !known {
 			w.missing[x.Path] = x.Missing
 			if x.Missing {
-				w.say("unix:" + x.Path + ": nobody listens there: connect() gives ENOENT or ECONNREFUSED")
+				w.say("unix:" + x.Path + ": nobody listens there, in this network namespace at least: connect() gives ENOENT or ECONNREFUSED")
 			} else if known {
 				w.say("unix:" + x.Path + ": somebody listens there now")
 			}

@@ -35,7 +35,7 @@ func (r *Report) Notes() []string {
 	}
 	switch {
 	case x.Frames == 0:
-		add("no packets")
+		add("no packets%s", r.seen())
 	case x.Segments == 0:
 		add("no TCP segments%s", r.skipped())
 	case x.Flows == 0 && len(r.Listeners) > 0:

@@ -77,7 +77,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.addLogs(fs)
 	l.addBaseline(fs)
 	l.addHow(fs)
-	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default %d)", detect.LiveFlows)
+	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default: as many as fit\ninto a quarter of the available memory, at most %d)", detect.LiveFlows)
 	l.addTalk(fs)
 	return l, fs
 }
@@ -113,7 +113,8 @@ far. Memory is bounded, and so is what is written: of the findings of a kind the
 thousand are shown, then one a minute and how many there were. Capturing needs CAP_NET_RAW:
 root, 'setcap cap_net_raw+ep' on the program, or AmbientCapabilities= in a systemd unit.
 
-Exit status: 0 done, 1 --fail-on matched, 2 wrong usage or unwritable output.
+Exit status: 0 done, 1 --fail-on matched, 2 wrong usage, unwritable output, or an interface
+that is gone.
 
 Examples:
   connrace live -i eth0 --target :8080

@@ -205,7 +205,10 @@ func (w *watch) start(first *detect.KernelSample) {
 func (w *watch) tuned(a *analysis, o *detect.Options) {
 	a.Files = map[int]*report.EvidenceFile{}
 	w.analysis = &a.Analysis
-	o.Live, o.MaxFlows = true, w.o.maxFlows
+	o.Live = true
+	if w.o.maxFlows == 0 {
+		o.MaxFlows = min(o.MaxFlows, detect.LiveFlows)
+	}
 	o.OnFinding = func(f *detect.Finding) { w.settled = append(w.settled, f) }
 	o.OnUpdate = func(f *detect.Finding) { w.learnt = append(w.learnt, f) }
 	if v := w.evidence; v != nil {
@@ -238,6 +241,7 @@ func (w *watch) run() {
 		w.mind(n == 0, now)
 		if err != nil && !errors.Is(err, io.EOF) {
 			w.note(err.Error())
+			w.failed = true // a supervisor may try again
 		}
 		if err != nil || w.o.count > 0 && left == 0 || w.dump != nil && w.dump.Done() || w.follow != nil && w.follow.Err() != nil {
 			return

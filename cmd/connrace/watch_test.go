@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,7 @@ type fakeSource struct {
 	next   int
 	idle   int // Reads that return nothing at the end
 	drops  uint64
+	end    error // how it ends; nil: as wanted
 	stop   chan struct{}
 	hook   func(next int) // before a Read
 	closed bool
@@ -82,7 +84,7 @@ func (s *fakeSource) Read(batch []capture.Frame) (int, error) {
 	}
 	if s.next == len(s.frames) {
 		if s.idle--; s.idle < 0 {
-			return 0, io.EOF
+			return 0, cmp.Or(s.end, io.EOF)
 		}
 		return 0, nil
 	}

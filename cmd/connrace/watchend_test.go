@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -177,5 +178,17 @@ func TestWatchLogWithoutPackets(t *testing.T) {
 	}
 	if l := r.Log; l.Failed != 2 || l.Outside != 1 || len(l.Unexplained) != 1 || !strings.Contains(l.Unexplained[0].Why, "unix socket was full") {
 		t.Errorf("%+v\n%s", l, x.stderr)
+	}
+}
+
+// An end that nobody asked for is told of, in the exit code, too.
+func TestWatchInterfaceGone(t *testing.T) {
+	src := newFakeSource(t, "crowder")
+	src.end = errors.New("fake0: the interface is gone")
+	x := watchFake(t, src, nil)
+	ls := lines(t, x.stdout)
+	last := ls[len(ls)-1]
+	if x.code != exitError || last.Type != "summary" || len(of(ls, "finding")) != 1 || !strings.HasSuffix(last.Captures[0].Warnings[0], "fake0: the interface is gone") {
+		t.Errorf("exit %d, %+v", x.code, last)
 	}
 }

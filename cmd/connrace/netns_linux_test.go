@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -318,22 +317,4 @@ func relayFrames(t *testing.T, delay time.Duration) {
 		unix.Close(fds[0])
 		unix.Close(fds[1])
 	})
-}
-
-// readable lets tshark read a capture, and returns how many frames it has; -1: there is no
-// tshark.
-func readable(t *testing.T, file string, cutOff bool) int {
-	t.Helper()
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		return -1
-	}
-	var stderr bytes.Buffer
-	c := exec.Command(tshark, "-n", "-r", file, "-T", "fields", "-e", "frame.number")
-	c.Stderr = &stderr
-	out, err := c.Output()
-	if err != nil && !(cutOff && strings.Contains(stderr.String(), "cut short")) {
-		t.Errorf("tshark reads %s: %v\n%s", filepath.Base(file), err, &stderr)
-	}
-	return bytes.Count(out, []byte("\n"))
 }

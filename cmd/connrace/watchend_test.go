@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -191,4 +192,22 @@ func TestWatchInterfaceGone(t *testing.T) {
 	if x.code != exitError || last.Type != "summary" || len(of(ls, "finding")) != 1 || !strings.HasSuffix(last.Captures[0].Warnings[0], "fake0: the interface is gone") {
 		t.Errorf("exit %d, %+v", x.code, last)
 	}
+}
+
+// readable lets tshark read a capture, and returns how many frames it has; -1: there is no
+// tshark.
+func readable(t *testing.T, file string, cutOff bool) int {
+	t.Helper()
+	tshark, err := exec.LookPath("tshark")
+	if err != nil {
+		return -1
+	}
+	var stderr bytes.Buffer
+	c := exec.Command(tshark, "-n", "-r", file, "-T", "fields", "-e", "frame.number")
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil && !(cutOff && strings.Contains(stderr.String(), "cut short")) {
+		t.Errorf("tshark reads %s: %v\n%s", filepath.Base(file), err, &stderr)
+	}
+	return bytes.Count(out, []byte("\n"))
 }

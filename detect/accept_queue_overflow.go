@@ -76,7 +76,7 @@ func matchAcceptQueueOverflow(c *conn) *Finding {
 		return nil // the LB had octets of the target, or its FIN, that the capture may not have
 	}
 	rst, ok := c.replyRST()
-	if ok = ok && rst.Seq == c.target.ISN+1; ok && (!c.lbClose().Set() || c.lbClose().Frame > rst.Frame) {
+	if ok = ok && rst.Seq == c.target.ISN+1; ok && (!c.lbClose().Set() || c.lbClose().Frame() > rst.Frame()) {
 		at := rst
 		if c.request.Set() {
 			at = c.request
@@ -84,7 +84,7 @@ func matchAcceptQueueOverflow(c *conn) *Finding {
 		f := c.overflow(at)
 		f.Lost = true
 		f.Measures.RST = "reply"
-		_, n := c.d.tracker.Locate(rst.Frame)
+		_, n := c.d.tracker.Locate(rst.Frame())
 		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", n)
 		return f
 	}

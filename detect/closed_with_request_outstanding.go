@@ -71,9 +71,9 @@ func matchClosedWithRequestOutstanding(c *conn) *Finding {
 		f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
 	}
 	f.Time = c.closing.Time
-	_, f.Frame = c.d.tracker.Locate(c.closing.Frame)
+	_, f.Frame = c.d.tracker.Locate(c.closing.Frame())
 	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
-	_, at := c.d.tracker.Locate(c.closing.Frame)
+	_, at := c.d.tracker.Locate(c.closing.Frame())
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
 		f.Request.Frame, c.closeName(), at, seconds(f.Measures.Outstanding.NS))
 	return f

@@ -130,7 +130,7 @@ func (c *conn) requestHadSeenClose() bool { return c.request.Ack.After(c.closing
 // lbClose is the LB's first FIN or active RST; a bare reply RST is no close.
 func (c *conn) lbClose() tcpstate.Mark {
 	fin, abort := c.lm.FIN, c.lm.Abort
-	if fin.Set() && (!abort.Set() || fin.Frame < abort.Frame) {
+	if fin.Set() && (!abort.Set() || fin.Frame() < abort.Frame()) {
 		return fin
 	}
 	return abort
@@ -155,7 +155,7 @@ func (c *conn) lbGaveUp() bool {
 // replyRST is the target's first reply RST (no ACK: tcp_v4_send_reset).
 func (c *conn) replyRST() (tcpstate.Mark, bool) {
 	for _, r := range c.tm.RSTs {
-		if !r.Flags.Has(tcpstate.ACK) {
+		if !r.Flags().Has(tcpstate.ACK) {
 			return r.Mark, true
 		}
 	}
@@ -191,7 +191,7 @@ func (c *conn) rtt() int64 {
 // newest octet of the answer before the request.
 func (c *conn) idle(f *Finding, m tcpstate.Mark) {
 	l := c.target.Last
-	if !l.Set() || c.answered || c.notify.Set() && l.Frame == c.notify.Frame {
+	if !l.Set() || c.answered || c.notify.Set() && l.Frame() == c.notify.Frame() {
 		return
 	}
 	f.Measures.Idle = Duration{max(m.Time-l.Time, 0), true}
@@ -201,13 +201,13 @@ func (c *conn) idle(f *Finding, m tcpstate.Mark) {
 
 // evidence makes a segment of evidence of a mark.
 func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evidence {
-	capture, frame := c.d.tracker.Locate(m.Frame)
+	capture, frame := c.d.tracker.Locate(m.Frame())
 	if r == RoleFIN || r == RoleLBFIN {
 		m = withPayload(m)
 	}
 	return Evidence{
 		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
-		Flags: m.Flags, Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
+		Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
 	}
 }
 
@@ -250,7 +250,7 @@ func (c *conn) story() []Evidence {
 	add(c.tm.FIN, false, RoleFIN, c.finNote())
 	for _, r := range c.tm.RSTs {
 		note := "reply RST: no socket for this any more"
-		if r.Flags.Has(tcpstate.ACK) {
+		if r.Flags().Has(tcpstate.ACK) {
 			note = "active RST: the application aborted"
 		}
 		add(r.Mark, false, RoleRST, note)
@@ -301,7 +301,7 @@ func (c *conn) finding(at tcpstate.Mark) *Finding {
 		RoleBasis: c.flow.Basis.String(),
 		Measures:  Measures{Waiting: -1},
 	}
-	f.Capture, f.Frame = c.d.tracker.Locate(at.Frame)
+	f.Capture, f.Frame = c.d.tracker.Locate(at.Frame())
 	if n := c.rtt(); n > 0 {
 		f.Measures.RTT = Duration{n, true}
 	}
@@ -335,7 +335,7 @@ func (c *conn) withRequest(f *Finding) {
 	if !c.request.Set() {
 		return
 	}
-	_, frame := c.d.tracker.Locate(c.request.Frame)
+	_, frame := c.d.tracker.Locate(c.request.Frame())
 	q := c.d.requestOf(c.flow, frame, c.request.Time)
 	q.Bytes = uint32(max(c.lb.Nxt.Sub(c.request.Seq), 0))
 	if c.lm.FIN.Set() && q.Bytes > 0 {

@@ -65,7 +65,7 @@ func matchEarlyResponseReset(c *conn) *Finding {
 	if !abort.Ack.Before(c.lb.Last.End()) && !c.flow.RequestUnfinished() {
 		return nil // it covers the request's end
 	}
-	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame < abort.Frame && abort.Ack.After(cl.Seq) {
+	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame() < abort.Frame() && abort.Ack.After(cl.Seq) {
 		return nil // the LB had closed before
 	}
 	f := c.finding(abort)
@@ -74,7 +74,7 @@ func matchEarlyResponseReset(c *conn) *Finding {
 	c.withRequest(f)
 	f.Evidence = c.story()
 	f.Measures.RST = "active"
-	_, at := c.d.tracker.Locate(abort.Frame)
+	_, at := c.d.tracker.Locate(abort.Frame())
 	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", at)
 	return f
 }

@@ -79,7 +79,7 @@ func matchFINRequestCrossing(c *conn) *Finding {
 		return nil
 	}
 	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame)
+	_, at := c.d.tracker.Locate(c.closing.Frame())
 	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
 		c.closeName(), at, f.Request.Frame, c.afterIdle(f))
 	return f

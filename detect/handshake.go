@@ -122,7 +122,7 @@ func (d *Detector) judgeSYN(c *conn, came outcome) {
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if 2*full >= len(ignored) {
 		f.Rule = SYNDropped
-		_, n := c.d.tracker.Locate(stalled.Frame)
+		_, n := c.d.tracker.Locate(stalled.Frame())
 		f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener (frame %d, tcp.stream %d)",
 			full, len(ignored), n, stalled.Stream)
 	}
@@ -180,7 +180,7 @@ func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNMark {
 		}
 	}
 	n := 0
-	for n < len(syns) && syns[n].Frame < sa.Frame {
+	for n < len(syns) && syns[n].Frame() < sa.Frame() {
 		n++
 	}
 	if n == 0 {
@@ -194,12 +194,12 @@ func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNMark {
 func (c *conn) portReuse(came outcome) *Finding {
 	var ack, rst tcpstate.Mark
 	for _, m := range c.tm.Old {
-		if m.Flags&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
+		if m.Flags()&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
 			ack = m
 		}
 	}
 	for _, m := range c.lm.Old {
-		if m.Flags.Has(tcpstate.RST) && !rst.Set() {
+		if m.Flags().Has(tcpstate.RST) && !rst.Set() {
 			rst = m
 		}
 	}
@@ -214,7 +214,7 @@ func (c *conn) portReuse(came outcome) *Finding {
 	}
 	f.Measures.Attempts = c.lm.NSYN
 	f.Evidence = c.handshakeStory()
-	_, n := c.d.tracker.Locate(ack.Frame)
+	_, n := c.d.tracker.Locate(ack.Frame())
 	f.Summary = fmt.Sprintf("the SYN met an old connection on the same ports: the target answered with an ACK of that (frame %d)", n)
 	if came == answered {
 		f.Measures.Delay = Duration{c.now - c.lm.SYNs[0].Time, true}

@@ -47,7 +47,7 @@ func (d *Detector) report(c *conn, f *Finding) {
 		}
 	}
 	if c.request.Set() {
-		in.frame = c.request.Frame
+		in.frame = c.request.Frame()
 		in.key = headKey(d.tracker.Head(c.flow))
 	}
 	if c.closing.Set() && !c.lbGaveUp() {
@@ -113,10 +113,10 @@ func (d *Detector) complete(in *incident) {
 	f := in.f
 	if f.Lost && f.Request != nil {
 		if m, ok := in.t.synAfter(in.lb, in.from, in.frame); ok {
-			capture, frame := d.tracker.Locate(m.Frame)
+			capture, frame := d.tracker.Locate(m.Frame())
 			f.Evidence = append(f.Evidence, Evidence{
 				Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: true,
-				Flags: m.Flags, Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: RoleNewHandshake,
+				Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: RoleNewHandshake,
 				Note: "the LB opens a new connection",
 			})
 			sortEvidence(f.Evidence)
@@ -258,7 +258,7 @@ func (d *Detector) noteRequest(e *tcpstate.Event) {
 		return
 	}
 	lb, _ := e.Flow.Sides()
-	d.recent.add(recentRequest{k, e.Time, lb.Turn.Frame, lb.Turn.Stream})
+	d.recent.add(recentRequest{k, e.Time, lb.Turn.Frame(), lb.Turn.Stream})
 }
 
 // findRetry looks for the same request on another connection after the loss. Without an

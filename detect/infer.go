@@ -32,7 +32,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		return // no close of its own
 	}
 	last := c.target.Last
-	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame == c.notify.Frame {
+	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame() == c.notify.Frame() {
 		return
 	}
 	t.advertise(f)

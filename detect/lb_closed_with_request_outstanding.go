@@ -90,7 +90,7 @@ func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
 		f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
 		f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
 	}
-	_, at := c.d.tracker.Locate(cl.Frame)
+	_, at := c.d.tracker.Locate(cl.Frame())
 	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); the target had acknowledged it and not answered",
 		at, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	return f

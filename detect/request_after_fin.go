@@ -71,7 +71,7 @@ func matchRequestAfterFIN(c *conn) *Finding {
 		return nil
 	}
 	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame)
+	_, at := c.d.tracker.Locate(c.closing.Frame())
 	f.Summary = fmt.Sprintf("the LB sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
 		f.Request.Frame, seconds(max(c.request.Time-c.closing.Time, 0)), c.closeName(), at)
 	return f

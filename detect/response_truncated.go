@@ -74,7 +74,7 @@ func matchResponseTruncated(c *conn) *Finding {
 	f.Evidence = c.story()
 	c.resets(f)
 	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
-	_, at := c.d.tracker.Locate(c.closing.Frame)
+	_, at := c.d.tracker.Locate(c.closing.Frame())
 	f.Summary = fmt.Sprintf("the target closed (%s, frame %d) in the middle of its answer to the request (frame %d)", c.closeName(), at, f.Request.Frame)
 	return f
 }

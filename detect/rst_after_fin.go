@@ -62,7 +62,7 @@ func matchRSTAfterFIN(c *conn) *Finding {
 	for dir := range m.Half {
 		for _, r := range m.Half[dir].RSTs {
 			fin := min(frameOr(m.Half[0].FIN), frameOr(m.Half[1].FIN))
-			if m.AfterFIN(dir, r.Mark) && fin < r.Frame && (!rst.Set() || r.Frame < rst.Frame) {
+			if m.AfterFIN(dir, r.Mark) && fin < r.Frame() && (!rst.Set() || r.Frame() < rst.Frame()) {
 				rst, fromLB = r.Mark, dir == c.flow.LB()
 			}
 		}
@@ -77,7 +77,7 @@ func matchRSTAfterFIN(c *conn) *Finding {
 	if fromLB {
 		who = "LB"
 	}
-	if rst.Flags.Has(tcpstate.ACK) {
+	if rst.Flags().Has(tcpstate.ACK) {
 		kind = "active"
 	}
 	f.Measures.RST = kind
@@ -107,5 +107,5 @@ func frameOr(m tcpstate.Mark) uint64 {
 	if !m.Set() {
 		return math.MaxUint64
 	}
-	return m.Frame
+	return m.Frame()
 }

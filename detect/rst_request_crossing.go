@@ -64,7 +64,7 @@ func matchRSTRequestCrossing(c *conn) *Finding {
 		return nil
 	}
 	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame)
+	_, at := c.d.tracker.Locate(c.closing.Frame())
 	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
 		at, f.Request.Frame, c.afterIdle(f))
 	return f

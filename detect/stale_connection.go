@@ -83,7 +83,7 @@ func matchStaleConnection(c *conn) *Finding {
 		f.Evidence = c.story()
 		c.idle(f, c.request)
 		f.Measures.RST = "reply"
-		_, at := c.d.tracker.Locate(rst.Frame)
+		_, at := c.d.tracker.Locate(rst.Frame())
 		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
 			f.Request.Frame, at, c.afterIdle(f))
 		return f

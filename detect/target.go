@@ -132,8 +132,8 @@ func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate
 	var best tcpstate.Mark
 	for i := range t.syns.v {
 		s := &t.syns.v[i]
-		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame > frame &&
-			(!best.Set() || s.mark.Frame < best.Frame) {
+		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame() > frame &&
+			(!best.Set() || s.mark.Frame() < best.Frame()) {
 			best = s.mark
 		}
 	}

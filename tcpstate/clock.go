@@ -21,7 +21,7 @@ type Leaps struct {
 }
 
 func (c *clock) doubt(t *Tracker, s *Segment) {
-	c.doubted, c.doubtedFrame = s.Time, t.bases[t.capture]+s.Frame
+	c.doubted, c.doubtedFrame = s.Time, t.base+s.Frame
 }
 
 // Leaps are frames with a time of their own that no other shares, and places where the

@@ -247,7 +247,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	m := &mm.Half[dir]
 	if n := len(m.RSTs); n > 0 {
 		l := &m.RSTs[n-1]
-		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
+		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags() == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
 			return // the same segment captured twice
 		}
 	}

@@ -1,21 +1,28 @@
 package tcpstate
 
 // Mark is a segment worth remembering: the facts of it that rules compare and evidence
-// shows.
+// shows. Of each flow there are four at least, so it is packed: 32 octets.
 type Mark struct {
 	Time  int64  // ns since the Unix epoch
-	Frame uint64 // ordinal over all captures of the run, see Tracker.Locate; 0: no such segment
+	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
 	Seq   Seq    // for data marks the first new octet
 	Ack   Seq
 	Len   uint32 // payload octets
 	// Stream is Wireshark's tcp.stream of the segment. It is the flow's own but for
-	// segments of an old incarnation that arrive behind a new SYN.
+	// segments of an old incarnation that arrive behind a new SYN, and those of a flow that
+	// goes on in another capture.
 	Stream uint32
-	Flags  Flags
 }
 
 // Set reports whether there is such a segment.
-func (m Mark) Set() bool { return m.Frame != 0 }
+func (m Mark) Set() bool { return m.frame != 0 }
+
+// Frame is the segment's ordinal over all captures of the run, see Tracker.Locate; 0: no
+// such segment.
+func (m Mark) Frame() uint64 { return m.frame >> 8 }
+
+// Flags are the segment's control bits.
+func (m Mark) Flags() Flags { return Flags(m.frame) }
 
 // End is the sequence number behind the mark's payload.
 func (m Mark) End() Seq { return m.Seq.Add(m.Len) }

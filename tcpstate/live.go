@@ -15,7 +15,7 @@ func (t *Tracker) Advance(now int64) {
 
 // Newest is the newest segment's frame, and the number of the stream that it belongs to.
 func (t *Tracker) Newest() (frame uint64, stream uint32) {
-	return t.lastFrame - t.bases[t.capture], t.stream
+	return t.lastFrame - t.base, t.stream
 }
 
 // Shift says that the clock which segments are stamped with was set, forwards or back:

@@ -63,7 +63,7 @@ type HalfMarks struct {
 // order of the capture must do.
 func (m *Marks) AfterFIN(dir int, rst Mark) bool {
 	own, peer := &m.Half[dir].FIN, &m.Half[1-dir].FIN
-	if !rst.Flags.Has(ACK) {
+	if !rst.Flags().Has(ACK) {
 		return own.Set() || peer.Set()
 	}
 	return own.Set() && rst.Seq.After(own.Seq) || peer.Set() && rst.Ack.After(peer.Seq)

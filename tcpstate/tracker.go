@@ -85,6 +85,7 @@ type Tracker struct {
 
 	capture    int
 	bases      []uint64 // ordinal of the first frame of each capture, less one
+	base       uint64   // that of the current one
 	lastFrame  uint64   // ordinal
 	nextStream uint32
 	stream     uint32 // of the newest segment
@@ -126,7 +127,8 @@ func (t *Tracker) BeginCapture() {
 		return
 	}
 	t.capture++
-	t.bases = append(t.bases, t.lastFrame)
+	t.base = t.lastFrame
+	t.bases = append(t.bases, t.base)
 	t.statsBefore = len(t.stats)
 	t.nextStream = 0
 	t.graves = graves{}
@@ -195,7 +197,7 @@ func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
 // Track takes the next segment of the capture. The segment's Frame counts in the
 // current capture.
 func (t *Tracker) Track(s *Segment) {
-	if o := t.bases[t.capture] + s.Frame; o > t.lastFrame {
+	if o := t.base + s.Frame; o > t.lastFrame {
 		t.lastFrame = o
 	}
 	t.tick(s)
@@ -310,8 +312,8 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 // markOf makes a mark of a segment; seq is its first octet that matters.
 func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
 	return Mark{
-		Time: s.Time, Frame: t.bases[t.capture] + s.Frame, Seq: seq, Ack: s.Ack,
-		Len: uint32(s.Seq.Add(s.Len).Sub(seq)), Stream: stream, Flags: s.Flags,
+		Time: s.Time, frame: (t.base+s.Frame)<<8 | uint64(s.Flags), Seq: seq, Ack: s.Ack,
+		Len: uint32(s.Seq.Add(s.Len).Sub(seq)), Stream: stream,
 	}
 }
 

@@ -91,7 +91,7 @@ func TestFirstTransmission(t *testing.T) {
 	w.lb(ACK|PSH, 110, 510, 10) // sent before it
 	w.target(ACK|FIN, 510, 110, 0)
 	lb, _ := only(t, w.t).Sides()
-	if lb.Turn.Ack != 510 || lb.Turn.Frame != 7 {
+	if lb.Turn.Ack != 510 || lb.Turn.Frame() != 7 {
 		t.Errorf("first transmission %+v, want frame 7 with ack 510", lb.Turn)
 	}
 }

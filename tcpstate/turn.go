@@ -165,7 +165,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
 	}
-	if l := &p.Last; l.Set() && l.Ack.After(at) && l.Flags&ACK != 0 {
+	if l := &p.Last; l.Set() && l.Ack.After(at) && l.Flags()&ACK != 0 {
 		// The capture shows the answer before what it answers.
 		h.AnswerSeq = l.Seq
 		if p.Turn.Set() && p.Turn.Ack.After(at) {

@@ -113,6 +113,7 @@ func (d *Detector) Gap(frame uint64, time int64) {
 func (d *Detector) Finish() *Result {
 	d.tracker.End()
 	d.close(1<<63 - 1)
+	d.relearn()
 	d.mismatches()
 	d.conclude()
 	r := d.result(d.findings)

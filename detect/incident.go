@@ -141,7 +141,9 @@ func (d *Detector) complete(in *incident) {
 
 // finish hands a complete finding over.
 func (d *Detector) finish(in *incident) {
-	d.explain(in)
+	if d.opt.Live || d.opt.OnFinding != nil {
+		d.explain(in) // else nobody looks before conclude does it with better timers
+	}
 	d.nextID++
 	in.f.ID = d.nextID
 	in.f.Inexact = d.inexact(in.f)

@@ -164,11 +164,15 @@ func (in *incident) together() {
 	}
 }
 
-// conclude looks at all findings again with what the whole capture taught.
-func (d *Detector) conclude() {
+// relearn makes the timers be inferred anew, from all closes.
+func (d *Detector) relearn() {
 	for _, t := range d.byTag {
 		t.inferred.at = -1
 	}
+}
+
+// conclude looks at all findings again with what the whole capture taught.
+func (d *Detector) conclude() {
 	for _, in := range d.incidents {
 		d.explainAgain(in)
 	}

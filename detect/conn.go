@@ -75,11 +75,11 @@ func (c *conn) findClosing() {
 		}
 		return
 	}
-	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.target.Last.Seq)) {
+	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.flow.LastAnswered().Seq)) {
 		return
 	}
 	// The last octets before the close are a close_notify: no answer.
-	c.notify = c.target.Last
+	c.notify = c.flow.LastAnswered()
 	c.closing, c.aborted = c.notify, false
 	c.lookThrough()
 }
@@ -94,7 +94,7 @@ func (c *conn) lookThrough() {
 // findRequest finds the newest request. A close_notify of the LB is none: then it is the
 // one before.
 func (c *conn) findRequest() {
-	c.request = c.lb.Turn
+	c.request = c.flow.Request()
 	if !c.request.Set() || !c.flow.MayBeTLS() || !alertSize(int32(c.request.Len)) {
 		return
 	}
@@ -111,7 +111,7 @@ func (c *conn) findRequest() {
 func (c *conn) vague() bool {
 	low := c.lb.TurnLow
 	return low.Before(c.request.Seq) &&
-		(c.closing.Set() && c.closing.Ack.After(low) || c.target.Last.Set() && c.target.Last.Ack.After(low))
+		(c.closing.Set() && c.closing.Ack.After(low) || c.flow.LastAnswered().Set() && c.flow.LastAnswered().Ack.After(low))
 }
 
 // outstanding reports whether the newest request has no answer.
@@ -181,8 +181,8 @@ func (c *conn) hole() bool {
 
 // rtt is the connection's round-trip time, or its target's, ns; 0: unknown.
 func (c *conn) rtt() int64 {
-	if c.flow.RTT > 0 {
-		return c.flow.RTT
+	if c.flow.RTT() > 0 {
+		return c.flow.RTT()
 	}
 	return c.t.rtt.median()
 }
@@ -190,7 +190,7 @@ func (c *conn) rtt() int64 {
 // idle notes how long the connection had been idle at m, and since which segment: the
 // newest octet of the answer before the request.
 func (c *conn) idle(f *Finding, m tcpstate.Mark) {
-	l := c.target.Last
+	l := c.flow.LastAnswered()
 	if !l.Set() || c.answered || c.notify.Set() && l.Frame() == c.notify.Frame() {
 		return
 	}
@@ -244,7 +244,7 @@ func (c *conn) story() []Evidence {
 		}
 	}
 	if c.answered {
-		add(c.target.Turn, false, RoleAnswer, "the answer begins")
+		add(c.flow.Answer(), false, RoleAnswer, "the answer begins")
 	}
 	add(c.notify, false, RoleCloseNotify, c.notifyNote())
 	add(c.tm.FIN, false, RoleFIN, c.finNote())
@@ -297,7 +297,7 @@ func (c *conn) finding(at tcpstate.Mark) *Finding {
 	f := &Finding{
 		Severity: Error, Confidence: Certain,
 		Stream: at.Stream, HasStream: true, Time: at.Time,
-		LB: c.flow.Endpoint(c.flow.LB()), Target: c.flow.Endpoint(1 - c.flow.LB()),
+		LB: c.d.tracker.Endpoint(c.flow, c.flow.LB()), Target: c.d.tracker.Endpoint(c.flow, 1-c.flow.LB()),
 		RoleBasis: c.flow.Basis.String(),
 		Measures:  Measures{Waiting: -1},
 	}

@@ -185,7 +185,7 @@ func (d *Detector) opened(e *tcpstate.Event) {
 	f := e.Flow
 	d.totals.Flows++
 	for i := range 2 {
-		d.share(f.Endpoint(i))
+		d.share(d.tracker.Endpoint(f, i))
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
@@ -219,7 +219,7 @@ func (d *Detector) targetOf(f *tcpstate.Flow) *target {
 	if f.Tag != 0 {
 		return d.byTag[f.Tag-1]
 	}
-	ep := f.Endpoint(1 - f.LB())
+	ep := d.tracker.Endpoint(f, 1-f.LB())
 	t := d.targets[ep]
 	if t == nil {
 		t = d.addTarget(ep)
@@ -227,7 +227,7 @@ func (d *Detector) targetOf(f *tcpstate.Flow) *target {
 	f.Tag = t.tag
 	t.flows++
 	t.used = f.Opened
-	t.noteLB(f.Endpoint(f.LB()).Addr)
+	t.noteLB(d.tracker.Endpoint(f, f.LB()).Addr)
 	return t
 }
 
@@ -270,7 +270,7 @@ func (d *Detector) resolve(f *tcpstate.Flow) {
 	if f.Basis <= tcpstate.ByFlag {
 		return
 	}
-	i, b := d.sharedEnd(f.Endpoint(0), f.Endpoint(1))
+	i, b := d.sharedEnd(d.tracker.Endpoint(f, 0), d.tracker.Endpoint(f, 1))
 	if i < 0 {
 		return
 	}
@@ -300,9 +300,8 @@ func (d *Detector) answerBegan(e *tcpstate.Event) {
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
 	d.exchanges.answer(d, f, e.Seg)
-	lb, tg := f.Sides()
-	if tg.Last.Set() && tg.Turn.Set() {
-		if gap := lb.Turn.Time - tg.Last.Time; gap >= 0 {
+	if _, target := f.Sides(); target.HasTurn() {
+		if gap := f.Request().Time - f.LastAnswered().Time; gap >= 0 {
 			t.reused(gap)
 		}
 	}
@@ -319,7 +318,7 @@ func (d *Detector) requestStalled(e *tcpstate.Event) {
 	if target.Seen() && lb.HasSeen(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(e.Flow).stall(e.Flow.Index(), lb.Turn)
+	d.targetOf(e.Flow).stall(e.Flow.Index(), e.Flow.Request())
 }
 
 func (d *Detector) gone(e *tcpstate.Event) {
@@ -338,7 +337,7 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	if !f.Handshake() {
 		d.totals.NoHandshake++
 	}
-	if lb, target := f.Sides(); !f.PayloadSeen() && (lb.Turn.Set() || target.Last.Set()) {
+	if lb, _ := f.Sides(); !f.PayloadSeen() && (lb.HasTurn() || f.LastAnswered().Set()) {
 		d.totals.NoPayload++
 	}
 	if f.Tag != 0 {

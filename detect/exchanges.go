@@ -85,11 +85,10 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 	}
 	m := d.tracker.MarkOf(f, s)
 	capture, frame := d.tracker.Locate(m.Frame())
-	lb, _ := f.Sides()
-	_, asked := d.tracker.Locate(lb.Turn.Frame())
+	_, asked := d.tracker.Locate(f.Request().Frame())
 	x.Errors = append(x.Errors, ServerError{
-		Target: f.Endpoint(1 - f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
-		Request: d.requestOf(f, asked, lb.Turn.Time),
+		Target: d.tracker.Endpoint(f, 1-f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
+		Request: d.requestOf(f, asked, f.Request().Time),
 	})
 }
 

@@ -14,12 +14,14 @@ func (d *Detector) established(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	t.completed++
-	if f.RTT > 0 {
-		t.rtt.add(f.RTT)
-		t.farNS += f.FarRTT
-		t.allNS += f.RTT
+	m := d.tracker.Marks(f)
+	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
+	if rtt := f.RTT(); rtt > 0 {
+		t.rtt.add(rtt)
+		t.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
+		t.allNS += rtt
 	}
-	if d.tracker.Marks(f).Half[f.LB()].NSYN > 1 {
+	if lb.NSYN > 1 {
 		d.judgeSYN(d.conn(f, e), answered)
 	}
 }
@@ -61,7 +63,7 @@ func (d *Detector) judgePending(c *conn) {
 	for _, s := range c.lm.SYNs {
 		moments = append(moments, s.Time)
 	}
-	if x, ok := d.testify(c.flow.Endpoint(1-c.flow.LB()), moments); ok && x.proves() {
+	if x, ok := d.testify(c.d.tracker.Endpoint(c.flow, 1-c.flow.LB()), moments); ok && x.proves() {
 		c.flow.SetDecided()
 		d.judgeSYN(c, pending)
 	}

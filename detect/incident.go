@@ -259,8 +259,8 @@ func (d *Detector) noteRequest(e *tcpstate.Event) {
 	if k == 0 {
 		return
 	}
-	lb, _ := e.Flow.Sides()
-	d.recent.add(recentRequest{k, e.Time, lb.Turn.Frame(), lb.Turn.Stream})
+	r := e.Flow.Request()
+	d.recent.add(recentRequest{k, e.Time, r.Frame(), r.Stream})
 }
 
 // findRetry looks for the same request on another connection after the loss. Without an

@@ -21,7 +21,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		}
 		idle := !c.request.Set() || c.answered
 		if !f.Upgraded() {
-			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.target.Last.Set(), mark: cl, lb: f.Endpoint(f.LB())})
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.flow.LastAnswered().Set(), mark: cl, lb: d.tracker.Endpoint(f, f.LB())})
 		}
 		return
 	}
@@ -31,7 +31,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	if e.Seg.Flags.Has(tcpstate.RST) && (!e.Seg.Flags.Has(tcpstate.ACK) || m.Half[e.Side].FIN.Set()) {
 		return // no close of its own
 	}
-	last := c.target.Last
+	last := c.flow.LastAnswered()
 	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame() == c.notify.Frame() {
 		return
 	}
@@ -39,7 +39,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	s := closeSample{
 		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
-		mark: c.closing, lb: f.Endpoint(f.LB()),
+		mark: c.closing, lb: d.tracker.Endpoint(f, f.LB()),
 	}
 	if s.mark == c.tm.FIN {
 		s.mark = withPayload(s.mark)

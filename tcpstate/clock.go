@@ -107,11 +107,10 @@ func (t *Tracker) leap(s *Segment, by int64) {
 // setBack ends everything and begins anew at another time. Numbers go on.
 func (t *Tracker) setBack(now int64) {
 	for _, i := range t.settleAll() {
-		t.forget(t.at(i))
+		t.forget(t.flows.at(i))
 	}
-	t.flows, t.free, t.sweepAt = nil, nil, 0
-	t.index = nil
-	t.grow(1 << 10)
+	t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
+	t.index.resize(minIndex)
 	t.timers.restart()
 	t.now = now
 }

@@ -120,8 +120,8 @@ func TestNoTime(t *testing.T) {
 				Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(i)}, Dst: targetEnd,
 			})
 		}
-		if tr.Live() > 1000 || tr.timers.n > 4*1000+maxIdleTimers || tr.graves.n > 4000 || tr.graves.places() > 4000 {
-			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.timers.n, tr.graves.n, tr.graves.places())
+		if tr.Live() > 1000 || tr.timers.n > 4*1000+maxIdleTimers || tr.graves.index.n > 4000 || tr.graves.stones.made > 4000 {
+			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.timers.n, tr.graves.index.n, tr.graves.stones.made)
 		}
 		if tr.Evicted != 199_000 || tr.Leaps().Count != 0 {
 			t.Errorf("%d evicted, leaps %+v", tr.Evicted, tr.Leaps())

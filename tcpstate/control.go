@@ -6,7 +6,7 @@ func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 	if f.flags&flowRevived == 0 {
 		t.Streams++
 	}
-	if t.cfg.Watch == nil || t.cfg.Watch(f.Endpoint(0), f.Endpoint(1)) {
+	if t.cfg.Watch == nil || t.cfg.Watch(t.Endpoint(f, 0), t.Endpoint(f, 1)) {
 		f.flags |= flowWatched
 	}
 	switch {
@@ -27,7 +27,7 @@ func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 // guessRole decides who is the LB of a flow that began before the capture.
 func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
 	if t.cfg.Role != nil {
-		if i, b := t.cfg.Role(f.Endpoint(0), f.Endpoint(1)); i >= 0 {
+		if i, b := t.cfg.Role(t.Endpoint(f, 0), t.Endpoint(f, 1)); i >= 0 {
 			return uint8(i), b
 		}
 	}
@@ -36,8 +36,8 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
 		return uint8(dir), ByHTTP
 	case looksLikeResponse(s.Payload):
 		return uint8(1 - dir), ByHTTP
-	case f.port[0] != f.port[1]:
-		if f.port[0] < f.port[1] {
+	case f.key.port(0) != f.key.port(1):
+		if f.key.port(0) < f.key.port(1) {
 			return 1, ByPort
 		}
 		return 0, ByPort
@@ -76,7 +76,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 		m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
 		return
 	}
-	if f.flags&flowEstablished != 0 && !h.SawSYN() && h.Turn.Set() {
+	if f.flags&flowEstablished != 0 && !h.SawSYN() && h.HasTurn() {
 		return // a stray SYN inside a connection that the capture joined late
 	}
 	again := h.SawSYN()
@@ -174,8 +174,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		m.Half[dir].FinalACK = t.markOf(s, f.stream, s.Seq)
 		syn, sa := &m.Half[dir], &m.Half[1-dir]
 		if syn.NSYN == 1 && sa.NSYN == 1 {
-			f.RTT = max(s.Time-syn.SYNs[0].Time, 1)
-			f.FarRTT = max(sa.SYNs[0].Time-syn.SYNs[0].Time, 0)
+			f.setRTT(max(s.Time-syn.SYNs[0].Time, 1))
 		}
 		t.establish(f, s)
 		return false
@@ -199,8 +198,8 @@ func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
 	if f.prev == 0 {
 		return
 	}
-	old := t.at(f.prev - 1)
-	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || old.addr != f.addr || old.port != f.port || old.Opened > f.Opened {
+	old := t.flows.at(f.prev - 1)
+	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || !t.same(old, f) || old.Opened > f.Opened {
 		f.prev = 0 // its place has been given to another
 		return
 	}
@@ -284,7 +283,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 func (f *Flow) idleAt(now int64) int64 {
 	last := int64(-1)
 	for i := range f.Half {
-		if l := &f.Half[i].Last; l.Set() && l.Time > last {
+		if l := &f.Last[i]; l.Set() && l.Time > last {
 			last = l.Time
 		}
 	}
@@ -311,10 +310,10 @@ func (t *Tracker) linger(f *Flow) int64 {
 	if f.flags&flowEstablished == 0 {
 		return lingerMax // refused: it may be tried again with the same SYN
 	}
-	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(lb.Turn.Seq) && t.Marks(f).Half[1-f.lb].NRST == 0 {
+	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(f.Turn[f.lb].Seq) && t.Marks(f).Half[1-f.lb].NRST == 0 {
 		return lingerMax
 	}
-	return min(max(4*f.RTT, lingerMin), lingerMax)
+	return min(max(4*f.RTT(), lingerMin), lingerMax)
 }
 
 // closeDue is when a closing flow may be judged if nothing more comes.

@@ -1,5 +1,7 @@
 package tcpstate
 
+import "math"
+
 // Mark is a segment worth remembering: the facts of it that rules compare and evidence
 // shows. Of each flow there are four at least, so it is packed: 32 octets.
 type Mark struct {
@@ -34,7 +36,8 @@ func (m Mark) End() Seq { return m.Seq.Add(m.Len) }
 //	 |------------------------------------------------->|
 //	             turn.Seq --> first octet of the newest turn
 //
-// Invariants, once flagSeen is set: isn < nxt; turn.Seq < nxt; Ack only grows.
+// Invariants, once flagSeen is set: isn < nxt; turn.Seq < nxt; Ack only grows. The turn is
+// the flow's Turn of the same index.
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
 	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
@@ -52,14 +55,6 @@ type Half struct {
 	TurnLow Seq
 
 	flags halfFlags
-
-	// Turn is the first segment of the newest turn: the first data this side sent
-	// after it had seen the peer answer (or speak). Of the LB's half it is the newest
-	// request, of the target's half the newest answer. Its Ack is the lowest of all
-	// copies: what the side had seen when it first sent it.
-	Turn Mark
-	// Last is the newest segment with octets not seen before (TLS alerts left out).
-	Last Mark
 }
 
 type halfFlags uint16
@@ -74,6 +69,7 @@ const (
 	flagInferred                       // Turn rests on octets that the capture does not have
 	flagHoles                          // octets below Nxt are missing
 	flagTwoTurns                       // a turn before the newest was answered
+	flagTurn                           // there is a turn
 )
 
 // Seen reports whether any segment of this side was seen.
@@ -88,8 +84,11 @@ func (h *Half) AckSeen() bool { return h.flags&flagAck != 0 }
 // Answered reports whether the peer sent an octet when it had the first one of Turn.
 func (h *Half) Answered() bool { return h.flags&flagAnswered != 0 }
 
+// HasTurn reports whether this side has sent data that count: Turn is set.
+func (h *Half) HasTurn() bool { return h.flags&flagTurn != 0 }
+
 // Outstanding reports whether Turn is there and not answered.
-func (h *Half) Outstanding() bool { return h.Turn.Set() && h.flags&flagAnswered == 0 }
+func (h *Half) Outstanding() bool { return h.flags&(flagTurn|flagAnswered) == flagTurn }
 
 // Inferred reports whether Turn was taken for a turn although the octets of the peer
 // that it acknowledges were not captured.
@@ -119,32 +118,42 @@ func (b Basis) String() string {
 }
 
 // Flow is one TCP connection. It holds no pointers, so that a table of a million of
-// them costs the garbage collector nothing.
+// them costs the garbage collector nothing, and is five cache lines of 64 octets: what
+// every segment needs lies in the first two, what a segment with data needs in the first
+// four.
 type Flow struct {
-	addr [2]Addr // the lower endpoint first
-	port [2]uint16
-	// Half holds the facts of the two endpoints, in the order of Endpoint(0), Endpoint(1).
-	Half [2]Half
-
-	stream    uint32
-	framing   framing
-	capture   uint16 // the capture that stream counts in
-	lb        uint8  // index of the LB's half
-	Basis     Basis  // how lb was decided
-	flags     flowFlags
-	index     uint32 // own place in the arena
-	marks     uint32 // place of the Marks, 0: none
-	prev      uint32 // place of the old incarnation + 1 while it may still get segments
-	head      uint32 // place of the kept head of the newest request, 0: none
-	due       int64  // when the timers look at it next; 0: not armed
-	Opened    int64  // time of the first segment, ns
-	LastTime  int64  // time of the newest segment, ns
-	CloseTime int64  // time of the first FIN or RST, ns; 0: none
-	// RTT is SYN to final ACK without repetitions, ns; 0: unknown. FarRTT is the part
-	// of it from SYN to SYN-ACK: the way from the capture to the target and back.
-	RTT, FarRTT int64
+	key      key
+	flags    flowFlags
+	stream   uint32
+	index    uint32 // own place in the arena
+	LastTime int64  // time of the newest segment, ns
+	capture  uint16 // the capture that stream counts in
+	lb       uint8  // index of the LB's half
+	Basis    Basis  // how lb was decided
+	marks    uint32 // place of the Marks, 0: none
+	head     uint32 // place of the kept head of the newest request, 0: none
+	due      uint32 // the timers' tick in which they look at it next; 0: not armed
 	// Tag belongs to the reader of events.
-	Tag uint32
+	Tag  uint32
+	rtt  uint32 // see RTT
+	prev uint32 // place of the old incarnation + 1 while it may still get segments
+	_    uint32
+
+	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
+	Half   [2]Half
+	Opened int64 // time of the first segment, ns
+
+	framing   framing
+	CloseTime int64 // time of the first FIN or RST, ns; 0: none
+
+	// Last is, of each half, the newest segment with octets not seen before (TLS alerts
+	// left out).
+	Last [2]Mark
+	// Turn is, of each half, the first segment of the newest turn: the first data the side
+	// sent after it had seen the peer answer (or speak). Of the LB it is the newest
+	// request, of the target the newest answer. Its Ack is the lowest of all copies: what
+	// the side had seen when it first sent it.
+	Turn [2]Mark
 }
 
 type flowFlags uint32
@@ -167,16 +176,43 @@ const (
 	flowBegun                    // its first own segment was seen
 	flowLastLook                 // a one-sided close has been looked at for the last time
 	flowCloseAnnounced           // the newest answer said Connection: close
+	flowWide                     // key stands for IPv6 addresses
+	flowSlow                     // rtt is in microseconds
 )
-
-// Endpoint is one end: 0 or 1.
-func (f *Flow) Endpoint(i int) Endpoint { return Endpoint{f.addr[i], f.port[i]} }
 
 // LB is the index of the load balancer's half; the target's is 1 - LB.
 func (f *Flow) LB() int { return int(f.lb) }
 
 // Sides are the load balancer's half and the target's.
 func (f *Flow) Sides() (lb, target *Half) { return &f.Half[f.lb], &f.Half[1-f.lb] }
+
+// Request is the LB's newest turn.
+func (f *Flow) Request() Mark { return f.Turn[f.lb] }
+
+// Answer is the target's newest turn.
+func (f *Flow) Answer() Mark { return f.Turn[1-f.lb] }
+
+// LastAsked is the newest segment with octets of the LB.
+func (f *Flow) LastAsked() Mark { return f.Last[f.lb] }
+
+// LastAnswered is the newest segment with octets of the target.
+func (f *Flow) LastAnswered() Mark { return f.Last[1-f.lb] }
+
+// RTT is SYN to final ACK without repetitions, ns; 0: unknown.
+func (f *Flow) RTT() int64 {
+	if f.flags&flowSlow != 0 {
+		return int64(f.rtt) * 1000
+	}
+	return int64(f.rtt)
+}
+
+func (f *Flow) setRTT(ns int64) {
+	if ns > math.MaxUint32 {
+		f.flags |= flowSlow
+		ns /= 1000
+	}
+	f.rtt = uint32(min(ns, math.MaxUint32))
+}
 
 // Established reports whether the handshake was completed, as the capture shows it.
 func (f *Flow) Established() bool { return f.flags&flowEstablished != 0 }

@@ -21,7 +21,6 @@ func (t *Tracker) Newest() (frame uint64, stream uint32) {
 // Shift says that the clock which segments are stamped with was set, forwards or back:
 // all that is remembered moves by that much, as if it had always gone right.
 func (t *Tracker) Shift(by int64) {
-	t.now += by
 	shift(&t.clock.doubted, by)
 	t.timers.restart()
 	t.Each(func(f *Flow) {
@@ -29,8 +28,8 @@ func (t *Tracker) Shift(by int64) {
 		f.LastTime += by
 		shift(&f.CloseTime, by)
 		for i := range f.Half {
-			f.Half[i].Turn.shift(by)
-			f.Half[i].Last.shift(by)
+			f.Turn[i].shift(by)
+			f.Last[i].shift(by)
 		}
 		if f.marks != 0 {
 			m := t.markArena[f.marks]
@@ -38,10 +37,12 @@ func (t *Tracker) Shift(by int64) {
 			m.Half[1].shift(by)
 		}
 		if f.due != 0 {
-			f.due += by
-			t.timers.add(f.index, f.due)
+			tick := t.dueTick(f) + by/wheelTick
+			f.due = max(uint32(tick), 1)
+			t.timers.add(f.index, tick)
 		}
 	})
+	t.now += by
 }
 
 // shift moves a time that is 0 where there is none.

@@ -73,7 +73,7 @@ func TestMaxTombs(t *testing.T) {
 		connection(port, 100)
 	}
 	connection(990, 200) // again: its tombstone moves
-	if n := w.t.graves.n; n > 10 || w.t.Evicted != 0 {
+	if n := w.t.graves.index.n; n > 10 || w.t.Evicted != 0 {
 		t.Errorf("%d tombstones, %d evicted", n, w.t.Evicted)
 	}
 	for port, want := range map[uint16]uint32{999: 999, 990: 1000} {

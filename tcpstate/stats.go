@@ -71,7 +71,7 @@ func (t *Tracker) finishStats(f *Flow) {
 		return
 	}
 	a := 0
-	if f.Endpoint(0) != x.A {
+	if t.Endpoint(f, 0) != x.A {
 		a = 1
 	}
 	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)

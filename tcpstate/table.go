@@ -1,107 +1,47 @@
 package tcpstate
 
-import (
-	"math/bits"
-	"math/rand/v2"
-)
-
-// tuple is the key of a connection: both endpoints, the lower one first.
-type tuple struct {
-	addr [2]Addr
-	port [2]uint16
-}
-
-// tupleOf orders the segment's endpoints; dir is the place of the sender's.
-func tupleOf(s *Segment) (k tuple, dir int) {
-	a, b := &s.Src, &s.Dst
-	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
-		a, b, dir = b, a, 1
-	}
-	return tuple{[2]Addr{a.Addr, b.Addr}, [2]uint16{a.Port, b.Port}}, dir
-}
-
-// seeds keep a capture from being made of tuples whose hashes are all alike.
-var seeds = [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
-
-// hash mixes by multiplication as wyhash does; its high bits are as good as any.
-func (k *tuple) hash() uint64 {
-	a, b := &k.addr[0], &k.addr[1]
-	x, y := a.Lo<<32^b.Lo&0xffffffff, uint64(k.port[0])<<16|uint64(k.port[1])
-	if !a.Is4() || !b.Is4() {
-		x ^= mix(a.Hi^seeds[2], b.Lo^seeds[3])
-		y ^= mix(b.Hi^seeds[3], a.Lo^seeds[2])
-	}
-	return mix(x^seeds[0], y^seeds[1])
-}
-
-func mix(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a, b)
-	return hi ^ lo
-}
-
-func (t *Tracker) grow(n int) {
-	old := t.index
-	t.index = make([]uint32, n)
-	t.shift = 64
-	for 1<<(64-t.shift) < n {
-		t.shift--
-	}
-	t.indexed = 0
-	for _, v := range old {
-		if v != 0 {
-			t.insert(v - 1)
+// find returns the flow that a query asks for with segment s; nil when there is none.
+func (t *Tracker) find(q *query, s *Segment) *Flow {
+	x := &t.index
+	for p := x.home(q.hash); ; p = x.next(p) {
+		switch e := x.slots[p]; {
+		case e.place == 0:
+			return nil
+		case e.hash == q.hash:
+			if f := t.flows.at(e.place - 1); q.is(&f.key, f.flags&flowWide != 0, &t.wides, s) {
+				return f
+			}
 		}
 	}
 }
 
-// insert puts a flow into the index; its tuple must not be there.
-func (t *Tracker) insert(i uint32) {
-	if t.indexed*4 >= len(t.index)*3 {
-		t.grow(2 * len(t.index))
+// hash is that of the flow's key.
+func (f *Flow) hash() uint32 {
+	if f.flags&flowWide != 0 {
+		return f.key.wideHash()
 	}
-	f := t.at(i)
-	k := tuple{f.addr, f.port}
-	mask := uint64(len(t.index) - 1)
-	p := k.hash() >> t.shift
-	for t.index[p] != 0 {
-		p = (p + 1) & mask
-	}
-	t.index[p] = i + 1
-	t.indexed++
+	return f.key.hash()
 }
 
-// find returns the index slot of a tuple's flow, and the flow; nil when it is not there.
-func (t *Tracker) find(k *tuple, hash uint64) (uint64, *Flow) {
-	mask := uint64(len(t.index) - 1)
-	p := hash >> t.shift
-	for {
-		v := t.index[p]
-		if v == 0 {
-			return p, nil
-		}
-		f := t.at(v - 1)
-		if f.has(k) {
-			return p, f
-		}
-		p = (p + 1) & mask
-	}
+// Endpoint is one end of a flow: 0 or 1.
+func (t *Tracker) Endpoint(f *Flow, i int) Endpoint {
+	return Endpoint{t.wides.pair(&f.key, f.flags&flowWide != 0)[i], f.key.port(i)}
 }
 
-// has compares field by field: == on arrays calls the runtime.
-func (f *Flow) has(k *tuple) bool {
-	return f.addr[0].Lo == k.addr[0].Lo && f.addr[1].Lo == k.addr[1].Lo && f.port[0] == k.port[0] && f.port[1] == k.port[1] &&
-		f.addr[0].Hi == k.addr[0].Hi && f.addr[1].Hi == k.addr[1].Hi
+// same reports whether two flows have the same endpoints.
+func (t *Tracker) same(f, g *Flow) bool {
+	return t.Endpoint(f, 0) == t.Endpoint(g, 0) && t.Endpoint(f, 1) == t.Endpoint(g, 1)
 }
 
 // prepareSize is how many segments are prepared at once.
 const prepareSize = 64
 
-// prepared are segments whose flows have been touched, with the hashes of their tuples.
+// prepared are the queries of segments whose flows have been touched.
 type prepared struct {
-	segs []Segment
-	next int // the first of them not tracked yet
-	hash [prepareSize]uint64
-	sum  uint64 // keeps the reads alive
+	segs    []Segment
+	next    int // the first of them not tracked yet
+	queries [prepareSize]query
+	sum     uint64 // keeps the reads alive
 }
 
 // TrackAll takes the next segments of the capture; after is called behind each. It
@@ -123,77 +63,51 @@ func (t *Tracker) TrackAll(segs []Segment, after func()) {
 func (t *Tracker) prepare(segs []Segment) {
 	p := &t.prepared
 	p.segs, p.next = segs, 0
-	var slot [prepareSize]uint32
+	var places [prepareSize]uint32
 	for i := range segs {
-		k, _ := tupleOf(&segs[i])
-		p.hash[i] = k.hash()
-		slot[i] = t.index[p.hash[i]>>t.shift]
+		q := &p.queries[i]
+		queryOf(&segs[i], q)
+		places[i] = t.index.slots[t.index.home(q.hash)].place
 	}
-	for _, v := range slot[:len(segs)] {
-		if v != 0 {
-			f := t.at(v - 1)
-			p.sum += uint64(f.port[0]) + uint64(f.Half[0].Nxt) + uint64(f.Half[0].Last.Len) +
-				uint64(f.Half[1].Nxt) + uint64(f.Half[1].Last.Len) + uint64(f.framing.proto) + uint64(f.flags)
+	for i, v := range places[:len(segs)] {
+		if v == 0 {
+			continue
+		}
+		f := t.flows.at(v - 1)
+		p.sum += uint64(f.flags) + uint64(f.Half[0].Nxt)
+		if segs[i].Len > 0 {
+			p.sum += uint64(f.framing.proto) + uint64(f.Last[0].Len) + uint64(f.Turn[0].Len)
 		}
 	}
 }
 
-// hashOf is a segment's hash, if it was prepared the one computed then.
-func (t *Tracker) hashOf(s *Segment, k *tuple) uint64 {
+// queryOf is a segment's query, if it was prepared the one made then.
+func (t *Tracker) queryOf(s *Segment, q *query) *query {
 	if p := &t.prepared; p.next < len(p.segs) && s == &p.segs[p.next] {
 		p.next++
-		return p.hash[p.next-1]
+		return &p.queries[p.next-1]
 	}
-	return k.hash()
-}
-
-// unindex takes a flow out of the index, closing the run behind it (Knuth 6.4 R).
-func (t *Tracker) unindex(f *Flow) {
-	k := tuple{f.addr, f.port}
-	p, g := t.find(&k, k.hash())
-	if g != f {
-		return
-	}
-	mask := uint64(len(t.index) - 1)
-	t.indexed--
-	hole := p
-	for {
-		t.index[hole] = 0
-		for {
-			p = (p + 1) & mask
-			v := t.index[p]
-			if v == 0 {
-				return
-			}
-			g := t.at(v - 1)
-			kk := tuple{g.addr, g.port}
-			home := kk.hash() >> t.shift
-			// May v move to the hole? Not if its home lies in (hole, p].
-			if (p-home)&mask < (p-hole)&mask {
-				continue
-			}
-			t.index[hole] = v
-			hole = p
-			break
-		}
-	}
+	queryOf(s, q)
+	return q
 }
 
 // lookup finds or makes the flow of a segment and gives it Wireshark's stream number:
 // a new number for a new pair of endpoints, and for a SYN whose sequence number is not
 // the base of its direction (packet-tcp.c, conversation handling of 4.0).
 func (t *Tracker) lookup(s *Segment) (*Flow, int) {
-	k, dir := tupleOf(s)
-	_, f := t.find(&k, t.hashOf(s, &k))
+	var own query
+	q := t.queryOf(s, &own)
+	dir := int(q.dir)
+	f := t.find(q, s)
 	if f == nil {
-		f = t.revive(&k, s)
+		f = t.revive(q, s)
 	} else if int(f.capture) != t.capture {
 		t.renumber(f)
 	}
 	switch {
 	case s.Flags&(SYN|ACK) == SYN:
 		if h := &f.Half[dir]; h.flags&flagBase != 0 && h.ISN != s.Seq {
-			f = t.supersede(f, &k, s)
+			f = t.supersede(f, q, s)
 		}
 	case s.Flags&(SYN|ACK) == SYN|ACK:
 		if h := &f.Half[dir]; h.flags&flagBase != 0 {
@@ -219,9 +133,9 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 
 // revive makes the flow of a tuple that has none now. If it had one before, the number
 // goes on unless a SYN begins another.
-func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
-	tomb, old := t.graves.take(k, k.hash()) // before it makes room for another
-	f := t.newFlow(k, s)
+func (t *Tracker) revive(q *query, s *Segment) *Flow {
+	tomb, old := t.graves.take(q, s) // before it makes room for another
+	f := t.newFlow(q, s)
 	if !old {
 		t.doubtNumber(s)
 		f.stream = t.nextStream
@@ -230,11 +144,11 @@ func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
 	}
 	f.stream = tomb.stream
 	for i := range f.Half {
-		if tomb.hasBase[i] {
+		if tomb.flags&(tombBase<<i) != 0 {
 			f.Half[i].ISN, f.Half[i].flags = tomb.base[i], flagBase
 		}
 	}
-	if tomb.fin && s.Flags&RST != 0 {
+	if tomb.flags&tombFIN != 0 && s.Flags&RST != 0 {
 		t.RSTAfterFIN++
 	}
 	f.flags |= flowRevived
@@ -243,17 +157,17 @@ func (t *Tracker) revive(k *tuple, s *Segment) *Flow {
 
 // supersede gives a tuple to a new incarnation. The old one stays in the arena, out of
 // the index, until it has settled.
-func (t *Tracker) supersede(f *Flow, k *tuple, s *Segment) *Flow {
-	t.unindex(f)
+func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
+	t.index.remove(f.index, f.hash())
 	f.flags |= flowDetached
 	old, watched := f.index, f.flags&flowWatched != 0
 	if !watched {
 		t.forget(f)
 	}
-	g := t.newFlow(k, s)
+	g := t.newFlow(q, s)
 	g.stream = t.nextStream
 	t.nextStream++
-	if f = t.at(old); !watched || f.flags&flowDetached == 0 {
+	if f = t.flows.at(old); !watched || f.flags&flowDetached == 0 {
 		return g // for want of room it was the old one that had to go
 	}
 	g.prev = old + 1
@@ -269,43 +183,29 @@ func (t *Tracker) renumber(f *Flow) {
 	f.Half[1].flags &^= flagBase
 }
 
-func (t *Tracker) newFlow(k *tuple, s *Segment) *Flow {
+func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	if t.nflows >= t.cfg.MaxFlows {
 		t.evict()
 	}
-	var i uint32
-	if n := len(t.free); n > 0 {
-		i = t.free[n-1]
-		t.free = t.free[:n-1]
-	} else {
-		i = uint32(t.nextIndex())
-	}
-	f := t.at(i)
+	i := t.flows.take()
+	f := t.flows.at(i)
 	*f = Flow{} // cleared in place: a literal with values is made elsewhere and copied
-	f.addr, f.port = k.addr, k.port
+	f.key = t.wides.key(q, s)
 	f.index, f.capture, f.flags = i, uint16(t.capture), flowLive
+	if q.wide {
+		f.flags |= flowWide
+	}
 	f.Opened, f.LastTime = s.Time, s.Time
 	t.nflows++
-	t.insert(i)
+	t.index.add(i, q.hash)
 	return f
-}
-
-func (t *Tracker) nextIndex() int {
-	n := len(t.flows)
-	if n == 0 || len(t.flows[n-1]) == cap(t.flows[n-1]) {
-		t.flows = append(t.flows, make([]Flow, 0, 1<<chunkBits))
-		n++
-	}
-	c := &t.flows[n-1]
-	*c = (*c)[:len(*c)+1]
-	return (n-1)<<chunkBits | (len(*c) - 1)
 }
 
 // forget gives up a flow's place; its number stays behind in a tombstone unless a new
 // incarnation has its tuple.
 func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
-		t.unindex(f)
+		t.index.remove(f.index, f.hash())
 		if int(f.capture) == t.capture {
 			t.bury(f)
 		}
@@ -314,25 +214,21 @@ func (t *Tracker) forget(f *Flow) {
 	t.dropMarks(f)
 	t.heads.drop(f)
 	f.framing.reset(&t.carries)
+	if f.flags&flowWide != 0 {
+		t.wides.give(f.key.lo)
+	}
 	f.flags = 0
 	f.due = 0
 	t.nflows--
-	t.free = append(t.free, f.index)
+	t.flows.give(f.index)
 }
 
 // evict forgets the most idle of a handful of flows. Its tombstone keeps its number.
 func (t *Tracker) evict() {
 	var worst *Flow
-	n := len(t.flows) << chunkBits
 	for tries := 0; tries < 4096 && (worst == nil || tries < 16); tries++ {
-		if t.sweepAt++; t.sweepAt >= n {
-			t.sweepAt = 0
-		}
-		if c := t.flows[t.sweepAt>>chunkBits]; t.sweepAt&(1<<chunkBits-1) < len(c) {
-			f := &c[t.sweepAt&(1<<chunkBits-1)]
-			if f.flags&flowLive != 0 && (worst == nil || f.LastTime < worst.LastTime) {
-				worst = f
-			}
+		if f := t.turnRound(); f.flags&flowLive != 0 && (worst == nil || f.LastTime < worst.LastTime) {
+			worst = f
 		}
 	}
 	if worst == nil {
@@ -340,6 +236,14 @@ func (t *Tracker) evict() {
 	}
 	t.Evicted++
 	t.retire(worst)
+}
+
+// turnRound is the flow at the next place of the arena, round and round.
+func (t *Tracker) turnRound() *Flow {
+	if t.sweepAt++; t.sweepAt >= t.flows.made {
+		t.sweepAt = 0
+	}
+	return t.flows.at(t.sweepAt)
 }
 
 // retire settles a flow and forgets it.
@@ -354,21 +258,11 @@ func (t *Tracker) retire(f *Flow) {
 // sweep looks at a few old places of the arena and retires what has been idle longer
 // than any pool keeps a connection.
 func (t *Tracker) sweep() {
-	n := len(t.flows) << chunkBits
-	if n == 0 {
+	if t.flows.made == 0 {
 		return
 	}
 	for range 16 {
-		if t.sweepAt++; t.sweepAt >= n {
-			t.sweepAt = 0
-		}
-		c := t.flows[t.sweepAt>>chunkBits]
-		if t.sweepAt&(1<<chunkBits-1) >= len(c) {
-			t.sweepAt = n
-			return
-		}
-		f := &c[t.sweepAt&(1<<chunkBits-1)]
-		if f.flags&flowLive != 0 && t.now-f.LastTime > idleRetire {
+		if f := t.turnRound(); f.flags&flowLive != 0 && t.now-f.LastTime > idleRetire {
 			t.retire(f)
 		}
 	}

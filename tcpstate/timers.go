@@ -19,14 +19,21 @@ const (
 
 // arm asks for a look at the flow at a time, if none comes sooner.
 func (t *Tracker) arm(f *Flow, at int64) {
-	if f.due != 0 && f.due <= at {
+	tick := at / wheelTick
+	if f.due != 0 && tick >= t.dueTick(f) {
 		return
 	}
-	f.due = at
-	t.timers.add(f.index, at)
+	f.due = max(uint32(tick), 1)
+	t.timers.add(f.index, tick)
 	if t.timers.n > 4*t.nflows+maxIdleTimers {
 		t.rearm()
 	}
+}
+
+// dueTick is the tick of f.due, which holds its lower half: flows are due within days.
+func (t *Tracker) dueTick(f *Flow) int64 {
+	now := t.now / wheelTick
+	return now + int64(int32(f.due-uint32(now)))
 }
 
 // maxIdleTimers is how many entries that count no more are worth no trouble.
@@ -38,7 +45,7 @@ func (t *Tracker) rearm() {
 	t.timers.clear()
 	t.Each(func(f *Flow) {
 		if f.due != 0 {
-			t.timers.add(f.index, f.due)
+			t.timers.add(f.index, t.dueTick(f))
 		}
 	})
 }
@@ -59,13 +66,11 @@ func emptied(s []timer) []timer {
 	return s[:0]
 }
 
-func (w *timers) add(i uint32, at int64) {
-	k := max(at/wheelTick+1, w.tick+1)
-	if k >= w.tick+wheelSlots {
-		k = w.tick + wheelSlots - 1
-	}
+// add enters a flow that is due in a tick: it is served when that is over.
+func (w *timers) add(i uint32, tick int64) {
+	k := min(max(tick, w.tick)+1, w.tick+wheelSlots-1)
 	s := &w.slots[k&(wheelSlots-1)]
-	*s = append(*s, timer{i, uint32(at / wheelTick)})
+	*s = append(*s, timer{i, max(uint32(tick), 1)})
 	w.n++
 }
 
@@ -76,6 +81,7 @@ func (w *timers) due(now int64) bool { return now/wheelTick >= w.tick }
 func (t *Tracker) wake() {
 	w := &t.timers
 	upto := t.now / wheelTick
+	all := upto-w.tick > 1<<30 // so long that dueTick does not reach
 	if w.tick == 0 || upto-w.tick > 2*wheelSlots {
 		// The start, or a jump: one turn serves every slot.
 		w.tick = max(w.tick, upto-wheelSlots)
@@ -85,16 +91,16 @@ func (t *Tracker) wake() {
 		if len(*s) == 0 {
 			continue
 		}
-		w.work = append(w.work[:0], *s...)
 		w.n -= len(*s)
+		w.work = t.dueOf(*s, w.work[:0])
 		*s = emptied(*s)
 		for _, e := range w.work {
-			f := t.at(e.flow)
-			if f.flags&flowLive == 0 || f.due == 0 || uint32(f.due/wheelTick) != e.tick {
+			f := t.flows.at(e.flow)
+			if f.due != e.tick {
 				continue
 			}
-			if f.due > t.now {
-				w.add(e.flow, f.due)
+			if tick := t.dueTick(f); tick >= upto && !all {
+				w.add(e.flow, tick)
 				continue
 			}
 			f.due = 0
@@ -102,6 +108,17 @@ func (t *Tracker) wake() {
 		}
 		w.work = emptied(w.work)
 	}
+}
+
+// dueOf appends the entries that count to work. It touches all flows in one go, so that
+// the cache misses overlap.
+func (t *Tracker) dueOf(entries, work []timer) []timer {
+	for _, e := range entries {
+		if f := t.flows.at(e.flow); f.due == e.tick && f.flags&flowLive != 0 {
+			work = append(work, e)
+		}
+	}
+	return work
 }
 
 // look does what is due with a flow and arms it again if more is to come.
@@ -151,7 +168,7 @@ func (t *Tracker) look(f *Flow) {
 		}
 		t.retire(f)
 		return
-	case f.flags&flowRevived != 0 && !f.Half[0].Turn.Set() && !f.Half[1].Turn.Set():
+	case f.flags&flowRevived != 0 && !f.Turn[0].Set() && !f.Turn[1].Set():
 		if t.now-f.LastTime >= lingerMax {
 			t.retire(f)
 			return
@@ -161,7 +178,7 @@ func (t *Tracker) look(f *Flow) {
 	}
 	lb, _ := f.Sides()
 	if lb.Outstanding() && f.flags&flowStalled == 0 {
-		if at := lb.Turn.Time + stallAfter; t.now < at {
+		if at := f.Turn[f.lb].Time + stallAfter; t.now < at {
 			t.arm(f, at)
 		} else {
 			f.flags |= flowStalled

@@ -63,12 +63,10 @@ type Tracker struct {
 	now int64 // capture time: the newest time seen
 	clock
 
-	flows    [][]Flow // the arena, in chunks that never move
-	free     []uint32
+	flows    arena[Flow]
 	nflows   int // in use
-	index    []uint32
-	indexed  int
-	shift    uint
+	wides    wides
+	index    index // of flows
 	prepared prepared
 
 	graves  graves
@@ -80,7 +78,7 @@ type Tracker struct {
 	heads     heads
 	carries   carryPool
 	timers    timers
-	sweepAt   int
+	sweepAt   uint32
 	sweepIn   int
 
 	capture    int
@@ -100,8 +98,6 @@ type Tracker struct {
 	ev          Event
 }
 
-const chunkBits = 10
-
 // NewTracker makes a tracker.
 func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxFlows <= 0 {
@@ -114,7 +110,7 @@ func NewTracker(cfg Config) *Tracker {
 		cfg.MaxStreams = DefaultMaxStreams
 	}
 	t := &Tracker{cfg: cfg}
-	t.grow(1 << 10)
+	t.index.resize(minIndex)
 	t.bases = []uint64{0}
 	t.exact = []uint32{math.MaxUint32}
 	return t
@@ -149,10 +145,10 @@ func (t *Tracker) Live() int { return t.nflows }
 
 // Flow returns the flow at an index, nil if there is none now.
 func (t *Tracker) Flow(i uint32) *Flow {
-	if int(i>>chunkBits) >= len(t.flows) {
+	if i >= t.flows.made {
 		return nil
 	}
-	f := t.at(i)
+	f := t.flows.at(i)
 	if f.flags&flowLive == 0 {
 		return nil
 	}
@@ -161,17 +157,11 @@ func (t *Tracker) Flow(i uint32) *Flow {
 
 // Each calls fn with every flow in the table.
 func (t *Tracker) Each(fn func(*Flow)) {
-	for c := range t.flows {
-		for i := range t.flows[c] {
-			if f := &t.flows[c][i]; f.flags&flowLive != 0 {
-				fn(f)
-			}
+	for i := range t.flows.made {
+		if f := t.flows.at(i); f.flags&flowLive != 0 {
+			fn(f)
 		}
 	}
-}
-
-func (t *Tracker) at(i uint32) *Flow {
-	return &t.flows[i>>chunkBits][i&(1<<chunkBits-1)]
 }
 
 func (t *Tracker) fire(k Kind, f *Flow, side int, s *Segment) {
@@ -248,12 +238,12 @@ func (t *Tracker) settleAll() (all []uint32) {
 	defer func() { t.ended = false }()
 	all = t.byAge()
 	for _, i := range all {
-		if f := t.at(i); f.flags&flowWatched != 0 {
+		if f := t.flows.at(i); f.flags&flowWatched != 0 {
 			t.settle(f)
 		}
 	}
 	for _, i := range all {
-		f := t.at(i)
+		f := t.flows.at(i)
 		t.fire(Gone, f, 0, nil)
 		t.finishStats(f)
 	}
@@ -302,7 +292,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 		p.Nxt = s.Ack
 		p.flags |= flagSeen
 	}
-	if f.marks != 0 && p.Turn.Set() && s.Ack.After(p.Turn.Seq) {
+	if f.marks != 0 && p.HasTurn() && s.Ack.After(f.Turn[1-dir].Seq) {
 		if m := &t.markArena[f.marks].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
 			m.TurnAcked = t.markOf(s, f.stream, s.Seq)
 		}

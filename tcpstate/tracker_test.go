@@ -3,6 +3,7 @@ package tcpstate
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 )
 
@@ -72,11 +73,12 @@ func TestTurns(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("events %v, want %v", got, want)
 	}
-	lb, target := only(t, w.t).Sides()
-	if lb.Turn.Seq != 250 || lb.Turn.Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
+	f := only(t, w.t)
+	lb, target := f.Sides()
+	if f.Turn[f.lb].Seq != 250 || f.Turn[f.lb].Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
 		t.Errorf("LB's half: %+v", lb)
 	}
-	if target.Turn.Seq != 500 || target.Last.Seq != 509 || target.Holes() {
+	if f.Turn[1-f.lb].Seq != 500 || f.Last[1-f.lb].Seq != 509 || target.Holes() {
 		t.Errorf("target's half: %+v", target)
 	}
 }
@@ -90,9 +92,9 @@ func TestFirstTransmission(t *testing.T) {
 	w.lb(ACK|PSH, 110, 511, 10) // acknowledges a FIN that the capture shows later
 	w.lb(ACK|PSH, 110, 510, 10) // sent before it
 	w.target(ACK|FIN, 510, 110, 0)
-	lb, _ := only(t, w.t).Sides()
-	if lb.Turn.Ack != 510 || lb.Turn.Frame() != 7 {
-		t.Errorf("first transmission %+v, want frame 7 with ack 510", lb.Turn)
+	f := only(t, w.t)
+	if f.Turn[f.lb].Ack != 510 || f.Turn[f.lb].Frame() != 7 {
+		t.Errorf("first transmission %+v, want frame 7 with ack 510", f.Turn[f.lb])
 	}
 }
 
@@ -104,8 +106,9 @@ func TestWrap(t *testing.T) {
 		w.lb(ACK|PSH, isn+1, isn-4, 100)
 		w.target(ACK|PSH, isn-4, isn+101, 100)
 		w.lb(ACK|PSH, isn+101, isn+96, 100)
-		lb, target := only(t, w.t).Sides()
-		if lb.Turn.Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
+		f := only(t, w.t)
+		lb, target := f.Sides()
+		if f.Turn[f.lb].Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
 			t.Errorf("isn %#x: %+v %+v", isn, lb, target)
 		}
 	}
@@ -194,11 +197,11 @@ func TestRetireAndNumber(t *testing.T) {
 
 // numbering is a slow, plain statement of tshark 4.0's rule for tcp.stream.
 type numbering struct {
-	pairs map[[2]Endpoint]*pair
+	pairs map[[2]Endpoint]*conversation
 	next  uint32
 }
 
-type pair struct {
+type conversation struct {
 	stream uint32
 	base   map[Endpoint]Seq
 }
@@ -210,7 +213,7 @@ func (n *numbering) number(s *Segment) uint32 {
 	}
 	c := n.pairs[k]
 	open := func() {
-		c = &pair{n.next, map[Endpoint]Seq{}}
+		c = &conversation{n.next, map[Endpoint]Seq{}}
 		n.pairs[k] = c
 		n.next++
 	}
@@ -246,10 +249,16 @@ func FuzzTracker(f *testing.F) {
 		r := rand.New(rand.NewPCG(a, b))
 		tr := NewTracker(Config{Streams: true})
 		few := NewTracker(Config{MaxFlows: 3})
-		slow := numbering{pairs: map[[2]Endpoint]*pair{}}
+		slow := numbering{pairs: map[[2]Endpoint]*conversation{}}
 		counts := map[uint32]uint64{}
 		now := int64(0)
-		end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, 0, byte(i / 3)}), uint16(8080 + i)} }
+		v6 := netip.MustParseAddr("2001:db8::1")
+		end := func(i int) Endpoint {
+			if a&1 != 0 && i > 1 {
+				return Endpoint{AddrFrom(v6), uint16(8080 + i)}
+			}
+			return Endpoint{Addr4([]byte{10, 0, 0, byte(i / 3)}), uint16(8080 + i)}
+		}
 		seqs := []Seq{0, 1, 2, 50, 100, 101, 0xffffffff, 0xfffffff0, 0x7fffffff}
 		for frame := uint64(1); frame < 400; frame++ {
 			now += r.Int64N(1 << r.IntN(36))
@@ -293,11 +302,19 @@ func FuzzTracker(f *testing.F) {
 // check holds the tracker's tables against each other.
 func check(t *testing.T, tr *Tracker) {
 	t.Helper()
-	live, indexed := 0, 0
+	live, indexed, wide := 0, 0, uint32(0)
 	tr.Each(func(f *Flow) {
 		live++
-		k := tuple{f.addr, f.port}
-		_, g := tr.find(&k, k.hash())
+		if f.flags&flowWide != 0 {
+			wide++
+		}
+		s := Segment{Src: tr.Endpoint(f, 0), Dst: tr.Endpoint(f, 1)}
+		var q query
+		queryOf(&s, &q)
+		if q.hash != f.hash() || q.dir != 0 {
+			t.Fatalf("flow %d: query %+v, key %+v", f.index, q, f.key)
+		}
+		g := tr.find(&q, &s)
 		if f.flags&flowDetached == 0 {
 			indexed++
 			if g != f {
@@ -308,8 +325,8 @@ func check(t *testing.T, tr *Tracker) {
 		}
 		for i := range f.Half {
 			h := &f.Half[i]
-			if h.Turn.Set() && !h.Seen() {
-				t.Fatalf("a turn of a side never seen: %+v", h)
+			if h.HasTurn() != f.Turn[i].Set() || h.HasTurn() && !h.Seen() {
+				t.Fatalf("turn %+v of %+v", f.Turn[i], h)
 			}
 		}
 		for i := range tr.Marks(f).Half {
@@ -319,8 +336,11 @@ func check(t *testing.T, tr *Tracker) {
 			}
 		}
 	})
-	if live != tr.Live() || indexed != tr.indexed {
-		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.indexed)
+	if live != tr.Live() || indexed != tr.index.n {
+		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.index.n)
+	}
+	if n := tr.wides.made - uint32(len(tr.wides.free)); n != wide {
+		t.Fatalf("%d flows of IPv6, %d pairs of addresses", wide, n)
 	}
 }
 
@@ -332,8 +352,8 @@ func TestMaxFlows(t *testing.T) {
 			Frame: uint64(i + 1), Time: int64(i) * 1000, Flags: SYN, Seq: Seq(i),
 			Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 8), byte(i)}), uint16(i)}, Dst: targetEnd,
 		})
-		if tr.Live() > 100 || tr.graves.n > 401 {
-			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.graves.n)
+		if tr.Live() > 100 || tr.graves.index.n > 401 {
+			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.graves.index.n)
 		}
 	}
 	if tr.Evicted < 4000 || tr.ExactStreams()[0] < 500 || tr.ExactStreams()[0] > 510 || tr.Exact(0, 600) {

@@ -66,7 +66,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 	if f.marks != 0 {
 		t.forgetNotify(f, dir)
 	}
-	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(p.Turn.Seq) && (!v.known || v.answers) {
+	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.Turn[1-dir].Seq) && (!v.known || v.answers) {
 		t.answer(f, dir, s, at)
 	}
 	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
@@ -90,7 +90,7 @@ func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
 	h.Nxt = end
 	h.flags &^= flagHeard
-	h.Last = t.markOf(s, f.stream, at)
+	f.Last[dir] = t.markOf(s, f.stream, at)
 	if p.flags&flagHeard == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
 		p.heard = at
 		p.flags |= flagHeard
@@ -101,7 +101,7 @@ func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
 // announces a close.
 func (t *Tracker) besides(f *Flow, dir int, s *Segment, at Seq, what NotifyKind) {
 	if what == setUp {
-		f.Half[dir].Last = t.markOf(s, f.stream, at)
+		f.Last[dir] = t.markOf(s, f.stream, at)
 		return
 	}
 	m := &t.mark(f).Half[dir]
@@ -127,16 +127,16 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	if h.flags&flagHeard != 0 && s.Ack.After(h.heard) {
 		return true
 	}
-	if s.Flags&ACK != 0 && p.flags&flagSeen != 0 && s.Ack.Sub(p.Nxt) > 1 && h.Turn.Set() {
+	if s.Flags&ACK != 0 && p.flags&flagSeen != 0 && s.Ack.Sub(p.Nxt) > 1 && h.HasTurn() {
 		// It acknowledges octets of the peer that the capture does not have (yet):
 		// most likely the answer to the turn before. One octet alone may be a FIN.
 		return true
 	}
 	if dir != int(f.lb) {
 		// The target answers a request that had not seen all of the answer before it.
-		return p.Answered() && p.AnswerSeq == at && p.Turn.Set()
+		return p.Answered() && p.AnswerSeq == at && p.HasTurn()
 	}
-	if h.Turn.Set() {
+	if h.HasTurn() {
 		return false
 	}
 	return f.Handshake() || looksLikeRequest(s.Payload)
@@ -145,31 +145,31 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 // turn begins a new turn with the octets of s from at on.
 func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
-	if h.Turn.Set() && h.flags&flagAnswered != 0 {
+	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagTwoTurns
 	}
-	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.Turn.Set() {
+	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.HasTurn() {
 		m := &t.mark(f).Half[dir]
-		m.Before, m.BeforeAnswered, m.BeforeAnswer = h.Turn, h.Answered(), h.AnswerSeq
+		m.Before, m.BeforeAnswered, m.BeforeAnswer = f.Turn[dir], h.Answered(), h.AnswerSeq
 	}
-	h.flags &^= flagAnswered | flagInferred
+	h.flags = h.flags&^(flagAnswered|flagInferred) | flagTurn
 	if s.Ack.After(p.Nxt) && p.flags&flagSeen != 0 {
 		h.flags |= flagInferred
 	}
-	h.Turn = t.markOf(s, f.stream, at)
+	f.Turn[dir] = t.markOf(s, f.stream, at)
 	h.TurnLow = at
-	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(p.Last.Set() && p.Last.Ack == at && s.Ack.After(p.Last.Seq)) {
+	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(f.Last[1-dir].Set() && f.Last[1-dir].Ack == at && s.Ack.After(f.Last[1-dir].Seq)) {
 		h.TurnLow = h.Nxt // else the peer had answered what is missing
 	}
 	if f.marks != 0 {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
 	}
-	if l := &p.Last; l.Set() && l.Ack.After(at) && l.Flags()&ACK != 0 {
+	if l := &f.Last[1-dir]; l.Set() && l.Ack.After(at) && l.Flags()&ACK != 0 {
 		// The capture shows the answer before what it answers.
 		h.AnswerSeq = l.Seq
-		if p.Turn.Set() && p.Turn.Ack.After(at) {
-			h.AnswerSeq = p.Turn.Seq
+		if p.HasTurn() && f.Turn[1-dir].Ack.After(at) {
+			h.AnswerSeq = f.Turn[1-dir].Seq
 		}
 		h.flags |= flagAnswered
 		if dir == int(f.lb) {
@@ -184,8 +184,8 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	}
 	f.flags &^= flowStalled | flowDecided
 	gap := int64(-1)
-	if p.Last.Set() {
-		gap = s.Time - p.Last.Time
+	if f.Last[1-dir].Set() {
+		gap = s.Time - f.Last[1-dir].Time
 	}
 	if f.framing.unfinished(answers) && s.Ack == p.Nxt {
 		f.framing.lose(answers, &t.carries) // the LB took the answer for complete
@@ -216,7 +216,7 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	if h.flags&flagHoles != 0 {
 		h.fillHole(&t.mark(f).Half[dir], seq, end)
 	}
-	d := &h.Turn
+	d := &f.Turn[dir]
 	if !d.Set() {
 		return
 	}
@@ -227,7 +227,7 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 			// order each direction by ack).
 			first := t.markOf(s, f.stream, d.Seq)
 			first.Len = d.Len
-			h.Turn = first
+			f.Turn[dir] = first
 			return
 		}
 		if !h.Outstanding() {
@@ -252,6 +252,6 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 		if d.Ack.Before(first.Ack) {
 			first.Ack = d.Ack // the second one was sent later, and had not seen more
 		}
-		h.Turn = first
+		f.Turn[dir] = first
 	}
 }

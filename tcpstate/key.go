@@ -1,0 +1,177 @@
+package tcpstate
+
+import (
+	"math/bits"
+	"math/rand/v2"
+)
+
+// key is a connection's pair of endpoints in twelve octets, the lower endpoint first. Of
+// IPv6 it holds the place of the addresses in a wides, and a hash of them.
+type key struct {
+	lo, hi uint32
+	ports  uint32 // the lower endpoint's above the other's
+}
+
+// pair are the addresses of a connection's endpoints, the lower endpoint's first.
+type pair [2]Addr
+
+// wides are pairs that do not fit in a key. Who has a key has its place here.
+type wides struct{ arena[pair] }
+
+// query is what a segment's flow is looked for by.
+type query struct {
+	key  key // key.lo is not set if wide
+	hash uint32
+	dir  uint8 // the place of the sender's endpoint
+	wide bool
+}
+
+// seeds keep a capture from being made of tuples whose hashes are all alike.
+var seeds = [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
+
+// mix multiplies as wyhash does.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+// queryOf orders the segment's endpoints and hashes them.
+func queryOf(s *Segment, q *query) {
+	a, b := &s.Src, &s.Dst
+	if a.Addr.Hi|b.Addr.Hi != 0 || a.Addr.Lo>>32 != 0xffff || b.Addr.Lo>>32 != 0xffff {
+		wideQueryOf(s, q)
+		return
+	}
+	// 48 bits each: address and port.
+	x, y := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
+	q.dir, q.wide = 0, false
+	if y < x {
+		x, y = y, x
+		q.dir = 1
+	}
+	q.key = key{uint32(x >> 16), uint32(y >> 16), uint32(x)<<16 | uint32(uint16(y))}
+	q.hash = q.key.hash()
+}
+
+func (k *key) hash() uint32 {
+	return uint32(mix(uint64(k.lo)<<32|uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1]))
+}
+
+func wideQueryOf(s *Segment, q *query) {
+	a, b := s.Src, s.Dst
+	q.dir, q.wide = 0, true
+	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
+		a, b = b, a
+		q.dir = 1
+	}
+	h := mix(a.Addr.Hi^seeds[2], a.Addr.Lo^seeds[3]) ^ bits.RotateLeft64(mix(b.Addr.Hi^seeds[3], b.Addr.Lo^seeds[2]), 32)
+	q.key = key{0, uint32(h >> 32), uint32(a.Port)<<16 | uint32(b.Port)}
+	q.hash = q.key.wideHash()
+}
+
+// wideHash is hash for a key whose lo is a place.
+func (k *key) wideHash() uint32 { return uint32(mix(uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1])) }
+
+// is reports whether k, wide or not, is the key that q asks for with segment s.
+func (q *query) is(k *key, wide bool, w *wides, s *Segment) bool {
+	if k.hi != q.key.hi || k.ports != q.key.ports || wide != q.wide {
+		return false
+	}
+	if !wide {
+		return k.lo == q.key.lo
+	}
+	p := w.at(k.lo)
+	return p[q.dir] == s.Src.Addr && p[1-q.dir] == s.Dst.Addr
+}
+
+// key is the key for what q asks for with segment s.
+func (w *wides) key(q *query, s *Segment) key {
+	k := q.key
+	if q.wide {
+		k.lo = w.take()
+		p := w.at(k.lo)
+		p[q.dir], p[1-q.dir] = s.Src.Addr, s.Dst.Addr
+	}
+	return k
+}
+
+// pair are the addresses of a key.
+func (w *wides) pair(k *key, wide bool) pair {
+	if wide {
+		return *w.at(k.lo)
+	}
+	return pair{{Lo: 0xffff<<32 | uint64(k.lo)}, {Lo: 0xffff<<32 | uint64(k.hi)}}
+}
+
+// port is that of endpoint i.
+func (k *key) port(i int) uint16 { return uint16(k.ports >> (16 - 16*i)) }
+
+// slot of an index: a place in an arena, counted from 1, and the hash of what lies there.
+type slot struct{ place, hash uint32 }
+
+// index finds places by hash: an open table with linear probing. The hashes in it keep it
+// from touching what it need not.
+type index struct {
+	slots []slot
+	shift uint8 // of a hash, to its slot
+	n     int
+}
+
+// minIndex is the logarithm of the smallest index's size.
+const minIndex = 6
+
+// home is the slot at which the search for a hash begins.
+func (x *index) home(hash uint32) uint32 { return hash >> x.shift }
+
+// next is the slot behind p.
+func (x *index) next(p uint32) uint32 { return (p + 1) & uint32(len(x.slots)-1) }
+
+// resize makes the index one of 1<<logSize slots, at most 32.
+func (x *index) resize(logSize uint8) {
+	old := x.slots
+	x.slots, x.shift, x.n = make([]slot, 1<<logSize), 32-logSize, 0
+	for _, s := range old {
+		if s.place != 0 {
+			x.put(s)
+		}
+	}
+}
+
+// add puts a place into the index. It must not be there.
+func (x *index) add(place, hash uint32) {
+	if len(x.slots) == 0 {
+		x.resize(minIndex)
+	} else if 4*(x.n+1) > 3*len(x.slots) {
+		x.resize(33 - x.shift)
+	}
+	x.put(slot{place + 1, hash})
+}
+
+func (x *index) put(s slot) {
+	p := x.home(s.hash)
+	for x.slots[p].place != 0 {
+		p = x.next(p)
+	}
+	x.slots[p] = s
+	x.n++
+}
+
+// remove takes a place out, closing the run behind it (Knuth 6.4 R).
+func (x *index) remove(place, hash uint32) {
+	hole := x.home(hash)
+	for ; x.slots[hole].place != place+1; hole = x.next(hole) {
+		if x.slots[hole].place == 0 {
+			return
+		}
+	}
+	x.n--
+	mask := uint32(len(x.slots) - 1)
+	for p := x.next(hole); x.slots[p].place != 0; p = x.next(p) {
+		// May it move to the hole? Not if its home lies in (hole, p].
+		if home := x.home(x.slots[p].hash); (p-home)&mask >= (p-hole)&mask {
+			x.slots[hole] = x.slots[p]
+			hole = p
+		}
+	}
+	x.slots[hole] = slot{}
+}

@@ -284,9 +284,11 @@ func (d *Detector) findRetry(in *incident) {
 		}
 	}
 	var best *recentRequest
-	for i := range d.recent.v {
-		r := &d.recent.v[i]
-		if r.key == in.key && r.frame > in.frame && r.stream != f.Stream && r.time >= known && r.time <= lost+within && (best == nil || r.frame < best.frame) {
+	for r := range d.recent.backwards {
+		if r.frame <= in.frame {
+			break
+		}
+		if r.key == in.key && r.stream != f.Stream && r.time >= known && r.time <= lost+within {
 			best = r
 		}
 	}

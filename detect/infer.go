@@ -21,7 +21,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		}
 		idle := !c.request.Set() || c.answered
 		if !f.Upgraded() {
-			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.flow.LastAnswered().Set(), mark: cl, lb: d.tracker.Endpoint(f, f.LB())})
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.flow.LastAnswered().Set(), mark: cl})
 		}
 		return
 	}
@@ -39,7 +39,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	s := closeSample{
 		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
-		mark: c.closing, lb: d.tracker.Endpoint(f, f.LB()),
+		mark: c.closing,
 	}
 	if s.mark == c.tm.FIN {
 		s.mark = withPayload(s.mark)
@@ -152,8 +152,10 @@ func (in *incident) closeCause() (cause, basis string) {
 // together looks which other connections the target closed in the same moment.
 func (in *incident) together() {
 	in.mass.lo = 1 << 62
-	for i := range in.t.closes.v {
-		s := &in.t.closes.v[i]
+	for s := range in.t.closes.backwards {
+		if ago := in.closeAt - s.time; ago > 60*second && ago < 3600*second {
+			break // they are in the order of the capture: that of time, unless the clock was set
+		}
 		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment && !s.atOnce() {
 			in.mass.n++
 			if in.gap >= 0 && !unlike(min(in.gap, s.gap), max(in.gap, s.gap)) {

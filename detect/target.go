@@ -110,6 +110,20 @@ func (r *ring[T]) add(x T) {
 	r.next = (r.next + 1) % most
 }
 
+// backwards are the values kept, the newest first.
+func (r *ring[T]) backwards(yield func(*T) bool) {
+	for i := r.next; i > 0; i-- {
+		if !yield(&r.v[i-1]) {
+			return
+		}
+	}
+	for i := len(r.v); i > r.next; i-- {
+		if !yield(&r.v[i-1]) {
+			return
+		}
+	}
+}
+
 // newest is the value added last; nil: none was.
 func (r *ring[T]) newest() *T {
 	if len(r.v) == 0 {
@@ -130,10 +144,11 @@ func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.Mark) { t.syns.add(recentS
 // given stream.
 func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.Mark, bool) {
 	var best tcpstate.Mark
-	for i := range t.syns.v {
-		s := &t.syns.v[i]
-		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame() > frame &&
-			(!best.Set() || s.mark.Frame() < best.Frame()) {
+	for s := range t.syns.backwards {
+		if s.mark.Frame() <= frame {
+			break
+		}
+		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second {
 			best = s.mark
 		}
 	}
@@ -290,7 +305,6 @@ type closeSample struct {
 	time, gap int64
 	idle      bool          // nothing was outstanding as the closer saw it
 	mark      tcpstate.Mark // the FIN or RST
-	lb        tcpstate.Endpoint
 }
 
 // shortGap is too short for an idle timeout, ns.

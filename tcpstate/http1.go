@@ -52,7 +52,7 @@ func (f *framing) syncHTTP1(s side, p []byte) bool {
 // an answer.
 func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok bool) {
 	l := &f.lane[s]
-	if l.state != unsynced && l.state != between || bytes.Contains(p, []byte("\n\r\n")) || bytes.Contains(p, []byte("\n\n")) {
+	if l.state != unsynced && l.state != between || hasEmptyLine(p) {
 		return 0, false
 	}
 	if s == asks {
@@ -73,6 +73,20 @@ func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok 
 	}
 	f.lose(s, pool)
 	return status, true
+}
+
+// hasEmptyLine reports whether an empty line, behind another, is in p.
+func hasEmptyLine(p []byte) bool {
+	for {
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 || i+1 >= len(p) {
+			return false
+		}
+		p = p[i+1:]
+		if p[0] == '\n' || p[0] == '\r' && len(p) > 1 && p[1] == '\n' {
+			return true
+		}
+	}
 }
 
 // nextHTTP1 is next for HTTP/1 (RFC 9112).

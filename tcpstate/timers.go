@@ -3,14 +3,25 @@ package tcpstate
 // timers wake flows at a capture time: a wheel of slots of 10 ms, one turn is 41 s;
 // what is due later is looked at once a turn.
 type timers struct {
-	slots [wheelSlots][]timer
-	tick  int64 // everything before it has been served
-	work  []timer
-	n     int // entries, those that count no more included
+	slots  [wheelSlots]chain
+	blocks arena[timerBlock]
+	tick   int64 // everything before it has been served
+	work   []timer
+	n      int // entries, those that count no more included
 }
 
 // timer is an entry: it counts iff the flow is still due in that tick.
 type timer struct{ flow, tick uint32 }
+
+// chain are the blocks of a slot, by place, counted from 1; first is 0: it is empty.
+type chain struct{ first, last uint32 }
+
+// timerBlock is two cache lines of entries.
+type timerBlock struct {
+	entries [15]timer
+	n       uint32
+	next    uint32
+}
 
 const (
 	wheelSlots = 4096
@@ -52,25 +63,27 @@ func (t *Tracker) rearm() {
 
 // clear empties the wheel.
 func (w *timers) clear() {
-	for i := range w.slots {
-		w.slots[i] = emptied(w.slots[i])
-	}
-	w.n = 0
-}
-
-// emptied is an empty slice; that of a large one is given back.
-func emptied(s []timer) []timer {
-	if cap(s) > 1<<12 {
-		return nil
-	}
-	return s[:0]
+	w.slots, w.blocks, w.n = [wheelSlots]chain{}, arena[timerBlock]{}, 0
 }
 
 // add enters a flow that is due in a tick: it is served when that is over.
 func (w *timers) add(i uint32, tick int64) {
 	k := min(max(tick, w.tick)+1, w.tick+wheelSlots-1)
-	s := &w.slots[k&(wheelSlots-1)]
-	*s = append(*s, timer{i, max(uint32(tick), 1)})
+	c := &w.slots[k&(wheelSlots-1)]
+	if c.first == 0 || w.blocks.at(c.last-1).n == uint32(len(timerBlock{}.entries)) {
+		p := w.blocks.take()
+		b := w.blocks.at(p)
+		b.n, b.next = 0, 0
+		if c.first == 0 {
+			c.first = p + 1
+		} else {
+			w.blocks.at(c.last - 1).next = p + 1
+		}
+		c.last = p + 1
+	}
+	b := w.blocks.at(c.last - 1)
+	b.entries[b.n] = timer{i, max(uint32(tick), 1)}
+	b.n++
 	w.n++
 }
 
@@ -87,13 +100,19 @@ func (t *Tracker) wake() {
 		w.tick = max(w.tick, upto-wheelSlots)
 	}
 	for ; w.tick <= upto; w.tick++ {
-		s := &w.slots[w.tick&(wheelSlots-1)]
-		if len(*s) == 0 {
+		c := &w.slots[w.tick&(wheelSlots-1)]
+		if c.first == 0 {
 			continue
 		}
-		w.n -= len(*s)
-		w.work = t.dueOf(*s, w.work[:0])
-		*s = emptied(*s)
+		w.work = w.work[:0]
+		for p := c.first; p != 0; {
+			b := w.blocks.at(p - 1)
+			t.dueOf(b.entries[:b.n])
+			w.n -= int(b.n)
+			w.blocks.give(p - 1)
+			p = b.next
+		}
+		*c = chain{}
 		for _, e := range w.work {
 			f := t.flows.at(e.flow)
 			if f.due != e.tick {
@@ -106,19 +125,17 @@ func (t *Tracker) wake() {
 			f.due = 0
 			t.look(f)
 		}
-		w.work = emptied(w.work)
 	}
 }
 
-// dueOf appends the entries that count to work. It touches all flows in one go, so that
-// the cache misses overlap.
-func (t *Tracker) dueOf(entries, work []timer) []timer {
+// dueOf adds the entries that count to the work. It touches their flows in one go, so
+// that the cache misses overlap.
+func (t *Tracker) dueOf(entries []timer) {
 	for _, e := range entries {
 		if f := t.flows.at(e.flow); f.due == e.tick && f.flags&flowLive != 0 {
-			work = append(work, e)
+			t.timers.work = append(t.timers.work, e)
 		}
 	}
-	return work
 }
 
 // look does what is due with a flow and arms it again if more is to come.

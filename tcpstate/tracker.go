@@ -164,24 +164,16 @@ func (t *Tracker) Each(fn func(*Flow)) {
 	}
 }
 
-func (t *Tracker) fire(k Kind, f *Flow, side int, s *Segment) {
-	if f.flags&flowWatched == 0 {
-		return
-	}
-	if h := t.cfg.Handlers[k]; h != nil {
-		t.ev = Event{Kind: k, Flow: f, Side: side, Seg: s, Time: t.now, Ended: t.ended, Gap: -1}
-		h(&t.ev)
-	}
-}
+func (t *Tracker) fire(k Kind, f *Flow, side int, s *Segment) { t.fireGap(k, f, side, s, -1) }
 
 func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
-	if f.flags&flowWatched == 0 {
+	h := t.cfg.Handlers[k]
+	if f.flags&flowWatched == 0 || h == nil {
 		return
 	}
-	if h := t.cfg.Handlers[k]; h != nil {
-		t.ev = Event{Kind: k, Flow: f, Side: side, Seg: s, Time: t.now, Gap: gap}
-		h(&t.ev)
-	}
+	e := &t.ev // filled in place: a literal would be made elsewhere and copied
+	e.Kind, e.Flow, e.Side, e.Seg, e.Time, e.Ended, e.Gap = k, f, side, s, t.now, t.ended, gap
+	h(e)
 }
 
 // Track takes the next segment of the capture. The segment's Frame counts in the

@@ -22,6 +22,8 @@ type wides struct{ arena[pair] }
 type query struct {
 	key  key // key.lo is not set if wide
 	hash uint32
+	// place is where the flow was when the query was prepared, counted from 1; 0: not known.
+	place uint32
 	dir  uint8 // the place of the sender's endpoint
 	wide bool
 }
@@ -44,7 +46,7 @@ func queryOf(s *Segment, q *query) {
 	}
 	// 48 bits each: address and port.
 	x, y := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
-	q.dir, q.wide = 0, false
+	q.dir, q.wide, q.place = 0, false, 0
 	if y < x {
 		x, y = y, x
 		q.dir = 1
@@ -59,7 +61,7 @@ func (k *key) hash() uint32 {
 
 func wideQueryOf(s *Segment, q *query) {
 	a, b := s.Src, s.Dst
-	q.dir, q.wide = 0, true
+	q.dir, q.wide, q.place = 0, true, 0
 	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
 		a, b = b, a
 		q.dir = 1
@@ -125,6 +127,15 @@ func (x *index) home(hash uint32) uint32 { return hash >> x.shift }
 
 // next is the slot behind p.
 func (x *index) next(p uint32) uint32 { return (p + 1) & uint32(len(x.slots)-1) }
+
+// first is the first place of a hash, counted from 1; 0: there is none.
+func (x *index) first(hash uint32) uint32 {
+	p := x.home(hash)
+	for x.slots[p].hash != hash && x.slots[p].place != 0 {
+		p = x.next(p)
+	}
+	return x.slots[p].place
+}
 
 // resize makes the index one of 1<<logSize slots, at most 32.
 func (x *index) resize(logSize uint8) {

@@ -2,6 +2,12 @@ package tcpstate
 
 // find returns the flow that a query asks for with segment s; nil when there is none.
 func (t *Tracker) find(q *query, s *Segment) *Flow {
+	if q.place != 0 {
+		f := t.flows.at(q.place - 1)
+		if f.flags&(flowLive|flowDetached) == flowLive && q.is(&f.key, f.flags&flowWide != 0, &t.wides, s) {
+			return f
+		}
+	}
 	x := &t.index
 	for p := x.home(q.hash); ; p = x.next(p) {
 		switch e := x.slots[p]; {
@@ -41,7 +47,7 @@ type prepared struct {
 	segs    []Segment
 	next    int // the first of them not tracked yet
 	queries [prepareSize]query
-	sum     uint64 // keeps the reads alive
+	sum     uint32 // keeps the reads alive
 }
 
 // TrackAll takes the next segments of the capture; after is called behind each. It
@@ -63,22 +69,25 @@ func (t *Tracker) TrackAll(segs []Segment, after func()) {
 func (t *Tracker) prepare(segs []Segment) {
 	p := &t.prepared
 	p.segs, p.next = segs, 0
-	var places [prepareSize]uint32
-	for i := range segs {
-		q := &p.queries[i]
+	queries := p.queries[:len(segs)]
+	sum := uint32(0)
+	for i := range queries {
+		q := &queries[i]
 		queryOf(&segs[i], q)
-		places[i] = t.index.slots[t.index.home(q.hash)].place
+		sum += t.index.slots[t.index.home(q.hash)].hash
 	}
-	for i, v := range places[:len(segs)] {
-		if v == 0 {
+	for i := range queries {
+		q := &queries[i]
+		if q.place = t.index.first(q.hash); q.place == 0 {
 			continue
 		}
-		f := t.flows.at(v - 1)
-		p.sum += uint64(f.flags) + uint64(f.Half[0].Nxt)
+		f := t.flows.at(q.place - 1)
+		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
 		if segs[i].Len > 0 {
-			p.sum += uint64(f.framing.proto) + uint64(f.Last[0].Len) + uint64(f.Turn[0].Len)
+			sum += uint32(f.framing.proto) + f.Last[0].Len + f.Turn[0].Len
 		}
 	}
+	p.sum = sum
 }
 
 // queryOf is a segment's query, if it was prepared the one made then.

@@ -16,6 +16,8 @@ type ReadOptions struct {
 	// Resync goes on behind damage: the reader looks for the next records that make
 	// sense, marks the first of them with Frame.AfterGap and notes the gap in Info.
 	Resync bool
+	// Keep is how many more calls of Read the Data of frames stays valid for.
+	Keep int
 }
 
 // Info is what a File knows about the capture so far.
@@ -108,7 +110,7 @@ func NewFile(name string, r io.Reader, opt ReadOptions) (*File, error) {
 			f.raw.size = st.Size()
 		}
 	}
-	f.w = newWindow(f.raw)
+	f.w = newWindow(f.raw, opt.Keep)
 	if err := f.open(!ok); err != nil {
 		f.Close()
 		return nil, err
@@ -154,6 +156,7 @@ func (f *File) Read(batch []Frame) (int, error) {
 	for f.err == nil {
 		n, want, err := f.c.next(&f.w, batch, f.info.Frames+1)
 		if n > 0 {
+			f.w.lent = true
 			f.delivered(batch[:n])
 			return n, nil
 		}

@@ -17,10 +17,14 @@ type window struct {
 	err      error   // of the last read; it stays
 	elided   int64   // bytes of the record at pos that an elide took out before it failed
 	spill    *[]byte // takes the bytes that elides take out; nil: nobody does
+
+	// Buffers take turns if frames stay valid beyond the next Read (ReadOptions.Keep).
+	others [][]byte // the one that was in use the longest time ago first
+	lent   bool     // frames that have been delivered point into buf
 }
 
-func newWindow(r io.Reader) window {
-	return window{r: r, buf: make([]byte, windowSize)}
+func newWindow(r io.Reader, keep int) window {
+	return window{r: r, buf: make([]byte, windowSize), others: make([][]byte, keep)}
 }
 
 // unread returns what has been read but not consumed.
@@ -45,12 +49,9 @@ func (w *window) more(want int) bool {
 			w.err = io.ErrShortBuffer // a caller that wants more than windowMax
 			return false
 		}
-		buf := make([]byte, size)
-		copy(buf, w.unread())
-		w.rebase(buf)
+		w.rebase(make([]byte, size))
 	} else if w.pos > 0 {
-		copy(w.buf, w.unread())
-		w.rebase(w.buf)
+		w.rebase(w.next())
 	}
 	for range 100 {
 		n, err := w.r.Read(w.buf[w.end:])
@@ -67,8 +68,25 @@ func (w *window) more(want int) bool {
 	return false
 }
 
-// rebase makes buf the buffer; the unread bytes have been copied to its start.
+// next is the buffer whose turn it is, of the size of the present one.
+func (w *window) next() []byte {
+	n := len(w.others)
+	if n == 0 || !w.lent {
+		return w.buf
+	}
+	w.lent = false
+	buf := w.others[0]
+	copy(w.others, w.others[1:])
+	w.others[n-1] = w.buf
+	if len(buf) != len(w.buf) {
+		buf = make([]byte, len(w.buf))
+	}
+	return buf
+}
+
+// rebase makes buf the buffer and moves the unread bytes to its start.
 func (w *window) rebase(buf []byte) {
+	copy(buf, w.unread())
 	w.base += int64(w.pos)
 	w.end -= w.pos
 	w.pos = 0

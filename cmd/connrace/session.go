@@ -38,7 +38,7 @@ type session struct {
 	tune  func(*analysis, *detect.Options)
 	spans []lblog.Span // of time in which findings are shown
 	batch []capture.Frame
-	segs  []tcpstate.Segment
+	own   decoded // what the frames of batch are decoded to
 
 	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
 	sources   map[int]*source // streams that are read again, by index in report.Captures
@@ -57,7 +57,7 @@ type analysis struct {
 func newSession(ctx context.Context, e *env, flags *analyzeFlags) *session {
 	s := &session{
 		ctx: ctx, e: e, flags: flags, shown: flags.reportOptions(e),
-		batch: make([]capture.Frame, batchSize), segs: make([]tcpstate.Segment, 0, 4),
+		batch: make([]capture.Frame, batchSize),
 	}
 	s.report.Skipped = map[string]uint64{}
 	s.report.Since, s.report.Until = flags.since.text, flags.until.text
@@ -101,12 +101,8 @@ func (s *session) file(path string) {
 	index := len(s.report.Captures)
 	s.report.Captures = append(s.report.Captures, report.Capture{})
 	in := input{decoder: capture.NewDecoder(), index: index}
-	for n > 0 {
-		s.feed(&in, s.batch[:n])
-		if s.stopped() {
-			break
-		}
-		n, err = src.Read(s.batch)
+	if n > 0 {
+		err = s.frames(src, &in, n)
 	}
 	stop()
 	c := describe(path, src.Info())
@@ -196,27 +192,32 @@ type input struct {
 	entered bool // the detector knows of it
 }
 
-// feed hands frames to the detector. A capture without a TCP segment is none to it.
+// feed hands frames to the detector.
 func (s *session) feed(in *input, frames []capture.Frame) {
-	a := s.cur
-	d := a.detector
-	s.segs = s.segs[:0]
-	for i := range frames {
-		f := &frames[i]
-		if f.AfterGap || a.broken {
-			a.broken = false
-			s.flush(in)
-			d.Gap(f.Number, f.Time)
-		}
-		s.segs = in.decoder.Decode(f, s.segs)
-	}
-	s.flush(in)
+	s.own.reset()
+	s.own.decode(in.decoder, frames)
+	s.take(in, &s.own)
 }
 
-// flush hands the segments decoded so far to the detector.
-func (s *session) flush(in *input) {
+// take hands what frames were decoded to to the detector.
+func (s *session) take(in *input, x *decoded) {
 	a := s.cur
-	if len(s.segs) == 0 {
+	from := 0
+	for _, g := range x.gaps {
+		if g.within || a.broken {
+			s.flush(in, x.segs[from:g.segs])
+			from = g.segs
+			a.detector.Gap(g.frame, g.time)
+		}
+		a.broken = false
+	}
+	s.flush(in, x.segs[from:])
+}
+
+// flush hands segments to the detector. A capture without a TCP segment is none to it.
+func (s *session) flush(in *input, segs []tcpstate.Segment) {
+	a := s.cur
+	if len(segs) == 0 {
 		return
 	}
 	if !in.entered {
@@ -224,11 +225,10 @@ func (s *session) flush(in *input) {
 		a.detector.BeginCapture(len(a.Captures))
 		a.Captures = append(a.Captures, in.index)
 	}
-	if s.seen != nil && s.seen.matched(s.segs) {
+	if s.seen != nil && s.seen.matched(segs) {
 		s.seen = nil
 	}
-	a.detector.Segments(s.segs)
-	s.segs = s.segs[:0]
+	a.detector.Segments(segs)
 }
 
 // ended takes note of how reading ended.

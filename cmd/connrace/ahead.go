@@ -1,0 +1,102 @@
+package main
+
+import (
+	"runtime"
+
+	"connrace/capture"
+	"connrace/tcpstate"
+)
+
+// decoded is what a stretch of frames was decoded to.
+type decoded struct {
+	segs []tcpstate.Segment
+	gaps []gap // the first is the place before all of them
+}
+
+// gap is a place in front of a frame where others are, or may be, missing.
+type gap struct {
+	within bool // the capture says so; else it may be one between two files
+	segs   int  // that lie before it
+	frame  uint64
+	time   int64
+}
+
+func (x *decoded) reset() { x.segs, x.gaps = x.segs[:0], x.gaps[:0] }
+
+// decode adds the segments of frames.
+func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
+	for i := range frames {
+		f := &frames[i]
+		if f.AfterGap || len(x.gaps) == 0 {
+			x.gaps = append(x.gaps, gap{f.AfterGap, len(x.segs), f.Number, f.Time})
+		}
+		x.segs = d.Decode(f, x.segs)
+	}
+}
+
+// Frames are read and decoded in a goroutine of its own, while the detector works on those
+// before. What it is ahead by stays within the processor's cache.
+const (
+	aheadReads   = 4 // are handed over together
+	aheadBatches = 3 // exist: one is filled, one waits, one is worked on
+	aheadKeep    = aheadReads * aheadBatches
+)
+
+// frames reads the rest of a capture, of which the first n frames have been read. It
+// returns the error that ended it.
+func (s *session) frames(src *capture.File, in *input, n int) error {
+	if runtime.GOMAXPROCS(0) == 1 {
+		return s.inTurn(src, in, n)
+	}
+	reads := aheadReads
+	if _, size := src.Progress(); size < 0 {
+		reads = 1 // more may not come for long
+	}
+	full, free := make(chan *decoded, aheadBatches), make(chan *decoded, aheadBatches)
+	for range aheadBatches {
+		free <- new(decoded)
+	}
+	var err error
+	go func() {
+		defer close(full)
+		for x := range free {
+			x.reset()
+			for i := 0; i < reads && n > 0; i++ {
+				x.decode(in.decoder, s.batch[:n])
+				n, err = src.Read(s.batch)
+			}
+			full <- x
+			if n == 0 {
+				return
+			}
+		}
+		x := new(decoded) // the end was asked for: these have been counted as read
+		x.decode(in.decoder, s.batch[:n])
+		full <- x
+	}()
+	stopped := false
+	for x := range full {
+		s.take(in, x)
+		switch {
+		case stopped:
+		case s.stopped():
+			stopped = true
+			close(free)
+		default:
+			free <- x
+		}
+	}
+	return err
+}
+
+// inTurn is frames for one processor: there is nobody to read meanwhile.
+func (s *session) inTurn(src *capture.File, in *input, n int) (err error) {
+	for n > 0 && !s.stopped() {
+		s.feed(in, s.batch[:n])
+		if s.stopped() {
+			break
+		}
+		n, err = src.Read(s.batch)
+	}
+	return err
+}

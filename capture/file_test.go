@@ -381,6 +381,61 @@ func TestWindow(t *testing.T) {
 	}
 }
 
+// With Keep, data is the frames' own for that many Reads more.
+func TestKeep(t *testing.T) {
+	big := pcapWriter{}
+	big.header()
+	ng := (&ngWriter{big: true}).section().iface(1, 0)
+	const records, keep = 900, 3
+	for i := range records {
+		data := bytes.Repeat([]byte{byte(i)}, 1+i*i%9000)
+		if i%300 == 299 {
+			data = bytes.Repeat(data[:1], windowSize) // with its header more: the window grows
+		}
+		big.record(t0sec, uint32(i), data)
+		ng.enhanced(0, t0sec*1_000_000+uint64(i), data)
+		if i%100 == 50 { // taken off windows, not delivered
+			for range (keep + 1) * windowSize / 5000 {
+				ng.block(blockNames, make([]byte, 5000))
+			}
+		}
+	}
+	for name, data := range map[string][]byte{"pcap": big.b, "pcapng": ng.b} {
+		for _, chunk := range []int{1 << 30, 100_000} {
+			f, err := NewFile(name, &chunks{data, chunk}, ReadOptions{Keep: keep})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kept [][]Frame
+			frames := 0
+			for {
+				batch := make([]Frame, 16)
+				n, err := f.Read(batch)
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				frames += n
+				if kept = append(kept, batch[:n]); len(kept) > keep+1 {
+					kept = kept[1:]
+				}
+				for _, batch := range kept {
+					for _, fr := range batch {
+						if n := len(fr.Data); bytes.Count(fr.Data, []byte{byte(fr.Number - 1)}) != n {
+							t.Fatalf("%s by %d: after frame %d, frame %d has the wrong data", name, chunk, frames, fr.Number)
+						}
+					}
+				}
+			}
+			if frames != records {
+				t.Errorf("%s by %d: %d frames", name, chunk, frames)
+			}
+		}
+	}
+}
+
 // chunks returns at most n bytes at once, and io.EOF together with the last.
 type chunks struct {
 	b []byte

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -81,45 +82,33 @@ func (v *evidence) frames(fs []capture.Frame) {
 // maxRecorded bounds the packets of one finding.
 const maxRecorded = 1 << 16
 
-// gather finds the packets of findings, each from behind those that are held of it. The
+// gather finds the packets of a finding, from behind those that are held of it. The
 // frames' Data belongs to the ring.
-func (v *evidence) gather(fs []*detect.Finding) []recording {
-	type want struct {
-		i     int
-		after uint64
+func (v *evidence) gather(f *detect.Finding) recording {
+	var r recording
+	after := uint64(0)
+	if h, held := v.held[f]; held {
+		r = recording{slices.Clone(h.frames), h.oldest}
+		after = h.frames[len(h.frames)-1].Number
+	} else if r.oldest = v.ring.Oldest(); r.oldest == 1 {
+		r.oldest = 0
 	}
-	wanted := map[uint32][]want{} // by stream
-	found := make([]recording, len(fs))
-	oldest := v.ring.Oldest()
-	if oldest == 1 {
-		oldest = 0
-	}
-	for i, f := range fs {
-		x := want{i: i}
-		if h, held := v.held[f]; held {
-			found[i] = recording{slices.Clone(h.frames), h.oldest}
-			x.after = h.frames[len(h.frames)-1].Number
-		} else {
-			found[i].oldest = oldest
-		}
-		for _, stream := range f.Streams() {
-			wanted[stream] = append(wanted[stream], x)
-		}
-	}
-	v.ring.Each(func(stream uint32, f *capture.Frame) {
-		for _, x := range wanted[stream] {
-			if f.Number <= x.after {
-				continue
+	for _, stream := range f.Streams() {
+		n := 0
+		v.ring.Back(stream, func(x capture.Frame) bool {
+			if n++; x.Number <= after || n > maxRecorded {
+				return false
 			}
-			r := &found[x.i]
-			if len(r.frames) == maxRecorded {
-				r.frames = append(r.frames[:0], r.frames[maxRecorded/2:]...)
-				r.oldest = r.frames[0].Number
-			}
-			r.frames = append(r.frames, *f)
-		}
-	})
-	return found
+			r.frames = append(r.frames, x)
+			return true
+		})
+	}
+	slices.SortFunc(r.frames, func(a, b capture.Frame) int { return cmp.Compare(a.Number, b.Number) })
+	if more := len(r.frames) - maxRecorded; more > 0 {
+		r.frames = r.frames[more:]
+		r.oldest = r.frames[0].Number
+	}
+	return r
 }
 
 // hold keeps the packets of findings that have just been decided, if they will be shown and
@@ -129,27 +118,22 @@ func (w *watch) hold(now time.Time) {
 	if v == nil || len(v.decided) == 0 {
 		return
 	}
-	fs := v.decided[:0]
 	for _, f := range v.decided {
-		if w.shows(f) && w.limiter.would(f, now) && v.octets < v.room {
-			fs = append(fs, f)
+		if !w.shows(f) || !w.limiter.would(f, now) || v.octets >= v.room {
+			continue
 		}
-	}
-	if len(fs) > 0 {
-		for i, r := range v.gather(fs) {
-			frames, n := r.frames, 0
-			for k := range frames {
-				n += len(frames[k].Data)
-			}
-			if len(frames) == 0 || v.octets+n > v.room {
-				continue
-			}
-			for k := range frames {
-				frames[k].Data = bytes.Clone(frames[k].Data)
-			}
-			v.held[fs[i]] = r
-			v.octets += n
+		r, n := v.gather(f), 0
+		for i := range r.frames {
+			n += len(r.frames[i].Data)
 		}
+		if len(r.frames) == 0 || v.octets+n > v.room {
+			continue
+		}
+		for i := range r.frames {
+			r.frames[i].Data = bytes.Clone(r.frames[i].Data)
+		}
+		v.held[f] = r
+		v.octets += n
 	}
 	v.decided = v.decided[:0]
 }
@@ -165,12 +149,12 @@ func (v *evidence) release(f *detect.Finding) {
 // record writes the packets of findings to files of their own.
 func (w *watch) record(fs []*detect.Finding) {
 	v := w.evidence
-	if v == nil || v.store == nil || len(fs) == 0 {
+	if v == nil || v.store == nil {
 		return
 	}
-	for i, r := range v.gather(fs) {
-		if len(r.frames) > 0 {
-			w.put(fs[i], r)
+	for _, f := range fs {
+		if r := v.gather(f); len(r.frames) > 0 {
+			w.put(f, r)
 		}
 	}
 }
@@ -208,10 +192,9 @@ func (w *watch) annotateKept() error {
 	if name == "" {
 		return nil
 	}
-	ring := w.evidence.ring
 	k := annotate.Kept{
 		Report: &w.report, Shown: &w.shown, Source: w.name, Name: w.src.InterfaceName,
-		Each: func(fn func(*capture.Frame)) { ring.Each(func(_ uint32, f *capture.Frame) { fn(f) }) },
+		Each: w.evidence.ring.Each,
 	}
 	frames, commented, err := k.Write(w.annotated.Writer())
 	if err == nil {

@@ -3,6 +3,8 @@
 package recorder
 
 import (
+	"math"
+	"math/bits"
 	"unsafe"
 
 	"connrace/capture"
@@ -17,12 +19,17 @@ type Ring struct {
 	records []record
 	first   int // of the records that are kept
 	n       int // of them
+	added   uint64
+	// chains lead through the packets of each stream, the newest first: by the low bits of
+	// the stream, one more than the number of records added before its newest.
+	chains []uint64
 }
 
 // record is a packet, its octets lie in Ring.data.
 type record struct {
 	head     uint64 // Ring.head, before it
 	at       uint32
+	back     uint32 // so many records before lies the next one of the chain; 0: none does
 	time     int64
 	number   uint64
 	captured uint32
@@ -44,7 +51,9 @@ func NewRing(size int) *Ring {
 	size = min(max(size, MinSize), MaxSize)
 	const share = 3 // of it for records, at most: enough for packets of 150 octets
 	n := size / share / int(unsafe.Sizeof(record{}))
-	return &Ring{data: make([]byte, size-size/share), records: make([]record, n)}
+	chains := 1 << (bits.Len(uint(n)) - 4) // a stream has several packets
+	n -= chains * int(unsafe.Sizeof(uint64(0))) / int(unsafe.Sizeof(record{}))
+	return &Ring{data: make([]byte, size-size/share), records: make([]record, n), chains: make([]uint64, chains)}
 }
 
 // Add keeps a packet.
@@ -65,8 +74,15 @@ func (r *Ring) Add(f *capture.Frame, stream uint32) {
 		r.n--
 	}
 	copy(r.data[r.at:], f.Data)
+	chain := r.chain(stream)
+	back := r.added + 1 - *chain
+	if *chain == 0 || back > math.MaxUint32 {
+		back = 0
+	}
+	r.added++
+	*chain = r.added
 	*r.record(r.n) = record{
-		head: r.head, at: uint32(r.at), time: f.Time, number: f.Number, captured: uint32(n), length: f.Length, iface: f.Interface,
+		head: r.head, at: uint32(r.at), back: uint32(back), time: f.Time, number: f.Number, captured: uint32(n), length: f.Length, iface: f.Interface,
 		stream: stream, link: f.LinkType, way: f.Direction,
 	}
 	r.head, r.at = end, r.at+n
@@ -89,16 +105,38 @@ func (r *Ring) Oldest() uint64 {
 	return r.record(0).number
 }
 
+// chain is where the chain begins that a stream's packets are in.
+func (r *Ring) chain(stream uint32) *uint64 { return &r.chains[int(stream)&(len(r.chains)-1)] }
+
 // Each calls fn with the packets that are kept, the oldest first. The frame is reused, and
 // its Data belongs to the ring.
-func (r *Ring) Each(fn func(stream uint32, f *capture.Frame)) {
+func (r *Ring) Each(fn func(*capture.Frame)) {
 	var f capture.Frame
 	for i := range r.n {
-		x := r.record(i)
-		f = capture.Frame{
-			Number: x.number, Time: x.time, Length: x.length, LinkType: x.link, Direction: x.way, Interface: x.iface,
-			Data: r.data[x.at:][:x.captured],
+		f = r.frame(r.record(i))
+		fn(&f)
+	}
+}
+
+// Back calls fn with the packets of a stream that are kept, the newest first, until it
+// returns false. The Data of the frames belongs to the ring.
+func (r *Ring) Back(stream uint32, fn func(capture.Frame) bool) {
+	begin := *r.chain(stream)
+	if begin == 0 {
+		return
+	}
+	for before := r.added - begin; before < uint64(r.n); {
+		x := r.record(r.n - 1 - int(before))
+		if x.stream == stream && !fn(r.frame(x)) || x.back == 0 {
+			return
 		}
-		fn(x.stream, &f)
+		before += uint64(x.back)
+	}
+}
+
+func (r *Ring) frame(x *record) capture.Frame {
+	return capture.Frame{
+		Number: x.number, Time: x.time, Length: x.length, LinkType: x.link, Direction: x.way, Interface: x.iface,
+		Data: r.data[x.at:][:x.captured],
 	}
 }

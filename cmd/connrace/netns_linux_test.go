@@ -158,7 +158,9 @@ func (n *netNS) run(c *exec.Cmd) *process {
 	if c.Stdout == nil {
 		c.Stdout = p.stdout
 	}
-	c.Stderr = p.stderr
+	if c.Stderr == nil {
+		c.Stderr = p.stderr
+	}
 	if c.SysProcAttr == nil {
 		c.SysProcAttr = &syscall.SysProcAttr{}
 	}

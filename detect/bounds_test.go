@@ -87,3 +87,25 @@ func TestReuseAfterYears(t *testing.T) {
 		t.Errorf("longest %d of %d", x.longest, x.reuses.count)
 	}
 }
+
+// Of more seconds than are kept, the newest are.
+func TestExchangesAreBounded(t *testing.T) {
+	x := newExchanges()
+	ends := []tcpstate.Endpoint{{Port: 1}, {Port: 2}, {Port: 3}}
+	const n = maxSeconds + maxSeconds/4
+	for i := range int64(n) {
+		x.active(ends[i%2], (1+i)*second)
+	}
+	x.active(ends[2], n*second)
+	r := x.finish()
+	sum := 0
+	for e, s := range r.Seconds {
+		sum += len(s)
+		if e.Port < 3 && s[len(s)-1] < n-1 {
+			t.Errorf("%d ends with %d", e.Port, s[len(s)-1])
+		}
+	}
+	if !r.Incomplete || sum > maxSeconds || sum < maxSeconds/2 || sum != x.seconds || len(r.Seconds[ends[2]]) != 1 {
+		t.Errorf("%d seconds, %v", sum, r.Incomplete)
+	}
+}

@@ -14,7 +14,7 @@ type Exchanges struct {
 	// Seconds since the Unix epoch, ascending, in which a connection to a target was
 	// opened or tried, or a request or its answer began.
 	Seconds map[tcpstate.Endpoint][]uint32
-	// Incomplete: there was more than is kept.
+	// Incomplete: there was more than is kept, of which the newest is.
 	Incomplete bool
 }
 
@@ -55,11 +55,24 @@ func (x *exchanges) active(target tcpstate.Endpoint, at int64) {
 		return
 	}
 	if x.seconds >= maxSeconds {
-		x.Incomplete = true
-		return
+		x.forget()
+		s = x.Seconds[target]
 	}
 	x.seconds++
 	x.Seconds[target] = append(s, sec)
+}
+
+// forget makes room: of each target the older half of its seconds goes.
+func (x *exchanges) forget() {
+	x.Incomplete, x.seconds = true, 0
+	for t, s := range x.Seconds {
+		s = slices.Delete(s, 0, (len(s)+1)/2)
+		if x.seconds += len(s); len(s) == 0 {
+			delete(x.Seconds, t)
+		} else {
+			x.Seconds[t] = s
+		}
+	}
 }
 
 // finish puts the seconds in order.
@@ -81,7 +94,7 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 	}
 	if len(x.Errors) >= maxServerErrors {
 		x.Incomplete = true
-		return
+		x.Errors = slices.Delete(x.Errors, 0, maxServerErrors/2)
 	}
 	m := d.tracker.MarkOf(f, s)
 	capture, frame := d.tracker.Locate(m.Frame())

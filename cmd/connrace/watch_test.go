@@ -73,6 +73,20 @@ func fakeCapture(t testing.TB, name string, r io.Reader) *fakeSource {
 	}
 }
 
+// again is what happens on a source, so many times, ten seconds apart.
+func (s *fakeSource) again(times int) *fakeSource {
+	src := &fakeSource{each: 64, stop: make(chan struct{}, 1)}
+	step := s.frames[len(s.frames)-1].Time - s.frames[0].Time + int64(10*time.Second)
+	for i := range times {
+		for _, f := range s.frames {
+			f.Number = uint64(len(src.frames) + 1)
+			f.Time += int64(i) * step
+			src.frames = append(src.frames, f)
+		}
+	}
+	return src
+}
+
 func (s *fakeSource) Read(batch []capture.Frame) (int, error) {
 	if s.hook != nil {
 		s.hook(s.next)
@@ -340,16 +354,8 @@ func TestWatchHTML(t *testing.T) {
 // silently, and nothing grows.
 func TestWatchRepeated(t *testing.T) {
 	one := newFakeSource(t, "connection-refused")
-	src := &fakeSource{each: 64, stop: make(chan struct{}, 1)}
-	step := one.frames[len(one.frames)-1].Time - one.frames[0].Time + int64(10*time.Second)
 	const times = 3000
-	for i := range times {
-		for _, f := range one.frames {
-			f.Number = uint64(len(src.frames) + 1)
-			f.Time += int64(i) * step
-			src.frames = append(src.frames, f)
-		}
-	}
+	src := one.again(times)
 	per := len(of(lines(t, watchFake(t, one, nil, "-q").stdout), "finding"))
 	dir := filepath.Join(t.TempDir(), "ev")
 	x := watchFake(t, src, nil, "-q", "--evidence", dir, "--evidence-max", "20", "--evidence-memory", "1MB")

@@ -153,6 +153,35 @@ func TestWatchAnnotate(t *testing.T) {
 	}
 }
 
+// Where there were too many findings to keep them all, a log is compared with those that
+// are kept.
+func TestWatchLogOfWeeks(t *testing.T) {
+	src := newFakeSource(t, "connection-refused").again(3000)
+	log := filepath.Join(t.TempDir(), "error.log")
+	var b strings.Builder
+	for _, f := range []*capture.Frame{&src.frames[0], &src.frames[len(src.frames)-1]} {
+		fmt.Fprintf(&b, "%s [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream, "+
+			`client: 10.0.0.1, server: , request: "GET / HTTP/1.1", upstream: "http://10.0.1.9:8080/", host: "app"`+"\n",
+			time.Unix(0, f.Time).UTC().Format("2006/01/02 15:04:05"))
+	}
+	if err := os.WriteFile(log, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	x := watchFake(t, src, nil, "--format", "json", "--log", log)
+	var r struct {
+		Log struct {
+			Explained int
+			Outside   int `json:"outside_capture"`
+		}
+	}
+	if err := json.Unmarshal([]byte(x.stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Log.Explained != 1 || r.Log.Outside != 1 || !strings.Contains(x.stderr, " are only counted: --log is compared with those from then on") {
+		t.Errorf("%+v\n%s", r.Log, x.stderr)
+	}
+}
+
 // A log's entries of the time that was watched are not outside of it for want of packets:
 // none goes to a unix socket.
 func TestWatchLogWithoutPackets(t *testing.T) {

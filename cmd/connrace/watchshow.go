@@ -154,7 +154,8 @@ func (w *watch) end() int {
 }
 
 // watched is the time that was watched, as logs have it, whose clock may have been set
-// meanwhile.
+// meanwhile. Of earlier findings only their number is known, which explains no entry of a
+// log: that time is left out.
 func (w *watch) watched(now time.Time) lblog.Span {
 	first, last, c := w.began, w.wall(now), w.src.Info()
 	for _, at := range []int64{last, c.First, c.Last} {
@@ -162,7 +163,18 @@ func (w *watch) watched(now time.Time) lblog.Span {
 			first = min(first, at)
 		}
 	}
-	return lblog.Span{First: first, Last: max(last, w.began, c.Last)}
+	last = max(last, w.began, c.Last)
+	known := first
+	for _, g := range w.analysis.Result.Forgotten {
+		known = max(known, g.Last)
+	}
+	if known > first && len(w.o.logs) > 0 {
+		text := "findings before " + time.Unix(0, known).In(w.o.location()).Format(time.DateTime) + " are only counted: --log is compared with those from then on"
+		w.say(text)
+		r := &w.report.Captures[0]
+		r.Warnings = append(r.Warnings, text)
+	}
+	return lblog.Span{First: known, Last: last}
 }
 
 // close releases everything.

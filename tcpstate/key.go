@@ -24,8 +24,8 @@ type query struct {
 	hash uint32
 	// place is where the flow was when the query was prepared, counted from 1; 0: not known.
 	place uint32
-	dir  uint8 // the place of the sender's endpoint
-	wide bool
+	dir   uint8 // the place of the sender's endpoint
+	wide  bool
 }
 
 // seeds keep a capture from being made of tuples whose hashes are all alike.

@@ -244,13 +244,26 @@ var headSeed = maphash.MakeSeed()
 // headKey identifies a request by its captured head; 0 without one that is long enough
 // to tell requests apart.
 func headKey(h []byte) uint64 {
-	if i := bytes.Index(h, []byte("\r\n\r\n")); i >= 0 {
-		h = h[:i]
-	}
+	h = h[:headEnd(h)]
 	if len(h) < 16 {
 		return 0
 	}
 	return maphash.Bytes(headSeed, h)
+}
+
+// headEnd is where the first empty line of a head begins, or its end. It goes from line to
+// line, which is faster than a search for four octets.
+func headEnd(h []byte) int {
+	for at := 0; ; {
+		i := bytes.IndexByte(h[at:], '\n')
+		if i < 0 {
+			return len(h)
+		}
+		at += i + 1
+		if at >= 2 && h[at-2] == '\r' && at+1 < len(h) && h[at] == '\r' && h[at+1] == '\n' {
+			return at - 2
+		}
+	}
 }
 
 // noteRequest keeps a request in mind for a while.

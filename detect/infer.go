@@ -21,7 +21,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		}
 		idle := !c.request.Set() || c.answered
 		if !f.Upgraded() {
-			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.flow.LastAnswered().Set(), mark: cl})
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.flow.LastAnswered().Set(), mark: cl, seen: e.Time})
 		}
 		return
 	}
@@ -39,7 +39,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	s := closeSample{
 		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
-		mark: c.closing,
+		mark: c.closing, seen: e.Time,
 	}
 	if s.mark == c.tm.FIN {
 		s.mark = withPayload(s.mark)
@@ -153,7 +153,7 @@ func (in *incident) closeCause() (cause, basis string) {
 func (in *incident) together() {
 	in.mass.lo = 1 << 62
 	for s := range in.t.closes.backwards {
-		if ago := in.closeAt - s.time; ago > 60*second && ago < 3600*second {
+		if ago := in.closeAt - s.seen; ago > 5*second && ago < 3600*second {
 			break // they are in the order of the capture: that of time, unless the clock was set
 		}
 		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment && !s.atOnce() {

@@ -197,6 +197,7 @@ func (t *target) shift(by int64) {
 		for i := range r.v {
 			r.v[i].time += by
 			r.v[i].mark.Time += by
+			r.v[i].seen += by
 		}
 	}
 }

@@ -305,6 +305,7 @@ type closeSample struct {
 	time, gap int64
 	idle      bool          // nothing was outstanding as the closer saw it
 	mark      tcpstate.Mark // the FIN or RST
+	seen      int64         // when it was known: time, or later than that of an announcement
 }
 
 // shortGap is too short for an idle timeout, ns.

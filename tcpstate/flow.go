@@ -3,13 +3,22 @@ package tcpstate
 import "math"
 
 // Mark is a segment worth remembering: the facts of it that rules compare and evidence
-// shows. Of each flow there are four at least, so it is packed: 32 octets.
+// shows. Of each flow there are four at least, so it is packed: 32 octets, in no more than
+// four fields on a level, for then the compiler keeps it in registers.
 type Mark struct {
 	Time  int64  // ns since the Unix epoch
 	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
-	Seq   Seq    // for data marks the first new octet
-	Ack   Seq
-	Len   uint32 // payload octets
+	place
+	extent
+}
+
+type place struct {
+	Seq Seq // for data marks the first new octet
+	Ack Seq
+}
+
+type extent struct {
+	Len uint32 // payload octets
 	// Stream is Wireshark's tcp.stream of the segment. It is the flow's own but for
 	// segments of an old incarnation that arrive behind a new SYN, and those of a flow that
 	// goes on in another capture.

@@ -100,12 +100,18 @@ const (
 	syncLost
 )
 
-// boundary is a point of a stream at which something begins or ends.
+// boundary is a point of a stream at which something begins or ends. It is nested so that
+// the compiler keeps it in registers, as Mark.
 type boundary struct {
 	kind boundaryKind
 	// back is how many octets before the point the thing began, when its beginning
 	// was recognised only in a later segment than it was in; 0 else.
 	back uint8
+	said
+	numbers
+}
+
+type said struct {
 	// close: the head announced that this message is the connection's last.
 	close bool
 	// bodiless: the head is all there is of the message.
@@ -116,6 +122,9 @@ type boundary struct {
 	disguised bool
 	// upgraded: the head ended HTTP/1 on this connection (101, or 2xx to CONNECT).
 	upgraded bool
+}
+
+type numbers struct {
 	// status of an HTTP/1 answer: with headEnds; with messageBegins if the segment
 	// shows it, else 0.
 	status uint16

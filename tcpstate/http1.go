@@ -102,7 +102,7 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 			return boundary{kind: syncLost}, used
 		case complete:
 			l.state = between
-			return boundary{kind: messageEnds, status: l.status}, used
+			return boundary{kind: messageEnds, numbers: numbers{status: l.status}}, used
 		case bodyOctets, chunkOctets:
 			used += l.pass(n - used)
 			if l.left > 0 {
@@ -318,12 +318,9 @@ func (f *framing) noBody(length uint64, pool *carryPool) bool {
 func (f *framing) headEnd(s side) boundary {
 	l := &f.lane[s]
 	return boundary{
-		kind:      headEnds,
-		status:    l.status,
-		keepAlive: l.keep,
-		close:     l.closes(),
-		bodiless:  l.state == complete,
-		upgraded:  l.state == opaque,
+		kind:    headEnds,
+		said:    said{close: l.closes(), bodiless: l.state == complete, upgraded: l.state == opaque},
+		numbers: numbers{status: l.status, keepAlive: l.keep},
 	}
 }
 

@@ -92,7 +92,7 @@ func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (bounda
 		used += l.pass(n - used)
 		if l.state == unitHeader && l.flags&frameEnding != 0 {
 			l.flags &^= frameEnding
-			return boundary{kind: messageEnds, stream: l.stream}, used
+			return boundary{kind: messageEnds, numbers: numbers{stream: l.stream}}, used
 		}
 		head, back, at := l.unitHead(frameHead, p, n, used, pool)
 		if used = at; head == nil {
@@ -106,7 +106,7 @@ func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (bounda
 		l.unit = h.typ
 		l.state, l.left = unitOctets, uint64(frameHead-back)+uint64(h.length)
 		if kind := f.frame(s, h); kind != noBoundary {
-			return boundary{kind: kind, back: uint8(back), stream: h.stream}, used
+			return boundary{kind: kind, back: uint8(back), numbers: numbers{stream: h.stream}}, used
 		}
 	}
 }

@@ -2,12 +2,16 @@ package tcpstate
 
 // sight is what the framing says of a segment's new octets.
 type sight struct {
+	verdict
+	at   Seq // where it begins; valid iff begins
+	only NotifyKind
+}
+
+type verdict struct {
 	known   bool // it understands them; else only their direction speaks
 	begins  bool // a request or an answer begins
-	at      Seq  // where; valid iff begins
 	byTurn  bool // whether that is a new turn, the direction must say: TLS data
 	answers bool // they answer the newest request
-	only    NotifyKind
 }
 
 // see feeds a segment's new octets to the framing. next is the octet that was expected;

@@ -91,7 +91,7 @@ func (f *framing) nextTLS(s side, p []byte, n uint32, pool *carryPool) (boundary
 	kind := f.recordKind(s, typ, length)
 	l.unit = uint8(kind)
 	l.state, l.left = unitOctets, uint64(recordHead-back+length)
-	return boundary{kind: kind, back: uint8(back), disguised: kind == closingBegins && typ == recordData}, used
+	return boundary{kind: kind, back: uint8(back), said: said{disguised: kind == closingBegins && typ == recordData}}, used
 }
 
 // recordKind tells what a record is for.

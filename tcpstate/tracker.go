@@ -294,8 +294,8 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 // markOf makes a mark of a segment; seq is its first octet that matters.
 func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
 	return Mark{
-		Time: s.Time, frame: (t.base+s.Frame)<<8 | uint64(s.Flags), Seq: seq, Ack: s.Ack,
-		Len: uint32(s.Seq.Add(s.Len).Sub(seq)), Stream: stream,
+		Time: s.Time, frame: (t.base+s.Frame)<<8 | uint64(s.Flags),
+		place: place{seq, s.Ack}, extent: extent{uint32(s.Seq.Add(s.Len).Sub(seq)), stream},
 	}
 }
 

@@ -43,7 +43,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
 	h.fillHole(&t.mark(f).Half[dir], seq, end)
-	v := sight{known: true}
+	v := sight{verdict: verdict{known: true}}
 	if sd := f.side(dir); !f.framing.synced(sd) { // else the FIN has counted them
 		v = t.see(f, sd, s, seq, seq)
 	}

@@ -13,11 +13,11 @@ func TestSamplesAreBounded(t *testing.T) {
 	var sum, first int
 	for tag := 1; tag <= maxTargets+1; tag++ {
 		x := newTarget(tcpstate.Endpoint{}, uint32(tag), false)
-		sum += x.closes.max
+		sum += x.reuses.max
 		if tag == 1 {
-			first = x.closes.max
+			first = x.reuses.max
 		}
-		if x.closes.max < minSamples || x.syns.max != x.closes.max || x.maxWaits != x.closes.max {
+		if x.reuses.max < minSamples || x.closes.max != min(x.reuses.max, maxCloses) || x.syns.max != x.reuses.max || x.maxWaits != x.reuses.max {
 			t.Fatalf("target %d keeps %d closes, %d SYNs, %d waits", tag, x.closes.max, x.syns.max, x.maxWaits)
 		}
 	}

@@ -64,7 +64,7 @@ func (t *target) advertise(f *tcpstate.Flow) {
 // inferred anew when a good part of the closes is new.
 func (t *target) timers() (idle, lb *timer) {
 	in := &t.inferred
-	if n := t.closes.count + t.lbCloses.count; n-in.at > min(in.at, ringSize)/16 {
+	if n := t.closes.count + t.lbCloses.count; n-in.at > min(in.at, maxCloses)/16 {
 		in.idle, in.lb = t.infer()
 		if in.sweep = nil; in.idle == nil {
 			in.sweep = inferSweep(t.closes.v, t.longest)
@@ -218,12 +218,7 @@ func (d *Detector) results() []Target {
 		h := &r.Handshakes
 		h.Attempted, h.Completed, h.Refused, h.Unanswered = t.attempted, t.completed, t.refused, t.unanswered
 		h.Pending, h.SYNRetransmissions, h.MaxWaiting = t.pending, t.synRetrans, uint64(t.maxWaiting)
-		for _, s := range t.closes.v {
-			r.TargetCloses.add(s.gap)
-		}
-		for _, s := range t.lbCloses.v {
-			r.LBCloses.add(s.gap)
-		}
+		r.TargetCloses, r.LBCloses = t.closes.gaps, t.lbCloses.gaps
 		r.Advice = t.advice(idle, lb, d.opt.LBIdleTimeout)
 		if l := d.listener(t.end); l != nil {
 			r.Listener = &Listener{Queue: l.queue, Limit: l.limit, MaxQueue: l.most}

@@ -193,7 +193,7 @@ func (t *target) shift(by int64) {
 	for i := range t.drops.v {
 		t.drops.v[i].at += by
 	}
-	for _, r := range []*ring[closeSample]{&t.closes, &t.lbCloses} {
+	for _, r := range []*ring[closeSample]{&t.closes.ring, &t.lbCloses.ring} {
 		for i := range r.v {
 			r.v[i].time += by
 			r.v[i].mark.Time += by

@@ -38,7 +38,7 @@ type target struct {
 	overflows ring[int64]
 	drops     ring[drop]
 
-	closes, lbCloses ring[closeSample]
+	closes, lbCloses closes
 	atOnce           int      // closes right behind an answer that did not announce them
 	inferred         struct { // what timers said when it last looked
 		idle, lb *timer
@@ -60,7 +60,8 @@ func newTarget(ep tcpstate.Endpoint, tag uint32, live bool) *target {
 		most = min(ringSize, max(maxSamples/int(tag), minSamples))
 		t.syns.max, t.maxWaits = most, most
 	}
-	t.overflows.max, t.drops.max, t.closes.max, t.lbCloses.max, t.reuses.max = most, most, most, most, most
+	t.overflows.max, t.drops.max, t.reuses.max = most, most, most
+	t.closes.max, t.lbCloses.max = min(most, maxCloses), min(most, maxCloses)
 	return t
 }
 
@@ -69,6 +70,10 @@ const (
 	maxSamples = 1 << 18
 	minSamples = 32
 )
+
+// maxCloses is how many of the newest closes of one side are kept: a timer shows in far
+// fewer, and what was closed together is decided within seconds.
+const maxCloses = 1 << 10
 
 const maxLBs = 64
 
@@ -306,6 +311,18 @@ type closeSample struct {
 	idle      bool          // nothing was outstanding as the closer saw it
 	mark      tcpstate.Mark // the FIN or RST
 	seen      int64         // when it was known: time, or later than that of an announcement
+}
+
+// closes are what is known of the closes by one side: the newest ones, and the idle times
+// of all.
+type closes struct {
+	ring[closeSample]
+	gaps Histogram
+}
+
+func (c *closes) add(s closeSample) {
+	c.ring.add(s)
+	c.gaps.add(s.gap)
 }
 
 // shortGap is too short for an idle timeout, ns.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -139,9 +138,6 @@ func live(ctx context.Context, e *env, args []string) int {
 		if isTerminal(e.stdout) {
 			l.format.value = "table"
 		}
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // it stays for weeks: memory before speed
 	}
 	err := l.prepare()
 	var w *watch

@@ -106,8 +106,8 @@ func (t *Tracker) leap(s *Segment, by int64) {
 
 // setBack ends everything and begins anew at another time. Numbers go on.
 func (t *Tracker) setBack(now int64) {
-	for _, i := range t.settleAll() {
-		t.forget(t.flows.at(i))
+	for _, x := range t.settleAll() {
+		t.forget(t.flows.at(uint32(x)))
 	}
 	t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
 	t.index.resize(minIndex)

@@ -1,7 +1,6 @@
 package tcpstate
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -225,40 +224,30 @@ func (t *Tracker) End() {
 }
 
 // settleAll settles every flow as it is when the capture ends, and says that it is gone.
-func (t *Tracker) settleAll() (all []uint32) {
+func (t *Tracker) settleAll() (all []uint64) {
 	t.ended = true
 	defer func() { t.ended = false }()
 	all = t.byAge()
-	for _, i := range all {
-		if f := t.flows.at(i); f.flags&flowWatched != 0 {
+	for _, x := range all {
+		if f := t.flows.at(uint32(x)); f.flags&flowWatched != 0 {
 			t.settle(f)
 		}
 	}
-	for _, i := range all {
-		f := t.flows.at(i)
+	for _, x := range all {
+		f := t.flows.at(uint32(x))
 		t.fire(Gone, f, 0, nil)
 		t.finishStats(f)
 	}
 	return all
 }
 
-// byAge are the places of all flows, the oldest first. What it sorts holds the keys, for
-// the flows are far apart in memory.
-func (t *Tracker) byAge() []uint32 {
-	type opened struct {
-		at            int64
-		stream, index uint32
-	}
-	all := make([]opened, 0, t.nflows)
-	t.Each(func(f *Flow) { all = append(all, opened{f.Opened, f.stream, f.index}) })
-	slices.SortFunc(all, func(a, b opened) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.stream, b.stream), cmp.Compare(a.index, b.index))
-	})
-	out := make([]uint32, len(all))
-	for i := range all {
-		out[i] = all[i].index
-	}
-	return out
+// byAge are the places of all flows, the oldest first, below their stream numbers. Sorting
+// does not touch the flows, which are far apart in memory.
+func (t *Tracker) byAge() []uint64 {
+	all := make([]uint64, 0, t.nflows)
+	t.Each(func(f *Flow) { all = append(all, uint64(f.stream)<<32|uint64(f.index)) })
+	slices.Sort(all)
+	return all
 }
 
 // data takes a segment of an established connection that neither opens nor closes it.

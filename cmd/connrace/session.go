@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
@@ -181,6 +182,7 @@ func (s *session) conclude() {
 		}
 	}
 	a.detector = nil
+	runtime.GC() // the report takes the room of the tables
 	s.report.Analyses = append(s.report.Analyses, a.Analysis)
 	s.cur = nil
 }

@@ -85,6 +85,9 @@ func (t *Tracker) prepare(segs []Segment) {
 		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
 		if segs[i].Len > 0 {
 			sum += uint32(f.framing.proto) + f.Last[0].Len + f.Turn[0].Len
+			if b := segs[i].Payload; len(b) > 0 && f.framing.lane[f.side(int(q.dir))].state < octets {
+				sum += uint32(b[0])
+			}
 		}
 	}
 	p.sum = sum

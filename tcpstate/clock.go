@@ -111,6 +111,7 @@ func (t *Tracker) setBack(now int64) {
 	}
 	t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
 	t.index.resize(minIndex)
+	t.prepared.forget()
 	t.timers.restart()
 	t.now = now
 }

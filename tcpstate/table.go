@@ -93,6 +93,13 @@ func (t *Tracker) prepare(segs []Segment) {
 	p.sum = sum
 }
 
+// forget says that the places of the flows are others now.
+func (p *prepared) forget() {
+	for i := range p.queries {
+		p.queries[i].place = 0
+	}
+}
+
 // queryOf is a segment's query, if it was prepared the one made then.
 func (t *Tracker) queryOf(s *Segment, q *query) *query {
 	if p := &t.prepared; p.next < len(p.segs) && s == &p.segs[p.next] {

@@ -244,11 +244,15 @@ func (n *numbering) number(s *Segment) uint32 {
 // FuzzTracker feeds random segments of a few connections and holds the tracker against
 // the slow numbering and against its own invariants.
 func FuzzTracker(f *testing.F) {
-	f.Add(uint64(1), uint64(2))
+	for a := range uint64(4) {
+		f.Add(a, uint64(2))
+	}
 	f.Fuzz(func(t *testing.T, a, b uint64) {
 		r := rand.New(rand.NewPCG(a, b))
 		tr := NewTracker(Config{Streams: true})
 		few := NewTracker(Config{MaxFlows: 3})
+		var segs []Segment
+		var numbers []uint32
 		slow := numbering{pairs: map[[2]Endpoint]*conversation{}}
 		counts := map[uint32]uint64{}
 		now := int64(0)
@@ -262,6 +266,9 @@ func FuzzTracker(f *testing.F) {
 		seqs := []Seq{0, 1, 2, 50, 100, 101, 0xffffffff, 0xfffffff0, 0x7fffffff}
 		for frame := uint64(1); frame < 400; frame++ {
 			now += r.Int64N(1 << r.IntN(36))
+			if a&2 != 0 && r.IntN(40) == 0 {
+				now += (r.Int64N(3) - 1) * 30 * 365 * 24 * 3600 * second
+			}
 			i, j := r.IntN(4), r.IntN(4)
 			if i == j {
 				continue
@@ -285,8 +292,17 @@ func FuzzTracker(f *testing.F) {
 				counts[n]++
 			}
 			check(t, tr)
+			segs, numbers = append(segs, *s), append(numbers, n)
 		}
 		tr.End()
+		all := NewTracker(Config{MaxFlows: 3})
+		all.TrackAll(segs, func() {
+			if _, got := all.Newest(); got != numbers[0] {
+				t.Fatalf("stream %d, want %d", got, numbers[0])
+			}
+			numbers = numbers[1:]
+			check(t, all)
+		})
 		for _, s := range tr.StreamStats() {
 			if counts[s.Stream] != s.Segments {
 				t.Fatalf("stream %d has %d segments, want %d", s.Stream, s.Segments, counts[s.Stream])

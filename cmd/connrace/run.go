@@ -183,16 +183,33 @@ func (e *env) parse(fs *pflag.FlagSet, help func() string, args []string) (code 
 		return e.print(help()), true
 	}
 	hint := ""
-	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
-		var names []string
-		fs.VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden {
-				names = append(names, f.Name)
-			}
-		})
-		if n := nearest(unknown.GetSpecifiedName(), names); n != "" {
-			hint = fmt.Sprintf(": did you mean --%s?", n)
-		}
+	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) {
+		hint = aboutFlag(fs, unknown.GetSpecifiedName())
 	}
 	return e.usage(fs.Name(), "%v%s", err, hint), true
+}
+
+// aboutFlag says which flag was meant by one that a command does not have: another
+// command's, or one with a similar name.
+func aboutFlag(fs *pflag.FlagSet, name string) string {
+	_, analyze := newAnalyzeFlags()
+	_, live := newLiveFlags()
+	for _, other := range []*pflag.FlagSet{analyze, live} {
+		if known := other.Lookup(name) != nil || len(name) == 1 && other.ShorthandLookup(name) != nil; known && fs.Name() != other.Name() {
+			return ": it is a flag of 'connrace " + other.Name() + "'"
+		}
+	}
+	if len(name) == 1 {
+		return ""
+	}
+	var names []string
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	if n := nearest(name, names); n != "" {
+		return fmt.Sprintf(": did you mean --%s?", n)
+	}
+	return ""
 }

@@ -48,7 +48,8 @@ func (d *Detector) report(c *conn, f *Finding) {
 	}
 	if c.request.Set() {
 		in.frame = c.request.Frame()
-		in.key = headKey(d.tracker.Head(c.flow))
+		h := d.tracker.Head(c.flow)
+		in.key = headKey(h[:headEnd(h)])
 	}
 	if c.closing.Set() && !c.lbGaveUp() {
 		in.closeAt = c.closing.Time
@@ -244,7 +245,6 @@ var headSeed = maphash.MakeSeed()
 // headKey identifies a request by its captured head; 0 without one that is long enough
 // to tell requests apart.
 func headKey(h []byte) uint64 {
-	h = h[:headEnd(h)]
 	if len(h) < 16 {
 		return 0
 	}
@@ -268,7 +268,13 @@ func headEnd(h []byte) int {
 
 // noteRequest keeps a request in mind for a while.
 func (d *Detector) noteRequest(e *tcpstate.Event) {
-	k := headKey(d.tracker.Head(e.Flow))
+	h := d.tracker.Head(e.Flow)
+	if n := e.Head; n >= 4 && n <= len(h) && string(h[n-4:n]) == "\r\n\r\n" {
+		h = h[:n-4]
+	} else {
+		h = h[:headEnd(h)]
+	}
+	k := headKey(h)
 	if k == 0 {
 		return
 	}

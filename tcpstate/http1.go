@@ -231,14 +231,14 @@ func (f *framing) start(s side, line []byte) bool {
 		}
 		return true
 	}
-	method, rest, _ := bytes.Cut(line, []byte{' '})
-	if !beginsRequestLine(line) || len(line) != carrySize && !endsInVersion(rest) {
+	n := methodLen(line)
+	if !beginsTarget(line, n) || len(line) != carrySize && !endsInVersion(line[n+1:]) {
 		return false // of a longer line the version may have been cut
 	}
 	if bytes.HasSuffix(line, []byte("HTTP/1.0")) {
 		l.flags |= headOld
 	}
-	return f.push(askKind(method))
+	return f.push(askKind(line[:n]))
 }
 
 // push adds a request to those outstanding; false: there are too many.

@@ -22,14 +22,18 @@ func beginsRequestLine(p []byte) bool {
 	if n == len(p) {
 		return n <= 20
 	}
-	if n == 0 || n > 20 || p[n] != ' ' {
+	if n+1 < len(p) && !beginsTarget(p, n) || n == 0 || n > 20 || p[n] != ' ' {
 		return false
 	}
 	rest := p[n+1:]
-	if i := bytes.IndexByte(rest, '\n'); i >= 0 && !endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'})) {
-		return false
-	}
-	return len(rest) == 0 || rest[0] >= ' ' && rest[0] < 0x7f
+	i := bytes.IndexByte(rest, '\n')
+	return i < 0 || endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'}))
+}
+
+// beginsTarget reports whether a method of n octets, a space, and an octet that may begin
+// a target stand at the beginning of p.
+func beginsTarget(p []byte, n int) bool {
+	return n > 0 && n <= 20 && n+1 < len(p) && p[n] == ' ' && p[n+1] >= ' ' && p[n+1] < 0x7f
 }
 
 // endsInVersion reports whether the rest of a request line, behind the method, is a
@@ -51,13 +55,18 @@ func looksLikeResponse(p []byte) bool {
 // beginsStatusLine is looksLikeResponse for however few octets.
 func beginsStatusLine(p []byte) bool {
 	const pattern = "HTTP/1.d ddd"
-	for i := range min(len(p), len(pattern)) {
+	if len(p) >= len(pattern) {
+		return string(p[:7]) == pattern[:7] && isDigit(p[7]) && p[8] == ' ' && isDigit(p[9]) && isDigit(p[10]) && isDigit(p[11])
+	}
+	for i := range p {
 		if c := pattern[i]; c == 'd' && (p[i] < '0' || p[i] > '9') || c != 'd' && p[i] != c {
 			return false
 		}
 	}
 	return true
 }
+
+func isDigit(c byte) bool { return c-'0' < 10 }
 
 // visibleStatus is the status of a response whose first octets are p; 0: not to be seen.
 func visibleStatus(p []byte) uint16 {
@@ -123,7 +132,7 @@ func (l *lane) header(line []byte) {
 	case 'C', 'c', 'T', 't', 'K', 'k': // the initials of the fields that matter
 		var name []byte
 		name, value, _ = bytes.Cut(line, []byte{':'})
-		l.unit = fieldOf(bytes.TrimRight(name, " \t"))
+		l.unit = fieldOf(trimBlanks(name))
 	default:
 		l.unit = fieldOther
 	}
@@ -133,10 +142,21 @@ func (l *lane) header(line []byte) {
 	for more := true; more; {
 		var e []byte
 		e, value, more = bytes.Cut(value, []byte{','})
-		if e = bytes.Trim(e, " \t"); len(e) > 0 {
+		if e = trimBlanks(e); len(e) > 0 {
 			l.element(e)
 		}
 	}
+}
+
+// trimBlanks takes spaces and tabs off both ends.
+func trimBlanks(p []byte) []byte {
+	for len(p) > 0 && (p[0] == ' ' || p[0] == '\t') {
+		p = p[1:]
+	}
+	for n := len(p); n > 0 && (p[n-1] == ' ' || p[n-1] == '\t'); n-- {
+		p = p[:n-1]
+	}
+	return p
 }
 
 // element takes one member of the list that a field's value is.

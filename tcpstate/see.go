@@ -3,7 +3,8 @@ package tcpstate
 // sight is what the framing says of a segment's new octets.
 type sight struct {
 	verdict
-	at   Seq // where it begins; valid iff begins
+	at   Seq    // where it begins; valid iff begins
+	head uint32 // octets of the request's head, if it is whole
 	only NotifyKind
 }
 
@@ -67,7 +68,7 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 				v.only = RequestTimeout408
 				continue
 			}
-			v.begins, v.at = true, at-Seq(b.back)
+			v.begins, v.at, v.head = true, at-Seq(b.back), 0
 			data = true
 			if fr.proto == protoHTTP2 {
 				v.answers = sd == answers && b.stream == fr.lane[asks].stream
@@ -75,6 +76,9 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 				v.answers = fr.open <= 1
 			}
 		case headEnds:
+			if sd == asks && v.begins {
+				v.head = uint32(at.Sub(v.at))
+			}
 			if sd == answers && !b.interim() {
 				f.flags &^= flowCloseAnnounced
 				if b.close {

@@ -70,7 +70,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 		t.answer(f, dir, s, at)
 	}
 	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
-		t.turn(f, dir, s, at)
+		t.turn(f, dir, s, at, v.head)
 	} else if h.Outstanding() {
 		if f.marks != 0 {
 			t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
@@ -142,8 +142,9 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	return f.Handshake() || looksLikeRequest(s.Payload)
 }
 
-// turn begins a new turn with the octets of s from at on.
-func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
+// turn begins a new turn with the octets of s from at on, head of which are the head of a
+// request if it is known to be whole.
+func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagTwoTurns
@@ -192,6 +193,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq) {
 	}
 	t.heads.keep(f, s, at)
 	t.arm(f, s.Time+stallAfter)
+	t.ev.Head = int(head)
 	t.fireGap(RequestBegan, f, dir, s, gap)
 }
 

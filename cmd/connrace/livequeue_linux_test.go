@@ -49,23 +49,31 @@ func acceptNever(t *testing.T, n *netNS, port, backlog int, v6 bool) (connect fu
 // without the kernel it says that there is no answer yet.
 func TestLiveStoppedEarly(t *testing.T) {
 	t.Parallel()
-	n := newNetNS(t)
-	connect := acceptNever(t, n, 8080, 1, true)
-	p := n.connrace("live", "-i", "lo", "--target", "[::1]:8080", "--format", "jsonl")
-	n.watching(1, p)
-	time.Sleep(300 * time.Millisecond) // the kernel has been asked
-	connect(5)
-	time.Sleep(700 * time.Millisecond)
-	soonEnough(t, p.end(syscall.SIGINT))
-	ls := lines(t, p.stdout.String())
-	fs := of(ls, "finding")
-	for _, f := range fs {
-		if f.Rule != "syn-dropped" || f.Confidence != "certain" || f.Lost != false || f.Measures.Kernel.Queue != 2 || f.Measures.Kernel.Limit != 1 {
-			t.Errorf("%+v", f)
+	const tries = 3 // on a busy machine the kernel may be asked too late
+	for try := range tries {
+		n := newNetNS(t)
+		connect := acceptNever(t, n, 8080, 1, true)
+		p := n.connrace("live", "-i", "lo", "--target", "[::1]:8080", "--format", "jsonl")
+		n.watching(1, p)
+		time.Sleep(300 * time.Millisecond) // the kernel has been asked
+		connect(5)
+		time.Sleep(700 * time.Millisecond)
+		soonEnough(t, p.end(syscall.SIGINT))
+		fs := of(lines(t, p.stdout.String()), "finding")
+		for _, f := range fs {
+			if f.Rule != "syn-dropped" || f.Confidence != "certain" || f.Lost != false || f.Measures.Kernel.Queue != 2 || f.Measures.Kernel.Limit != 1 {
+				t.Errorf("%+v", f)
+			}
 		}
-	}
-	if len(fs) != 3 || !strings.Contains(p.stdout.String(), `"pending":3`) {
-		t.Errorf("%d findings: %s", len(fs), p.stdout)
+		if !strings.Contains(p.stdout.String(), `"pending":3`) {
+			t.Errorf("not 3 SYNs without an answer: %s", p.stdout)
+		}
+		if len(fs) == 3 {
+			return
+		}
+		if try == tries-1 {
+			t.Errorf("%d findings: %s", len(fs), p.stdout)
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.addLogs(fs)
 	l.addBaseline(fs)
 	l.addHow(fs)
-	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default: as many as fit\ninto a quarter of the available memory, at most %d)", detect.LiveFlows)
+	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default: as many as fit\ninto half of the available memory, at most %d)", detect.LiveFlows)
 	l.addTalk(fs)
 	return l, fs
 }

@@ -207,7 +207,8 @@ func (w *watch) tuned(a *analysis, o *detect.Options) {
 	w.analysis = &a.Analysis
 	o.Live = true
 	if w.o.maxFlows == 0 {
-		o.MaxFlows = min(o.MaxFlows, detect.LiveFlows)
+		// Those of a SYN flood take 1.7 KB each here, and half as much again as garbage.
+		o.MaxFlows = min(flowsFor(2*availableMemory()), detect.LiveFlows)
 	}
 	o.OnFinding = func(f *detect.Finding) { w.settled = append(w.settled, f) }
 	o.OnUpdate = func(f *detect.Finding) { w.learnt = append(w.learnt, f) }

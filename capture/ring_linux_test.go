@@ -62,8 +62,8 @@ func (r *ring) again(packets []pcaps.Frame) {
 // happens. The kernel's work is not in it.
 func BenchmarkLive(b *testing.B) {
 	const each = 1600
-	run := func(b *testing.B, conns int, p *pins, take func(*Decoder, *detect.Detector, []Frame)) {
-		s := pcaps.NewSteady(conns, 64*each/3/conns+1)
+	run := func(b *testing.B, conns, segments int, p *pins, take func(*Decoder, *detect.Detector, []Frame)) {
+		s := pcaps.NewSteady(conns, 64*each/(3+3*segments/2)/conns+1, segments)
 		l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(s.Frames, each), pins: p}
 		decoder, detector := NewDecoder(), detect.New(detect.Options{Live: true})
 		detector.BeginCapture(0)
@@ -104,16 +104,17 @@ func BenchmarkLive(b *testing.B) {
 		decode(d, x, fs)
 		x.Segments(segs)
 	}
-	b.Run("ring", func(b *testing.B) { run(b, 100, nil, func(*Decoder, *detect.Detector, []Frame) {}) })
-	b.Run("ring, any", func(b *testing.B) { run(b, 100, newPins(), func(*Decoder, *detect.Detector, []Frame) {}) })
-	b.Run("decoded", func(b *testing.B) { run(b, 100, nil, decode) })
-	b.Run("with state, 100 connections", func(b *testing.B) { run(b, 100, nil, state) })
-	b.Run("with state, 10000 connections", func(b *testing.B) { run(b, 10_000, nil, state) })
+	b.Run("ring", func(b *testing.B) { run(b, 100, 0, nil, func(*Decoder, *detect.Detector, []Frame) {}) })
+	b.Run("ring, any", func(b *testing.B) { run(b, 100, 0, newPins(), func(*Decoder, *detect.Detector, []Frame) {}) })
+	b.Run("decoded", func(b *testing.B) { run(b, 100, 0, nil, decode) })
+	b.Run("with state, 100 connections", func(b *testing.B) { run(b, 100, 0, nil, state) })
+	b.Run("with state, 10000 connections", func(b *testing.B) { run(b, 10_000, 0, nil, state) })
+	b.Run("with state, 100 connections, answers of 40 packets", func(b *testing.B) { run(b, 100, 40, nil, state) })
 }
 
 // TestLiveAllocations: taking a packet leaves no garbage.
 func TestLiveAllocations(t *testing.T) {
-	l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(pcaps.NewSteady(100, 34).Frames, 10_000), pins: newPins()}
+	l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(pcaps.NewSteady(100, 34, 0).Frames, 10_000), pins: newPins()}
 	batch := make([]Frame, 10)
 	l.take(batch)
 	if n := testing.AllocsPerRun(500, func() { l.take(batch) }); n != 0 {

@@ -2,6 +2,7 @@ package pcaps
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"connrace/tcpstate"
@@ -18,7 +19,7 @@ type Steady struct {
 
 const (
 	steadyRequest = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
-	steadyAnswer  = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	steadyBody    = "0123456789012345678901234567890123456789"
 	steadyStart   = int64(1_700_000_000) * int64(time.Second)
 	steadyStep    = int64(20 * time.Microsecond)
 	// What a frame is made of: headers with timestamps (RFC 7323).
@@ -26,9 +27,13 @@ const (
 	steadyHeader = steadyTCP + 32
 )
 
-// NewSteady makes the first round of so many connections with so many exchanges each.
-func NewSteady(conns, exchanges int) *Steady {
-	s := &Steady{grow: [2]uint32{uint32(exchanges * len(steadyRequest)), uint32(exchanges * len(steadyAnswer))}}
+// NewSteady makes the first round of so many connections with so many exchanges each. The
+// body of an answer comes in so many segments more than the head's, of which the LB
+// acknowledges every second.
+func NewSteady(conns, exchanges, segments int) *Steady {
+	answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", 2+segments*len(steadyBody)) + "ok"
+	whole := len(answer) + segments*len(steadyBody)
+	s := &Steady{grow: [2]uint32{uint32(exchanges * len(steadyRequest)), uint32(exchanges * whole)}}
 	at := steadyStart + int64(time.Second)
 	add := func(conn int, lb bool, seq, ack int, payload string) {
 		fl := tcpstate.ACK
@@ -40,18 +45,27 @@ func NewSteady(conns, exchanges int) *Steady {
 		at += steadyStep
 	}
 	for e := range exchanges {
-		req, ans := e*len(steadyRequest), e*len(steadyAnswer)
-		// The answer and its ACK come when a few others have had their turn.
+		asked, answered := e*len(steadyRequest), e*whole
+		// What follows comes when a few others have had their turn.
 		const late = 3
-		for i := range conns + 2*late {
+		for i := range conns + (2+segments)*late {
 			if i < conns {
-				add(i, true, req, ans, steadyRequest)
+				add(i, true, asked, answered, steadyRequest)
 			}
-			if i >= late && i < conns+late {
-				add(i-late, false, ans, req+len(steadyRequest), steadyAnswer)
-			}
-			if i >= 2*late {
-				add(i-2*late, true, req+len(steadyRequest), ans+len(steadyAnswer), "")
+			next, sent := i-late, answered
+			for k := range 1 + segments {
+				payload := steadyBody
+				if k == 0 {
+					payload = answer
+				}
+				if next >= 0 && next < conns {
+					add(next, false, sent, asked+len(steadyRequest), payload)
+					if k%2 == 1 || k == segments {
+						add(next, true, asked+len(steadyRequest), sent+len(payload), "")
+					}
+				}
+				sent += len(payload)
+				next -= late
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func BenchmarkWatch(b *testing.B) {
 					fs = fs[n:]
 				}
 			}
-			s := pcaps.NewSteady(conns, 30)
+			s := pcaps.NewSteady(conns, 30, 0)
 			feed(pcaps.Opening(conns))
 			before := number
 			b.ReportAllocs()

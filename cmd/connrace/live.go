@@ -107,7 +107,7 @@ Usage:
 
 Flags:
 ` + fs.FlagUsages() + `
-SIGINT, SIGTERM, --duration and -c end it with the full report; SIGUSR1 shows the report so
+SIGINT, SIGTERM, SIGHUP, --duration and -c end it with the full report; SIGUSR1 shows the report so
 far. Memory is bounded, and so is what is written: of the findings of a kind the first
 thousand are shown, then one a minute and how many there were. Capturing needs CAP_NET_RAW:
 root, 'setcap cap_net_raw+ep' on the program, or AmbientCapabilities= in a systemd unit.

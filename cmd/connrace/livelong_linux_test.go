@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -267,7 +268,11 @@ func TestLiveLink(t *testing.T) {
 	p.Process.Signal(syscall.SIGUSR1)
 	n.until("it shows what it has so far", func() bool { return strings.Contains(p.stdout.String(), `"type":"summary"`) })
 	time.Sleep(300 * time.Millisecond)
-	soonEnough(t, p.end(syscall.SIGTERM))
+	end := syscall.SIGHUP // as when a terminal is closed
+	if signal.Ignored(end) {
+		end = syscall.SIGTERM
+	}
+	soonEnough(t, p.end(end))
 	ls := lines(t, p.stdout.String())
 	if fs := of(ls, "finding"); len(fs) != 1 || fs[0].Rule != "connection-refused" {
 		t.Errorf("found %+v", fs)

@@ -1,0 +1,44 @@
+//go:build linux || darwin
+
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+)
+
+// peakOf is the most memory that a process had resident, in octets.
+func peakOf(p *os.ProcessState) int64 {
+	u, ok := p.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	return maxrss(u)
+}
+
+// ownPeak is that of this process.
+func ownPeak() int64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return maxrss(&u)
+}
+
+// maxrss: getrusage(2) counts kilobytes, that of Darwin octets.
+func maxrss(u *syscall.Rusage) int64 {
+	if runtime.GOOS == "darwin" {
+		return int64(u.Maxrss)
+	}
+	return int64(u.Maxrss) << 10
+}
+
+// freeSpace is how many octets may be written to a directory; false: it is not known.
+func freeSpace(dir string) (uint64, bool) {
+	var s syscall.Statfs_t
+	if syscall.Statfs(dir, &s) != nil {
+		return 0, false
+	}
+	return uint64(s.Bavail) * uint64(s.Bsize), true
+}

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"hash/maphash"
 	"sort"
 
 	"connrace/tcpstate"
@@ -14,10 +15,10 @@ type Detector struct {
 	capture int
 
 	targets   map[tcpstate.Endpoint]*target
-	byTag     []*target // by Flow.Tag
-	shared    map[tcpstate.Endpoint]uint32
-	open      incidents   // decided, waiting for what belongs to them
-	incidents []*incident // complete, in the order of completion
+	byTag     []*target        // by Flow.Tag
+	shared    map[uint64]uint8 // by endKey: connections, up to 2
+	open      incidents        // decided, waiting for what belongs to them
+	incidents []*incident      // complete, in the order of completion
 	findings  []*Finding
 	nextID    int
 	recent    ring[recentRequest]
@@ -42,7 +43,7 @@ const maxGaps = 1 << 16
 // New makes a detector.
 func New(o Options) *Detector {
 	d := &Detector{
-		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[tcpstate.Endpoint]uint32{},
+		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[uint64]uint8{},
 		forgotten: forgotten{},
 	}
 	if o.Exchanges {
@@ -168,7 +169,7 @@ func (d *Detector) role(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
 
 // sharedEnd tells the LB's end by the other end's being shared by several connections.
 func (d *Detector) sharedEnd(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
-	na, nb := d.shared[a], d.shared[b]
+	na, nb := d.shared[endKey(a)], d.shared[endKey(b)]
 	switch {
 	case na > 1 && nb <= 1:
 		return 1, tcpstate.ByShared
@@ -199,9 +200,20 @@ func (d *Detector) opened(e *tcpstate.Event) {
 	}
 }
 
+// endKey stands for an endpoint: of IPv4 it is address and port.
+func endKey(ep tcpstate.Endpoint) uint64 {
+	if ep.Addr.Is4() {
+		return ep.Addr.Lo<<16 | uint64(ep.Port)
+	}
+	return maphash.Comparable(endSeed, ep)
+}
+
+var endSeed = maphash.MakeSeed()
+
 // share counts the connections of an endpoint, as far as 2.
 func (d *Detector) share(ep tcpstate.Endpoint) {
-	n, known := d.shared[ep]
+	key := endKey(ep)
+	n, known := d.shared[key]
 	switch {
 	case n >= 2:
 		return
@@ -211,7 +223,7 @@ func (d *Detector) share(ep tcpstate.Endpoint) {
 	case len(d.shared) >= maxShared:
 		return
 	}
-	d.shared[ep] = n + 1
+	d.shared[key] = n + 1
 }
 
 // targetOf is the target of a flow, made when it is new.

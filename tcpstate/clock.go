@@ -109,9 +109,11 @@ func (t *Tracker) setBack(now int64) {
 	for _, x := range t.settleAll() {
 		t.forget(t.flows.at(uint32(x)))
 	}
-	t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
-	t.index.resize(minIndex)
-	t.prepared.forget()
+	if t.flows.made > arenaChunk { // else it is cheaper to use them again: the clock may go on like that
+		t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
+		t.index.resize(minIndex)
+		t.prepared.forget()
+	}
 	t.timers.restart()
 	t.now = now
 }

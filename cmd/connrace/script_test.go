@@ -18,7 +18,9 @@ import (
 	"connrace/pcaps"
 )
 
-func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"connrace": main}) }
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"connrace": main, "connrace-measured": measured})
+}
 
 // The files in testdata are run against the program as it is.
 func TestScripts(t *testing.T) {

@@ -123,8 +123,11 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 		older += g.Count
 	}
 	frames := uint64(0)
-	for _, i := range a.Captures {
-		frames += t.report.Captures[i].Frames
+	for i := range t.report.Captures {
+		// One without a TCP segment is of no analysis.
+		if len(t.report.Analyses) == 1 || slices.Contains(a.Captures, i) {
+			frames += t.report.Captures[i].Frames
+		}
 	}
 	text := fmt.Sprintf("%s in %s, %s", plural(uint64(kept)+older, "finding"), plural(frames, "frame"), plural(x.Flows, "connection"))
 	if n := len(a.Result.Targets); n == 1 {

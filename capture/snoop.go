@@ -169,7 +169,11 @@ func (s *snoop) find(b []byte, ended bool) (skip int, found bool) {
 		if !ended && len(b)-i < reach {
 			return i, false
 		}
-		if s.run(b[i:], ended) {
+		if len(b)-i < snoopRecordLen {
+			continue
+		}
+		// Most places are not worth a closer look.
+		if n := binary.BigEndian.Uint32(b[i+4:]); n-1 < maxPacket && s.run(b[i:], ended) {
 			return i, true
 		}
 	}

@@ -115,6 +115,7 @@ func TestBomb(t *testing.T) {
 		{"zeros behind a pcapng section", join(section, repeat(zero, zeros/mb)), "", 0, `damaged: a block of type 0x0 of 0 bytes; it has at least 12 \(frame 1, byte 28\)`},
 		{"zeros behind a pcapng section, resyncing", join(section, repeat(zero, zeros/mb)), "--resync", 0, `damaged: `},
 		{"zeros behind a snoop header", join("snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x04", repeat(zero, zeros/mb)), "", 0, `damaged: `},
+		{"ones behind a snoop header, resyncing", join("snoop\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x04", repeat("\x01", zeros)), "--resync", 0, `damaged: `},
 		{"zeros in a capture, resyncing", join(crowder, repeat(zero, zeros/mb), crowder[strings.Index(crowder, "\x06\x00\x00\x00"):]), "--resync", 0, `skipped at 1 damaged place`},
 		{"ones behind a pcap header, resyncing", join(header, repeat("\x01", zeros)), "--resync", 0, `damaged: `},
 		{"gzip of zeros", packed(repeat(zero, zeros/mb), toGzip), "", 2, `gzip data: not a capture file`},

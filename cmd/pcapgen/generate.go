@@ -186,6 +186,9 @@ func (g *generator) step() error {
 	c.seq[0] += c.part.octets[0]
 	c.seq[1] += c.part.octets[1]
 	at := c.at + int64(g.rand.Float64()*2*g.think)
+	if c.part == g.open {
+		at = c.at + int64(ms) // an LB connects because it has a request
+	}
 	c.left--
 	switch {
 	case c.left >= 0:

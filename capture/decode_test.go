@@ -465,16 +465,17 @@ func BenchmarkDecode(b *testing.B) {
 		f := frameOf(LinkEthernet, c.data)
 		d := NewDecoder()
 		segs := make([]tcpstate.Segment, 0, 4)
-		b.Run(c.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				segs = d.Decode(f, segs[:0])
-			}
-		})
-		b.Run(c.name+"/headers", func(b *testing.B) {
-			for b.Loop() {
-				segs = d.headers(f, segs[:0])
-			}
-		})
+		bench := func(name string, decode func(*Frame, []tcpstate.Segment) []tcpstate.Segment) {
+			b.Run(name, func(b *testing.B) {
+				b.SetBytes(int64(len(c.data)))
+				b.ReportAllocs()
+				for b.Loop() {
+					segs = decode(f, segs[:0])
+				}
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "packets/s")
+			})
+		}
+		bench(c.name, d.Decode)
+		bench(c.name+"/headers", d.headers)
 	}
 }

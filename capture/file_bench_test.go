@@ -59,6 +59,7 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/packets, "ns/packet")
+			b.ReportMetric(float64(b.N)*packets/b.Elapsed().Seconds(), "packets/s")
 		})
 	}
 }

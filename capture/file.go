@@ -156,7 +156,7 @@ func (f *File) Read(batch []Frame) (int, error) {
 	for f.err == nil {
 		n, want, err := f.c.next(&f.w, batch, f.info.Frames+1)
 		if n > 0 {
-			f.w.lent = true
+			f.w.delivered()
 			f.delivered(batch[:n])
 			return n, nil
 		}

@@ -18,13 +18,28 @@ type window struct {
 	elided   int64   // bytes of the record at pos that an elide took out before it failed
 	spill    *[]byte // takes the bytes that elides take out; nil: nobody does
 
-	// Buffers take turns if frames stay valid beyond the next Read (ReadOptions.Keep).
-	others [][]byte // the one that was in use the longest time ago first
-	lent   bool     // frames that have been delivered point into buf
+	// With ReadOptions.Keep, frames outlive the call of Read that delivered them: then
+	// buffers take turns.
+	keep  uint64
+	reads uint64 // that delivered frames
+	lent  bool   // frames point into buf
+	out   []lent // the one that was in use the longest time ago first
+}
+
+// lent is a buffer into which frames of calls of Read up to a number point.
+type lent struct {
+	buf  []byte
+	read uint64
 }
 
 func newWindow(r io.Reader, keep int) window {
-	return window{r: r, buf: make([]byte, windowSize), others: make([][]byte, keep)}
+	return window{r: r, buf: make([]byte, windowSize), keep: uint64(keep)}
+}
+
+// delivered says that a call of Read is delivering frames.
+func (w *window) delivered() {
+	w.reads++
+	w.lent = true
 }
 
 // unread returns what has been read but not consumed.
@@ -70,18 +85,19 @@ func (w *window) more(want int) bool {
 
 // next is the buffer whose turn it is, of the size of the present one.
 func (w *window) next() []byte {
-	n := len(w.others)
-	if n == 0 || !w.lent {
+	if w.keep == 0 || !w.lent {
 		return w.buf
 	}
 	w.lent = false
-	buf := w.others[0]
-	copy(w.others, w.others[1:])
-	w.others[n-1] = w.buf
-	if len(buf) != len(w.buf) {
-		buf = make([]byte, len(w.buf))
+	size := len(w.buf)
+	w.out = append(w.out, lent{w.buf, w.reads})
+	if first := w.out[0]; w.reads+1 > first.read+w.keep {
+		w.out = w.out[:copy(w.out, w.out[1:])]
+		if len(first.buf) == size {
+			return first.buf
+		}
 	}
-	return buf
+	return make([]byte, size)
 }
 
 // rebase makes buf the buffer and moves the unread bytes to its start.

@@ -261,7 +261,10 @@ var floods = []struct {
 			}[i%4])
 			return
 		}
-		// A third of what is left each, two and four seconds later.
+		if i == f.n-1 { // much later, so that they are given up
+			f.put(ask(i, 600e6, flagSYN, 7, 0, ""))
+			return
+		}
 		i -= half
 		third := max((f.n-half)/3, 1)
 		f.put(ask(half+i%third, half+uint64([]int{1e6, 3e6, 7e6, 9e6}[i/third]), flagSYN, 7, 0, ""))

@@ -74,11 +74,11 @@ func (b *bench) measure(ctx context.Context, s *sample) ([]result, error) {
 		}
 		there = append(there, c)
 	}
-	costs := make([][]cost, len(there))
+	costs, failed := make([][]cost, len(there)), make([]bool, len(there))
 	for round := range b.rounds {
 		for i, c := range there {
-			if costs[i] == nil && round > 0 || c.once && round < b.rounds-1 {
-				continue // it failed, or its turn comes
+			if failed[i] || c.once && round < b.rounds-1 {
+				continue // or its turn comes
 			}
 			got, err := b.once(ctx, &c, s)
 			switch {
@@ -87,6 +87,7 @@ func (b *bench) measure(ctx context.Context, s *sample) ([]result, error) {
 			case c.ours || ctx.Err() != nil:
 				return nil, fmt.Errorf("%s: %w", c.name, err)
 			default:
+				failed[i] = true
 				b.note(fmt.Sprintf("%s, %s: %v", s.title(), c.name, err))
 			}
 		}

@@ -42,12 +42,12 @@ func TestCompare(t *testing.T) {
 	needGo(t)
 	dir := t.TempDir()
 	var out bytes.Buffer
-	if err := run(t.Context(), []string{"-size", "0.001", "-rounds", "1", "-slow", "-limit", "1m", "-dir", dir}, &out, io.Discard); err != nil {
+	if err := run(t.Context(), []string{"-size", "0.001", "-rounds", "2", "-slow", "-limit", "1m", "-dir", dir}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	t.Log("\n" + out.String())
 	all := rows(out.String())
-	captures, ours := 0, 0
+	captures, ours, tshark := 0, 0, 0
 	for _, r := range all[2:] {
 		if len(r) != len(all[0]) {
 			t.Fatalf("%q", r)
@@ -58,12 +58,18 @@ func TestCompare(t *testing.T) {
 		if ns, err := strconv.Atoi(r[2]); err != nil || ns < 0 {
 			t.Errorf("%q", r)
 		}
+		if strings.HasPrefix(r[1], "tshark") {
+			tshark++
+		}
 		if strings.HasPrefix(r[1], connrace) {
 			ours++
 			if m, err := strconv.Atoi(r[4]); r[4] != "-" && (err != nil || m < 5) {
 				t.Errorf("%q: memory", r)
 			}
 		}
+	}
+	if _, err := exec.LookPath("tshark"); err == nil && tshark == 0 && !strings.Contains(out.String(), "Not measured: ") {
+		t.Error("tshark is there, but not in the table")
 	}
 	if captures != 3 || ours != 6 {
 		t.Errorf("%d captures, %d runs of connrace", captures, ours)

@@ -45,7 +45,7 @@ func TestFlood(t *testing.T) {
 			}
 			args := []string{"analyze", "--format", "json", "--rule", "keepalive-mismatch", "-"}
 			if !full {
-				args = append(args, "--max-flows", "1000")
+				args = append(args, "--max-flows", strconv.FormatUint(n/45, 10))
 			}
 			stdout, stderr, took, rss := mustRun(t, newFlood(n, c.next), args...)
 			var doc struct {

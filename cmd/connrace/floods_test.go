@@ -151,9 +151,9 @@ var floods = []struct {
 	{"distinct SYNs", func(f *flood, i uint64) { f.put(ask(i, i*10, flagSYN, uint32(i)*7919, 0, "")) }, "", evicts},
 	{"distinct SYNs at one moment", func(f *flood, i uint64) { f.put(ask(i, 0, flagSYN, 5, 0, "")) }, "", evicts},
 	{"SYNs three times", func(f *flood, i uint64) {
-		// Rounds of 500 connections, a second apart; then a long pause, so that they are given up.
-		round, rest := i/1500, i%1500
-		f.put(ask(round*500+rest%500, round*200e6+rest/500*1e6+rest%500*10, flagSYN, 5, 0, ""))
+		// Rounds of 50 connections, a second apart; then a long pause, so that they are given up.
+		round, rest := i/150, i%150
+		f.put(ask(round*50+rest%50, round*200e6+rest/50*1e6+rest%50*10, flagSYN, 5, 0, ""))
 	}, "syn-unanswered", 0},
 	{"SYNs refused", func(f *flood, i uint64) {
 		if i%2 == 0 {

@@ -418,6 +418,9 @@ func TestKeep(t *testing.T) {
 					t.Fatal(err)
 				}
 				frames += n
+				if len(f.w.out) > keep+1 {
+					t.Fatalf("%s by %d: after frame %d, %d buffers wait", name, chunk, frames, len(f.w.out))
+				}
 				if kept = append(kept, batch[:n]); len(kept) > keep+1 {
 					kept = kept[1:]
 				}

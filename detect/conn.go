@@ -42,10 +42,9 @@ func (d *Detector) conn(f *tcpstate.Flow, e *tcpstate.Event) *conn {
 	m := d.tracker.Marks(f)
 	lb, target := f.Sides()
 	c := &d.looked
-	*c = conn{
-		d: d, flow: f, t: d.targetOf(f), lb: lb, target: target,
-		lm: &m.Half[f.LB()], tm: &m.Half[1-f.LB()], now: e.Time, ended: e.Ended,
-	}
+	*c = conn{} // filled in place: a literal with values is made elsewhere and copied
+	c.d, c.flow, c.t, c.lb, c.target = d, f, d.targetOf(f), lb, target
+	c.lm, c.tm, c.now, c.ended = &m.Half[f.LB()], &m.Half[1-f.LB()], e.Time, e.Ended
 	c.findClosing()
 	c.findRequest()
 	return c

@@ -245,6 +245,8 @@ func (d *Decoder) logicalLink(o octets) {
 		d.snap(rest, information, 2)
 	case dsap == 0x06 && information && rest.wire > 0:
 		d.ip(rest)
+	case dsap == 0xfe && information && size == 3:
+		d.osi(rest) // RFC 2684 §5.1
 	}
 }
 

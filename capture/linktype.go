@@ -18,9 +18,12 @@ const (
 	LinkFDDI            LinkType = 10
 	LinkATMRFC1483      LinkType = 11
 	LinkRaw             LinkType = 12
-	LinkATMRFC1483BSD   LinkType = 13
+	LinkEncOpenBSD      LinkType = 13
 	LinkRawOpenBSD      LinkType = 14
+	LinkCLIPOld         LinkType = 16
 	LinkPFLogOld        LinkType = 17
+	LinkCLIP            LinkType = 18
+	LinkCLIPLinux       LinkType = 19
 	LinkPPPHDLC         LinkType = 50
 	LinkPPPoE           LinkType = 51
 	LinkATMLLC          LinkType = 100
@@ -40,15 +43,19 @@ const (
 	LinkRadiotap        LinkType = 127
 	LinkTZSP            LinkType = 128
 	LinkARCNETLinux     LinkType = 129
+	LinkJuniperMLPPP    LinkType = 130
 	LinkJuniperATM2     LinkType = 135
 	LinkJuniperServices LinkType = 136
 	LinkJuniperATM1     LinkType = 137
+	LinkFireWire        LinkType = 138
+	LinkDOCSIS          LinkType = 143
 	LinkAVS             LinkType = 163
 	LinkJuniperPPPoE    LinkType = 167
 	LinkJuniperEther    LinkType = 178
 	LinkJuniperPPP      LinkType = 179
 	LinkJuniperRelay    LinkType = 180
 	LinkJuniperHDLC     LinkType = 181
+	LinkJuniperVP       LinkType = 183
 	LinkPPI             LinkType = 192
 	LinkERF             LinkType = 197
 	LinkPPPWithDir      LinkType = 204
@@ -59,7 +66,10 @@ const (
 	LinkNetAnalyzer     LinkType = 240
 	LinkNetAnalyzerRaw  LinkType = 241
 	LinkIPoIB           LinkType = 242
+	LinkUpperPDU        LinkType = 252
 	LinkPKTAP           LinkType = 258
+	LinkEPON            LinkType = 259
+	LinkMPacket         LinkType = 274
 	LinkLinuxSLL2       LinkType = 276
 )
 
@@ -132,7 +142,7 @@ func (d *Decoder) link(t LinkType, o octets) {
 		d.loop(o)
 	case LinkRaw, LinkRawOpenBSD, LinkRawIP:
 		d.raw(o)
-	case LinkIPv4, LinkATMCLIP:
+	case LinkIPv4, LinkATMCLIP, LinkCLIPOld, LinkCLIP, LinkCLIPLinux:
 		d.ip(o)
 	case LinkIPv6:
 		d.ipv6(o)
@@ -150,7 +160,7 @@ func (d *Decoder) link(t LinkType, o octets) {
 		d.ciscoHDLC(o)
 	case LinkFrameRelay:
 		d.frameRelay(o)
-	case LinkATMRFC1483, LinkATMRFC1483BSD, LinkATMLLC:
+	case LinkATMRFC1483, LinkATMLLC:
 		d.logicalLink(o)
 	case LinkTokenRing:
 		d.tokenRing(o)
@@ -174,55 +184,6 @@ func (d *Decoder) link(t LinkType, o octets) {
 		d.pflog(o)
 	default:
 		d.rareLink(t, o)
-	}
-}
-
-// rareLink takes the link types that few captures have.
-func (d *Decoder) rareLink(t LinkType, o octets) {
-	switch t {
-	case LinkPFLogOld:
-		const header = 28
-		if o.has(header) {
-			d.family(o.u32(0), header, o)
-		}
-	case LinkEnc:
-		d.enc(o)
-	case LinkSunATM:
-		d.sunATM(o)
-	case LinkIPoIB:
-		d.ipoib(o)
-	case LinkIPOverFC:
-		d.behind(16, o, (*Decoder).logicalLink) // network header (RFC 2625 §3.1)
-	case LinkIPNET:
-		d.ipnet(o)
-	case LinkARCNET:
-		d.arcnet(o, 2, true)
-	case LinkARCNETLinux:
-		d.arcnet(o, 4, false)
-	case LinkPKTAP:
-		d.pktap(o)
-	case LinkERF:
-		d.erf(o)
-	case LinkNetAnalyzer:
-		d.behind(4, o.first(o.wire-4), (*Decoder).ethernet) // frame check sequence
-	case LinkNetAnalyzerRaw:
-		d.behind(4+8, o.first(o.wire-4), (*Decoder).ethernet) // and preamble
-	case LinkJuniperEther, LinkJuniperPPPoE:
-		d.juniper(o, juniperEthernet)
-	case LinkJuniperPPP:
-		d.juniper(o, juniperPPP)
-	case LinkJuniperRelay:
-		d.juniper(o, juniperRelay)
-	case LinkJuniperHDLC:
-		d.juniper(o, juniperHDLC)
-	case LinkJuniperATM1:
-		d.juniper(o, juniperATM1)
-	case LinkJuniperATM2:
-		d.juniper(o, juniperATM2)
-	case LinkJuniperServices:
-		d.juniper(o, juniperServices)
-	default:
-		d.why = unknownLink
 	}
 }
 
@@ -434,140 +395,5 @@ func (d *Decoder) enc(o octets) {
 	}
 	if f == familyINET || f == familyINET6BSD {
 		d.family(f, 12, o)
-	}
-}
-
-// snapHeader begins an LLC frame with a SNAP header.
-const snapHeader = 0xaaaa03
-
-// sunATM takes a frame with a direction, a circuit and the kind of traffic
-// (LINKTYPE_SUNATM).
-func (d *Decoder) sunATM(o octets) {
-	const lane, llc = 1, 2
-	if !o.has(4) {
-		d.why = shortLink
-		return
-	}
-	switch rest, _ := o.from(4); o.b[0] & 0xf {
-	case lane:
-		d.behind(2, rest, (*Decoder).ethernet)
-	case llc:
-		d.logicalLink(rest)
-	default:
-		if rest.has(4) && rest.u32(0)>>8 == snapHeader {
-			d.logicalLink(rest)
-		}
-	}
-}
-
-// ipoib takes IP over InfiniBand behind a global routing header (RFC 4391 §6).
-func (d *Decoder) ipoib(o octets) {
-	const route, header = 40, 4
-	rest, ok := o.from(route + header)
-	if !ok {
-		d.why = shortLink
-		return
-	}
-	switch t := layers.EthernetType(o.u16(route)); t {
-	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6:
-		d.etherType(t, rest)
-	}
-}
-
-// ipnet takes the header of Solaris' ipnet(4D): its length is what the packet, whose
-// length it gives, leaves of the frame.
-func (d *Decoder) ipnet(o octets) {
-	const family, length = 1, 4
-	const ip4, ip6 = 2, 26
-	if !o.has(length + 4) {
-		d.why = shortLink
-		return
-	}
-	rest, ok := o.from(len(o.b) - int(o.u32(length)))
-	switch {
-	case !ok:
-		d.why = shortLink
-	case o.b[family] == ip4:
-		d.ip(rest)
-	case o.b[family] == ip6:
-		d.ipv6(rest)
-	}
-}
-
-// arcnet takes an ARCNET header (RFC 1201 §2) whose type stands at octet at. exceptions:
-// exception frames can occur.
-func (d *Decoder) arcnet(o octets, at int, exceptions bool) {
-	const ip1051, ip1201, ip6, exception = 0xf0, 0xd4, 0xc4, 0xff
-	if !o.has(at + 2) {
-		d.why = shortLink
-		return
-	}
-	size := at + 1
-	switch o.b[at] {
-	case ip1051:
-	default:
-		if exceptions && o.b[size] == exception {
-			size += 4
-		}
-		size += 3 // split flag, sequence number
-	}
-	rest, ok := o.from(size)
-	if !ok {
-		d.why = shortLink
-		return
-	}
-	switch o.b[at] {
-	case ip1051, ip1201:
-		d.ip(rest)
-	case ip6:
-		d.ipv6(rest)
-	}
-}
-
-// pktap takes Apple's packet tap header, which names the link type of the rest
-// (LINKTYPE_PKTAP).
-func (d *Decoder) pktap(o octets) {
-	const least, packet = 108, 1
-	if !o.has(12) {
-		d.why = shortLink
-		return
-	}
-	size, kind, t := binary.LittleEndian.Uint32(o.b), binary.LittleEndian.Uint32(o.b[4:]), binary.LittleEndian.Uint32(o.b[8:])
-	if size < least || size > uint32(len(o.b)) || kind != packet || t > 0xffff || !d.deeper() {
-		return
-	}
-	rest, _ := o.from(int(size))
-	d.link(LinkType(t), rest)
-}
-
-// erf takes a record of Endace's Extensible Record Format (LINKTYPE_ERF).
-func (d *Decoder) erf(o octets) {
-	const header, extension, more = 16, 8, 0x80
-	if !o.has(header) {
-		d.why = shortLink
-		return
-	}
-	kind, wire := o.b[8], int(o.u16(14))
-	size := header
-	for next := kind; next&more != 0; size += extension {
-		if !o.has(size + extension) {
-			d.why = shortLink
-			return
-		}
-		next = o.b[size]
-	}
-	switch kind &^ more {
-	case 2, 11, 16, 20: // Ethernet: two octets of padding
-		if rest, ok := o.from(size + 2); ok {
-			d.ethernet(octets{rest.b, max(wire, len(rest.b))})
-		}
-	case 22, 23: // IPv4, IPv6
-		if rest, ok := o.from(size); ok {
-			d.ip(octets{rest.b, max(wire, len(rest.b))})
-		}
-	case 1: // PPP in HDLC
-		if rest, ok := o.from(size); ok {
-			d.pppHDLC(octets{rest.b, max(wire, len(rest.b))})
-		}
 	}
 }

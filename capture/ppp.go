@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/google/gopacket/layers"
@@ -9,6 +10,8 @@ import (
 // PPP protocol numbers (https://www.iana.org/assignments/ppp-numbers).
 const (
 	pppIPv4     = 0x0021
+	pppOSI      = 0x0023
+	pppVJ       = 0x002f // not compressed
 	pppMPLS     = 0x0281
 	pppMPLSMult = 0x0283
 	pppIPv6     = 0x0057
@@ -45,6 +48,10 @@ func (d *Decoder) pppProtocol(protocol uint16, o octets) {
 		d.ip(o)
 	case pppIPv6, uint16(layers.EthernetTypeIPv6):
 		d.ipv6(o)
+	case pppOSI:
+		d.osi(o)
+	case pppVJ:
+		d.vanJacobson(o)
 	case pppMPLS, pppMPLSMult:
 		d.mpls(o)
 	case pppLLC:
@@ -54,6 +61,17 @@ func (d *Decoder) pppProtocol(protocol uint16, o octets) {
 	case pppMux:
 		d.pppMultiplexed(o)
 	}
+}
+
+// vanJacobson takes a packet whose header is the one that others will be compressed by: in
+// place of the protocol, which is TCP, it has a number (RFC 1144 §3.2.2).
+func (d *Decoder) vanJacobson(o octets) {
+	if !o.has(ip4Fixed) || o.b[0]>>4 != 4 {
+		return
+	}
+	b := bytes.Clone(o.b)
+	b[9] = protoTCP
+	d.ipv4(octets{b, o.wire})
 }
 
 // pppMultilink takes a multilink header (RFC 1990 §3) in front of a packet that was not
@@ -161,7 +179,7 @@ func (d *Decoder) pppoe(o octets) {
 
 // frameRelay takes a Q.922 address and what RFC 2427, or Cisco, puts behind it.
 func (d *Decoder) frameRelay(o octets) {
-	const last, unnumbered = 1, 3
+	const last, longest, unnumbered = 1, 4, 3
 	size := 0
 	for {
 		if size++; !o.has(size) {
@@ -170,6 +188,9 @@ func (d *Decoder) frameRelay(o octets) {
 		}
 		if o.b[size-1]&last != 0 {
 			break
+		}
+		if size == longest {
+			return
 		}
 	}
 	rest, _ := o.from(size)
@@ -191,25 +212,33 @@ func (d *Decoder) frameRelay(o octets) {
 // nlpid takes a network layer protocol identifier, padded to an even place where needed
 // (RFC 2427 §3).
 func (d *Decoder) nlpid(o octets) {
-	const snap, ip4, ip6, ppp = 0x80, 0xcc, 0x8e, 0xcf
+	const snap = 0x80
 	if o.has(1) && o.b[0] == 0 {
 		o, _ = o.from(1)
 	}
-	if !o.has(1) {
+	if o.has(1) && o.b[0] == snap {
+		o, _ = o.from(1)
+		d.snap(o, true, 0)
+		return
+	}
+	d.osi(o)
+}
+
+// osi takes the identifiers that need nothing more (ISO/IEC TR 9577).
+func (d *Decoder) osi(o octets) {
+	const ip4, ip6, ppp = 0xcc, 0x8e, 0xcf
+	rest, ok := o.from(1)
+	if !ok {
 		d.why = shortLink
 		return
 	}
-	id := o.b[0]
-	o, _ = o.from(1)
-	switch id {
-	case snap:
-		d.snap(o, true, 0)
+	switch o.b[0] {
 	case ip4:
-		d.ip(o)
+		d.ip(rest)
 	case ip6:
-		d.ipv6(o)
+		d.ipv6(rest)
 	case ppp:
-		d.ppp(o)
+		d.ppp(rest)
 	}
 }
 
@@ -280,6 +309,17 @@ func juniperPPP(d *Decoder, _ byte, o octets) {
 		d.ppp(o)
 	}
 }
+
+// juniperMultilink takes PPP with or without a cookie.
+func juniperMultilink(d *Decoder, _ byte, o octets) {
+	const cookie = 2
+	if o.has(2) && o.u16(0) == 0 {
+		o, _ = o.from(cookie)
+	}
+	d.pppHDLC(o)
+}
+
+func juniperVP(d *Decoder, _ byte, o octets) { d.behind(18, o, (*Decoder).ip) }
 
 func juniperServices(d *Decoder, flags byte, o octets) {
 	cookie := 12

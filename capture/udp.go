@@ -61,6 +61,12 @@ func (d *Decoder) port(p uint16, o octets) bool {
 		return d.sflow(o)
 	case 6635:
 		d.mpls(o)
+	case 12220:
+		d.ethernet(o)
+	case 30030:
+		if rest, ok := o.from(8); ok && rest.has(1) { // mirrored by Juniper's routers
+			d.ip(rest)
+		}
 	case 37008:
 		d.tzsp(o)
 	default:

@@ -462,7 +462,7 @@ func TestStamp(t *testing.T) {
 			if resolution != 9 || offset > 1000 || offset < -1000 {
 				continue
 			}
-			const ns = t0sec*second + 987654321
+			const ns int64 = t0sec*second + 987654321
 			if got := i.time(i.stamp(ns)); got != ns {
 				t.Errorf("%d became %d", ns, got)
 			}

@@ -143,7 +143,7 @@ func (w *ngWriter) enhanced(index int, ts uint64, data []byte, options ...any) *
 func (w *ngWriter) file(n int) []byte {
 	w.section().iface(1, 0)
 	for i := range n {
-		w.enhanced(0, uint64(t0sec*1_000_000+i*1000), payload)
+		w.enhanced(0, t0sec*1_000_000+uint64(i)*1000, payload)
 	}
 	return w.b
 }

@@ -190,7 +190,7 @@ func TestResync(t *testing.T) {
 			case before + 1:
 				bad, w.b = w.b, nil
 			}
-			w.enhanced(0, uint64(t0sec*1_000_000+i), payload)
+			w.enhanced(0, t0sec*1_000_000+uint64(i), payload)
 		}
 		return head, bad, w.b
 	}

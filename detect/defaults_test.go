@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestLBHints(t *testing.T) {
 // Whatever is not claimed by a measurement is worded as a default, never as a finding.
 func TestHintsAreHints(t *testing.T) {
 	for _, ds := range [][]idleDefault{targetDefaults, lbDefaults} {
-		if !slices.IsSortedFunc(ds, func(a, b idleDefault) int { return int(a.after - b.after) }) {
+		if !slices.IsSortedFunc(ds, func(a, b idleDefault) int { return cmp.Compare(a.after, b.after) }) {
 			t.Error("the defaults are not in order of time")
 		}
 		for _, h := range hints(ds) {

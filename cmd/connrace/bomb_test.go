@@ -83,7 +83,7 @@ func TestBomb(t *testing.T) {
 	}
 	_, full := floodFrames(t)
 	if full {
-		zeros, many = 2048*mb, 1_000_000
+		zeros, many = 2000*mb, 1_000_000
 	}
 	zero := strings.Repeat("\x00", mb)
 	header := "\xd4\xc3\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04\x00\x01\x00\x00\x00"

@@ -1,6 +1,7 @@
 package html
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -42,7 +43,7 @@ func TestLadderCrossing(t *testing.T) {
 					e.Time += 120e3
 				}
 			}
-			slices.SortStableFunc(f.Evidence, func(a, b detect.Evidence) int { return int(a.Time - b.Time) })
+			slices.SortStableFunc(f.Evidence, func(a, b detect.Evidence) int { return cmp.Compare(a.Time, b.Time) })
 		}
 		l := newLadder(f, vantageAt(place), false)
 		fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest)

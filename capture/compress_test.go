@@ -132,7 +132,7 @@ func TestGzipTrailing(t *testing.T) {
 	c := compress(t, "gzip", data)
 	for _, tail := range []string{"\x00", strings.Repeat("\x00", 512), "x", "garbage"} {
 		frames, info, err := readAll(t, append(bytes.Clone(c), tail...), ReadOptions{}, 100)
-		if err != nil || len(frames) != 10 || !slices.Equal(info.Warnings, []string{"what follows the gzip data was ignored"}) {
+		if err != nil || len(frames) != 10 || !slices.Equal(info.Warnings, []string{"test: what follows the gzip data was ignored"}) {
 			t.Errorf("%q behind: %d frames, %v, %q", tail, len(frames), err, info.Warnings)
 		}
 	}

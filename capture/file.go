@@ -211,8 +211,16 @@ func (f *File) Info() Info {
 	}
 	f.c.fill(&info)
 	if info.GapCount > 0 {
-		info.Warnings = append(info.Warnings,
-			fmt.Sprintf("%s skipped at %s", plural(info.GapBytes, "byte"), plural(int64(info.GapCount), "damaged place")))
+		first := info.Gaps[0]
+		where := fmt.Sprintf("behind frame %d, byte %d", first.After, first.Offset)
+		if info.GapCount > 1 {
+			where = "the first " + where
+		}
+		info.Warnings = append(info.Warnings, fmt.Sprintf("%s skipped at %s (%s); Wireshark reads nothing behind it, and has no numbers for that",
+			plural(info.GapBytes, "byte"), plural(int64(info.GapCount), "damaged place"), where))
+	}
+	for i := range info.Warnings {
+		info.Warnings[i] = f.name + ": " + info.Warnings[i]
 	}
 	return info
 }

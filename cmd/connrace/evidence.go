@@ -58,6 +58,14 @@ func openEvidence(v *evidenceFlags) (*evidence, error) {
 	}, nil
 }
 
+// counts are how many files were written, and how many could not be.
+func (v *evidence) counts() (written, failed uint64) {
+	if v == nil || v.store == nil {
+		return 0, 0
+	}
+	return v.written, v.store.Failed
+}
+
 // segment takes note of a frame's stream; of several segments in a frame the first counts.
 func (v *evidence) segment(frame uint64, stream uint32) {
 	if n := len(v.streams); n == 0 || v.streams[n-1].frame != frame {

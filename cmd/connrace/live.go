@@ -107,10 +107,13 @@ Usage:
 
 Flags:
 ` + fs.FlagUsages() + `
-SIGINT, SIGTERM, SIGHUP, --duration and -c end it with the full report; SIGUSR1 shows the report so
-far. Memory is bounded, and so is what is written: of the findings of a kind the first
-thousand are shown, then one a minute and how many there were. Capturing needs CAP_NET_RAW:
-root, 'setcap cap_net_raw+ep' on the program, or AmbientCapabilities= in a systemd unit.
+SIGINT, SIGTERM, SIGHUP, --duration and -c end it with the full report, a second signal at
+once; SIGUSR1 shows the report so far. Where nobody reads the output (a pager that is not
+scrolled), the capture goes on, and a signal ends it nevertheless: files are whole, the
+report is given up. Memory is bounded, and so is what is written: of the findings of a kind
+the first thousand are shown, then one a minute and how many there were. Capturing needs
+CAP_NET_RAW: root, 'setcap cap_net_raw+ep' on the program, or AmbientCapabilities= in a
+systemd unit.
 
 Exit status: 0 done, 1 --fail-on matched, 2 wrong usage, unwritable output, or an interface
 that is gone.
@@ -139,6 +142,12 @@ func live(ctx context.Context, e *env, args []string) int {
 			l.format.value = "table"
 		}
 	}
+	e, flush := e.apart(ctx)
+	return flush(l.run(ctx, e))
+}
+
+// run watches, and returns the exit code.
+func (l *liveFlags) run(ctx context.Context, e *env) int {
 	err := l.prepare()
 	var w *watch
 	if err == nil {

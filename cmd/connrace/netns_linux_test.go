@@ -193,7 +193,7 @@ func (p *process) wait(most time.Duration) {
 	}
 }
 
-// watching waits until the program captures: so many packet sockets are in the namespace.
+// watching waits until the program captures: so many packet sockets in the namespace do.
 func (n *netNS) watching(sockets int, ps ...*process) {
 	n.t.Helper()
 	n.until("capturing begins", func() bool {
@@ -206,7 +206,13 @@ func (n *netNS) watching(sockets int, ps ...*process) {
 		}
 		var b []byte
 		n.do(func() { b, _ = os.ReadFile("/proc/thread-self/net/packet") })
-		return strings.Count(string(b), "\n") > sockets // and a line of titles
+		running := 0
+		for l := range strings.Lines(string(b)) {
+			if f := strings.Fields(l); len(f) > 5 && f[5] == "1" { // bound, so packets come
+				running++
+			}
+		}
+		return running >= sockets
 	})
 }
 

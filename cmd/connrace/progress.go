@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"golang.org/x/term"
@@ -14,8 +13,8 @@ import (
 
 // isTerminal reports whether a writer is a terminal.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f := asFile(w)
+	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
 const (
@@ -54,8 +53,8 @@ func (s *session) progress(path string, src *capture.File) (stop func()) {
 
 // fitTerminal cuts a line so that a narrow terminal does not wrap it.
 func fitTerminal(w io.Writer, line string) string {
-	f, ok := w.(*os.File)
-	if !ok {
+	f := asFile(w)
+	if f == nil {
 		return line
 	}
 	columns, _, err := term.GetSize(int(f.Fd()))

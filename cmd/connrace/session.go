@@ -269,23 +269,34 @@ func (s *session) warnAboutDay(c *report.Capture) {
 	}
 }
 
-// finish writes the report and returns the exit code.
+// finish completes the report, writes it, and returns the exit code.
 func (s *session) finish() int {
+	s.complete()
+	switch r := &s.report; {
+	case len(r.Captures) > 0:
+		return s.deliver()
+	case r.Interrupted:
+		return exitInterrupted
+	}
+	return exitError // each was reported
+}
+
+// complete ends the analysis, and compares it with what the flags name.
+func (s *session) complete() {
 	s.conclude()
 	r := &s.report
 	r.Interrupted = s.ctx.Err() != nil
 	if s.seen != nil {
 		r.Listeners = s.seen.list()
 	}
-	if len(r.Captures) == 0 && r.Interrupted {
-		return exitInterrupted
-	}
-	if len(r.Captures) == 0 {
-		return exitError // each was reported
-	}
-	if s.flags.compare(s.ctx, s.e, s.warn, r, s.spans, s.flags.location()) {
+	if len(r.Captures) > 0 && s.flags.compare(s.ctx, s.e, s.warn, r, s.spans, s.flags.location()) {
 		s.failed = true
 	}
+}
+
+// deliver writes the report, and returns the exit code.
+func (s *session) deliver() int {
+	r := &s.report
 	code := s.e.written(s.show(r))
 	s.writePackets()
 	switch {

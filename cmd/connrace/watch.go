@@ -244,8 +244,11 @@ func (w *watch) run() {
 			w.note(err.Error())
 			w.failed = true // a supervisor may try again
 		}
-		if err != nil || w.o.count > 0 && left == 0 || w.dump != nil && w.dump.Done() || w.follow != nil && w.follow.Err() != nil {
+		if err != nil || w.o.count > 0 && left == 0 || w.dump != nil && w.dump.Done() {
 			return
+		}
+		if w.follow != nil && errors.Join(w.follow.Err(), w.e.outputErr()) != nil {
+			return // nobody takes what is found
 		}
 	}
 }
@@ -351,9 +354,7 @@ func (w *watch) figures() *figures {
 	if w.dump != nil {
 		f.DumpLost = w.dump.Lost
 	}
-	if v := w.evidence; v != nil && v.store != nil {
-		f.EvidenceFiles, f.EvidenceFailed = v.written, v.store.Failed
-	}
+	f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts()
 	return f
 }
 

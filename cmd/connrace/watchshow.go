@@ -113,44 +113,44 @@ func (w *watch) end() int {
 	now := time.Now()
 	w.hear()
 	w.status.clear()
-	failed := false
 	if w.dump != nil {
 		st := w.src.Stats()
 		if err := w.dump.Close(st.Packets, st.Drops, now.UnixNano()); err != nil {
-			failed = true
+			w.failed = true
 			w.complain("", err)
 		}
 		if n := w.dump.Lost; n > 0 {
-			failed = true
+			w.failed = true
 			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
 		}
 	}
-	if n := w.figures().EvidenceFailed; n > 0 {
-		failed = true
-		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(n, "file")))
+	f := w.figures()
+	w.conclude()
+	w.publish(now)
+	w.showHeld(now, true)
+	if f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts(); f.EvidenceFailed > 0 {
+		w.failed = true
+		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(f.EvidenceFailed, "file")))
+	}
+	for _, o := range w.observers {
+		o.tick(f)
 	}
 	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {
 		w.sayDrops(n)
 	}
 	w.report.Captures[0] = w.described()
 	w.report.Skipped = w.in.decoder.Skipped()
-	f := w.figures()
-	w.conclude()
 	w.spans = []lblog.Span{w.watched(now)} // with and without packets
-	w.publish(now)
-	w.showHeld(now, true)
-	for _, o := range w.observers {
-		o.tick(f)
+	// Files first: who reads the report may take his time.
+	w.complete()
+	if w.o.page.write(w.e, &w.report, &w.shown, exitOK) != exitOK {
+		w.failed = true
 	}
-	code := w.o.page.write(w.e, &w.report, &w.shown, w.finish())
 	if err := w.annotateKept(); err != nil {
-		failed = true
+		w.failed = true
 		w.e.errorf("%v", err)
 	}
-	if code == exitOK && failed {
-		code = exitError
-	}
-	return code
+	return w.deliver()
 }
 
 // watched is the time that was watched, as logs have it, whose clock may have been set

@@ -15,8 +15,10 @@ const (
 	// maxLine is how much of a line is looked at. ALB cuts none, but URLs of more than
 	// 16 KiB and user agents of more than 8 KiB do not get that far.
 	maxLine = 64 << 10
-	// undecided is how many lines may pass before one tells the kind of log.
-	undecided = 10000
+	// undecided is how many lines, and undecidedOctets how much of one that does not end,
+	// may pass before one tells the kind of log.
+	undecided       = 10000
+	undecidedOctets = 64 << 20
 )
 
 // parsers are those of each kind. A parser reports whether a line is one of its log at
@@ -55,12 +57,18 @@ func (f *File) read(ctx context.Context, r io.Reader, zone *time.Location, keep 
 			f.Lines++
 			f.line(string(bytes.TrimRight(line, "\r\n")), zone, keep)
 		}
-		for errors.Is(err, bufio.ErrBufferFull) { // the rest of a long line
+		for n := 0; errors.Is(err, bufio.ErrBufferFull) && ctx.Err() == nil; { // the rest of a long line
+			if n += maxLine; n > undecidedOctets && f.Entries == 0 {
+				return f.verdict()
+			}
 			_, err = in.ReadSlice('\n')
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return f.verdict()
+		case errors.Is(err, bufio.ErrBufferFull):
+			f.Warning = fmt.Sprintf("interrupted in line %d", f.Lines)
+			return nil
 		case err != nil && f.Entries > 0:
 			f.Warning = fmt.Sprintf("read up to line %d only: %v", f.Lines, err)
 			return nil

@@ -1,7 +1,10 @@
 package lblog
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -199,5 +202,29 @@ func TestZone(t *testing.T) {
 	}
 	if got := h.Time().UTC().Hour(); got != 19 {
 		t.Errorf("HAProxy: hour %d", got)
+	}
+}
+
+// endless is a line that does not end.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read += len(p)
+	clear(p)
+	return len(p), nil
+}
+
+// A line without end neither keeps the program busy forever nor from being interrupted.
+func TestEndlessLine(t *testing.T) {
+	in := &endless{}
+	if err := (&File{}).read(t.Context(), in, time.UTC, nil); !errors.Is(err, ErrUnrecognised) || in.read > 2*undecidedOctets {
+		t.Errorf("%v after %d octets", err, in.read)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	line := `2026/11/20 19:38:50 [notice] 3934#3934: using the "epoll" event method` + "\n"
+	f := &File{}
+	cancel()
+	if err := f.read(ctx, io.MultiReader(strings.NewReader(line), in), time.UTC, nil); err != nil || f.Warning != "interrupted in line 2" {
+		t.Errorf("%v, %q", err, f.Warning)
 	}
 }

@@ -107,7 +107,10 @@ func (r *ring[T]) add(x T) {
 	if most == 0 {
 		most = ringSize
 	}
-	if len(r.v) < most {
+	if n := len(r.v); n < most {
+		if n == cap(r.v) { // many are filled: fewer copies than append makes, and no room left over
+			r.v = slices.Grow(r.v, min(most-n, max(3*n, 16)))
+		}
 		r.v = append(r.v, x)
 		return
 	}

@@ -27,7 +27,7 @@ func TestLiveLink(t *testing.T) {
 	batch := make([]Frame, 8)
 	await := func(what ...string) {
 		t.Helper()
-		for deadline := time.Now().Add(3 * time.Second); !slices.Equal(events, what); {
+		for deadline := time.Now().Add(patience); !slices.Equal(events, what); {
 			if _, err := l.Read(batch); err != nil || time.Now().After(deadline) {
 				t.Fatalf("%v, want %v: %v", events, what, err)
 			}
@@ -66,7 +66,7 @@ func TestLiveLinks(t *testing.T) {
 	l := n.live(t, LiveOptions{Interfaces: []string{"v1", "w1", "v1"}, Link: func(e LinkEvent) { events = append(events, e) }})
 	n.ip(t, "link delete v1")
 	batch := make([]Frame, 8)
-	for deadline := time.Now().Add(3 * time.Second); len(events) == 0 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience); len(events) == 0 && time.Now().Before(deadline); {
 		if _, err := l.Read(batch); err != nil {
 			t.Fatal(err)
 		}
@@ -202,7 +202,7 @@ func TestLiveStop(t *testing.T) {
 	}
 	runtime.GC()
 	files, goroutines := open(), runtime.NumGoroutine()
-	l := n.live(t, LiveOptions{Interfaces: []string{"v1"}, Idle: time.Minute})
+	l := n.live(t, LiveOptions{Interfaces: []string{"v1"}, Idle: time.Hour})
 	time.AfterFunc(20*time.Millisecond, l.Wake)
 	batch := make([]Frame, 8)
 	if k, err := l.Read(batch); k != 0 || err != nil {
@@ -213,7 +213,7 @@ func TestLiveStop(t *testing.T) {
 	}
 	start := time.Now()
 	time.AfterFunc(time.Millisecond, l.Stop)
-	if got := finish(t, l); len(got) != 1 || time.Since(start) > time.Second {
+	if got := finish(t, l); len(got) != 1 || time.Since(start) > patience {
 		t.Errorf("%d frames after %v", len(got), time.Since(start))
 	}
 	if k, err := l.Read(batch); k != 0 || err != io.EOF {
@@ -228,11 +228,10 @@ func TestLiveStop(t *testing.T) {
 	if k, err := l.Read(batch); k != 0 || !errors.Is(err, os.ErrClosed) {
 		t.Errorf("closed: %d, %v", k, err)
 	}
-	for range 50 { // AfterFunc's goroutines end
-		if open() == files && runtime.NumGoroutine() == goroutines {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if open() == files && runtime.NumGoroutine() == goroutines { // AfterFunc's have ended
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	if f, g := open(), runtime.NumGoroutine(); f != files || g != goroutines {
 		t.Errorf("%d files and %d goroutines were open, now %d and %d", files, goroutines, f, g)

@@ -16,6 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// patience is how long a test waits for what should come at once, before it fails. Some
+// machines have much to do besides.
+const patience = time.Minute
+
 // netNS is a network namespace of a test's own. Traffic is made in such only.
 type netNS struct {
 	f *os.File
@@ -71,7 +75,7 @@ func (n *netNS) addVeth(t testing.TB, names ...string) {
 func (n *netNS) running(t testing.TB, names ...string) {
 	t.Helper()
 	n.do(t, func() error {
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			a, errA := net.InterfaceByName(names[0])
 			b, errB := net.InterfaceByName(names[1])
 			if err := errors.Join(errA, errB); err != nil {
@@ -201,7 +205,7 @@ func readUntil(t testing.TB, l *Live, n int) []Frame {
 	t.Helper()
 	var all []Frame
 	batch := make([]Frame, 64)
-	for deadline := time.Now().Add(5 * time.Second); n < 0 || len(all) < n; {
+	for deadline := time.Now().Add(patience); n < 0 || len(all) < n; {
 		m, err := l.Read(batch)
 		for _, f := range batch[:m] {
 			f.Data = append([]byte(nil), f.Data...)
@@ -214,7 +218,7 @@ func readUntil(t testing.TB, l *Live, n int) []Frame {
 			return all
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d frames after 5 s, want %d; %+v", len(all), n, l.Stats())
+			t.Fatalf("%d frames after %v, want %d; %+v", len(all), patience, n, l.Stats())
 		}
 	}
 	return all

@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -54,6 +56,54 @@ func (r *ring) again(packets []pcaps.Frame) {
 	}
 	for i := 0; i < len(r.mem); i += r.block {
 		(*unix.TpacketHdrV1)(unsafe.Pointer(&r.mem[i+ringHeader])).Block_status = unix.TP_STATUS_USER
+	}
+}
+
+// TestRingVLAN: a tag that the kernel took off stands in the packet's metadata, and is put
+// back where it was (tpacket_rcv, packet_parse_headers).
+func TestRingVLAN(t *testing.T) {
+	addresses := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2}
+	rest := []byte{8, 0, 0x45, 0, 0, 40}
+	with := func(tag ...byte) []byte { return slices.Concat(addresses, tag, rest) }
+	for _, c := range []struct {
+		name   string
+		status uint32
+		tpid   uint16
+		tci    uint32
+		want   []byte
+	}{
+		{"none", 0, 0, 0, with()},
+		{"none, although something stands there", unix.TP_STATUS_USER, 0x88a8, 5, with()},
+		{"before Linux 3.14, which does not tell the TPID", vlanValid, 0, 0x2005, with(0x81, 0, 0x20, 5)},
+		{"802.1Q", vlanValid | vlanTPIDValid, 0x8100, 0xefff, with(0x81, 0, 0xef, 0xff)},
+		{"802.1ad", vlanValid | vlanTPIDValid | unix.TP_STATUS_USER, 0x88a8, 7, with(0x88, 0xa8, 0, 7)},
+		{"of no VLAN", vlanValid | vlanTPIDValid, 0x8100, 0, with(0x81, 0, 0, 0)},
+	} {
+		for _, snaplen := range []int{DefaultSnaplen, 18, 13, 5} {
+			packets := []pcaps.Frame{{Data: with()}, {Data: with()}}
+			r := fillRing(packets, len(packets))
+			for i := range packets {
+				h := (*unix.Tpacket3Hdr)(unsafe.Add(unsafe.Pointer(&packets[i].Data[0]), -ringMac))
+				h.Status, h.Hv1.Vlan_tpid, h.Hv1.Vlan_tci = c.status, c.tpid, c.tci
+			}
+			r.acquire()
+			for range packets {
+				var f Frame
+				r.packet(&f, snaplen)
+				if int(f.Length) != len(c.want) || !bytes.Equal(f.Data, c.want[:min(snaplen, len(c.want))]) {
+					t.Errorf("%s: %d octets of %d: % x, want % x", c.name, len(f.Data), f.Length, f.Data, c.want)
+				}
+			}
+		}
+	}
+	// Of less than the addresses nothing can be made.
+	packets := []pcaps.Frame{{Data: addresses[:11]}}
+	r := fillRing(packets, 1)
+	(*unix.Tpacket3Hdr)(unsafe.Add(unsafe.Pointer(&packets[0].Data[0]), -ringMac)).Status = vlanValid
+	r.acquire()
+	var f Frame
+	if r.packet(&f, DefaultSnaplen); !bytes.Equal(f.Data, addresses[:11]) || f.Length != 11 {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"connrace/capture"
 )
 
 // buffer is a bytes.Buffer that may be read while a process writes to it.
@@ -83,7 +86,7 @@ func TestLiveQueue(t *testing.T) {
 	p := n.connrace("live", "-i", "lo", "--target", "127.0.0.1:8080", "--target", "unix:"+sock, "--target", "unix:"+sock+".gone",
 		"--format", "jsonl", "--evidence", filepath.Join(dir, "ev"), "-w", out)
 	n.watching(1, p)
-	time.Sleep(300 * time.Millisecond) // the kernel has been asked
+	n.until("the kernel has been asked", func() bool { return strings.Count(p.stderr.String(), "its listen backlog is 1") == 2 })
 	n.do(func() {
 		for range 6 {
 			fd := socket(unix.AF_INET, unix.SOCK_NONBLOCK)
@@ -93,13 +96,14 @@ func TestLiveQueue(t *testing.T) {
 			unix.Connect(socket(unix.AF_UNIX, unix.SOCK_NONBLOCK), &unix.SockaddrUnix{Name: sock})
 		}
 	})
-	time.Sleep(3500 * time.Millisecond) // copies after 1, 2 and 3 s
+	// Each of 4 SYNs is sent again after 1 and 3 s at the latest (tcp_syn_linear_timeouts).
+	n.until("SYNs are dropped", func() bool { return n.overflows() >= 3*4 })
 	for _, fd := range fds[2:] {
 		unix.Close(fd)
 	}
 	fds = fds[:2]
-	time.Sleep(1500 * time.Millisecond)
-	soonEnough(t, p.end(syscall.SIGTERM))
+	n.until("the findings are settled", func() bool { return strings.Count(p.stdout.String(), `"type":"finding"`) == 5 })
+	p.endSoon(syscall.SIGTERM)
 	if code := p.ProcessState.ExitCode(); code != exitOK {
 		t.Errorf("exit %d", code)
 	}
@@ -146,6 +150,18 @@ func TestLiveQueue(t *testing.T) {
 	if got := readable(t, out, false); got >= 0 && got != last.Totals.Frames {
 		t.Errorf("-w has %d frames of %d", got, last.Totals.Frames)
 	}
+}
+
+// overflows is how often a listener of the namespace had no room (TcpExt ListenOverflows).
+func (n *netNS) overflows() (count int) {
+	var b []byte
+	n.do(func() { b, _ = os.ReadFile("/proc/thread-self/net/netstat") })
+	names, values, _ := strings.Cut(string(b), "\n")
+	at := slices.Index(strings.Fields(names), "ListenOverflows")
+	if fs := strings.Fields(values); at > 0 && at < len(fs) {
+		count, _ = strconv.Atoi(fs[at])
+	}
+	return count
 }
 
 // target is a server that closes idle connections.
@@ -305,12 +321,19 @@ func TestLiveRace(t *testing.T) {
 			}
 			p.target.watching(len(beside), live)
 
-			lost := race(requests, timer, delay)
-			time.Sleep(2500 * time.Millisecond) // all is settled
+			lost := 0
+			for try := 0; try < 5 && !strings.Contains(live.stdout.String(), `"fin-request-crossing"`); try++ {
+				lost += race(requests, timer, delay) // on a busy machine they may miss each other
+				p.target.until("the target closes what is idle", func() bool { return p.target.established() == 0 })
+			}
+			p.target.until("all is written", func() bool {
+				last := infoOf(own).Last
+				return last != 0 && !slices.ContainsFunc(beside, func(file string) bool { return infoOf(file).Last != last })
+			})
 			if tcpdump != nil {
 				tcpdump.end(syscall.SIGINT)
 			}
-			soonEnough(t, live.end(syscall.SIGINT))
+			live.endSoon(syscall.SIGINT)
 			if code := live.ProcessState.ExitCode(); code != exitOK {
 				t.Errorf("exit %d: %s", code, live.stderr)
 			}
@@ -341,6 +364,36 @@ func TestLiveRace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// established is how many TCP connections neither side has closed.
+func (n *netNS) established() (count int) {
+	var b []byte
+	n.do(func() { b, _ = os.ReadFile("/proc/thread-self/net/tcp") })
+	for l := range strings.Lines(string(b)) {
+		if f := strings.Fields(l); len(f) > 3 && f[3] == "01" { // TCP_ESTABLISHED
+			count++
+		}
+	}
+	return count
+}
+
+// infoOf says what is in a capture that may be being written.
+func infoOf(file string) capture.Info {
+	f, err := os.Open(file)
+	if err != nil {
+		return capture.Info{}
+	}
+	defer f.Close()
+	in, err := capture.NewFile(file, f, capture.ReadOptions{})
+	if err != nil {
+		return capture.Info{}
+	}
+	frames := make([]capture.Frame, 64)
+	for err == nil {
+		_, err = in.Read(frames)
+	}
+	return in.Info()
 }
 
 // measureIdle waits for a server, and measures how long it keeps an idle connection, as

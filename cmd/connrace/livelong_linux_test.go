@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,21 +17,6 @@ import (
 	"testing"
 	"time"
 )
-
-// soonEnough complains when live took too long to end, unless the machine is too busy for
-// that to mean anything.
-func soonEnough(t *testing.T, took time.Duration) {
-	t.Helper()
-	b, _ := os.ReadFile("/proc/loadavg")
-	load, _ := strconv.ParseFloat(strings.SplitN(string(b), " ", 2)[0], 64)
-	switch {
-	case took <= time.Second:
-	case load > 2*float64(runtime.NumCPU()):
-		t.Logf("took %v to end, with a load of %v", took, load)
-	default:
-		t.Errorf("took %v to end", took)
-	}
-}
 
 // loadKey names in the environment what the test's program is to do instead of testing.
 const loadKey = "CONNRACE_TEST_LOAD"
@@ -140,7 +124,7 @@ func TestLiveKilled(t *testing.T) {
 		es, _ := os.ReadDir(ev)
 		return len(es) > 3
 	})
-	time.Sleep(1500 * time.Millisecond)
+	n.until("packets are written", func() bool { return infoOf(out).Frames >= 500 })
 	p.end(syscall.SIGKILL)
 	if got := readable(t, out, true); got == 0 {
 		t.Error("tshark finds no frame")
@@ -162,11 +146,15 @@ func TestLiveKilled(t *testing.T) {
 		}
 	}
 	// The next run goes on where this one ended.
-	q := n.connrace("live", "-i", "lo", "--target", ":8081", "-q", "--evidence", ev, "--duration", "3")
-	q.wait(20 * time.Second)
-	now, _ := os.ReadDir(ev)
-	if len(now) <= whole || slices.ContainsFunc(now, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }) {
-		t.Errorf("%d files after %d, %s", len(now), whole, q.stderr)
+	q := n.connrace("live", "-i", "lo", "--target", ":8081", "-q", "--evidence", ev)
+	n.until("there is more evidence", func() bool {
+		es, _ = os.ReadDir(ev)
+		return len(es) > whole+2
+	})
+	q.end(syscall.SIGTERM)
+	es, _ = os.ReadDir(ev)
+	if len(es) <= whole || slices.ContainsFunc(es, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }) {
+		t.Errorf("%d files after %d, %s", len(es), whole, q.stderr)
 	}
 }
 
@@ -190,12 +178,16 @@ cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
 	c.Env = self.Env
 	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	p := n.run(c)
-	select {
-	case <-p.ended:
-		if p.ProcessState.ExitCode() == 77 {
-			t.Skip("no mounts here: ", p.stderr)
+	n.until("it begins", func() bool {
+		select {
+		case <-p.ended:
+			return true
+		default:
+			return strings.Contains(p.stderr.String(), "handle with care")
 		}
-	case <-time.After(200 * time.Millisecond):
+	})
+	if p.ProcessState != nil && p.ProcessState.ExitCode() == 77 {
+		t.Skip("no mounts here: ", p.stderr)
 	}
 	n.watching(1, p)
 	load := n.load(300)
@@ -203,23 +195,24 @@ cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
 		said := p.stderr.String()
 		return strings.Contains(said, "x.pcapng: no space left on device") && strings.Contains(said, "evidence is not written: ")
 	})
-	time.Sleep(1200 * time.Millisecond) // metrics are a second old at most
-	if c, err := n.dial("", "127.0.0.1:9502"); err != nil {
-		t.Error(err)
-	} else {
+	n.until("the metrics say so", func() bool {
+		c, err := n.dial("", "127.0.0.1:9502")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
 		fmt.Fprint(c, "GET /metrics HTTP/1.0\r\n\r\n")
 		page, _ := io.ReadAll(c)
-		c.Close()
+		counted := 0
 		for _, name := range []string{"connrace_write_lost_total", "connrace_evidence_lost_total", "connrace_evidence_files_total"} {
-			if !strings.Contains(string(page), "\n"+name+" ") || strings.Contains(string(page), "\n"+name+" 0\n") {
-				t.Errorf("%s is not counted", name)
+			if strings.Contains(string(page), "\n"+name+" ") && !strings.Contains(string(page), "\n"+name+" 0\n") {
+				counted++
 			}
 		}
-	}
+		return counted == 3
+	})
 	load.end(syscall.SIGKILL)
-	time.Sleep(300 * time.Millisecond)
-	p.Process.Signal(syscall.SIGINT)
-	p.wait(10 * time.Second)
+	p.end(syscall.SIGINT)
 	if code := p.ProcessState.ExitCode(); code != exitError { // -w is not what it should be
 		t.Errorf("exit %d: %s", code, p.stderr)
 	}
@@ -267,12 +260,12 @@ func TestLiveLink(t *testing.T) {
 	n.dial("", "127.0.0.1:9") // is refused
 	p.Process.Signal(syscall.SIGUSR1)
 	n.until("it shows what it has so far", func() bool { return strings.Contains(p.stdout.String(), `"type":"summary"`) })
-	time.Sleep(300 * time.Millisecond)
+	n.until("it has found something", func() bool { return strings.Contains(p.stdout.String(), `"type":"finding"`) })
 	end := syscall.SIGHUP // as when a terminal is closed
 	if signal.Ignored(end) {
 		end = syscall.SIGTERM
 	}
-	soonEnough(t, p.end(end))
+	p.endSoon(end)
 	ls := lines(t, p.stdout.String())
 	if fs := of(ls, "finding"); len(fs) != 1 || fs[0].Rule != "connection-refused" {
 		t.Errorf("found %+v", fs)
@@ -311,7 +304,7 @@ func TestLiveErrors(t *testing.T) {
 			}
 		}
 		p := n.run(cmd)
-		p.wait(10 * time.Second)
+		p.wait()
 		if p.ProcessState.ExitCode() != exitError || strings.Count(p.stderr.String(), "\n") != 1 || !strings.Contains(p.stderr.String(), c.want) || p.stdout.String() != "" {
 			t.Errorf("%s: exit %d, %s%s", c.name, p.ProcessState.ExitCode(), p.stderr, p.stdout)
 		}
@@ -366,7 +359,7 @@ func TestLiveSoak(t *testing.T) {
 		all = append(all, used())
 	}
 	load.end(syscall.SIGKILL)
-	soonEnough(t, p.end(syscall.SIGTERM))
+	p.endSoon(syscall.SIGTERM)
 	if code := p.ProcessState.ExitCode(); code != exitOK {
 		t.Errorf("exit %d: %s", code, p.stderr)
 	}

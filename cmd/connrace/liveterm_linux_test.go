@@ -63,7 +63,7 @@ func TestLiveTerminal(t *testing.T) {
 	}
 	p.Process.Signal(syscall.SIGUSR1)
 	n.until("the report so far is shown", reports(1))
-	soonEnough(t, p.end(syscall.SIGINT))
+	p.endSoon(syscall.SIGINT)
 	n.until("the report is shown", reports(2))
 
 	s := screen.String()

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -67,7 +66,7 @@ func TestLiveUnread(t *testing.T) {
 			n.until("there is evidence of all", evidence(many))
 			n.refusals(1)
 			n.until("there is evidence of one more", evidence(many+1))
-			soonEnough(t, p.end(syscall.SIGTERM))
+			p.endSoon(syscall.SIGTERM)
 			if code := p.ProcessState.ExitCode(); code != exitError {
 				t.Errorf("exit %d", code)
 			}
@@ -105,12 +104,16 @@ func TestLiveSecondSignal(t *testing.T) {
 	n.watching(1, p)
 	n.refusals(3)
 	p.Process.Signal(syscall.SIGINT)
+	n.until("the page is being written", func() bool {
+		waiting, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ) // FIONREAD
+		return err == nil && waiting > 0
+	})
 	select {
-	case <-p.ended:
+	case <-p.ended: // the pipe does not hold the page
 		t.Fatalf("it has ended: %s", p.stderr)
-	case <-time.After(time.Second):
+	default:
 	}
-	soonEnough(t, p.end(syscall.SIGINT))
+	p.endSoon(syscall.SIGINT)
 	if code := p.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit %d", code)
 	}

@@ -41,7 +41,7 @@ func after(t *testing.T, ctx context.Context, stdin io.Reader, args ...string) (
 	go func() { done <- run(ctx, args, stdin, &out, &errs) }()
 	select {
 	case code = <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("does not end")
 	}
 	return code, out.String(), errs.String()

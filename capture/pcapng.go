@@ -358,8 +358,10 @@ func (p *pcapng) block(f *Frame, kind uint32, b []byte, total int, swap bool) (i
 
 // section begins a section: its byte order, no interfaces. Its length is not needed.
 func (p *pcapng) section(b []byte, swap bool) error {
+	was := p.swap
 	p.swap = swap
 	if major, minor := p.u16(b[12:]), p.u16(b[14:]); major != 1 || minor != 0 && minor != 2 {
+		p.swap = was // what follows is searched for blocks of the section before
 		return &DamageError{Reason: fmt.Sprintf("pcapng version %d.%d is not supported", major, minor)}
 	}
 	p.drops = p.totalDrops()

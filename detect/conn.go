@@ -204,6 +204,11 @@ func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evide
 	if r == RoleFIN || r == RoleLBFIN {
 		m = withPayload(m)
 	}
+	if fromLB {
+		m = c.lm.AsSent(m)
+	} else {
+		m = c.tm.AsSent(m)
+	}
 	return Evidence{
 		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
 		Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
@@ -236,7 +241,11 @@ func (c *conn) story() []Evidence {
 		es = append(es, e)
 	}
 	if c.request.Set() {
-		add(c.request, true, RoleRequest, "first octet of the request")
+		note := "first octet of the request"
+		if c.lm.AsSent(c.request).Ack != c.request.Ack {
+			note += ", sent again: its first copy is not in the capture"
+		}
+		add(c.request, true, RoleRequest, note)
 		add(c.lm.Rest, true, RoleRequestRest, "the request goes on")
 		for _, m := range c.lm.Copies {
 			add(m, true, RoleRepeat, "the request again")

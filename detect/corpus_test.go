@@ -121,6 +121,21 @@ func TestCorpusMeasures(t *testing.T) {
 	}
 }
 
+// TestEvidenceIsAsSent holds what findings say of frames against the frames.
+func TestEvidenceIsAsSent(t *testing.T) {
+	for _, s := range corpus(t) {
+		segs := s.Segments()
+		for _, f := range run(s).Findings {
+			for _, e := range f.Evidence {
+				g := &segs[e.Frame-1]
+				if e.Time != g.Time || e.Flags != g.Flags || e.Ack != g.Ack || e.Seq.Before(g.Seq) || e.Seq.Add(e.Len).After(g.Seq.Add(g.Len+2)) {
+					t.Errorf("%s: %s: evidence\n%+v\nof\n%+v", s.Name, f.Rule.ID, e, *g)
+				}
+			}
+		}
+	}
+}
+
 // measure is a finding's measure by the key that scripts use.
 func measure(f *detect.Finding, key string) string {
 	m := &f.Measures

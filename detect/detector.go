@@ -330,7 +330,7 @@ func (d *Detector) requestStalled(e *tcpstate.Event) {
 	if target.Seen() && lb.HasSeen(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(e.Flow).stall(e.Flow.Index(), e.Flow.Request())
+	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Marks(e.Flow).Half[e.Flow.LB()].AsSent(e.Flow.Request()))
 }
 
 func (d *Detector) gone(e *tcpstate.Event) {

@@ -241,6 +241,17 @@ func FuzzDetector(f *testing.F) {
 				t.Fatalf("counts below 0: %+v", r.Targets[i])
 			}
 		}
+		requests := map[place]*detect.Finding{}
+		for _, f := range r.Findings {
+			if f.Severity != detect.Error || f.Request == nil {
+				continue
+			}
+			at := place{f.Capture, f.Request.Frame}
+			if g := requests[at]; g != nil && g.Stream == f.Stream {
+				t.Fatalf("two errors of one request: %s %+v\nand %s %+v", g.Rule.ID, g.Evidence, f.Rule.ID, f.Evidence)
+			}
+			requests[at] = f
+		}
 		if _, err := json.Marshal(r.Findings); err != nil {
 			t.Fatal(fmt.Errorf("%w: %+v", err, r.Findings))
 		}

@@ -40,6 +40,9 @@ type HalfMarks struct {
 	Before         Mark
 	BeforeAnswered bool
 	BeforeAnswer   Seq
+	// Resent is Turn as its segment is, where Turn.Ack is that of a later segment of the
+	// turn, which was captured before: only a retransmission of the first one was.
+	Resent Mark
 	// Copies are further copies of the first octet of Turn, at least 150 ms apart;
 	// NCopies counts them. The first copy is Turn itself.
 	Copies  []Mark
@@ -106,11 +109,19 @@ func (h *HalfMarks) reset() {
 	}
 }
 
+// AsSent is a mark of this side with the acknowledgment that its segment carries.
+func (h *HalfMarks) AsSent(m Mark) Mark {
+	if h.Resent.Set() && h.Resent.frame == m.frame {
+		m.Ack = h.Resent.Ack
+	}
+	return m
+}
+
 // plain reports whether nothing in the marks needs to be remembered.
 func (m *Marks) plain() bool {
 	for i := range m.Half {
 		h := &m.Half[i]
-		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 {
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() {
 			return false
 		}
 	}

@@ -20,6 +20,9 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 			t.lateOctets(f, dir, s, seq, end)
 			return
 		}
+		if h.flags&flagHoles != 0 && t.lateHead(f, dir, s, seq, end) {
+			return
+		}
 		t.oldOctets(f, dir, s, seq, end)
 		return
 	}
@@ -50,6 +53,37 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	nxt := h.Nxt
 	t.take(f, dir, s, seq, end, v)
 	h.Nxt = nxt
+}
+
+// lateHead takes the first segment of a request that comes behind the next ones of it,
+// which said nothing without (see mute); false: it is not one.
+func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
+	h, sd := &f.Half[dir], f.side(dir)
+	if sd != asks || f.framing.proto != protoHTTP1 || f.framing.synced(sd) || !looksLikeRequest(s.Payload) ||
+		!t.mark(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.Turn[dir].Seq.AtOrAfter(seq) {
+		return false
+	}
+	nxt, rest := h.Nxt, f.Last[dir]
+	t.lateOctets(f, dir, s, seq, end)
+	m := &t.mark(f).Half[dir]
+	if m.FIN.Set() {
+		nxt = m.FIN.Seq
+	}
+	t.skip(f, sd, uint32(max(nxt.Sub(end), 0)))
+	if rest.Set() && rest.Seq.AtOrAfter(end) {
+		m.Rest = rest
+		t.sentBefore(f, dir, rest.Ack)
+	}
+	return true
+}
+
+// sentBefore takes for what a side had seen when it began its turn what a later segment of
+// the turn acknowledges, if that is less: then the first one captured is a retransmission.
+func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
+	if d := &f.Turn[dir]; ack.Before(d.Ack) {
+		t.mark(f).Half[dir].Resent = *d
+		d.Ack = ack
+	}
 }
 
 // take takes octets not seen before, of which the framing says v.
@@ -165,6 +199,9 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if f.marks != 0 {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
+		if m.Resent.frame != m.Before.frame {
+			m.Resent = Mark{}
+		}
 	}
 	if l := &f.Last[1-dir]; l.Set() && l.Ack.After(at) && l.Flags()&ACK != 0 {
 		// The capture shows the answer before what it answers.
@@ -250,10 +287,8 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 		}
 	case seq == h.TurnLow && seq.Before(d.Seq) && h.Outstanding():
 		// The turn's true beginning, behind its second segment.
-		first := t.markOf(s, f.stream, seq)
-		if d.Ack.Before(first.Ack) {
-			first.Ack = d.Ack // the second one was sent later, and had not seen more
-		}
-		f.Turn[dir] = first
+		ack := d.Ack
+		f.Turn[dir] = t.markOf(s, f.stream, seq)
+		t.sentBefore(f, dir, ack)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -208,6 +209,9 @@ func parsePattern(s string) (p pattern, err error) {
 	if host == "" && p.port != 0 {
 		return p, nil
 	}
+	if strings.HasPrefix(s, "unix:") {
+		return p, errors.New("unix sockets are for live; there are none in captures")
+	}
 	if strings.Contains(host, "/") {
 		p.prefix, err = netip.ParsePrefix(host)
 		if err != nil {
@@ -322,13 +326,25 @@ func (m *moment) resolve(first int64, zone *time.Location) int64 {
 		if m.local {
 			t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)
 		}
-		return t.UnixNano()
+		return unixNano(t)
 	case ofDay:
 		y, mon, d := time.Unix(0, first).In(zone).Date()
 		h := m.after
 		return time.Date(y, mon, d, int(h.Hours()), int(h.Minutes())%60, int(h.Seconds())%60, int(h%time.Second), zone).UnixNano()
 	case relative:
-		return first + int64(m.after)
+		return unixNano(time.Unix(0, first).Add(m.after))
 	}
 	return 0
+}
+
+// unixNano is t in ns since the Unix epoch, or the nearest time that has such a number:
+// they end in the years 1677 and 2262.
+func unixNano(t time.Time) int64 {
+	switch s := t.Unix(); {
+	case s < math.MinInt64/int64(time.Second):
+		return math.MinInt64
+	case s >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }

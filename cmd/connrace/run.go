@@ -178,6 +178,9 @@ func (e *env) parse(fs *pflag.FlagSet, help func() string, args []string) (code 
 		if h := fs.Lookup("help"); h != nil && h.Value.String() == "true" {
 			return e.print(help()), true
 		}
+		if name := empty(fs); name != "" {
+			return e.usage(fs.Name(), "--%s was given without a value", name), true
+		}
 		return exitOK, false
 	case errors.Is(err, pflag.ErrHelp):
 		return e.print(help()), true
@@ -187,6 +190,17 @@ func (e *env) parse(fs *pflag.FlagSet, help func() string, args []string) (code 
 		hint = aboutFlag(fs, unknown.GetSpecifiedName())
 	}
 	return e.usage(fs.Name(), "%v%s", err, hint), true
+}
+
+// empty names a flag whose value is "", as --html "$PAGE" is where PAGE is unset: what was
+// asked for would not be done. "": there is none.
+func empty(fs *pflag.FlagSet) (name string) {
+	fs.Visit(func(f *pflag.Flag) {
+		if f.Value.Type() == "string" && f.Value.String() == "" {
+			name = f.Name
+		}
+	})
+	return name
 }
 
 // aboutFlag says which flag was meant by one that a command does not have: another

@@ -65,6 +65,8 @@ func wiresharkHelpers(_ context.Context, e *env, args []string) int {
 		return e.usage("wireshark", "install takes one directory at most")
 	case len(rest) > 1:
 		return e.usage("wireshark", "print takes one file at most")
+	case len(rest) == 1 && rest[0] == "":
+		return e.usage("wireshark", "the name of a directory or file is empty")
 	case verb == "install":
 		return installHelpers(e, strings.Join(rest, ""), *force)
 	}

@@ -127,7 +127,9 @@ func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string),
 	j := lblog.NewJoiner(c, lblog.ParseKind(b.logFormat.value), times)
 	var done []os.FileInfo
 	for _, path := range b.logs {
+		files := 0
 		err := eachLog(path, func(file string, in *os.File, listed bool) error {
+			files++
 			if st, err := in.Stat(); err == nil {
 				if slices.ContainsFunc(done, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
 					return nil
@@ -144,10 +146,12 @@ func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string),
 				failed = true
 			}
 			return ctx.Err()
-		})
-		if err != nil && ctx.Err() == nil {
+		}, func(err error) {
 			e.errorf("--log: %v", plain(err))
 			failed = true
+		})
+		if err == nil && files == 0 && !failed {
+			warn(fmt.Sprintf("--log: no file is in %s", path))
 		}
 	}
 	r.Log = j.Finish()
@@ -162,12 +166,15 @@ func (b *besideFlags) remedy(err error) string {
 	return " (--log-format says the kind; JSON and other formats of one's own are not read)"
 }
 
-// eachLog opens a file, or each one in and below a directory (listed).
-func eachLog(path string, read func(path string, f *os.File, listed bool) error) error {
+// eachLog opens a file, or each one in and below a directory (listed), links to files
+// included, as Kubernetes has them in /var/log/containers. What cannot be opened it
+// reports, and goes on. The error is one of read.
+func eachLog(path string, read func(path string, f *os.File, listed bool) error, fail func(error)) error {
 	open := func(path string, listed bool) error {
 		f, err := os.Open(path)
 		if err != nil {
-			return err
+			fail(err)
+			return nil
 		}
 		defer f.Close()
 		return read(path, f, listed)
@@ -175,9 +182,20 @@ func eachLog(path string, read func(path string, f *os.File, listed bool) error)
 	if st, err := os.Stat(path); err != nil || !st.IsDir() {
 		return open(path, false)
 	}
-	return filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), ".") {
-			return err
+	// The separator: WalkDir does not follow a link, not even the first.
+	return filepath.WalkDir(path+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			fail(err)
+			return nil
+		}
+		kind := d.Type()
+		if kind&fs.ModeSymlink != 0 {
+			if st, err := os.Stat(path); err == nil {
+				kind = st.Mode().Type()
+			}
+		}
+		if !kind.IsRegular() || strings.HasPrefix(d.Name(), ".") {
+			return nil
 		}
 		return open(path, true)
 	})

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -120,6 +121,47 @@ func TestProbability(t *testing.T) {
 	// The approximation meets the exact sum.
 	if a, b := probability(33000, 1e6, 32400, 1e6), probability(33000, 1e6, 32800, 1e6); math.Abs(a-0.0190) > 0.001 || math.Abs(b-0.437) > 0.01 {
 		t.Errorf("%g, %g", a, b)
+	}
+}
+
+func TestLoadBounded(t *testing.T) {
+	for _, c := range []struct{ begin, fill, end, want string }{
+		{"", " ", report, "a value of more than 32 MB"},
+		{`{"schema":"connrace/1","x":"`, "x", `"}`, "a value of more than 32 MB"},
+		{`{"schema":"connrace/1","findings":[`, "[", "", "exceeded max depth"},
+		{`{"schema":"connrace/1","log":[0`, `,"` + strings.Repeat("x", 1000) + `"`, `],"totals":{"requests":7}}`, ""},
+	} {
+		in := io.MultiReader(strings.NewReader(c.begin), &repeat{c.fill, 40 << 20}, strings.NewReader(c.end))
+		r, err := Load(in)
+		if c.want == "" && (err != nil || r.Requests != 7) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%.40s… %q: %v, want %q", c.begin, c.fill, err, c.want)
+		}
+	}
+}
+
+// repeat reads a text again and again, at least n octets.
+type repeat struct {
+	text string
+	n    int
+}
+
+func (r *repeat) Read(b []byte) (n int, err error) {
+	if r.n <= 0 {
+		return 0, io.EOF
+	}
+	for len(b)-n >= len(r.text) {
+		n += copy(b[n:], r.text)
+	}
+	r.n -= n
+	return n, nil
+}
+
+func TestLoadMarked(t *testing.T) {
+	if _, err := Load(strings.NewReader("\xef\xbb\xbf" + report)); err != nil {
+		t.Error(err)
+	}
+	if _, err := Load(strings.NewReader("\xff\xfe{\x00")); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+		t.Error(err)
 	}
 }
 

@@ -3,6 +3,8 @@
 package baseline
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +32,16 @@ type Target struct {
 
 // Load reads what `connrace --format json` wrote, or jsonl.
 func Load(r io.Reader) (*Run, error) {
-	d := json.NewDecoder(r)
+	in := bufio.NewReader(r)
+	switch b, _ := in.Peek(3); {
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return nil, errors.New("it is UTF-16, as PowerShell's > writes it; JSON is UTF-8")
+	case string(b) == "\xef\xbb\xbf":
+		in.Discard(3) // a byte order mark
+	}
+	l := &limiter{r: in}
+	d := json.NewDecoder(l)
+	l.d = d
 	for {
 		run, kind, err := load(d)
 		switch {
@@ -45,6 +56,26 @@ func Load(r io.Reader) (*Run, error) {
 		}
 		return run, nil
 	}
+}
+
+// maxValue bounds the octets of a value, or of white space, that the decoder keeps: a
+// finding takes a few thousand.
+const maxValue = 32 << 20
+
+// limiter reads for a decoder until that has kept too much.
+type limiter struct {
+	r    io.Reader
+	d    *json.Decoder
+	read int64
+}
+
+func (l *limiter) Read(b []byte) (int, error) {
+	if l.read-l.d.InputOffset() > maxValue {
+		return 0, fmt.Errorf("a value of more than %d MB in it", maxValue>>20)
+	}
+	n, err := l.r.Read(b)
+	l.read += int64(n)
+	return n, err
 }
 
 // load reads one object key by key: a report can be large, and little of it is needed.
@@ -115,7 +146,26 @@ func (l *loader) field(key string) error {
 	case "findings", "streams":
 		return each(l.d, func(*json.Decoder) error { return skip(l.d) })
 	}
-	return skip(l.d)
+	return l.pass()
+}
+
+// pass passes over a value that may be long, such as a log with what was joined.
+func (l *loader) pass() error {
+	for depth := 0; ; {
+		t, err := l.d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
 }
 
 func (l *loader) capture(d *json.Decoder) error {

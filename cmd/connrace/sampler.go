@@ -45,8 +45,9 @@ func newSampler(o capture.WitnessOptions) (s *sampler, first *detect.KernelSampl
 		w.Close()
 		return nil, nil, err
 	}
+	first = s.sample(&answer) // which the next one overwrites
 	go s.run()
-	return s, s.sample(&answer), nil
+	return s, first, nil
 }
 
 func (s *sampler) run() {

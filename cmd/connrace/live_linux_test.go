@@ -306,6 +306,12 @@ func TestLiveRace(t *testing.T) {
 			timer := measureIdle(p.lb, addr)
 			requests := c.lb.start(t, p.lb, addr, pools)
 
+			p.lb.until("nothing is on its way any more", func() bool {
+				a, b := p.lb.sockets()
+				c, d := p.target.sockets()
+				return a+b+c+d == 0
+			})
+
 			dir := t.TempDir()
 			file := func(name string) string { return filepath.Join(dir, name) }
 			own := file("own.pcapng")
@@ -322,9 +328,15 @@ func TestLiveRace(t *testing.T) {
 			p.target.watching(len(beside), live)
 
 			lost := 0
-			for try := 0; try < 5 && !strings.Contains(live.stdout.String(), `"fin-request-crossing"`); try++ {
-				lost += race(requests, timer, delay) // on a busy machine they may miss each other
-				p.target.until("the target closes what is idle", func() bool { return p.target.established() == 0 })
+			for try := 0; try < 10 && !strings.Contains(live.stdout.String(), `"fin-request-crossing"`); try++ {
+				if try > 0 { // on a busy machine they miss each other, or the timer was taken wrongly
+					timer = measureIdle(p.lb, addr)
+				}
+				lost += race(requests, timer, delay)
+				p.target.until("the target closes what is idle", func() bool {
+					open, _ := p.target.sockets()
+					return open == 0
+				})
 			}
 			p.target.until("all is written", func() bool {
 				last := infoOf(own).Last
@@ -366,16 +378,25 @@ func TestLiveRace(t *testing.T) {
 	}
 }
 
-// established is how many TCP connections neither side has closed.
-func (n *netNS) established() (count int) {
+// sockets is how many TCP sockets of the namespace are established, and how many others
+// have not said all yet.
+func (n *netNS) sockets() (established, others int) {
 	var b []byte
 	n.do(func() { b, _ = os.ReadFile("/proc/thread-self/net/tcp") })
 	for l := range strings.Lines(string(b)) {
-		if f := strings.Fields(l); len(f) > 3 && f[3] == "01" { // TCP_ESTABLISHED
-			count++
+		f := strings.Fields(l)
+		if len(f) < 4 || f[0] == "sl" {
+			continue
+		}
+		switch f[3] {
+		case "01":
+			established++
+		case "06", "07", "0A": // TCP_TIME_WAIT, TCP_CLOSE, TCP_LISTEN
+		default:
+			others++
 		}
 	}
-	return count
+	return established, others
 }
 
 // infoOf says what is in a capture that may be being written.

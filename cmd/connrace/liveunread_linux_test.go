@@ -86,11 +86,12 @@ func TestLiveUnread(t *testing.T) {
 }
 
 // A second signal ends it at once, whatever it waits for: here for somebody to read the
-// page.
+// page. Nothing is left lying about.
 func TestLiveSecondSignal(t *testing.T) {
 	t.Parallel()
 	n := newNetNS(t)
-	page := filepath.Join(t.TempDir(), "page")
+	dir := t.TempDir()
+	page := filepath.Join(dir, "page")
 	if err := unix.Mkfifo(page, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestLiveSecondSignal(t *testing.T) {
 	}
 	defer r.Close()
 	smallPipe(t, int(r.Fd()))
-	p := n.connrace("live", "-i", "lo", "--html", page)
+	p := n.connrace("live", "-i", "lo", "--html", page, "--annotate", filepath.Join(dir, "x.pcapng"))
 	n.watching(1, p)
 	n.refusals(3)
 	p.Process.Signal(syscall.SIGINT)
@@ -116,5 +117,8 @@ func TestLiveSecondSignal(t *testing.T) {
 	p.endSoon(syscall.SIGINT)
 	if code := p.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit %d", code)
+	}
+	if es, err := os.ReadDir(dir); err != nil || len(es) != 1 {
+		t.Errorf("%v, %v", es, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"connrace/cmd/connrace/internal/outfile"
 )
 
 // untilSignal returns a context that ends with the first SIGINT, SIGTERM or, unless nohup
@@ -24,6 +26,7 @@ func untilSignal() context.Context {
 		<-c
 		cancel()
 		<-c
+		outfile.RemoveUnfinished()
 		os.Exit(exitInterrupted)
 	}()
 	return ctx

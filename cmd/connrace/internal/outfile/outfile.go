@@ -9,7 +9,19 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync"
 )
+
+// unfinished are the names of files that have neither been committed nor discarded.
+var unfinished sync.Map
+
+// RemoveUnfinished removes what would be left of them, for a program that ends at once.
+func RemoveUnfinished() {
+	unfinished.Range(func(name, _ any) bool {
+		os.Remove(name.(string))
+		return true
+	})
+}
 
 // File is a file that takes its name when it is committed. What existed under the name
 // until then stays as it was. A device or a pipe is written to directly.
@@ -48,6 +60,7 @@ func Create(path string) (*File, error) {
 		if err != nil {
 			return nil, named(path, err)
 		}
+		unfinished.Store(h.Name(), nil)
 		if st != nil {
 			h.Chmod(st.Mode().Perm()) // as far as the system lets us
 		}
@@ -70,6 +83,7 @@ func (f *File) Commit() error {
 	err := f.Close()
 	if err == nil && !f.direct {
 		err = os.Rename(f.Name(), f.path)
+		unfinished.Delete(f.Name())
 	}
 	if err != nil {
 		f.remove()
@@ -91,6 +105,7 @@ func (f *File) Discard() {
 func (f *File) remove() {
 	if !f.direct {
 		os.Remove(f.Name())
+		unfinished.Delete(f.Name())
 	}
 }
 

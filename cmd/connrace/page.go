@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/spf13/pflag"
@@ -52,7 +51,7 @@ func (p *pageFlags) write(e *env, r *report.Report, o *report.Options, code int)
 	if err == nil {
 		err = p.file.Commit()
 	} else {
-		err = fmt.Errorf("%s: %w", p.html, err)
+		err = named(p.html, err)
 	}
 	if err == nil {
 		return code

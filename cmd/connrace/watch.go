@@ -87,6 +87,7 @@ type watch struct {
 	notes    []string // for the report
 	seconds  time.Time
 	advanced time.Time
+	unseen   time.Time // when it is said that --target has matched nothing
 	drops    dropNews
 	troubles map[string]time.Time // what was warned of, and when
 }
@@ -137,7 +138,7 @@ func newWatch(ctx context.Context, e *env, l *liveFlags, src liveSource) *watch 
 		name: strings.Join(l.interfaces, ", "), in: input{decoder: capture.NewDecoder()}, src: src,
 		wall: time.Time.UnixNano, clock: newStepClock(now, now.UnixNano()), limiter: newLimiter(now), ids: newIDSet(),
 		warned: map[backlog]bool{}, missing: map[string]bool{}, troubles: map[string]time.Time{},
-		status: newStatus(e, l.quiet), seconds: now,
+		status: newStatus(e, l.quiet), seconds: now, unseen: now.Add(unseenAfter),
 	}
 	switch {
 	case w.lines != nil:
@@ -338,6 +339,10 @@ func (w *watch) second(now time.Time) {
 	if n, ok := w.drops.news(w.src.Stats().Drops, now); ok {
 		w.sayDrops(n)
 	}
+	if w.seen != nil && now.After(w.unseen) {
+		w.unseen = now.Add(unseenEvery)
+		w.say("no packet of --target has come so far" + report.Seen(w.seen.list()))
+	}
 	w.showHeld(now, false)
 	f := w.figures()
 	for _, o := range w.observers {
@@ -357,6 +362,13 @@ func (w *watch) figures() *figures {
 	f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts()
 	return f
 }
+
+// A name that is mistaken in --target would else go unnoticed until the end, which may be
+// weeks away.
+const (
+	unseenAfter = time.Minute
+	unseenEvery = 24 * time.Hour
+)
 
 // sayDrops warns of dropped packets; the report counts them.
 func (w *watch) sayDrops(n uint64) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"connrace/capture"
 	"connrace/pcaps"
+	"connrace/tcpstate"
 )
 
 // What the load balancer's log and an earlier report are compared with at the end of live
@@ -220,6 +222,27 @@ func TestWatchInterfaceGone(t *testing.T) {
 	last := ls[len(ls)-1]
 	if x.code != exitError || last.Type != "summary" || len(of(ls, "finding")) != 1 || !strings.HasSuffix(last.Captures[0].Warnings[0], "fake0: the interface is gone") {
 		t.Errorf("exit %d, %+v", x.code, last)
+	}
+}
+
+// Where nothing matches --target, that is said long before the end, with who listens.
+func TestWatchUnseen(t *testing.T) {
+	const want = "connrace: warning: no packet of --target has come so far; these listeners were seen: 10.0.0.1:8080\n"
+	for target, times := range map[string]int{"10.0.0.1:8081": 2, "10.1.246.132:5005": 0} {
+		x := watchFake(t, newFakeSource(t, "crowder"), func(w *watch) {
+			now := time.Now()
+			w.seen.add(tcpstate.EndpointFrom(netip.MustParseAddrPort("10.0.0.1:8080")), 0)
+			w.second(now.Add(unseenAfter / 2))
+			if times == 0 {
+				w.run()
+			}
+			w.second(now.Add(unseenAfter + time.Second))
+			w.second(now.Add(unseenAfter + 2*time.Second))
+			w.second(now.Add(unseenEvery + unseenAfter + 2*time.Second))
+		}, "--target", target)
+		if strings.Count(x.stderr, want) != times || strings.Count(x.stderr, "\n") != times {
+			t.Errorf("%s: %s", target, x.stderr)
+		}
 	}
 }
 

@@ -35,11 +35,11 @@ func (r *Report) Notes() []string {
 	}
 	switch {
 	case x.Frames == 0:
-		add("no packets%s", r.seen())
+		add("no packets%s", Seen(r.Listeners))
 	case x.Segments == 0:
 		add("no TCP segments%s", r.skipped())
 	case x.Flows == 0 && len(r.Listeners) > 0:
-		add("--target matches no connection%s", r.seen())
+		add("--target matches no connection%s", Seen(r.Listeners))
 	}
 	of := func(n uint64) string {
 		if n == x.Flows {
@@ -162,14 +162,14 @@ func (r *Report) skipped() string {
 	return ": " + strings.Join(parts, ", ")
 }
 
-// seen lists the listeners there were instead.
-func (r *Report) seen() string {
-	if len(r.Listeners) == 0 {
+// Seen lists the listeners there were instead of those that were asked for.
+func Seen(listeners []string) string {
+	if len(listeners) == 0 {
 		return ""
 	}
 	const most = 8
-	s := "; these listeners were seen: " + strings.Join(r.Listeners[:min(most, len(r.Listeners))], ", ")
-	if n := len(r.Listeners) - most; n > 0 {
+	s := "; these listeners were seen: " + strings.Join(listeners[:min(most, len(listeners))], ", ")
+	if n := len(listeners) - most; n > 0 {
 		s += fmt.Sprintf(" and %s more", grouped(uint64(n)))
 	}
 	return s

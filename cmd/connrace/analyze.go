@@ -94,6 +94,9 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	if wrong := a.page.wrong(files, e.stdin); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
 	}
+	if wrong := a.overwritten(output{"--annotate", a.annotate}, output{"--html", a.page.html}); wrong != "" {
+		return e.usage("analyze", "%s", wrong)
+	}
 	if wrong := idle(fs, logNeeds); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
 	}

@@ -186,7 +186,10 @@ func (l *liveFlags) wrong(fs *pflag.FlagSet) string {
 	case v.memory < recorder.MinSize || v.memory > recorder.MaxSize:
 		return "--evidence-memory must be between 1MB and 2GB"
 	}
-	for _, wrong := range []string{idle(fs, liveNeeds), l.export.wrong(), l.page.wrong(nil, nil)} {
+	for _, wrong := range []string{
+		idle(fs, liveNeeds), l.export.wrong(), l.page.wrong(nil, nil),
+		l.overwritten(output{"-w", l.dump.path}, output{"--annotate", l.evidence.annotate}, output{"--html", l.page.html}),
+	} {
 		if wrong != "" {
 			return wrong
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -36,6 +37,8 @@ func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 		return "--evidence-snaplen must be a number of octets"
 	case p.snaplen > 0 && p.evidence == "":
 		return "--evidence-snaplen needs --evidence DIR"
+	case p.isEvidence(files) != "":
+		return "--evidence " + p.evidence + " may overwrite the capture " + p.isEvidence(files) + "; name another directory"
 	case p.annotate == "":
 	case len(files) > 1:
 		return fmt.Sprintf("--annotate copies one capture, and %d are given; name one at a time (mergecap joins captures)", len(files))
@@ -43,6 +46,49 @@ func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 		return "--annotate needs the name of a file: standard output holds the report"
 	case sameFile(files[0], p.annotate, stdin):
 		return "--annotate " + p.annotate + " is the capture itself; name another file"
+	}
+	return ""
+}
+
+// isEvidence is a capture that lies where --evidence writes, under a name such as that
+// gives; "": none does.
+func (p *packetFlags) isEvidence(files []string) string {
+	dir, err := os.Stat(p.evidence)
+	if p.evidence == "" || err != nil {
+		return ""
+	}
+	for _, f := range files {
+		if like, _ := filepath.Match("[0-9][0-9][0-9][0-9]*-*.pcapng", filepath.Base(f)); like {
+			if of, err := os.Stat(filepath.Dir(f)); err == nil && os.SameFile(of, dir) {
+				return f
+			}
+		}
+	}
+	return ""
+}
+
+// output is a file that a flag names, "" if it was not given.
+type output struct{ flag, path string }
+
+// overwritten says where outputs would overwrite each other, or what the flags beside read;
+// "": nowhere.
+func (b *besideFlags) overwritten(outs ...output) string {
+	for i, o := range outs {
+		for _, in := range b.logs {
+			if sameFile(in, o.path, nil) {
+				return o.flag + " " + o.path + " is the file of --log; name another file"
+			}
+		}
+		if b.baseline != "" && sameFile(b.baseline, o.path, nil) {
+			return o.flag + " " + o.path + " is the file of --baseline; name another file"
+		}
+		for _, other := range outs[:i] {
+			st, err := os.Stat(o.path)
+			if o.path != "" && filepath.Clean(o.path) == filepath.Clean(other.path) && (err != nil || st.Mode().IsRegular()) ||
+				sameFile(other.path, o.path, nil) {
+				return other.flag + " and " + o.flag + " name the same file"
+			}
+		}
 	}
 	return ""
 }

@@ -69,7 +69,7 @@ func oracle(ask, answer []byte) (log []string) {
 		req, err := http.ReadRequest(r.Reader)
 		if err != nil || req.ProtoMajor != 1 || req.RequestURI == "" || // which net/http takes with CONNECT
 			strings.Trim(req.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" ||
-			len(req.Method) > 20 || req.ProtoMinor == 0 && coded(ask[begin:r.off()]) {
+			len(req.Method) > 20 || spaced(req.Header) || req.ProtoMinor == 0 && coded(ask[begin:r.off()]) {
 			return log
 		}
 		requests = append(requests, req)
@@ -87,7 +87,7 @@ func oracle(ask, answer []byte) (log []string) {
 	for r = newCounter(answer); len(requests) > 0; {
 		begin := r.off()
 		resp, err := http.ReadResponse(r.Reader, requests[0])
-		if err != nil || resp.ProtoMajor != 1 || resp.StatusCode < 100 || resp.ProtoMinor == 0 && coded(answer[begin:r.off()]) {
+		if err != nil || resp.ProtoMajor != 1 || resp.StatusCode < 100 || spaced(resp.Header) || resp.ProtoMinor == 0 && coded(answer[begin:r.off()]) {
 			return log
 		}
 		log = append(log, fmt.Sprintf("a%d begins", begin), fmt.Sprintf("a%d head %d", r.off(), resp.StatusCode))
@@ -111,6 +111,17 @@ func oracle(ask, answer []byte) (log []string) {
 // coded: net/http ignores Transfer-Encoding in HTTP/1.0; it is faulty there.
 func coded(head []byte) bool {
 	return bytes.Contains(bytes.ToLower(head), []byte("transfer-encoding"))
+}
+
+// spaced: net/http takes white space before the colon for a part of the field's name. A
+// request with it is to be refused, and a proxy takes it out of a response (RFC 9112 §5.1).
+func spaced(h http.Header) bool {
+	for name := range h {
+		if strings.TrimRight(name, " \t") != name {
+			return true
+		}
+	}
+	return false
 }
 
 // counter knows how much has been taken from its reader.

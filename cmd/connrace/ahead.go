@@ -61,11 +61,17 @@ func (s *session) frames(src *capture.File, in *input, n int) error {
 		defer close(full)
 		for x := range free {
 			x.reset()
-			for i := 0; i < reads && n > 0; i++ {
+			x.decode(in.decoder, s.batch[:n])
+			for i := 1; i < reads; i++ {
+				if n, err = src.Read(s.batch); n == 0 {
+					break
+				}
 				x.decode(in.decoder, s.batch[:n])
+			}
+			full <- x // before more is waited for
+			if n > 0 {
 				n, err = src.Read(s.batch)
 			}
-			full <- x
 			if n == 0 {
 				return
 			}
@@ -91,7 +97,7 @@ func (s *session) frames(src *capture.File, in *input, n int) error {
 
 // inTurn is frames for one processor: there is nobody to read meanwhile.
 func (s *session) inTurn(src *capture.File, in *input, n int) (err error) {
-	for n > 0 && !s.stopped() {
+	for n > 0 { // what has been read is analysed, as it is counted
 		s.feed(in, s.batch[:n])
 		if s.stopped() {
 			break

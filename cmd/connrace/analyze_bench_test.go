@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -42,37 +41,6 @@ func copies(t testing.TB, script string, n int) (file []byte, frames int) {
 		}
 	}
 	return b.Bytes(), n * len(fs)
-}
-
-// Reading ahead changes nothing but the time it takes.
-func TestAhead(t *testing.T) {
-	data, _ := copies(t, "crowder", 3000)
-	if len(data) < 4<<20 {
-		t.Fatalf("%d octets: hardly more than is read ahead", len(data))
-	}
-	path := filepath.Join(t.TempDir(), "x.pcap")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	analyze := func(procs int, stdin io.Reader, path string) string {
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
-		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"-q", "--format", "json", path}, stdin, &out, &errs); code != exitOK {
-			t.Fatalf("exit %d: %s", code, &errs)
-		}
-		return out.String()
-	}
-	want := analyze(1, nil, path)
-	if bytes.Count([]byte(want), []byte(`"rule":"fin-request-crossing"`)) < 3000 {
-		t.Fatal("not each copy's finding is there")
-	}
-	if got := analyze(2, nil, path); got != want {
-		t.Error("with a goroutine that reads ahead it differs")
-	}
-	one, two := analyze(1, bytes.NewReader(data), "-"), analyze(2, bytes.NewReader(data), "-")
-	if one != two || len(one) < len(want)/2 {
-		t.Error("of a stream it differs")
-	}
 }
 
 // BenchmarkAnalyze is the whole command over a file.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -117,9 +118,17 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// JSON lines come while the input still grows.
+// JSON lines come while the input still grows: a finding does not wait for frames behind
+// those that complete it.
 func TestLinesFollow(t *testing.T) {
-	all := capturePCAP(t, "crowder")
+	all, _ := copies(t, "fin-request-crossing", 2) // the second one, a minute later, completes the first
+	for _, procs := range []int{1, 2} {
+		linesFollow(t, procs, all)
+	}
+}
+
+func linesFollow(t *testing.T, procs int, all []byte) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
 	in, feed := io.Pipe()
 	out, lines := io.Pipe()
 	done := make(chan int)
@@ -128,21 +137,29 @@ func TestLinesFollow(t *testing.T) {
 		lines.Close()
 		done <- code
 	}()
-	go func() { feed.Write(all); feed.Close() }()
+	go feed.Write(all)
 	dec := json.NewDecoder(out)
+	silent := time.AfterFunc(10*time.Second, func() { out.CloseWithError(errors.New("silence")) })
 	var types []string
 	for {
 		var line struct{ Type string }
 		if err := dec.Decode(&line); err != nil {
+			if !errors.Is(err, io.EOF) {
+				t.Errorf("%d processors: after %q: %v", procs, types, err)
+			}
 			break
 		}
-		types = append(types, line.Type)
+		if types = append(types, line.Type); len(types) == 1 {
+			silent.Stop()
+			feed.Close()
+		}
 	}
+	feed.Close()
 	if code := <-done; code != exitOK {
-		t.Errorf("exit %d", code)
+		t.Errorf("%d processors: exit %d", procs, code)
 	}
-	if len(types) < 2 || types[0] != "finding" || types[len(types)-1] != "summary" {
-		t.Errorf("lines %q", types)
+	if len(types) < 3 || types[0] != "finding" || types[len(types)-1] != "summary" {
+		t.Errorf("%d processors: lines %q", procs, types)
 	}
 }
 

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"connrace/pcaps"
+)
+
+// onProcessors is a run on so many processors: with one nobody reads ahead.
+func onProcessors(ctx context.Context, n int, stdin io.Reader, stdout io.Writer, args ...string) (code int, stderr string) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
+	var errs bytes.Buffer
+	code = run(ctx, args, stdin, stdout, &errs)
+	return code, errs.String()
+}
+
+// file writes a file for a test.
+func file(t *testing.T, name string, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Reading ahead changes nothing but the time it takes, whatever the files are like.
+func TestAhead(t *testing.T) {
+	data, _ := copies(t, "crowder", 300)
+	if len(data) < 4<<20 {
+		t.Fatalf("%d octets: hardly more than is read ahead", len(data))
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	z.Write(data)
+	z.Close()
+	damaged := bytes.Clone(data)
+	for at := 1 << 20; at < len(damaged); at += 1 << 20 {
+		copy(damaged[at:], bytes.Repeat([]byte{0xff}, 100))
+	}
+	whole := file(t, "x.pcap", data)
+	broken := file(t, "broken.pcap", damaged)
+	cut := file(t, "cut.pcap", data[:len(data)/2+5])
+	for _, c := range []struct {
+		name  string
+		stdin []byte
+		args  []string
+		least int // findings
+	}{
+		{"plain", nil, []string{whole}, 300},
+		{"gzip", nil, []string{file(t, "x.pcap.gz", packed.Bytes())}, 300},
+		{"stream", data, []string{"-"}, 300},
+		{"cut off", nil, []string{cut}, 149},
+		{"damaged", nil, []string{broken}, 1},
+		{"damaged, resync", nil, []string{"--resync", broken}, 290},
+		{"some", nil, []string{cut, "--resync", broken, whole}, 740},
+	} {
+		var want string
+		for procs := 1; procs <= 2; procs++ {
+			var stdin io.Reader
+			if c.stdin != nil {
+				stdin = bytes.NewReader(c.stdin)
+			}
+			var out bytes.Buffer
+			code, stderr := onProcessors(t.Context(), procs, stdin, &out, append(c.args, "--format", "json")...)
+			if code != exitOK {
+				t.Fatalf("%s: exit %d: %s", c.name, code, stderr)
+			}
+			got := out.String() + stderr
+			if procs == 1 {
+				want = got
+			}
+			if n := strings.Count(got, `"rule":"fin-request-crossing"`); n < c.least {
+				t.Errorf("%s: %d findings, want %d at least", c.name, n, c.least)
+			}
+			if got != want {
+				t.Errorf("%s: with a goroutine that reads ahead it differs", c.name)
+			}
+		}
+	}
+}
+
+// What has been read stays what it is until it has been analysed, however far reading is
+// ahead meanwhile.
+func TestAheadKeeps(t *testing.T) {
+	data, frames := padded(t, "fin-request-crossing", 1500, 1200)
+	if frames < 2*aheadKeep*batchSize {
+		t.Fatalf("%d frames: hardly more than are read ahead", frames)
+	}
+	path := file(t, "x.pcap", data)
+	var quick, slow bytes.Buffer
+	onProcessors(t.Context(), 1, nil, &quick, "--format", "jsonl", path)
+	onProcessors(t.Context(), 2, nil, &pauses{w: &slow}, "--format", "jsonl", path)
+	if n := bytes.Count(quick.Bytes(), []byte(`"fin-request-crossing"`)); n < 1500 {
+		t.Fatalf("%d findings", n)
+	}
+	if quick.String() != slow.String() {
+		t.Error("it differs when the reader gets far ahead")
+	}
+}
+
+// padded is copies with frames of size octets and more: a few of them fill a buffer.
+func padded(t *testing.T, script string, n, size int) (data []byte, frames int) {
+	t.Helper()
+	s, err := pcaps.Load(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs, err := s.Frames()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := pcaps.NewWriter(&b, pcaps.FileFormat{}, pcaps.Ethernet, 0)
+	for i := range n {
+		for _, f := range fs {
+			f.Time += int64(i) * int64(time.Minute)
+			f.Data = append(bytes.Clone(f.Data), make([]byte, size+i%7-len(f.Data))...)
+			if err := w.Frame(&f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return b.Bytes(), n * len(fs)
+}
+
+// pauses is slow at first.
+type pauses struct {
+	w io.Writer
+	n int
+}
+
+func (p *pauses) Write(b []byte) (int, error) {
+	if p.n++; p.n < 20 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return p.w.Write(b)
+}
+
+// interruptedLater is a context that ends when it has been asked a number of times.
+type interruptedLater struct {
+	context.Context
+	left atomic.Int32
+}
+
+func (c *interruptedLater) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// All frames that an interrupted run says it has read have been analysed.
+func TestAheadInterrupted(t *testing.T) {
+	data, frames := copies(t, "crowder", 300)
+	path := file(t, "x.pcap", data)
+	var seen []int
+	for procs := 1; procs <= 2; procs++ {
+		for _, left := range []int32{2, 3, 4, 5, 7, 10, 15} {
+			ctx := &interruptedLater{Context: t.Context()}
+			ctx.left.Store(left)
+			var out bytes.Buffer
+			code, stderr := onProcessors(ctx, procs, nil, &out, "--format", "json", path)
+			var r struct {
+				Totals struct {
+					Frames   int
+					Segments int `json:"tcp_segments"`
+				}
+			}
+			if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+				t.Fatalf("exit %d: %s: %v", code, stderr, err)
+			}
+			n := r.Totals.Frames
+			if code != exitInterrupted || n == 0 || n >= frames || r.Totals.Segments != n {
+				t.Errorf("%d processors, %d looks: exit %d, %d frames, %d segments", procs, left, code, n, r.Totals.Segments)
+			}
+			seen = append(seen, n)
+		}
+	}
+	if slices.Sort(seen); len(slices.Compact(seen)) < 5 {
+		t.Errorf("interrupted after %v frames only", seen)
+	}
+}

@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -64,6 +65,9 @@ func TestCorpus(t *testing.T) {
 			r := run(s)
 			var got, want []string
 			for _, f := range r.Findings {
+				if !slices.ContainsFunc(r.Targets, func(t detect.Target) bool { return t.Target == f.Target }) {
+					t.Errorf("%s at %v, which is not among the targets", f.Rule.ID, f.Target)
+				}
 				frame := f.Frame
 				if f.Rule == detect.KeepAliveMismatch {
 					frame = 0

@@ -60,6 +60,7 @@ func New(o Options) *Detector {
 		cfg.Watch = func(a, b tcpstate.Endpoint) bool { return o.IsTarget(a) || o.IsTarget(b) }
 	}
 	cfg.On(tcpstate.Opened, d.opened)
+	cfg.On(tcpstate.RolesChanged, d.rolesChanged)
 	cfg.On(tcpstate.SYNRepeated, d.synRepeated)
 	cfg.On(tcpstate.EstablishedNow, d.established)
 	cfg.On(tcpstate.RequestBegan, d.requestBegan)
@@ -286,16 +287,23 @@ func (d *Detector) resolve(f *tcpstate.Flow) {
 	if i < 0 {
 		return
 	}
-	if i != f.LB() {
-		old := d.targetOf(f)
-		old.connections--
-		old.flows--
-		f.SetLB(i, b)
-		f.Tag = 0
-		d.targetOf(f).connections++
-		return
-	}
+	changed := i != f.LB()
 	f.SetLB(i, b)
+	if changed {
+		d.changeTarget(f)
+	}
+}
+
+func (d *Detector) rolesChanged(e *tcpstate.Event) { d.changeTarget(e.Flow) }
+
+// changeTarget takes a flow to the target that it has now.
+func (d *Detector) changeTarget(f *tcpstate.Flow) {
+	old := d.targetOf(f)
+	old.connections--
+	old.flows--
+	old.dropWait(f.Index())
+	f.Tag = 0
+	d.targetOf(f).connections++
 }
 
 func (d *Detector) requestBegan(e *tcpstate.Event) {

@@ -199,6 +199,11 @@ func (t *target) unstall(flow uint32, now int64) {
 	}
 }
 
+// dropWait forgets a wait that goes on: it was no request to this target.
+func (t *target) dropWait(flow uint32) {
+	t.waits = slices.DeleteFunc(t.waits, func(w wait) bool { return w.flow == flow && w.answered == 0 })
+}
+
 // waitingAt is how many requests were stalled at a time.
 func (t *target) waitingAt(at int64) int {
 	n := 0

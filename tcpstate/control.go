@@ -24,6 +24,14 @@ func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 	t.fire(Opened, f, dir, s)
 }
 
+// setLB decides the roles of a flow that has begun.
+func (t *Tracker) setLB(f *Flow, lb int, b Basis, s *Segment) {
+	was := f.lb
+	if f.lb, f.Basis = uint8(lb), b; f.lb != was {
+		t.fire(RolesChanged, f, lb, s)
+	}
+}
+
 // guessRole decides who is the LB of a flow that began before the capture.
 func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
 	if t.cfg.Role != nil {
@@ -91,10 +99,10 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 			p.Nxt = s.Ack
 			p.flags |= flagSeen
 		}
-		f.lb, f.Basis = uint8(1-dir), ByHandshake
+		t.setLB(f, 1-dir, ByHandshake, s)
 		t.arm(f, t.now+64*second)
 	} else if !p.SawSYN() {
-		f.lb, f.Basis = uint8(dir), ByHandshake
+		t.setLB(f, dir, ByHandshake, s)
 	}
 	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart {
 		return // a duplicate, not a repetition

@@ -8,6 +8,8 @@ type Kind uint8
 const (
 	// Opened: first segment of a flow.
 	Opened Kind = iota
+	// RolesChanged: the LB is the other side than was taken for it so far.
+	RolesChanged
 	// SYNRepeated: a SYN was sent again, at least 150 ms after the copy before.
 	SYNRepeated
 	// EstablishedNow: the handshake is complete.

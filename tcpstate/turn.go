@@ -32,7 +32,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		at = seq
 	}
 	if f.Basis >= ByHTTP && dir != int(f.lb) && f.framing.proto == protoUnknown && looksLikeRequest(s.Payload) {
-		f.lb, f.Basis = uint8(dir), ByHTTP // guessed wrong so far
+		t.setLB(f, dir, ByHTTP, s) // guessed wrong so far
 	}
 	sd := f.side(dir)
 	if at == h.Nxt && f.framing.within(sd, uint32(end.Sub(at))) {

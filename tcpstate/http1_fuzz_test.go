@@ -18,6 +18,7 @@ func FuzzHTTP1(f *testing.F) {
 		f.Add([]byte(tt.ask), []byte(tt.answer), []byte{0, 1, 2, 3, 5, 8, 13, 21, 34})
 	}
 	f.Add([]byte("CONNECT  HTTP/1.0\n\n"), []byte{}, []byte{})
+	f.Add([]byte("CONNECT \x81 HTTP/1.0\n\n"), []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, ask, answer, cuts []byte) {
 		if longLine(ask) || longLine(answer) {
 			return // its end is not looked at when it comes in pieces
@@ -67,7 +68,8 @@ func oracle(ask, answer []byte) (log []string) {
 	for {
 		begin := r.off()
 		req, err := http.ReadRequest(r.Reader)
-		if err != nil || req.ProtoMajor != 1 || req.RequestURI == "" || // which net/http takes with CONNECT
+		if err != nil || req.ProtoMajor != 1 ||
+			req.RequestURI == "" || req.RequestURI[0] < ' ' || req.RequestURI[0] >= 0x7f || // net/http takes all with CONNECT
 			strings.Trim(req.Method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-_") != "" ||
 			len(req.Method) > 20 || spaced(req.Header) || req.ProtoMinor == 0 && coded(ask[begin:r.off()]) {
 			return log

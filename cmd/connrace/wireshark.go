@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/wireshark"
 )
 
@@ -124,7 +125,7 @@ func installHelpers(e *env, dir string, force bool) int {
 				what = "overwritten"
 			}
 		}
-		if code := e.print(fmt.Sprintf("%-11s  %s\n", what, s.Path)); code != exitOK {
+		if code := e.print(fmt.Sprintf("%-11s  %s\n", what, report.Clean(s.Path))); code != exitOK {
 			return code
 		}
 	}
@@ -155,5 +156,14 @@ Restart Wireshark and choose the profile "connrace" (at the right of the status 
 To use it from there:
   WIRESHARK_CONFIG_DIR=%[1]s tshark -C connrace -X lua_script:%[2]s -r x.pcap -Y connrace.rule
 (wireshark takes the same)
-`, dir, filepath.Join(dir, wireshark.Script))
+`, quoted(dir), quoted(filepath.Join(dir, wireshark.Script)))
+}
+
+// quoted is a path as a shell takes it.
+func quoted(path string) string {
+	path = report.Clean(path)
+	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

@@ -6,11 +6,11 @@ import (
 	"connrace/tcpstate"
 )
 
-// LocalAddrs returns the addresses that a network namespace has, see LiveOptions.NetNS.
-// Each of 127.0.0.0/8 is local, too.
-func LocalAddrs(netNS string) (map[tcpstate.Addr]bool, error) {
+// LocalAddrs returns the addresses that the namespace has now. Each of 127.0.0.0/8 is
+// local, too.
+func (w *Witness) LocalAddrs() (map[tcpstate.Addr]bool, error) {
 	local := map[tcpstate.Addr]bool{}
-	err := inNetNS(netNS, func() error {
+	err := w.ns.run(func() error {
 		all, err := net.InterfaceAddrs()
 		for _, a := range all {
 			if n, ok := a.(*net.IPNet); ok {

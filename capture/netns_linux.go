@@ -13,25 +13,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetNS runs f in the network namespace ns: a process id, a path or a name as of
-// ip-netns(8); "" is the one that the process is in. f's goroutine must not change
-// threads, so it is one of its own; what f opens belongs to the namespace from then on.
-func inNetNS(ns string, f func() error) error {
-	if ns == "" {
+// namespace is a network namespace, held open: a process that it was found by may go, and
+// its number may become another's. The zero value is the one that the process is in.
+type namespace struct {
+	name  string // as it was given
+	there *os.File
+}
+
+// openNetNS opens a namespace: a process id, a path or a name as of ip-netns(8); "" is the
+// one that the process is in.
+func openNetNS(name string) (n namespace, err error) {
+	if name == "" {
+		return n, nil
+	}
+	n.name = name
+	if n.there, err = os.Open(netNSPath(name)); err != nil {
+		return n, netNSError(name, err)
+	}
+	return n, nil
+}
+
+func (n namespace) close() {
+	if n.there != nil {
+		n.there.Close()
+	}
+}
+
+// run runs f in the namespace. f's goroutine must not change threads, so it is one of its
+// own; what f opens belongs to the namespace from then on.
+func (n namespace) run(f func() error) error {
+	if n.there == nil {
 		return f()
 	}
-	path := netNSPath(ns)
-	there, err := os.Open(path)
-	if err != nil {
-		return netNSError(ns, err)
-	}
-	defer there.Close()
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		done <- enterNetNS(ns, there, f)
+		done <- enterNetNS(n.name, n.there, f)
 	}()
 	return <-done
+}
+
+// inNetNS opens a namespace for as long as f runs in it.
+func inNetNS(name string, f func() error) error {
+	n, err := openNetNS(name)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	return n.run(f)
 }
 
 // enterNetNS runs f in a namespace. It unlocks the thread only if that is back in its own;

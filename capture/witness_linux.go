@@ -16,6 +16,7 @@ import (
 // Witness asks the kernel about listeners: what a capture can only infer, it knows. It
 // belongs to one goroutine.
 type Witness struct {
+	ns       namespace
 	diag     sockDiag
 	netstat  counterFile
 	snmp     counterFile
@@ -44,7 +45,10 @@ func OpenWitness(o WitnessOptions) (*Witness, error) {
 		}
 		w.paths = append(w.paths, p)
 	}
-	err := inNetNS(o.NetNS, w.open)
+	var err error
+	if w.ns, err = openNetNS(o.NetNS); err == nil {
+		err = w.ns.run(w.open)
+	}
 	if err == nil {
 		_, err = w.Sample()
 	}
@@ -196,6 +200,7 @@ func (w *Witness) somaxconn() uint32 {
 // Close releases what Witness holds.
 func (w *Witness) Close() error {
 	w.diag.close()
+	w.ns.close()
 	var errs []error
 	for _, f := range []*os.File{w.netstat.f, w.snmp.f, w.somax} {
 		if f != nil {

@@ -5,6 +5,8 @@ package capture
 import (
 	"errors"
 	"fmt"
+
+	"connrace/tcpstate"
 )
 
 // Witness asks the kernel about listeners, on Linux.
@@ -17,6 +19,9 @@ func OpenWitness(WitnessOptions) (*Witness, error) {
 
 // Sample asks the kernel.
 func (*Witness) Sample() (Sample, error) { return Sample{}, errors.ErrUnsupported }
+
+// LocalAddrs returns the addresses that the namespace has now.
+func (*Witness) LocalAddrs() (map[tcpstate.Addr]bool, error) { return nil, errors.ErrUnsupported }
 
 // Close releases what Witness holds.
 func (*Witness) Close() error { return nil }

@@ -133,7 +133,7 @@ func (s *sampler) sample(a *capture.Sample) *detect.KernelSample {
 
 // findLocal learns which addresses are the host's.
 func (s *sampler) findLocal() {
-	if local, err := capture.LocalAddrs(s.options.NetNS); err == nil {
+	if local, err := s.witness.LocalAddrs(); err == nil {
 		s.local.Store(&local)
 	}
 }

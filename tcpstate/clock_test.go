@@ -129,3 +129,48 @@ func TestNoTime(t *testing.T) {
 		check(t, tr)
 	}
 }
+
+// However long a pause is, those that wait have waited in vain.
+func TestYears(t *testing.T) {
+	for _, pause := range []int64{day, 100 * day, 125 * day, 248 * day, 249 * day, year, 496 * day, 498 * day, 30 * year, 100 * year} {
+		var cfg Config
+		settled := 0
+		cfg.On(Settled, func(*Event) { settled++ })
+		w := &wire{t: NewTracker(cfg), now: 50 * year}
+		for i := range uint16(20) {
+			w.send(Endpoint{lbEnd.Addr, 100 + i}, targetEnd, SYN, 1, 0, 0)
+		}
+		w.now += pause
+		for range 2 {
+			w.send(Endpoint{lbEnd.Addr, 1}, targetEnd, ACK, 1, 1, 0)
+		}
+		if settled != 20 || w.t.Live() != 1 {
+			t.Errorf("after %d days %d are settled, %d live", pause/day, settled, w.t.Live())
+		}
+	}
+}
+
+// The lower bits of the tick in which a flow is due are all clear now and then: every 497
+// days.
+func TestDueAtZero(t *testing.T) {
+	for _, ticks := range []int64{-1, 0, 1} {
+		var cfg Config
+		settled := 0
+		cfg.On(Settled, func(*Event) { settled++ })
+		due := (35<<32 + ticks) * wheelTick
+		w := &wire{t: NewTracker(cfg), now: due - lingerMax - 2*millisecond}
+		w.lb(SYN, 99, 0, 0)
+		w.target(RST|ACK, 0, 100, 0) // refused: judged when it has lingered
+		if f := only(t, w.t); w.t.dueTick(f)-due/wheelTick > 1 || w.t.dueTick(f)*wheelTick < due {
+			t.Errorf("due in tick %#x, want %#x", w.t.dueTick(f), due/wheelTick)
+		}
+		w.t.Advance(due - wheelTick)
+		if settled > 0 {
+			t.Error("settled too soon")
+		}
+		w.t.Advance(due + 3*wheelTick)
+		if settled != 1 || w.t.Live() != 0 {
+			t.Errorf("settled %d times, %d flows", settled, w.t.Live())
+		}
+	}
+}

@@ -136,17 +136,16 @@ type Flow struct {
 	stream   uint32
 	index    uint32 // own place in the arena
 	LastTime int64  // time of the newest segment, ns
-	capture  uint16 // the capture that stream counts in
 	lb       uint8  // index of the LB's half
 	Basis    Basis  // how lb was decided
 	marks    uint32 // place of the Marks, 0: none
 	head     uint32 // place of the kept head of the newest request, 0: none
 	due      uint32 // the timers' tick in which they look at it next; 0: not armed
 	// Tag belongs to the reader of events.
-	Tag  uint32
-	rtt  uint32 // see RTT
-	prev uint32 // place of the old incarnation + 1 while it may still get segments
-	_    uint32
+	Tag     uint32
+	rtt     uint32 // see RTT
+	prev    uint32 // place of the old incarnation + 1 while it may still get segments
+	capture uint32 // the capture that stream counts in
 
 	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
 	Half   [2]Half

@@ -196,7 +196,7 @@ func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 
 // renumber gives a flow that lives on from an earlier capture its number in this one.
 func (t *Tracker) renumber(f *Flow) {
-	f.stream, f.capture = t.nextStream, uint16(t.capture)
+	f.stream, f.capture = t.nextStream, uint32(t.capture)
 	t.nextStream++
 	f.Half[0].flags &^= flagBase
 	f.Half[1].flags &^= flagBase
@@ -210,7 +210,7 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	f := t.flows.at(i)
 	*f = Flow{} // cleared in place: a literal with values is made elsewhere and copied
 	f.key = t.wides.key(q, s)
-	f.index, f.capture, f.flags = i, uint16(t.capture), flowLive
+	f.index, f.capture, f.flags = i, uint32(t.capture), flowLive
 	if q.wide {
 		f.flags |= flowWide
 	}

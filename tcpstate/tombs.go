@@ -13,11 +13,10 @@ type tombstone struct {
 }
 
 const (
-	tombBase  = 1 << iota // base[0] is valid; the next bit: base[1] is
-	_                     //
-	tombFIN               // a FIN was seen: late RSTs count as RSTs after a FIN
-	tombWide              // key stands for IPv6 addresses
-	tombStand             // it has not been taken away
+	tombBase = 1 << iota // base[0] is valid; the next bit: base[1] is
+	_                    //
+	tombFIN              // a FIN was seen: late RSTs count as RSTs after a FIN
+	tombWide             // key stands for IPv6 addresses
 )
 
 // graves hold tombstones, a bounded number: an old one makes room.
@@ -70,7 +69,6 @@ func (g *graves) remove(i uint32) {
 	if x.flags&tombWide != 0 {
 		g.wides.give(x.key.lo)
 	}
-	x.flags = 0
 }
 
 // put adds a tombstone, whose endpoints must have none. There is room for most.
@@ -108,7 +106,7 @@ func (g *graves) place(now, most uint32) uint32 {
 
 // bury leaves a tombstone for a flow.
 func (t *Tracker) bury(f *Flow) {
-	tomb := tombstone{key: f.key, stream: f.stream, dug: uint32(t.now / second), flags: tombStand}
+	tomb := tombstone{key: f.key, stream: f.stream, dug: uint32(t.now / second)}
 	if f.flags&flowClosing != 0 {
 		tomb.flags |= tombFIN
 	}

@@ -92,7 +92,7 @@ func (b *besideFlags) prepare() error {
 	}
 	defer f.Close()
 	if b.before, err = baseline.Load(f); err != nil {
-		return fmt.Errorf("--baseline: %s: %w", b.baseline, plain(err))
+		return fmt.Errorf("--baseline: %w", named(b.baseline, err))
 	}
 	return nil
 }

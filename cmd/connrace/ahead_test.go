@@ -95,7 +95,9 @@ func TestAhead(t *testing.T) {
 // What has been read stays what it is until it has been analysed, however far reading is
 // ahead meanwhile.
 func TestAheadKeeps(t *testing.T) {
-	data, frames := padded(t, "fin-request-crossing", 1500, 1200)
+	data, frames := repeated(t, "fin-request-crossing", 1500, func(i int, f *pcaps.Frame) {
+		f.Data = append(f.Data, make([]byte, 1200+i%7-len(f.Data))...) // a few fill a buffer
+	})
 	if frames < 2*aheadKeep*batchSize {
 		t.Fatalf("%d frames: hardly more than are read ahead", frames)
 	}
@@ -109,31 +111,6 @@ func TestAheadKeeps(t *testing.T) {
 	if quick.String() != slow.String() {
 		t.Error("it differs when the reader gets far ahead")
 	}
-}
-
-// padded is copies with frames of size octets and more: a few of them fill a buffer.
-func padded(t *testing.T, script string, n, size int) (data []byte, frames int) {
-	t.Helper()
-	s, err := pcaps.Load(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fs, err := s.Frames()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	w := pcaps.NewWriter(&b, pcaps.FileFormat{}, pcaps.Ethernet, 0)
-	for i := range n {
-		for _, f := range fs {
-			f.Time += int64(i) * int64(time.Minute)
-			f.Data = append(bytes.Clone(f.Data), make([]byte, size+i%7-len(f.Data))...)
-			if err := w.Frame(&f); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	return b.Bytes(), n * len(fs)
 }
 
 // pauses is slow at first.

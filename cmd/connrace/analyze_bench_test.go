@@ -16,6 +16,18 @@ import (
 // time, and how many frames that are.
 func copies(t testing.TB, script string, n int) (file []byte, frames int) {
 	t.Helper()
+	return repeated(t, script, n, func(i int, f *pcaps.Frame) {
+		for _, at := range [...]int{26, 30} { // the IPv4 addresses, 10.0.0.n of LBs
+			if f.Data[at+2] == 0 {
+				f.Data[at+1], f.Data[at+2] = byte(i>>8)+1, byte(i)
+			}
+		}
+	})
+}
+
+// repeated is a capture of a script n times, a minute apart, each frame changed.
+func repeated(t testing.TB, script string, n int, change func(i int, f *pcaps.Frame)) (file []byte, frames int) {
+	t.Helper()
 	s, err := pcaps.Load(script)
 	if err != nil {
 		t.Fatal(err)
@@ -30,11 +42,7 @@ func copies(t testing.TB, script string, n int) (file []byte, frames int) {
 		for _, f := range fs {
 			f.Time += int64(i) * int64(time.Minute)
 			f.Data = bytes.Clone(f.Data)
-			for _, at := range [...]int{26, 30} { // the IPv4 addresses, 10.0.0.n of LBs
-				if f.Data[at+2] == 0 {
-					f.Data[at+1], f.Data[at+2] = byte(i>>8)+1, byte(i)
-				}
-			}
+			change(i, &f)
 			if err := w.Frame(&f); err != nil {
 				t.Fatal(err)
 			}

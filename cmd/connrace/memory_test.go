@@ -50,7 +50,7 @@ func TestMemoryIn(t *testing.T) {
 
 func TestFlowsFor(t *testing.T) {
 	for memory, want := range map[int64]int{
-		0: tcpstate.DefaultMaxFlows, 1: leastFlows, 256 << 20: leastFlows, 16 << 30: 1 << 20, 1 << 50: mostFlows,
+		0: tcpstate.DefaultMaxFlows, 1: leastFlows, 256 << 20: leastFlows, 12 << 30: 1 << 20, 1 << 50: mostFlows,
 	} {
 		if got := flowsFor(memory); got != want {
 			t.Errorf("%d octets: %d connections, want %d", memory, got, want)

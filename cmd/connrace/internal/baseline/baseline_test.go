@@ -126,13 +126,13 @@ func TestProbability(t *testing.T) {
 
 func TestLoadBounded(t *testing.T) {
 	for _, c := range []struct{ begin, fill, end, want string }{
-		{"", " ", report, "a value of more than 32 MB"},
-		{`{"schema":"connrace/1","x":"`, "x", `"}`, "a value of more than 32 MB"},
+		{"", " ", report, "a value of more than 100000 octets"},
+		{`{"schema":"connrace/1","x":"`, "x", `"}`, "a value of more than 100000 octets"},
 		{`{"schema":"connrace/1","findings":[`, "[", "", "exceeded max depth"},
 		{`{"schema":"connrace/1","log":[0`, `,"` + strings.Repeat("x", 1000) + `"`, `],"totals":{"requests":7}}`, ""},
 	} {
-		in := io.MultiReader(strings.NewReader(c.begin), &repeat{c.fill, 40 << 20}, strings.NewReader(c.end))
-		r, err := Load(in)
+		in := io.MultiReader(strings.NewReader(c.begin), &repeat{c.fill, 1 << 20}, strings.NewReader(c.end))
+		r, err := bounded(in, 100_000)
 		if c.want == "" && (err != nil || r.Requests != 7) || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%.40s… %q: %v, want %q", c.begin, c.fill, err, c.want)
 		}

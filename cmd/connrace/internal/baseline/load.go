@@ -31,7 +31,10 @@ type Target struct {
 }
 
 // Load reads what `connrace --format json` wrote, or jsonl.
-func Load(r io.Reader) (*Run, error) {
+func Load(r io.Reader) (*Run, error) { return bounded(r, maxValue) }
+
+// bounded is Load with another bound of what the decoder keeps.
+func bounded(r io.Reader, most int64) (*Run, error) {
 	in := bufio.NewReader(r)
 	switch b, _ := in.Peek(3); {
 	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
@@ -39,7 +42,7 @@ func Load(r io.Reader) (*Run, error) {
 	case string(b) == "\xef\xbb\xbf":
 		in.Discard(3) // a byte order mark
 	}
-	l := &limiter{r: in}
+	l := &limiter{r: in, most: most}
 	d := json.NewDecoder(l)
 	l.d = d
 	for {
@@ -66,12 +69,13 @@ const maxValue = 32 << 20
 type limiter struct {
 	r    io.Reader
 	d    *json.Decoder
+	most int64
 	read int64
 }
 
 func (l *limiter) Read(b []byte) (int, error) {
-	if l.read-l.d.InputOffset() > maxValue {
-		return 0, fmt.Errorf("a value of more than %d MB in it", maxValue>>20)
+	if l.read-l.d.InputOffset() > l.most {
+		return 0, fmt.Errorf("a value of more than %d octets in it", l.most)
 	}
 	n, err := l.r.Read(b)
 	l.read += int64(n)

@@ -28,7 +28,7 @@ type query struct {
 	wide  bool
 }
 
-// seeds keep a capture from being made of tuples whose hashes are all alike.
+// seeds keep a capture from being made of endpoints whose hashes are all alike.
 var seeds = [4]uint64{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
 
 // mix multiplies as wyhash does.

@@ -150,7 +150,7 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	return f, dir
 }
 
-// revive makes the flow of a tuple that has none now. If it had one before, the number
+// revive makes the flow of two endpoints that have none now. If they had one before, the number
 // goes on unless a SYN begins another.
 func (t *Tracker) revive(q *query, s *Segment) *Flow {
 	tomb, old := t.graves.take(q, s) // before it makes room for another
@@ -174,7 +174,7 @@ func (t *Tracker) revive(q *query, s *Segment) *Flow {
 	return f
 }
 
-// supersede gives a tuple to a new incarnation. The old one stays in the arena, out of
+// supersede gives two endpoints to a new incarnation. The old one stays in the arena, out of
 // the index, until it has settled.
 func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	t.index.remove(f.index, f.hash())
@@ -221,7 +221,7 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 }
 
 // forget gives up a flow's place; its number stays behind in a tombstone unless a new
-// incarnation has its tuple.
+// incarnation has its endpoints.
 func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
 		t.index.remove(f.index, f.hash())

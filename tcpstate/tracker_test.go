@@ -334,7 +334,7 @@ func check(t *testing.T, tr *Tracker) {
 		if f.flags&flowDetached == 0 {
 			indexed++
 			if g != f {
-				t.Fatalf("flow %d is not found by its tuple", f.index)
+				t.Fatalf("flow %d is not found by its endpoints", f.index)
 			}
 		} else if g == f {
 			t.Fatalf("detached flow %d is still found", f.index)

@@ -13,6 +13,7 @@ func TestRetried(t *testing.T) {
 lb     10.0.0.2:41000 isn 885211976
 target 10.0.1.9:8080  isn 3412115714
 lb2    10.0.0.2:41001 isn 3810935477
+lb3    10.0.0.2:41002 isn 100
 -- packets --
 0.010000 lb     > target S  0:0(0)
 0.010040 target > lb     S. 0:0(0) ack 1
@@ -20,27 +21,34 @@ lb2    10.0.0.2:41001 isn 3810935477
 0.035000 lb2    > target S  0:0(0)
 0.035040 target > lb2    S. 0:0(0) ack 1
 0.055000 lb2    > target .  1:1(0) ack 1
+0.056000 lb3    > target S  0:0(0)
+0.056040 target > lb3    S. 0:0(0) ack 1
+0.057000 lb3    > target .  1:1(0) ack 1
 0.060000 lb     > target P. 1:33(32) ack 1 "GET /poll HTTP/1.1\r\nHost: ab\r\n\r\n"
 %[1]s0.600000 target > lb     F. 1:1(0) ack 33
 0.620000 lb     > target F. 33:33(0) ack 2
 0.620030 target > lb     .  2:2(0) ack 34
-%[2]s0.900000 target > lb2    P. 1:41(40) ack 33 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+%[2]s%[3]s0.900000 target > lb2    P. 1:41(40) ack 33 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 `
-	const again = `lb2    > target P. 1:33(32) ack 1 "GET /poll HTTP/1.1\r\nHost: ab\r\n\r\n"` + "\n"
+	again := func(lb string) string {
+		return lb + `    > target P. 1:33(32) ack 1 "GET /poll HTTP/1.1\r\nHost: ab\r\n\r\n"` + "\n"
+	}
 	for _, c := range []struct {
-		before, behind string
-		want           bool
+		before, behind, later string
+		want                  uint64 // the retry's frame; 0: none
 	}{
-		{"0.100000 " + again, "", false},
-		{"", "0.640000 " + again, true},
+		{"0.100000 " + again("lb2"), "", "", 0},
+		{"", "0.640000 " + again("lb2"), "", 14},
+		{"", "0.640000 " + again("lb2"), "0.660000 " + again("lb3"), 14}, // the first one
+		{"", "", "0.660000 " + again("lb3"), 14},
 	} {
-		s, err := pcaps.Parse("retry", fmt.Appendf(nil, script, c.before, c.behind))
+		s, err := pcaps.Parse("retry", fmt.Appendf(nil, script, c.before, c.behind, c.later))
 		if err != nil {
 			t.Fatal(err)
 		}
 		fs := run(s).Findings
-		if len(fs) != 1 || fs[0].Measures.Retried != c.want {
-			t.Errorf("%s%s: %d findings, retried %v, want 1, %v", c.before, c.behind, len(fs), len(fs) > 0 && fs[0].Measures.Retried, c.want)
+		if len(fs) != 1 || fs[0].Measures.RetryFrame != c.want || fs[0].Measures.Retried != (c.want > 0) {
+			t.Errorf("%s%s%s: %d findings, retried %v, want 1, %v", c.before, c.behind, c.later, len(fs), len(fs) > 0 && fs[0].Measures.Retried, c.want)
 		}
 	}
 }

@@ -148,8 +148,7 @@ type recentSYN struct {
 
 func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.Mark) { t.syns.add(recentSYN{lb, m}) }
 
-// synAfter is the first SYN of an LB host within a second after a time, not of the
-// given stream.
+// synAfter is the first SYN of an LB host behind a frame and within a second after a time.
 func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.Mark, bool) {
 	var best tcpstate.Mark
 	for s := range t.syns.backwards {

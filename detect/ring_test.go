@@ -1,0 +1,109 @@
+package detect
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"connrace/tcpstate"
+)
+
+// A ring keeps the newest values and gives them the newest first.
+func TestRing(t *testing.T) {
+	for most := 1; most < 10; most++ {
+		r := ring[int]{max: most}
+		var all []int
+		for n := range 4 * most {
+			r.add(n)
+			all = append(all, n)
+			want := slices.Clone(all[max(len(all)-most, 0):])
+			slices.Reverse(want)
+			var got []int
+			for x := range r.backwards {
+				got = append(got, *x)
+			}
+			if !slices.Equal(got, want) || *r.newest() != n || r.count != n+1 || len(r.v) > most {
+				t.Fatalf("%d of %d: %v, want %v", n+1, most, got, want)
+			}
+			for x := range r.backwards { // as far as one likes
+				if *x != n {
+					t.Fatalf("the newest is %d, want %d", *x, n)
+				}
+				break
+			}
+		}
+	}
+}
+
+// The SYN that follows is the first one that fits, as a look at all of them finds it.
+func TestSYNAfter(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	tr := tcpstate.NewTracker(tcpstate.Config{})
+	ends := [2]tcpstate.Endpoint{{Addr: tcpstate.Addr{Lo: 1}}, {Addr: tcpstate.Addr{Lo: 2}}}
+	x := newTarget(tcpstate.Endpoint{}, 1, false)
+	x.syns.max = 50
+	var all []recentSYN
+	for frame := uint64(1); frame < 300; frame++ {
+		s := tcpstate.Segment{Frame: frame, Time: int64(frame)*second/20 + r.Int64N(second/10), Src: ends[r.IntN(2)], Flags: tcpstate.SYN}
+		tr.Track(&s)
+		tr.Each(func(f *tcpstate.Flow) {
+			if tr.Endpoint(f, 0) == s.Src || tr.Endpoint(f, 1) == s.Src {
+				all = append(all, recentSYN{s.Src.Addr, tr.MarkOf(f, &s)})
+			}
+		})
+		x.syns.add(all[len(all)-1])
+		kept := all[max(len(all)-50, 0):]
+		lb, after, behind := ends[r.IntN(2)].Addr, s.Time-r.Int64N(3*second), frame-min(frame, r.Uint64N(60))
+		i := slices.IndexFunc(kept, func(s recentSYN) bool {
+			return s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame() > behind
+		})
+		got, ok := x.synAfter(lb, after, behind)
+		if ok != (i >= 0) || ok && got != kept[i].mark {
+			t.Fatalf("%d: %v %+v, want the %dth", frame, ok, got, i)
+		}
+	}
+}
+
+// Of the closes the newest are kept, and the idle times of all.
+func TestCloses(t *testing.T) {
+	c := closes{ring: ring[closeSample]{max: 3}}
+	for range 10 {
+		c.add(closeSample{gap: second})
+	}
+	sum := uint32(0)
+	for _, n := range c.gaps {
+		sum += n
+	}
+	if len(c.v) != 3 || sum != 10 {
+		t.Errorf("%d closes kept, %d idle times", len(c.v), sum)
+	}
+}
+
+// In the end timers rest on all closes, also on the last few.
+func TestRelearn(t *testing.T) {
+	d := New(Options{LBIdleTimeout: 60 * second})
+	x := d.addTarget(tcpstate.Endpoint{Port: 80})
+	seg := tcpstate.Segment{Frame: 1, Time: second, Src: x.end, Flags: tcpstate.FIN}
+	d.Segment(&seg)
+	var mark tcpstate.Mark
+	d.tracker.Each(func(f *tcpstate.Flow) { mark = d.tracker.MarkOf(f, &seg) })
+	closes := func(from, to int64) {
+		for i := from; i < to; i++ {
+			x.closes.add(closeSample{time: i * 10 * second, gap: 5 * second, idle: true, seen: i * 10 * second, mark: mark})
+		}
+	}
+	closes(1, 101)
+	x.timers()
+	closes(101, 104)
+	for _, f := range d.Finish().Findings {
+		if f.Rule != KeepAliveMismatch {
+			continue
+		}
+		if !strings.HasPrefix(f.Grounds, "103 closes ") {
+			t.Errorf("%s", f.Grounds)
+		}
+		return
+	}
+	t.Error("no finding")
+}

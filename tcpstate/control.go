@@ -99,7 +99,9 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 			p.Nxt = s.Ack
 			p.flags |= flagSeen
 		}
-		t.setLB(f, 1-dir, ByHandshake, s)
+		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
+			t.setLB(f, 1-dir, ByHandshake, s)
+		}
 		t.arm(f, t.now+64*second)
 	} else if !p.SawSYN() {
 		t.setLB(f, dir, ByHandshake, s)

@@ -166,6 +166,35 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// Whoever sends the SYN-ACK is the target, but where both sides have sent a SYN
+// (RFC 9293 §3.5), there whoever was sent the first one.
+func TestRolesByHandshake(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(*wire)
+	}{
+		{"the SYN is missing", func(w *wire) { w.target(SYN|ACK, 499, 100, 0); w.lb(ACK, 100, 500, 0) }},
+		{"simultaneous open", func(w *wire) {
+			w.lb(SYN, 99, 0, 0)
+			w.target(SYN, 499, 0, 0)
+			w.lb(SYN|ACK, 99, 500, 0)
+			w.target(SYN|ACK, 499, 100, 0)
+		}},
+		{"split handshake", func(w *wire) {
+			w.lb(SYN, 99, 0, 0)
+			w.target(SYN, 499, 0, 0)
+			w.lb(SYN|ACK, 99, 500, 0)
+			w.target(ACK, 500, 100, 0)
+		}},
+	} {
+		w := &wire{t: NewTracker(Config{})}
+		tt.do(w)
+		if f := only(t, w.t); w.t.Endpoint(f, 1-f.LB()) != targetEnd || f.Basis != ByHandshake {
+			t.Errorf("%s: the target is %v, by %v", tt.name, w.t.Endpoint(f, 1-f.LB()), f.Basis)
+		}
+	}
+}
+
 // A closed flow is forgotten, an idle one too, and the numbers go on as Wireshark's.
 func TestRetireAndNumber(t *testing.T) {
 	w := &wire{t: NewTracker(Config{Streams: true})}

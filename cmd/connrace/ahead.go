@@ -34,7 +34,7 @@ func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
 	}
 }
 
-// Frames are read and decoded in a goroutine of its own, while the detector works on those
+// Frames may be read and decoded in a goroutine of its own, while the detector works on those
 // before. What it is ahead by stays within the processor's cache.
 const (
 	aheadReads   = 4 // are handed over together
@@ -42,12 +42,38 @@ const (
 	aheadKeep    = aheadReads * aheadBatches
 )
 
+// Where frames have fewer octets on average, reading is so small a part of the work that
+// handing frames from one processor to the other costs more than it saves.
+const (
+	aheadOctets = 400
+	aheadAfter  = 4 * batchSize // frames that the average is of at least
+)
+
 // frames reads the rest of a capture, of which the first n frames have been read. It
 // returns the error that ended it.
-func (s *session) frames(src *capture.File, in *input, n int) error {
-	if runtime.GOMAXPROCS(0) == 1 {
-		return s.inTurn(src, in, n)
+func (s *session) frames(src *capture.File, in *input, n int) (err error) {
+	_, size := src.Progress()
+	ahead := size < 0 || src.Info().Compression != "" // waiting for a pipe, inflating
+	for read, octets := 0, 0; n > 0; {
+		if ahead && runtime.GOMAXPROCS(0) > 1 {
+			return s.ahead(src, in, n)
+		}
+		read += n
+		for i := range s.batch[:n] {
+			octets += len(s.batch[i].Data)
+		}
+		ahead = ahead || read >= aheadAfter && octets >= read*aheadOctets
+		s.feed(in, s.batch[:n]) // what has been read is analysed, as it is counted
+		if s.stopped() {
+			break
+		}
+		n, err = src.Read(s.batch)
 	}
+	return err
+}
+
+// ahead is frames with a goroutine that reads ahead.
+func (s *session) ahead(src *capture.File, in *input, n int) error {
 	reads := aheadReads
 	if _, size := src.Progress(); size < 0 {
 		reads = 1 // more may not come for long
@@ -91,18 +117,6 @@ func (s *session) frames(src *capture.File, in *input, n int) error {
 		default:
 			free <- x
 		}
-	}
-	return err
-}
-
-// inTurn is frames for one processor: there is nobody to read meanwhile.
-func (s *session) inTurn(src *capture.File, in *input, n int) (err error) {
-	for n > 0 { // what has been read is analysed, as it is counted
-		s.feed(in, s.batch[:n])
-		if s.stopped() {
-			break
-		}
-		n, err = src.Read(s.batch)
 	}
 	return err
 }

@@ -36,9 +36,19 @@ func file(t *testing.T, name string, data []byte) string {
 	return path
 }
 
+// large is a capture of many frames that are so large that they are read ahead.
+func large(t *testing.T, n int) (file []byte, frames int) {
+	t.Helper()
+	return repeated(t, "crowder", n, func(i int, f *pcaps.Frame) {
+		apart(i, f)
+		f.Data = append(f.Data, make([]byte, max(2*aheadOctets-len(f.Data), 0))...) // as Ethernet pads
+		f.Length = len(f.Data)
+	})
+}
+
 // Reading ahead changes nothing but the time it takes, whatever the files are like.
 func TestAhead(t *testing.T) {
-	data, _ := copies(t, "crowder", 300)
+	data, _ := large(t, 300)
 	if len(data) < 4<<20 {
 		t.Fatalf("%d octets: hardly more than is read ahead", len(data))
 	}
@@ -98,7 +108,7 @@ func TestAheadKeeps(t *testing.T) {
 	data, frames := repeated(t, "fin-request-crossing", 1500, func(i int, f *pcaps.Frame) {
 		f.Data = append(f.Data, make([]byte, 1200+i%7-len(f.Data))...) // a few fill a buffer
 	})
-	if frames < 2*aheadKeep*batchSize {
+	if frames < aheadAfter+2*aheadKeep*batchSize {
 		t.Fatalf("%d frames: hardly more than are read ahead", frames)
 	}
 	path := file(t, "x.pcap", data)
@@ -141,11 +151,11 @@ func (c *interruptedLater) Err() error {
 
 // All frames that an interrupted run says it has read have been analysed.
 func TestAheadInterrupted(t *testing.T) {
-	data, frames := copies(t, "crowder", 300)
+	data, frames := large(t, 300)
 	path := file(t, "x.pcap", data)
 	var seen []int
 	for procs := 1; procs <= 2; procs++ {
-		for _, left := range []int32{2, 3, 4, 5, 7, 10, 15} {
+		for _, left := range []int32{2, 3, 4, 5, 7, 10, 15, 20, 30} {
 			ctx := &interruptedLater{Context: t.Context()}
 			ctx.left.Store(left)
 			var out bytes.Buffer

@@ -16,13 +16,16 @@ import (
 // time, and how many frames that are.
 func copies(t testing.TB, script string, n int) (file []byte, frames int) {
 	t.Helper()
-	return repeated(t, script, n, func(i int, f *pcaps.Frame) {
-		for _, at := range [...]int{26, 30} { // the IPv4 addresses, 10.0.0.n of LBs
-			if f.Data[at+2] == 0 {
-				f.Data[at+1], f.Data[at+2] = byte(i>>8)+1, byte(i)
-			}
+	return repeated(t, script, n, apart)
+}
+
+// apart gives the LBs, 10.0.0.n, of each copy addresses of their own.
+func apart(i int, f *pcaps.Frame) {
+	for _, at := range [...]int{26, 30} { // the IPv4 addresses
+		if f.Data[at+2] == 0 {
+			f.Data[at+1], f.Data[at+2] = byte(i>>8)+1, byte(i)
 		}
-	})
+	}
 }
 
 // repeated is a capture of a script n times, a minute apart, each frame changed.

@@ -138,9 +138,7 @@ func (d *Decoder) arcnet(o octets, at int, exceptions bool) {
 		return
 	}
 	size := at + 1
-	switch o.b[at] {
-	case ip1051:
-	default:
+	if o.b[at] != ip1051 {
 		if exceptions && o.b[size] == exception {
 			size += 4
 		}

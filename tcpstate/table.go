@@ -150,8 +150,8 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	return f, dir
 }
 
-// revive makes the flow of two endpoints that have none now. If they had one before, the number
-// goes on unless a SYN begins another.
+// revive makes the flow of two endpoints that have none now. If they had one before, the
+// number goes on unless a SYN begins another.
 func (t *Tracker) revive(q *query, s *Segment) *Flow {
 	tomb, old := t.graves.take(q, s) // before it makes room for another
 	f := t.newFlow(q, s)
@@ -174,8 +174,8 @@ func (t *Tracker) revive(q *query, s *Segment) *Flow {
 	return f
 }
 
-// supersede gives two endpoints to a new incarnation. The old one stays in the arena, out of
-// the index, until it has settled.
+// supersede gives two endpoints to a new incarnation. The old one stays in the arena, out
+// of the index, until it has settled.
 func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	t.index.remove(f.index, f.hash())
 	f.flags |= flowDetached

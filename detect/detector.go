@@ -18,6 +18,7 @@ type Detector struct {
 	byTag     []*target        // by Flow.Tag
 	shared    map[uint64]uint8 // by endKey: connections, up to 2
 	open      incidents        // decided, waiting for what belongs to them
+	due       int64            // when the first of them is complete
 	incidents []*incident      // complete, in the order of completion
 	findings  []*Finding
 	nextID    int
@@ -44,7 +45,7 @@ const maxGaps = 1 << 16
 func New(o Options) *Detector {
 	d := &Detector{
 		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[uint64]uint8{},
-		forgotten: forgotten{},
+		forgotten: forgotten{}, due: never,
 	}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
@@ -94,8 +95,8 @@ func (d *Detector) tracked() {
 	if d.opt.OnSegment != nil {
 		d.opt.OnSegment(d.tracker.Newest())
 	}
-	if len(d.open) > 0 && d.open[0].until <= d.tracker.Now() {
-		d.close(d.tracker.Now())
+	if now := d.tracker.Now(); now >= d.due {
+		d.close(now)
 	}
 }
 

@@ -77,6 +77,7 @@ func (d *Detector) report(c *conn, f *Finding) {
 		d.complete(heap.Pop(&d.open).(*incident))
 	}
 	heap.Push(&d.open, in)
+	d.due = d.open[0].until
 	if d.opt.OnIncident != nil {
 		d.opt.OnIncident(f)
 	}
@@ -90,7 +91,13 @@ func (d *Detector) close(now int64) {
 	for len(d.open) > 0 && d.open[0].until <= now {
 		d.complete(heap.Pop(&d.open).(*incident))
 	}
+	if d.due = never; len(d.open) > 0 {
+		d.due = d.open[0].until
+	}
 }
+
+// never is when no incident is due.
+const never = math.MaxInt64
 
 // incidents is a heap, the first due on top.
 type incidents []*incident
@@ -302,17 +309,15 @@ func (d *Detector) findRetry(in *incident) {
 			lost = max(lost, min(e.Time, in.from+second))
 		}
 	}
-	var best *recentRequest
-	for r := range d.recent.backwards {
-		if r.frame <= in.frame {
-			break
+	for i := d.recent.search(func(r *recentRequest) bool { return r.frame > in.frame }); i < len(d.recent.v); i++ {
+		r := d.recent.at(i)
+		if r.time > lost+within {
+			return
 		}
-		if r.key == in.key && r.stream != f.Stream && r.time >= known && r.time <= lost+within {
-			best = r
+		if r.key == in.key && r.stream != f.Stream && r.time >= known {
+			_, frame := d.tracker.Locate(r.frame)
+			f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, r.stream, frame
+			return
 		}
-	}
-	if best != nil {
-		_, frame := d.tracker.Locate(best.frame)
-		f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, best.stream, frame
 	}
 }

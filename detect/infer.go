@@ -152,10 +152,8 @@ func (in *incident) closeCause() (cause, basis string) {
 // together looks which other connections the target closed in the same moment.
 func (in *incident) together() {
 	in.mass.lo = 1 << 62
-	for s := range in.t.closes.backwards {
-		if ago := in.closeAt - s.seen; ago > 5*second && ago < 3600*second {
-			break // they are in the order of the capture: that of time, unless the clock was set
-		}
+	for i, end := in.t.closes.around(in.closeAt); i < end; i++ {
+		s := in.t.closes.at(i)
 		if s.time >= in.closeAt-closeMoment && s.time <= in.closeAt+closeMoment && !s.atOnce() {
 			in.mass.n++
 			if in.gap >= 0 && !unlike(min(in.gap, s.gap), max(in.gap, s.gap)) {

@@ -163,6 +163,9 @@ func (d *Detector) Shift(by int64) {
 			in.moments[i] += by
 		}
 	}
+	if d.due != never {
+		d.due += by
+	}
 	for _, t := range d.byTag {
 		t.shift(by)
 	}

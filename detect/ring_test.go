@@ -9,7 +9,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// A ring keeps the newest values and gives them the newest first.
+// A ring keeps the newest values, in order.
 func TestRing(t *testing.T) {
 	for most := 1; most < 10; most++ {
 		r := ring[int]{max: most}
@@ -18,19 +18,17 @@ func TestRing(t *testing.T) {
 			r.add(n)
 			all = append(all, n)
 			want := slices.Clone(all[max(len(all)-most, 0):])
-			slices.Reverse(want)
 			var got []int
-			for x := range r.backwards {
-				got = append(got, *x)
+			for i := range r.v {
+				got = append(got, *r.at(i))
 			}
 			if !slices.Equal(got, want) || *r.newest() != n || r.count != n+1 || len(r.v) > most {
 				t.Fatalf("%d of %d: %v, want %v", n+1, most, got, want)
 			}
-			for x := range r.backwards { // as far as one likes
-				if *x != n {
-					t.Fatalf("the newest is %d, want %d", *x, n)
+			for i, x := range want {
+				if got := r.search(func(y *int) bool { return *y >= x }); got != i {
+					t.Fatalf("%d of %d: %d is found at %d, want %d", n+1, most, x, got, i)
 				}
-				break
 			}
 		}
 	}
@@ -77,6 +75,36 @@ func TestCloses(t *testing.T) {
 	}
 	if len(c.v) != 3 || sum != 10 {
 		t.Errorf("%d closes kept, %d idle times", len(c.v), sum)
+	}
+}
+
+// The closes of a moment are among those around it, whether they were announced long before,
+// or the clock was set back.
+func TestClosesAround(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 100 {
+		c := closes{ring: ring[closeSample]{max: 50}}
+		now, announced := 1000*second, r.Int64N(10)
+		for n := range 200 {
+			if now += r.Int64N(40 * millisecond); r.IntN(150) == 0 {
+				now -= second
+			}
+			s := closeSample{time: now, seen: now}
+			if announced > 7 {
+				s.time -= r.Int64N(100 * millisecond)
+			}
+			c.add(s)
+			at := now - r.Int64N(2*second)
+			from, to := c.around(at)
+			for i := range c.v {
+				if s := c.at(i); s.time >= at-closeMoment && s.time <= at+closeMoment && (i < from || i >= to) {
+					t.Fatalf("%d: place %d is not in [%d, %d)", n, i, from, to)
+				}
+			}
+			if announced <= 7 && !c.setBack && to-from > 30 {
+				t.Fatalf("%d: [%d, %d) for 100 ms", n, from, to)
+			}
+		}
 	}
 }
 

@@ -115,21 +115,22 @@ func (r *ring[T]) add(x T) {
 		return
 	}
 	r.v[r.next] = x
-	r.next = (r.next + 1) % most
+	if r.next++; r.next == most { // cheaper than a remainder
+		r.next = 0
+	}
 }
 
-// backwards are the values kept, the newest first.
-func (r *ring[T]) backwards(yield func(*T) bool) {
-	for i := r.next; i > 0; i-- {
-		if !yield(&r.v[i-1]) {
-			return
-		}
+// at is the i-th of the values kept, in the order in which they were added.
+func (r *ring[T]) at(i int) *T {
+	if i += r.next; i >= len(r.v) {
+		i -= len(r.v)
 	}
-	for i := len(r.v); i > r.next; i-- {
-		if !yield(&r.v[i-1]) {
-			return
-		}
-	}
+	return &r.v[i]
+}
+
+// search is the place, for at, of the first value that is so, as all behind it must be.
+func (r *ring[T]) search(so func(*T) bool) int {
+	return sort.Search(len(r.v), func(i int) bool { return so(r.at(i)) })
 }
 
 // newest is the value added last; nil: none was.
@@ -137,7 +138,7 @@ func (r *ring[T]) newest() *T {
 	if len(r.v) == 0 {
 		return nil
 	}
-	return &r.v[(r.next+len(r.v)-1)%len(r.v)]
+	return r.at(len(r.v) - 1)
 }
 
 // recentSYN is a SYN that opened a connection.
@@ -150,16 +151,12 @@ func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.Mark) { t.syns.add(recentS
 
 // synAfter is the first SYN of an LB host behind a frame and within a second after a time.
 func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.Mark, bool) {
-	var best tcpstate.Mark
-	for s := range t.syns.backwards {
-		if s.mark.Frame() <= frame {
-			break
-		}
-		if s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second {
-			best = s.mark
+	for i := t.syns.search(func(s *recentSYN) bool { return s.mark.Frame() > frame }); i < len(t.syns.v); i++ {
+		if s := t.syns.at(i); s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second {
+			return s.mark, true
 		}
 	}
-	return best, best.Set()
+	return tcpstate.Mark{}, false
 }
 
 // wait is a stalled request: it was sent and for at least 200 ms not answered.
@@ -325,11 +322,28 @@ type closeSample struct {
 type closes struct {
 	ring[closeSample]
 	gaps Histogram
+
+	late    int64 // how long a close was not known, at most
+	setBack bool  // the clock was, and the closes are not in the order in which they were seen
 }
 
 func (c *closes) add(s closeSample) {
+	if n := c.newest(); n != nil && n.seen > s.seen {
+		c.setBack = true
+	}
+	c.late = max(c.late, s.seen-s.time)
 	c.ring.add(s)
 	c.gaps.add(s.gap)
+}
+
+// around are the places, from i to before j, of the closes that may be of a moment. They
+// are few of those kept on a busy target, and each of its incidents asks.
+func (c *closes) around(at int64) (i, j int) {
+	if c.setBack {
+		return 0, len(c.v)
+	}
+	return c.search(func(s *closeSample) bool { return s.seen >= at-closeMoment }),
+		c.search(func(s *closeSample) bool { return s.seen-c.late > at+closeMoment })
 }
 
 // shortGap is too short for an idle timeout, ns.

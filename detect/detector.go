@@ -15,6 +15,7 @@ type Detector struct {
 	capture int
 
 	targets   map[tcpstate.Endpoint]*target
+	near      [256]*target     // of targets, by nearSlot, for new connections to find them faster
 	byTag     []*target        // by Flow.Tag
 	shared    map[uint64]uint8 // by endKey: connections, up to 2
 	open      incidents        // decided, waiting for what belongs to them
@@ -233,17 +234,30 @@ func (d *Detector) targetOf(f *tcpstate.Flow) *target {
 	if f.Tag != 0 {
 		return d.byTag[f.Tag-1]
 	}
-	ep := d.tracker.Endpoint(f, 1-f.LB())
-	t := d.targets[ep]
-	if t == nil {
-		t = d.addTarget(ep)
-	}
+	t := d.targetAt(d.tracker.Endpoint(f, 1-f.LB()))
 	f.Tag = t.tag
 	t.flows++
 	t.used = f.Opened
 	t.noteLB(d.tracker.Endpoint(f, f.LB()).Addr)
 	return t
 }
+
+// targetAt is the target at an endpoint, made when it is new.
+func (d *Detector) targetAt(ep tcpstate.Endpoint) *target {
+	near := &d.near[nearSlot(ep)]
+	if t := *near; t != nil && t.end == ep {
+		return t
+	}
+	t := d.targets[ep]
+	if t == nil {
+		t = d.addTarget(ep)
+	}
+	*near = t
+	return t
+}
+
+// nearSlot spreads the targets of one network, and those of one host.
+func nearSlot(ep tcpstate.Endpoint) uint8 { return uint8(ep.Addr.Lo) ^ uint8(ep.Port*0x9e37>>8) }
 
 // addTarget makes a target, or one of all further ones together.
 func (d *Detector) addTarget(ep tcpstate.Endpoint) *target {

@@ -229,6 +229,7 @@ func (d *Detector) recycle(ep tcpstate.Endpoint) *target {
 	o.synRetrans += old.synRetrans
 	o.maxWaiting = max(o.maxWaiting, old.maxWaiting)
 	delete(d.targets, old.end)
+	d.near[nearSlot(old.end)] = nil
 	t := newTarget(ep, old.tag, true)
 	d.targets[ep] = t
 	d.byTag[t.tag-1] = t

@@ -15,24 +15,31 @@ const maxTargets = 1 << 15
 // target is what is known of one listener: its figures, who waits for it now, and the
 // samples that its timers are inferred from.
 type target struct {
-	end tcpstate.Endpoint
-	tag uint32
-	lbs []tcpstate.Addr
+	// What every exchange touches, in two cache lines.
+	end         tcpstate.Endpoint
+	tag         uint32
+	requests    uint64
+	advertised  int64       // Keep-Alive: timeout=, ns; 0: none
+	longest     int64       // of reuses; -1: none
+	reuses      ring[int64] // gaps after which a request was answered, ns
+	connections uint64
 
-	flows      int   // connections in mind
-	used       int64 // when the newest of them was opened
-	mismatched int   // reviews in a row that found its idle timeout too short
-	reported   bool  // that was
+	// What every connection touches, in four.
+	attempted, completed uint64
+	flows                int   // connections in mind
+	used                 int64 // when the newest of them was opened
+	syns                 ring[recentSYN]
+	lbs                  []tcpstate.Addr
+	farNS, allNS         int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage
+	rtt                  sketch
 
-	connections, requests, lost                           uint64
-	attempted, completed, refused, unanswered, synRetrans uint64
-	pending                                               uint64 // SYNs without an answer yet at the end
-	maxWaiting                                            int
-	rtt                                                   sketch
-	farNS, allNS                                          int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage
-	advertised                                            int64 // Keep-Alive: timeout=, ns; 0: none
+	mismatched int  // reviews in a row that found its idle timeout too short
+	reported   bool // that was
 
-	syns      ring[recentSYN]
+	lost, refused, unanswered, synRetrans uint64
+	pending                               uint64 // SYNs without an answer yet at the end
+	maxWaiting                            int
+
 	waits     []wait // stalled requests, open ones and those of the last minutes
 	maxWaits  int
 	overflows ring[int64]
@@ -45,9 +52,7 @@ type target struct {
 		sweep    *timer // where there is no idle
 		at       int    // closes seen then
 	}
-	reuses    ring[int64] // gaps after which a request was answered, ns
-	longest   int64       // of them; -1: none
-	crossed   int         // requests that the target's idle close took away
+	crossed   int // requests that the target's idle close took away
 	reuseHist Histogram
 }
 

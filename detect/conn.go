@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"cmp"
+	"slices"
 	"sort"
 
 	"connrace/tcpstate"
@@ -224,7 +226,7 @@ func withPayload(fin tcpstate.Mark) tcpstate.Mark {
 // story is the evidence that every failed exchange has: the request and its copies, the
 // beginning of its answer, the closes, the resets.
 func (c *conn) story() []Evidence {
-	var es []Evidence
+	es := make([]Evidence, 0, 8) // most stories are shorter
 	add := func(m tcpstate.Mark, fromLB bool, r Role, note string) {
 		if !m.Set() {
 			return
@@ -292,11 +294,8 @@ func (c *conn) finNote() string {
 }
 
 func sortEvidence(es []Evidence) {
-	sort.SliceStable(es, func(i, j int) bool {
-		if es[i].Capture != es[j].Capture {
-			return es[i].Capture < es[j].Capture
-		}
-		return es[i].Frame < es[j].Frame
+	slices.SortStableFunc(es, func(a, b Evidence) int {
+		return cmp.Or(cmp.Compare(a.Capture, b.Capture), cmp.Compare(a.Frame, b.Frame))
 	})
 }
 

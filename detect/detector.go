@@ -51,6 +51,13 @@ func New(o Options) *Detector {
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
+	d.tracker = tcpstate.NewTracker(d.config())
+	return d
+}
+
+// config is what the detector wants of a tracker.
+func (d *Detector) config() tcpstate.Config {
+	o := &d.opt
 	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.role}
 	if o.Live {
 		cfg.MaxTombs = liveTombs
@@ -71,8 +78,7 @@ func New(o Options) *Detector {
 	cfg.On(tcpstate.CloseBegan, d.closeBegan)
 	cfg.On(tcpstate.Settled, d.settled)
 	cfg.On(tcpstate.Gone, d.gone)
-	d.tracker = tcpstate.NewTracker(cfg)
-	return d
+	return cfg
 }
 
 // BeginCapture says that the segments that follow belong to capture i: frame and

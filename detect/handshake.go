@@ -226,7 +226,7 @@ func (c *conn) portReuse(came outcome) *Finding {
 
 // handshakeStory is the evidence of a connection's set-up.
 func (c *conn) handshakeStory() []Evidence {
-	var es []Evidence
+	es := make([]Evidence, 0, len(c.lm.SYNs)+len(c.tm.SYNs)+1+len(c.tm.Refusals)+len(c.tm.Old)+len(c.lm.Old)+1) // and a stalled request
 	for i, s := range c.lm.SYNs {
 		r, note := RoleSYN, "SYN"
 		if i > 0 {

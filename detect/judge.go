@@ -17,7 +17,9 @@ func (d *Detector) settled(e *tcpstate.Event) {
 	if !f.Closing() || f.Decided() {
 		return
 	}
-	d.resolve(f)
+	if d.resolve(f); d.inOrder(f) {
+		return
+	}
 	c := d.conn(f, e)
 	for _, r := range Rules {
 		if r.match == nil {
@@ -30,6 +32,16 @@ func (d *Detector) settled(e *tcpstate.Event) {
 			return
 		}
 	}
+}
+
+// inOrder reports whether a connection has closed as nearly all do: its newest request was
+// answered in full, and nobody sent an RST. No rule has anything to say of those, and to
+// look costs less than to ask each. Of TLS it cannot tell: what looks like an answer may be
+// a close_notify.
+func (d *Detector) inOrder(f *tcpstate.Flow) bool {
+	m := d.tracker.Marks(f)
+	lb, _ := f.Sides()
+	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0
 }
 
 // race makes the finding of a request that the target's close took away.

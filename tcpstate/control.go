@@ -78,9 +78,10 @@ func (t *Tracker) control(f *Flow, dir int, s *Segment) {
 // syn takes a SYN or a SYN-ACK.
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
-	m := &t.mark(f).Half[dir]
+	m := &t.setup(f).Half[dir]
 	answer := s.Flags&ACK != 0
 	if answer && p.SawSYN() && s.Ack != p.ISN+1 {
+		f.flags |= flowNoted
 		m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
 		return
 	}
@@ -111,6 +112,9 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	}
 	m.NSYN++
 	c := SYNMark{Mark: t.markOf(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
+	if m.NSYN > 1 {
+		f.flags |= flowNoted
+	}
 	if len(m.SYNs) == maxCopies {
 		m.SYNs[maxCopies-1] = c
 	} else {
@@ -174,13 +178,13 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 			return true
 		}
 		// The SYN-ACK was not captured.
-		m := &t.mark(f).Half[dir]
+		m := &t.setup(f).Half[dir]
 		m.FinalACK = t.markOf(s, f.stream, s.Seq)
 		t.establish(f, s)
 		return false
 	}
 	if lb && p.SawSYN() && s.Flags&ACK != 0 && s.Ack.After(p.ISN) && s.Flags&RST == 0 {
-		m := t.mark(f)
+		m := t.setup(f)
 		m.Half[dir].FinalACK = t.markOf(s, f.stream, s.Seq)
 		syn, sa := &m.Half[dir], &m.Half[1-dir]
 		if syn.NSYN == 1 && sa.NSYN == 1 {

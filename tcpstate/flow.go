@@ -186,6 +186,7 @@ const (
 	flowCloseAnnounced           // the newest answer said Connection: close
 	flowWide                     // key stands for IPv6 addresses
 	flowSlow                     // rtt is in microseconds
+	flowNoted                    // its marks hold more than one SYN of each side and the final ACK
 )
 
 // LB is the index of the load balancer's half; the target's is 1 - LB.

@@ -16,11 +16,16 @@ const (
 
 // HalfMarks are the marks of one side.
 type HalfMarks struct {
-	// SYNs are the copies of the SYN (of the SYN-ACK), NSYN how many there were.
+	// SYNs are the copies of the SYN (of the SYN-ACK), NSYN how many there were. Mostly
+	// there is one, which lies here.
 	SYNs []SYNMark
+	syn  [1]SYNMark
 	NSYN int
 	// FinalACK is the first segment that acknowledges the peer's SYN.
 	FinalACK Mark
+	// What follows is touched only where flowNoted is set: a healthy handshake leaves
+	// nothing in it.
+
 	// FIN is the FIN; its Seq is the FIN's own number, its Ack the lowest of all copies.
 	FIN Mark
 	// Abort is the first RST with ACK: the application's (tcp_send_active_reset).
@@ -102,11 +107,25 @@ const (
 
 type hole struct{ from, to Seq }
 
+func newMarks() *Marks {
+	m := new(Marks)
+	for i := range m.Half {
+		h := &m.Half[i]
+		h.SYNs = h.syn[:0]
+	}
+	return m
+}
+
 func (h *HalfMarks) reset() {
 	*h = HalfMarks{
 		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
 		Old: h.Old[:0], Refusals: h.Refusals[:0],
 	}
+}
+
+// resetSetup is reset where flowNoted is not set.
+func (h *HalfMarks) resetSetup() {
+	h.SYNs, h.NSYN, h.FinalACK = h.SYNs[:0], 0, Mark{}
 }
 
 // AsSent is a mark of this side with the acknowledgment that its segment carries.
@@ -140,8 +159,14 @@ func (t *Tracker) Marks(f *Flow) *Marks {
 	return t.markArena[f.marks]
 }
 
-// mark returns the flow's marks, new ones if it has none.
+// mark returns the flow's marks for anything to be noted in, new ones if it has none.
 func (t *Tracker) mark(f *Flow) *Marks {
+	f.flags |= flowNoted
+	return t.setup(f)
+}
+
+// setup returns the flow's marks for its first SYNs and final ACK to be noted in.
+func (t *Tracker) setup(f *Flow) *Marks {
 	if f.marks != 0 {
 		return t.markArena[f.marks]
 	}
@@ -153,7 +178,7 @@ func (t *Tracker) mark(f *Flow) *Marks {
 			t.markArena = append(t.markArena, nil)
 		}
 		f.marks = uint32(len(t.markArena))
-		t.markArena = append(t.markArena, new(Marks))
+		t.markArena = append(t.markArena, newMarks())
 	}
 	return t.markArena[f.marks]
 }
@@ -163,8 +188,14 @@ func (t *Tracker) dropMarks(f *Flow) {
 		return
 	}
 	m := t.markArena[f.marks]
-	m.Half[0].reset()
-	m.Half[1].reset()
+	for i := range m.Half {
+		if f.flags&flowNoted != 0 {
+			m.Half[i].reset()
+		} else {
+			m.Half[i].resetSetup()
+		}
+	}
+	f.flags &^= flowNoted
 	t.markFree = append(t.markFree, f.marks)
 	f.marks = 0
 }

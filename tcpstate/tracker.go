@@ -274,7 +274,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 		p.Nxt = s.Ack
 		p.flags |= flagSeen
 	}
-	if f.marks != 0 && p.HasTurn() && s.Ack.After(f.Turn[1-dir].Seq) {
+	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.Turn[1-dir].Seq) {
 		if m := &t.markArena[f.marks].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
 			m.TurnAcked = t.markOf(s, f.stream, s.Seq)
 		}

@@ -97,7 +97,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 	if v.begins {
 		at = v.at
 	}
-	if f.marks != 0 {
+	if f.flags&flowNoted != 0 {
 		t.forgetNotify(f, dir)
 	}
 	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.Turn[1-dir].Seq) && (!v.known || v.answers) {
@@ -107,7 +107,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 		t.turn(f, dir, s, at, v.head)
 	} else if h.Outstanding() {
 		if f.marks != 0 {
-			t.markArena[f.marks].Half[dir].Rest = t.markOf(s, f.stream, at)
+			t.mark(f).Half[dir].Rest = t.markOf(s, f.stream, at)
 		}
 		if dir == int(f.lb) {
 			t.heads.more(f, s, at)
@@ -196,7 +196,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(f.Last[1-dir].Set() && f.Last[1-dir].Ack == at && s.Ack.After(f.Last[1-dir].Seq)) {
 		h.TurnLow = h.Nxt // else the peer had answered what is missing
 	}
-	if f.marks != 0 {
+	if f.flags&flowNoted != 0 {
 		m := &t.markArena[f.marks].Half[dir]
 		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
 		if m.Resent.frame != m.Before.frame {
@@ -214,7 +214,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 			f.framing.answeredBefore()
 		}
 	}
-	if f.marks != 0 {
+	if f.flags&flowNoted != 0 {
 		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
 	}
 	if dir != int(f.lb) {
@@ -243,7 +243,7 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 		return
 	}
 	t.fire(AnswerBegan, f, dir, s)
-	if f.marks != 0 && t.markArena[f.marks].plain() {
+	if f.marks != 0 && (f.flags&flowNoted == 0 || t.markArena[f.marks].plain()) {
 		t.dropMarks(f)
 	}
 }

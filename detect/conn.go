@@ -76,11 +76,11 @@ func (c *conn) findClosing() {
 		}
 		return
 	}
-	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.flow.LastAnswered().Seq)) {
+	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.d.tracker.LastAnswered(c.flow).Seq)) {
 		return
 	}
 	// The last octets before the close are a close_notify: no answer.
-	c.notify = c.flow.LastAnswered()
+	c.notify = c.d.tracker.LastAnswered(c.flow)
 	c.closing, c.aborted = c.notify, false
 	c.lookThrough()
 }
@@ -95,7 +95,7 @@ func (c *conn) lookThrough() {
 // findRequest finds the newest request. A close_notify of the LB is none: then it is the
 // one before.
 func (c *conn) findRequest() {
-	c.request = c.flow.Request()
+	c.request = c.d.tracker.Request(c.flow)
 	if !c.request.Set() || !c.flow.MayBeTLS() || !alertSize(int32(c.request.Len)) {
 		return
 	}
@@ -110,9 +110,9 @@ func (c *conn) findRequest() {
 // vague reports whether it cannot be told if the target had the request's beginning,
 // because the octets before what was captured of it are missing.
 func (c *conn) vague() bool {
-	low := c.lb.TurnLow
+	low := c.d.tracker.TurnLow(c.flow, c.flow.LB())
 	return low.Before(c.request.Seq) &&
-		(c.closing.Set() && c.closing.Ack.After(low) || c.flow.LastAnswered().Set() && c.flow.LastAnswered().Ack.After(low))
+		(c.closing.Set() && c.closing.Ack.After(low) || c.d.tracker.LastAnswered(c.flow).Set() && c.d.tracker.LastAnswered(c.flow).Ack.After(low))
 }
 
 // outstanding reports whether the newest request has no answer.
@@ -191,7 +191,7 @@ func (c *conn) rtt() int64 {
 // idle notes how long the connection had been idle at m, and since which segment: the
 // newest octet of the answer before the request.
 func (c *conn) idle(f *Finding, m tcpstate.Mark) {
-	l := c.flow.LastAnswered()
+	l := c.d.tracker.LastAnswered(c.flow)
 	if !l.Set() || c.answered || c.notify.Set() && l.Frame() == c.notify.Frame() {
 		return
 	}
@@ -254,7 +254,7 @@ func (c *conn) story() []Evidence {
 		}
 	}
 	if c.answered {
-		add(c.flow.Answer(), false, RoleAnswer, "the answer begins")
+		add(c.d.tracker.Answer(c.flow), false, RoleAnswer, "the answer begins")
 	}
 	add(c.notify, false, RoleCloseNotify, c.notifyNote())
 	add(c.tm.FIN, false, RoleFIN, c.finNote())
@@ -305,7 +305,7 @@ func (c *conn) finding(at tcpstate.Mark) *Finding {
 		Severity: Error, Confidence: Certain,
 		Stream: at.Stream, HasStream: true, Time: at.Time,
 		LB: c.d.tracker.Endpoint(c.flow, c.flow.LB()), Target: c.d.tracker.Endpoint(c.flow, 1-c.flow.LB()),
-		RoleBasis: c.flow.Basis.String(),
+		RoleBasis: c.flow.Basis().String(),
 		Measures:  Measures{Waiting: -1},
 	}
 	f.Capture, f.Frame = c.d.tracker.Locate(at.Frame())
@@ -318,7 +318,7 @@ func (c *conn) finding(at tcpstate.Mark) *Finding {
 
 // grade sets the confidence that the roles and the capture's holes allow.
 func (c *conn) grade(f *Finding) {
-	switch c.flow.Basis {
+	switch c.flow.Basis() {
 	case tcpstate.ByHandshake, tcpstate.ByFlag:
 		f.Grounds = "roles known by the " + f.RoleBasis
 	default:

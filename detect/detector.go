@@ -204,7 +204,7 @@ func (d *Detector) opened(e *tcpstate.Event) {
 		t.attempted++
 		if e.Seg.Flags&tcpstate.ACK == 0 {
 			t.noteSYN(e.Seg.Src.Addr, d.tracker.MarkOf(f, e.Seg))
-			d.await(f, t.end)
+			d.await(f, e.Seg.Time, t.end)
 		}
 	}
 }
@@ -241,9 +241,9 @@ func (d *Detector) targetOf(f *tcpstate.Flow) *target {
 		return d.byTag[f.Tag-1]
 	}
 	t := d.targetAt(d.tracker.Endpoint(f, 1-f.LB()))
-	f.Tag = t.tag
+	f.Tag = uint16(t.tag)
 	t.flows++
-	t.used = f.Opened
+	t.used = d.tracker.Now()
 	t.noteLB(d.tracker.Endpoint(f, f.LB()).Addr)
 	return t
 }
@@ -301,7 +301,7 @@ func (d *Detector) others() *target {
 // resolve looks again at the roles of a flow without a handshake: a shared endpoint
 // may have shown itself since.
 func (d *Detector) resolve(f *tcpstate.Flow) {
-	if f.Basis <= tcpstate.ByFlag {
+	if f.Basis() <= tcpstate.ByFlag {
 		return
 	}
 	i, b := d.sharedEnd(d.tracker.Endpoint(f, 0), d.tracker.Endpoint(f, 1))
@@ -342,7 +342,7 @@ func (d *Detector) answerBegan(e *tcpstate.Event) {
 	d.exchanges.active(t.end, e.Time)
 	d.exchanges.answer(d, f, e.Seg)
 	if _, target := f.Sides(); target.HasTurn() {
-		if gap := f.Request().Time - f.LastAnswered().Time; gap >= 0 {
+		if gap := d.tracker.Request(f).Time - d.tracker.LastAnswered(f).Time; gap >= 0 {
 			t.reused(gap)
 		}
 	}
@@ -359,7 +359,7 @@ func (d *Detector) requestStalled(e *tcpstate.Event) {
 	if target.Seen() && lb.HasSeen(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Marks(e.Flow).Half[e.Flow.LB()].AsSent(e.Flow.Request()))
+	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Marks(e.Flow).Half[e.Flow.LB()].AsSent(d.tracker.Request(e.Flow)))
 }
 
 func (d *Detector) gone(e *tcpstate.Event) {
@@ -378,7 +378,7 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	if !f.Handshake() {
 		d.totals.NoHandshake++
 	}
-	if lb, _ := f.Sides(); !f.PayloadSeen() && (lb.HasTurn() || f.LastAnswered().Set()) {
+	if lb, _ := f.Sides(); !f.PayloadSeen() && (lb.HasTurn() || d.tracker.LastAnswered(f).Set()) {
 		d.totals.NoPayload++
 	}
 	if f.Tag != 0 {

@@ -98,10 +98,10 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 	}
 	m := d.tracker.MarkOf(f, s)
 	capture, frame := d.tracker.Locate(m.Frame())
-	_, asked := d.tracker.Locate(f.Request().Frame())
+	_, asked := d.tracker.Locate(d.tracker.Request(f).Frame())
 	x.Errors = append(x.Errors, ServerError{
 		Target: d.tracker.Endpoint(f, 1-f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
-		Request: d.requestOf(f, asked, f.Request().Time),
+		Request: d.requestOf(f, asked, d.tracker.Request(f).Time),
 	})
 }
 

@@ -285,7 +285,7 @@ func (d *Detector) noteRequest(e *tcpstate.Event) {
 	if k == 0 {
 		return
 	}
-	r := e.Flow.Request()
+	r := d.tracker.Request(e.Flow)
 	d.recent.add(recentRequest{k, e.Time, r.Frame(), r.Stream})
 }
 

@@ -152,9 +152,9 @@ const (
 )
 
 // await keeps a SYN to a listener of this host in mind.
-func (d *Detector) await(f *tcpstate.Flow, target tcpstate.Endpoint) {
+func (d *Detector) await(f *tcpstate.Flow, opened int64, target tcpstate.Endpoint) {
 	if d.kernel != nil && len(d.awaited) < maxAwaited && d.listener(target) != nil {
-		d.awaited = append(d.awaited, awaitedSYN{f.Index(), f.Opened})
+		d.awaited = append(d.awaited, awaitedSYN{f.Index(), opened})
 	}
 }
 
@@ -190,9 +190,10 @@ func (d *Detector) watches(e tcpstate.Endpoint) bool {
 
 func (d *Detector) unanswered(a awaitedSYN) bool {
 	f := d.tracker.Flow(a.flow)
-	if f == nil || f.Opened != a.opened || f.Established() || f.Closing() {
+	if f == nil || f.Established() || f.Closing() {
 		return false
 	}
 	_, target := f.Sides()
-	return !target.SawSYN()
+	syns := d.tracker.Marks(f).Half[f.LB()].SYNs
+	return !target.SawSYN() && len(syns) > 0 && syns[0].Time == a.opened
 }

@@ -11,12 +11,12 @@ func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 	}
 	switch {
 	case s.Flags&(SYN|ACK) == SYN:
-		f.lb, f.Basis = uint8(dir), ByHandshake
+		f.SetLB(dir, ByHandshake)
 	case s.Flags&(SYN|ACK) == SYN|ACK:
-		f.lb, f.Basis = uint8(1-dir), ByHandshake
+		f.SetLB(1-dir, ByHandshake)
 	default:
 		f.flags |= flowEstablished // before the capture began
-		f.lb, f.Basis = t.guessRole(f, dir, s)
+		f.SetLB(t.guessRole(f, dir, s))
 	}
 	if f.flags&flowRevived != 0 {
 		t.arm(f, t.now+lingerMax)
@@ -26,31 +26,31 @@ func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 
 // setLB decides the roles of a flow that has begun.
 func (t *Tracker) setLB(f *Flow, lb int, b Basis, s *Segment) {
-	was := f.lb
-	if f.lb, f.Basis = uint8(lb), b; f.lb != was {
+	was := f.LB()
+	if f.SetLB(lb, b); lb != was {
 		t.fire(RolesChanged, f, lb, s)
 	}
 }
 
 // guessRole decides who is the LB of a flow that began before the capture.
-func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (uint8, Basis) {
+func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 	if t.cfg.Role != nil {
 		if i, b := t.cfg.Role(t.Endpoint(f, 0), t.Endpoint(f, 1)); i >= 0 {
-			return uint8(i), b
+			return i, b
 		}
 	}
 	switch {
 	case looksLikeRequest(s.Payload):
-		return uint8(dir), ByHTTP
+		return dir, ByHTTP
 	case looksLikeResponse(s.Payload):
-		return uint8(1 - dir), ByHTTP
+		return 1 - dir, ByHTTP
 	case f.key.port(0) != f.key.port(1):
 		if f.key.port(0) < f.key.port(1) {
 			return 1, ByPort
 		}
 		return 0, ByPort
 	}
-	return uint8(dir), ByPort
+	return dir, ByPort
 }
 
 // control takes every segment of a connection that is not simply established.
@@ -154,7 +154,7 @@ func (m *HalfMarks) Patience() int64 {
 // complete; it reports whether that was all there is to it.
 func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	h, p := &f.Half[dir], &f.Half[1-dir]
-	lb := dir == int(f.lb)
+	lb := dir == f.LB()
 	if p.SawSYN() && !h.SawSYN() && !lb {
 		// The target's, between the SYN and its SYN-ACK.
 		switch {
@@ -201,7 +201,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 
 func (t *Tracker) establish(f *Flow, s *Segment) {
 	f.flags |= flowEstablished
-	t.fire(EstablishedNow, f, int(f.lb), s)
+	t.fire(EstablishedNow, f, f.LB(), s)
 }
 
 // toOld gives a segment to the incarnation before, if that is still there, and keeps it
@@ -209,15 +209,12 @@ func (t *Tracker) establish(f *Flow, s *Segment) {
 func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
 	m := &t.mark(f).Half[dir]
 	m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
-	if f.prev == 0 {
+	if f.flags&flowHeir == 0 {
 		return
 	}
-	old := t.flows.at(f.prev - 1)
-	if old.flags&(flowLive|flowDetached) != flowLive|flowDetached || !t.same(old, f) || old.Opened > f.Opened {
-		f.prev = 0 // its place has been given to another
-		return
-	}
-	old.prev = 0 // one generation back is enough
+	old := t.flows.at(t.elder[f.index])
+	t.disown(old) // one generation back is enough
+	t.setOdd(old)
 	own := old.stream
 	old.stream = f.stream // as Wireshark numbers this segment
 	t.control(old, dir, s)
@@ -252,7 +249,7 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 // rst takes an RST of an established or closing connection.
 func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
-	if f.prev != 0 && s.Flags&ACK == 0 && h.flags&flagSeen != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
+	if f.flags&flowHeir != 0 && s.Flags&ACK == 0 && h.flags&flagSeen != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
 		t.toOld(f, dir, s) // outside of the new sequence space
 		return
 	}
@@ -297,8 +294,8 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 func (f *Flow) idleAt(now int64) int64 {
 	last := int64(-1)
 	for i := range f.Half {
-		if l := &f.Last[i]; l.Set() && l.Time > last {
-			last = l.Time
+		if l := &f.sent[i]; l.lastFrame != 0 && l.lastTime > last {
+			last = l.lastTime
 		}
 	}
 	if last < 0 {
@@ -310,7 +307,7 @@ func (f *Flow) idleAt(now int64) int64 {
 // close notes that the connection closes, or that something new belongs to its close.
 func (t *Tracker) close(f *Flow) {
 	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
-		f.CloseTime = t.now
+		t.markArena[f.marks].CloseTime = t.now
 	}
 	f.flags |= flowClosing
 	f.flags &^= flowSettled
@@ -324,7 +321,7 @@ func (t *Tracker) linger(f *Flow) int64 {
 	if f.flags&flowEstablished == 0 {
 		return lingerMax // refused: it may be tried again with the same SYN
 	}
-	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(f.Turn[f.lb].Seq) && t.Marks(f).Half[1-f.lb].NRST == 0 {
+	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(f.sent[f.LB()].turn.Seq) && t.Marks(f).Half[1-f.LB()].NRST == 0 {
 		return lingerMax
 	}
 	return min(max(4*f.RTT(), lingerMin), lingerMax)
@@ -335,7 +332,7 @@ func (t *Tracker) closeDue(f *Flow, now int64) int64 {
 	if f.flags&flowEstablished == 0 {
 		return now + t.linger(f)
 	}
-	return min(now+t.linger(f), f.CloseTime+lingerMax)
+	return min(now+t.linger(f), t.Marks(f).CloseTime+lingerMax)
 }
 
 // final reports whether nothing more can come of the connection.

@@ -3,8 +3,8 @@ package tcpstate
 import "math"
 
 // Mark is a segment worth remembering: the facts of it that rules compare and evidence
-// shows. Of each flow there are four at least, so it is packed: 32 octets, in no more than
-// four fields on a level, for then the compiler keeps it in registers.
+// shows. It has no more than four fields on a level, for then the compiler keeps it in
+// registers.
 type Mark struct {
 	Time  int64  // ns since the Unix epoch
 	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
@@ -46,7 +46,7 @@ func (m Mark) End() Seq { return m.Seq.Add(m.Len) }
 //	             turn.Seq --> first octet of the newest turn
 //
 // Invariants, once flagSeen is set: isn < nxt; turn.Seq < nxt; Ack only grows. The turn is
-// the flow's Turn of the same index.
+// in the flow's sent of the same index.
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
 	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
@@ -58,10 +58,6 @@ type Half struct {
 	heard Seq
 	// AnswerSeq is the first octet of the peer that answers Turn; valid iff Answered.
 	AnswerSeq Seq
-
-	// TurnLow is where Turn may have begun: below Turn.Seq if the octets before that are
-	// missing in the capture, else Turn.Seq.
-	TurnLow Seq
 
 	flags halfFlags
 }
@@ -79,6 +75,7 @@ const (
 	flagHoles                          // octets below Nxt are missing
 	flagTwoTurns                       // a turn before the newest was answered
 	flagTurn                           // there is a turn
+	flagLow                            // the turn may have begun at HalfMarks.TurnLow
 )
 
 // Seen reports whether any segment of this side was seen.
@@ -127,41 +124,24 @@ func (b Basis) String() string {
 }
 
 // Flow is one TCP connection. It holds no pointers, so that a table of a million of
-// them costs the garbage collector nothing, and is five cache lines of 64 octets: what
-// every segment needs lies in the first two, what a segment with data needs in the first
-// four.
+// them costs the garbage collector nothing, and is four cache lines of 64 octets; what
+// segments without data need lies in the first two.
 type Flow struct {
 	key      key
 	flags    flowFlags
 	stream   uint32
 	index    uint32 // own place in the arena
 	LastTime int64  // time of the newest segment, ns
-	lb       uint8  // index of the LB's half
-	Basis    Basis  // how lb was decided
 	marks    uint32 // place of the Marks, 0: none
-	head     uint32 // place of the kept head of the newest request, 0: none
 	due      uint32 // the timers' tick in which they look at it next; 0: not armed
-	// Tag belongs to the reader of events.
-	Tag     uint32
-	rtt     uint32 // see RTT
-	prev    uint32 // place of the old incarnation + 1 while it may still get segments
-	capture uint32 // the capture that stream counts in
+	rtt      uint32 // see RTT
+	head     uint16 // place of the kept head of the newest request, 0: none
+	Tag      uint16 // belongs to the reader of events
 
 	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
-	Half   [2]Half
-	Opened int64 // time of the first segment, ns
-
-	framing   framing
-	CloseTime int64 // time of the first FIN or RST, ns; 0: none
-
-	// Last is, of each half, the newest segment with octets not seen before (TLS alerts
-	// left out).
-	Last [2]Mark
-	// Turn is, of each half, the first segment of the newest turn: the first data the side
-	// sent after it had seen the peer answer (or speak). Of the LB it is the newest
-	// request, of the target the newest answer. Its Ack is the lowest of all copies: what
-	// the side had seen when it first sent it.
-	Turn [2]Mark
+	Half    [2]Half
+	framing framing
+	sent    [2]sent
 }
 
 type flowFlags uint32
@@ -171,13 +151,11 @@ const (
 	flowClosing                  // a FIN or RST was seen
 	flowReset                    // an RST ended it
 	flowSettled                  // settled since the last change
-	flowStallArmed               // waiting to see whether the newest request stalls
 	flowStalled                  // the newest request has stalled
 	flowDetached                 // a new incarnation has taken its place in the index
 	flowLive                     // in use
 	flowPayload                  // payload octets were captured
 	flowCut                      // payload was cut by the snap length
-	flowTagged                   // Tag is valid
 	flowDecided                  // an incident of the newest turn has been reported
 	flowWatched                  // the user's filter selects it
 	flowRevived                  // late segments of a forgotten connection
@@ -187,25 +165,31 @@ const (
 	flowWide                     // key stands for IPv6 addresses
 	flowSlow                     // rtt is in microseconds
 	flowNoted                    // its marks hold more than one SYN of each side and the final ACK
+	flowStale                    // it has no number in the current capture yet
+	flowHeir                     // the incarnation before it may still get segments
+	flowOdd                      // see Tracker.setOdd
+
+	// The uppermost bits: who is the LB, and how that was decided.
+	flowLB    flowFlags = 1 << 28
+	basisBits           = 29
 )
 
 // LB is the index of the load balancer's half; the target's is 1 - LB.
-func (f *Flow) LB() int { return int(f.lb) }
+func (f *Flow) LB() int { return int(f.flags / flowLB & 1) }
+
+// Basis is how LB was decided.
+func (f *Flow) Basis() Basis { return Basis(f.flags >> basisBits) }
+
+// SetLB changes the roles: i is the index of the load balancer's half.
+func (f *Flow) SetLB(i int, b Basis) {
+	f.flags = f.flags&(flowLB-1) | flowFlags(i)*flowLB | flowFlags(b)<<basisBits
+}
 
 // Sides are the load balancer's half and the target's.
-func (f *Flow) Sides() (lb, target *Half) { return &f.Half[f.lb], &f.Half[1-f.lb] }
-
-// Request is the LB's newest turn.
-func (f *Flow) Request() Mark { return f.Turn[f.lb] }
-
-// Answer is the target's newest turn.
-func (f *Flow) Answer() Mark { return f.Turn[1-f.lb] }
-
-// LastAsked is the newest segment with octets of the LB.
-func (f *Flow) LastAsked() Mark { return f.Last[f.lb] }
-
-// LastAnswered is the newest segment with octets of the target.
-func (f *Flow) LastAnswered() Mark { return f.Last[1-f.lb] }
+func (f *Flow) Sides() (lb, target *Half) {
+	i := f.LB()
+	return &f.Half[i], &f.Half[1-i]
+}
 
 // RTT is SYN to final ACK without repetitions, ns; 0: unknown.
 func (f *Flow) RTT() int64 {
@@ -264,7 +248,7 @@ func (f *Flow) Upgraded() bool { return f.framing.lane[answers].state == opaque 
 func (f *Flow) CloseAnnounced() bool { return f.flags&flowCloseAnnounced != 0 }
 
 // KeepAlive is what the newest answer's head advertised, ns; 0: nothing.
-func (f *Flow) KeepAlive() int64 { return int64(f.framing.lane[answers].keep) * second }
+func (f *Flow) KeepAlive() int64 { return int64(f.framing.keep[answers]) * second }
 
 // Status is the status of the newest HTTP/1 answer; 0: unknown.
 func (f *Flow) Status() int { return int(f.framing.lane[answers].status) }
@@ -283,6 +267,3 @@ func (f *Flow) SetDecided() { f.flags |= flowDecided }
 
 // Index is the flow's place, unique among the flows that exist at one time.
 func (f *Flow) Index() uint32 { return f.index }
-
-// SetLB changes the roles: i is the index of the load balancer's half.
-func (f *Flow) SetLB(i int, b Basis) { f.lb, f.Basis = uint8(i), b }

@@ -7,9 +7,12 @@ package tcpstate
 //
 // The zero value has recognised nothing yet.
 type framing struct {
-	lane  [2]lane
-	kinds uint32 // HTTP/1: the kinds of the outstanding requests, the oldest lowest
-	open  uint16 // HTTP/1: requests without a final head; HTTP/2: open streams
+	lane [2]lane
+	// ids are, of HTTP/2, the newest stream of asks and the one of answers that ended last;
+	// of HTTP/1, that of asks are the kinds of the outstanding requests, the oldest lowest.
+	ids   [2]uint32
+	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
+	open  uint16    // HTTP/1: requests without a final head; HTTP/2: open streams
 	proto protocol
 	flags uint8
 }
@@ -37,11 +40,9 @@ const (
 // Invariant: outside of a head, left is not 0 only in a state from octets on.
 type lane struct {
 	left   uint64    // octets of the body, chunk, record or frame still to come
-	carry  uint32    // what is kept of an unfinished line or header; 0: nothing
-	stream uint32    // HTTP/2: asks: the newest stream; answers: the one ended last
+	carry  uint16    // what is kept of an unfinished line or header; 0: nothing
 	flags  laneFlags // of the message or frame at hand
 	status uint16    // HTTP/1: status of an answer
-	keep   uint16    // HTTP/1: seconds of Keep-Alive: timeout=
 	state  laneState
 	unit   uint8 // HTTP/1: field name of the newest header line; TLS: kind of
 	// the record; HTTP/2: type of the frame
@@ -225,7 +226,7 @@ func (f *framing) next(s side, p []byte, n uint32, pool *carryPool) (boundary, u
 func (f *framing) answeredBefore() {
 	if f.proto == protoHTTP1 && f.open > 0 {
 		f.open--
-		f.kinds &= 1<<(kindBits*min(uint32(f.open), maxOpen)) - 1
+		f.ids[asks] &= 1<<(kindBits*min(uint32(f.open), maxOpen)) - 1
 	}
 }
 
@@ -335,7 +336,7 @@ const maxCarries = 1 << 14
 // carryPool holds what lanes keep of lines and headers that a segment's end has cut.
 type carryPool struct {
 	bufs   []carry
-	unused []uint32
+	unused []uint16
 }
 
 type carry struct {
@@ -345,7 +346,7 @@ type carry struct {
 
 // add keeps octets behind those of a handle, taking a new one if it is 0; false: there
 // is no room for another.
-func (c *carryPool) add(h *uint32, p []byte) bool {
+func (c *carryPool) add(h *uint16, p []byte) bool {
 	if *h == 0 {
 		switch n := len(c.unused); {
 		case n > 0:
@@ -353,7 +354,7 @@ func (c *carryPool) add(h *uint32, p []byte) bool {
 			c.unused = c.unused[:n-1]
 		case len(c.bufs) < maxCarries:
 			c.bufs = append(c.bufs, carry{})
-			*h = uint32(len(c.bufs))
+			*h = uint16(len(c.bufs))
 		default:
 			return false
 		}
@@ -365,13 +366,13 @@ func (c *carryPool) add(h *uint32, p []byte) bool {
 }
 
 // get is what a handle keeps; it is valid until the next add.
-func (c *carryPool) get(h uint32) []byte {
+func (c *carryPool) get(h uint16) []byte {
 	b := &c.bufs[h-1]
 	return b.b[:b.n]
 }
 
 // free gives a handle back.
-func (c *carryPool) free(h *uint32) {
+func (c *carryPool) free(h *uint16) {
 	if *h != 0 {
 		c.unused = append(c.unused, *h)
 		*h = 0

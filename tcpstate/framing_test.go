@@ -88,10 +88,10 @@ func (p *probe) String() string { return strings.Join(p.log, ", ") }
 
 // TestFramingSize: a million flows hold one each.
 func TestFramingSize(t *testing.T) {
-	if n := unsafe.Sizeof(framing{}); n > 56 {
+	if n := unsafe.Sizeof(framing{}); n > 48 {
 		t.Errorf("framing has %d octets", n)
 	}
-	if n := unsafe.Sizeof(lane{}); n > 24 {
+	if n := unsafe.Sizeof(lane{}); n > 16 {
 		t.Errorf("lane has %d octets", n)
 	}
 	if n := unsafe.Sizeof(boundary{}); n > 16 {
@@ -104,13 +104,13 @@ func TestFramingSize(t *testing.T) {
 
 func TestCarryPoolIsBounded(t *testing.T) {
 	var pool carryPool
-	handles := make([]uint32, maxCarries)
+	handles := make([]uint16, maxCarries)
 	for i := range handles {
 		if !pool.add(&handles[i], []byte("a")) {
 			t.Fatalf("refused number %d", i)
 		}
 	}
-	var h uint32
+	var h uint16
 	if pool.add(&h, []byte("a")) || h != 0 {
 		t.Error("the pool grows beyond its bound")
 	}

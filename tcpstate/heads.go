@@ -10,7 +10,7 @@ const maxHeads = 1 << 16
 // heads keep the beginnings of outstanding requests, to be read when one fails.
 type heads struct {
 	bufs []*headBuf // [0] unused
-	free []uint32
+	free []uint16
 }
 
 type headBuf struct {
@@ -36,7 +36,7 @@ func (hs *heads) keep(f *Flow, s *Segment, at Seq) {
 			if len(hs.bufs) == 0 {
 				hs.bufs = append(hs.bufs, nil)
 			}
-			f.head = uint32(len(hs.bufs))
+			f.head = uint16(len(hs.bufs))
 			hs.bufs = append(hs.bufs, new(headBuf))
 		default:
 			return

@@ -36,7 +36,7 @@ func (f *framing) syncHTTP1(s side, p []byte) bool {
 	}
 	if s == answers && f.open > 1 {
 		// Which of them it answers is not known; without pipelining, the newest.
-		f.kinds >>= kindBits * (f.open - 1)
+		f.ids[asks] >>= kindBits * (f.open - 1)
 		f.open = 1
 	}
 	if a := f.lane[answers].state; s == asks && a != startLine && a != headerLines {
@@ -60,14 +60,14 @@ func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok 
 		if n == 0 || n >= len(p) || !beginsRequestLine(p) {
 			return 0, false
 		}
-		f.kinds, f.open = uint32(askKind(p[:n])), 1
+		f.ids[asks], f.open = uint32(askKind(p[:n])), 1
 	} else {
 		status = visibleStatus(p)
-		if f.open != 1 || status == 0 || status == 101 || f.kinds&(1<<kindBits-1) == uint32(askConnect) {
+		if f.open != 1 || status == 0 || status == 101 || f.ids[asks]&(1<<kindBits-1) == uint32(askConnect) {
 			return 0, false
 		}
 		if status/100 != 1 {
-			f.kinds, f.open = 0, 0
+			f.ids[asks], f.open = 0, 0
 			l.status = status
 		}
 	}
@@ -128,6 +128,7 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 				l.state = misframed
 			case used < uint32(len(p)):
 				*l = lane{state: startLine}
+				f.keep[s] = 0
 				b := boundary{kind: messageBegins}
 				if s == answers {
 					b.status = visibleStatus(p[used:])
@@ -194,7 +195,7 @@ func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
 			f.body(s, pool)
 			return true
 		}
-		l.header(line)
+		l.header(line, &f.keep[s])
 	case chunkSize:
 		size, ok := parseChunkSize(line)
 		switch {
@@ -250,7 +251,7 @@ func (f *framing) push(kind uint16) bool {
 		return false
 	}
 	at := kindBits * f.open
-	f.kinds = f.kinds&(1<<at-1) | uint32(kind)<<at
+	f.ids[asks] = f.ids[asks]&(1<<at-1) | uint32(kind)<<at
 	f.open++
 	return true
 }
@@ -260,8 +261,8 @@ func (f *framing) pop() (kind uint16, ok bool) {
 	if f.open == 0 {
 		return askOther, false
 	}
-	kind = uint16(f.kinds & (1<<kindBits - 1))
-	f.kinds >>= kindBits
+	kind = uint16(f.ids[asks] & (1<<kindBits - 1))
+	f.ids[asks] >>= kindBits
 	f.open--
 	return kind, true
 }
@@ -320,7 +321,7 @@ func (f *framing) headEnd(s side) boundary {
 	return boundary{
 		kind:    headEnds,
 		said:    said{close: l.closes(), bodiless: l.state == complete, upgraded: l.state == opaque},
-		numbers: numbers{status: l.status, keepAlive: l.keep},
+		numbers: numbers{status: l.status, keepAlive: f.keep[s]},
 	}
 }
 

@@ -123,9 +123,9 @@ const (
 	fieldKeepAlive
 )
 
-// header takes a line of a head. A line that begins with white space continues the one
+// header takes a line of a head; keep is what Keep-Alive: timeout= says. A line that begins with white space continues the one
 // before (obsolete folding, RFC 9112 §5.2).
-func (l *lane) header(line []byte) {
+func (l *lane) header(line []byte, keep *uint16) {
 	value := line
 	switch line[0] {
 	case ' ', '\t':
@@ -143,7 +143,7 @@ func (l *lane) header(line []byte) {
 		var e []byte
 		e, value, more = bytes.Cut(value, []byte{','})
 		if e = trimBlanks(e); len(e) > 0 {
-			l.element(e)
+			l.element(e, keep)
 		}
 	}
 }
@@ -160,7 +160,7 @@ func trimBlanks(p []byte) []byte {
 }
 
 // element takes one member of the list that a field's value is.
-func (l *lane) element(e []byte) {
+func (l *lane) element(e []byte, keep *uint16) {
 	switch l.unit {
 	case fieldContentLength:
 		n, ok := parseUint(e, 10)
@@ -186,7 +186,7 @@ func (l *lane) element(e []byte) {
 	case fieldKeepAlive:
 		name, value, _ := bytes.Cut(e, []byte{'='})
 		if n, ok := parseUint(bytes.Trim(value, ` "`), 10); ok && fold(bytes.TrimSpace(name), "timeout") {
-			l.keep = uint16(min(n, math.MaxUint16))
+			*keep = uint16(min(n, math.MaxUint16))
 		}
 	}
 }

@@ -66,19 +66,20 @@ func ParseResponseHead(p []byte) (h ResponseHead) {
 	}
 	h.Version = string(p[:8])
 	var l lane
+	var keep uint16
 	_, rest, _ := cutLine(p)
 	for {
 		line, more, whole := cutLine(rest)
 		if !whole || len(line) == 0 {
 			break
 		}
-		l.header(line)
+		l.header(line, &keep)
 		rest = more
 	}
 	if p[7] == '0' {
 		l.flags |= headOld
 	}
-	h.KeepAlive, h.Close = int(l.keep), l.closes()
+	h.KeepAlive, h.Close = int(keep), l.closes()
 	return h
 }
 

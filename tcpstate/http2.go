@@ -92,7 +92,7 @@ func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (bounda
 		used += l.pass(n - used)
 		if l.state == unitHeader && l.flags&frameEnding != 0 {
 			l.flags &^= frameEnding
-			return boundary{kind: messageEnds, numbers: numbers{stream: l.stream}}, used
+			return boundary{kind: messageEnds, numbers: numbers{stream: f.ids[s]}}, used
 		}
 		head, back, at := l.unitHead(frameHead, p, n, used, pool)
 		if used = at; head == nil {
@@ -116,7 +116,7 @@ func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (bounda
 // A stream counts as answered with its first HEADERS and ends with the answer's
 // END_STREAM or an RST_STREAM of either side, whichever comes first.
 func (f *framing) frame(s side, h h2Frame) boundaryKind {
-	l, a := &f.lane[s], &f.lane[answers]
+	l := &f.lane[s]
 	kind := noBoundary
 	switch h.typ {
 	case frameGoAway:
@@ -125,21 +125,21 @@ func (f *framing) frame(s side, h h2Frame) boundaryKind {
 		switch {
 		case s == answers:
 			kind = messageBegins
-		case h.stream > l.stream: // else trailers
-			kind, l.stream = messageBegins, h.stream
+		case h.stream > f.ids[asks]: // else trailers
+			kind, f.ids[asks] = messageBegins, h.stream
 			f.open = max(f.open, f.open+1) // a flood does not wrap it
 		}
 	case frameData:
 	case frameRSTStream:
 		h.flags = flagEndStream
-		if s == asks && h.stream != a.stream && f.open > 0 {
+		if s == asks && h.stream != f.ids[answers] && f.open > 0 {
 			f.open--
 		}
 	default:
 		return noBoundary
 	}
-	if s == answers && h.flags&flagEndStream != 0 && h.stream != a.stream {
-		a.stream = h.stream
+	if s == answers && h.flags&flagEndStream != 0 && h.stream != f.ids[answers] {
+		f.ids[answers] = h.stream
 		l.flags |= frameEnding
 		if f.open > 0 {
 			f.open--

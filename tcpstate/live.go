@@ -24,15 +24,14 @@ func (t *Tracker) Shift(by int64) {
 	shift(&t.clock.doubted, by)
 	t.timers.restart()
 	t.Each(func(f *Flow) {
-		f.Opened += by
 		f.LastTime += by
-		shift(&f.CloseTime, by)
 		for i := range f.Half {
-			f.Turn[i].shift(by)
-			f.Last[i].shift(by)
+			shift(&f.sent[i].turnTime, by)
+			shift(&f.sent[i].lastTime, by)
 		}
 		if f.marks != 0 {
 			m := t.markArena[f.marks]
+			shift(&m.CloseTime, by)
 			m.Half[0].shift(by)
 			m.Half[1].shift(by)
 		}

@@ -4,7 +4,8 @@ package tcpstate
 // closes or while something goes wrong. They lie beside the flow, in an arena of
 // their own, and are given back when the connection is in order again.
 type Marks struct {
-	Half [2]HalfMarks
+	CloseTime int64 // time of the first FIN or RST, ns; 0: none
+	Half      [2]HalfMarks
 }
 
 // Bounds of the lists of one flow: the first ones tell the story, the rest is counted.
@@ -45,6 +46,9 @@ type HalfMarks struct {
 	Before         Mark
 	BeforeAnswered bool
 	BeforeAnswer   Seq
+	// TurnLow is where Turn may have begun, if the octets before it are missing in the
+	// capture; see Tracker.TurnLow.
+	TurnLow Seq
 	// Resent is Turn as its segment is, where Turn.Ack is that of a later segment of the
 	// turn, which was captured before: only a retransmission of the first one was.
 	Resent Mark
@@ -190,6 +194,7 @@ func (t *Tracker) dropMarks(f *Flow) {
 	m := t.markArena[f.marks]
 	for i := range m.Half {
 		if f.flags&flowNoted != 0 {
+			m.CloseTime = 0
 			m.Half[i].reset()
 		} else {
 			m.Half[i].resetSetup()

@@ -71,7 +71,7 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 			v.begins, v.at, v.head = true, at-Seq(b.back), 0
 			data = true
 			if fr.proto == protoHTTP2 {
-				v.answers = sd == answers && b.stream == fr.lane[asks].stream
+				v.answers = sd == answers && b.stream == fr.ids[asks]
 			} else {
 				v.answers = fr.open <= 1
 			}
@@ -121,7 +121,7 @@ func (f *framing) mute(s side, p []byte) bool {
 
 // side is what a half does in the application protocol.
 func (f *Flow) side(dir int) side {
-	if dir == int(f.lb) {
+	if dir == f.LB() {
 		return asks
 	}
 	return answers

@@ -63,7 +63,7 @@ func (t *Tracker) statsOf(f *Flow) *StreamStats {
 
 // finishStats puts a flow's last state into its stream's figures.
 func (t *Tracker) finishStats(f *Flow) {
-	if !t.cfg.Streams || int(f.capture) != t.capture || f.flags&flowRevived != 0 {
+	if !t.cfg.Streams || f.flags&flowStale != 0 || f.flags&flowRevived != 0 {
 		return
 	}
 	x := t.statsOf(f)
@@ -75,7 +75,7 @@ func (t *Tracker) finishStats(f *Flow) {
 		a = 1
 	}
 	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)
-	x.AIsLB, x.RolesKnown = int(f.lb) == a, true
+	x.AIsLB, x.RolesKnown = f.LB() == a, true
 }
 
 // StreamsCut reports whether there were more than MaxStreams.

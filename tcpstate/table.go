@@ -84,7 +84,7 @@ func (t *Tracker) prepare(segs []Segment) {
 		f := t.flows.at(q.place - 1)
 		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
 		if segs[i].Len > 0 {
-			sum += uint32(f.framing.proto) + f.Last[0].Len + f.Turn[0].Len
+			sum += uint32(f.framing.proto) + f.sent[0].lastLen + f.sent[1].lastLen
 			if b := segs[i].Payload; len(b) > 0 && f.framing.lane[f.side(int(q.dir))].state < octets {
 				sum += uint32(b[0])
 			}
@@ -120,7 +120,7 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	f := t.find(q, s)
 	if f == nil {
 		f = t.revive(q, s)
-	} else if int(f.capture) != t.capture {
+	} else if f.flags&flowStale != 0 {
 		t.renumber(f)
 	}
 	switch {
@@ -189,14 +189,28 @@ func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	if f = t.flows.at(old); !watched || f.flags&flowDetached == 0 {
 		return g // for want of room it was the old one that had to go
 	}
-	g.prev = old + 1
+	g.flags |= flowHeir
+	t.elder[g.index], t.heirs[old] = old, g.index
 	t.arm(f, t.now+lingerMin)
 	return g
 }
 
+// disown says that the incarnation before a flow gets no segments any more.
+func (t *Tracker) disown(f *Flow) {
+	if f.flags&flowHeir != 0 {
+		f.flags &^= flowHeir
+		delete(t.heirs, t.elder[f.index])
+		delete(t.elder, f.index)
+	}
+}
+
 // renumber gives a flow that lives on from an earlier capture its number in this one.
 func (t *Tracker) renumber(f *Flow) {
-	f.stream, f.capture = t.nextStream, uint32(t.capture)
+	if f.sent[0].lastFrame|f.sent[1].lastFrame != 0 {
+		t.setOdd(f)
+	}
+	f.flags &^= flowStale
+	f.stream = t.nextStream
 	t.nextStream++
 	f.Half[0].flags &^= flagBase
 	f.Half[1].flags &^= flagBase
@@ -210,11 +224,11 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	f := t.flows.at(i)
 	*f = Flow{} // cleared in place: a literal with values is made elsewhere and copied
 	f.key = t.wides.key(q, s)
-	f.index, f.capture, f.flags = i, uint32(t.capture), flowLive
+	f.index, f.flags = i, flowLive
 	if q.wide {
 		f.flags |= flowWide
 	}
-	f.Opened, f.LastTime = s.Time, s.Time
+	f.LastTime = s.Time
 	t.nflows++
 	t.index.add(i, q.hash)
 	return f
@@ -225,9 +239,15 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
 		t.index.remove(f.index, f.hash())
-		if int(f.capture) == t.capture {
+		if f.flags&flowStale == 0 {
 			t.bury(f)
 		}
+	} else if h, ok := t.heirs[f.index]; ok {
+		t.disown(t.flows.at(h))
+	}
+	t.disown(f)
+	if f.flags&flowOdd != 0 {
+		delete(t.odd, f.index)
 	}
 	t.finishStats(f)
 	t.dropMarks(f)

@@ -142,7 +142,7 @@ func (t *Tracker) dueOf(entries []timer) {
 func (t *Tracker) look(f *Flow) {
 	switch {
 	case f.flags&flowDetached != 0:
-		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, f.CloseTime+lingerMax) {
+		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, t.Marks(f).CloseTime+lingerMax) {
 			t.arm(f, t.closeDue(f, f.LastTime))
 			return
 		}
@@ -162,7 +162,7 @@ func (t *Tracker) look(f *Flow) {
 		}
 		// One side has closed and the other has not: look once more, much later.
 		if f.flags&flowLastLook == 0 {
-			if at := f.CloseTime + lastLook; t.now < at {
+			if at := t.Marks(f).CloseTime + lastLook; t.now < at {
 				t.arm(f, at)
 				return
 			}
@@ -171,7 +171,7 @@ func (t *Tracker) look(f *Flow) {
 		}
 	case f.flags&flowEstablished == 0:
 		lb, target := f.Sides()
-		m := &t.Marks(f).Half[f.lb]
+		m := &t.Marks(f).Half[f.LB()]
 		at := f.LastTime + 64*second
 		if lb.SawSYN() && !target.SawSYN() && len(m.SYNs) > 0 {
 			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
@@ -185,7 +185,7 @@ func (t *Tracker) look(f *Flow) {
 		}
 		t.retire(f)
 		return
-	case f.flags&flowRevived != 0 && !f.Turn[0].Set() && !f.Turn[1].Set():
+	case f.flags&flowRevived != 0 && f.sent[0].turnFrame|f.sent[1].turnFrame == 0:
 		if t.now-f.LastTime >= lingerMax {
 			t.retire(f)
 			return
@@ -195,11 +195,11 @@ func (t *Tracker) look(f *Flow) {
 	}
 	lb, _ := f.Sides()
 	if lb.Outstanding() && f.flags&flowStalled == 0 {
-		if at := f.Turn[f.lb].Time + stallAfter; t.now < at {
+		if at := f.sent[f.LB()].turnTime + stallAfter; t.now < at {
 			t.arm(f, at)
 		} else {
 			f.flags |= flowStalled
-			t.fire(RequestStalled, f, int(f.lb), nil)
+			t.fire(RequestStalled, f, f.LB(), nil)
 		}
 	}
 }

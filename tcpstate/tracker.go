@@ -73,6 +73,9 @@ type Tracker struct {
 	exact   []uint32 // of each capture: how many stream numbers are certainly Wireshark's
 	Evicted uint64   // flows forgotten for want of room
 
+	elder, heirs map[uint32]uint32    // from a flow to its old incarnation, and back
+	odd          map[uint32][4]uint32 // see Tracker.setOdd
+
 	markArena []*Marks
 	markFree  []uint32
 	heads     heads
@@ -109,7 +112,7 @@ func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = DefaultMaxStreams
 	}
-	t := &Tracker{cfg: cfg}
+	t := &Tracker{cfg: cfg, elder: map[uint32]uint32{}, heirs: map[uint32]uint32{}, odd: map[uint32][4]uint32{}}
 	t.index.resize(minIndex)
 	t.bases = []uint64{0}
 	t.exact = []uint32{math.MaxUint32}
@@ -128,6 +131,7 @@ func (t *Tracker) BeginCapture() {
 	t.statsBefore = len(t.stats)
 	t.nextStream = 0
 	t.graves = graves{}
+	t.Each(func(f *Flow) { f.flags |= flowStale })
 	t.exact = append(t.exact, math.MaxUint32)
 }
 
@@ -274,7 +278,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 		p.Nxt = s.Ack
 		p.flags |= flagSeen
 	}
-	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.Turn[1-dir].Seq) {
+	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.sent[1-dir].turn.Seq) {
 		if m := &t.markArena[f.marks].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
 			m.TurnAcked = t.markOf(s, f.stream, s.Seq)
 		}
@@ -284,10 +288,16 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 // markOf makes a mark of a segment; seq is its first octet that matters.
 func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
 	return Mark{
-		Time: s.Time, frame: (t.base+s.Frame)<<8 | uint64(s.Flags),
-		place: place{seq, s.Ack}, extent: extent{uint32(s.Seq.Add(s.Len).Sub(seq)), stream},
+		Time: s.Time, frame: t.frameOf(s),
+		place: place{seq, s.Ack}, extent: extent{s.lenFrom(seq), stream},
 	}
 }
+
+// frameOf is a segment's Mark.frame.
+func (t *Tracker) frameOf(s *Segment) uint64 { return (t.base+s.Frame)<<8 | uint64(s.Flags) }
+
+// lenFrom is how many payload octets there are from seq on.
+func (s *Segment) lenFrom(seq Seq) uint32 { return uint32(s.Seq.Add(s.Len).Sub(seq)) }
 
 // MarkOf makes a mark of a segment of the flow, for readers of events.
 func (t *Tracker) MarkOf(f *Flow, s *Segment) Mark { return t.markOf(s, f.stream, s.Seq) }

@@ -75,10 +75,10 @@ func TestTurns(t *testing.T) {
 	}
 	f := only(t, w.t)
 	lb, target := f.Sides()
-	if f.Turn[f.lb].Seq != 250 || f.Turn[f.lb].Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
+	if f.sent[f.LB()].turn.Seq != 250 || f.sent[f.LB()].turn.Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
 		t.Errorf("LB's half: %+v", lb)
 	}
-	if f.Turn[1-f.lb].Seq != 500 || f.Last[1-f.lb].Seq != 509 || target.Holes() {
+	if f.sent[1-f.LB()].turn.Seq != 500 || f.sent[1-f.LB()].last.Seq != 509 || target.Holes() {
 		t.Errorf("target's half: %+v", target)
 	}
 }
@@ -93,8 +93,8 @@ func TestFirstTransmission(t *testing.T) {
 	w.lb(ACK|PSH, 110, 510, 10) // sent before it
 	w.target(ACK|FIN, 510, 110, 0)
 	f := only(t, w.t)
-	if f.Turn[f.lb].Ack != 510 || f.Turn[f.lb].Frame() != 7 {
-		t.Errorf("first transmission %+v, want frame 7 with ack 510", f.Turn[f.lb])
+	if f.sent[f.LB()].turn.Ack != 510 || w.t.newestTurn(f, f.LB()).Frame() != 7 {
+		t.Errorf("first transmission %+v, want frame 7 with ack 510", w.t.newestTurn(f, f.LB()))
 	}
 }
 
@@ -108,7 +108,7 @@ func TestWrap(t *testing.T) {
 		w.lb(ACK|PSH, isn+101, isn+96, 100)
 		f := only(t, w.t)
 		lb, target := f.Sides()
-		if f.Turn[f.lb].Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
+		if f.sent[f.LB()].turn.Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
 			t.Errorf("isn %#x: %+v %+v", isn, lb, target)
 		}
 	}
@@ -189,8 +189,8 @@ func TestRolesByHandshake(t *testing.T) {
 	} {
 		w := &wire{t: NewTracker(Config{})}
 		tt.do(w)
-		if f := only(t, w.t); w.t.Endpoint(f, 1-f.LB()) != targetEnd || f.Basis != ByHandshake {
-			t.Errorf("%s: the target is %v, by %v", tt.name, w.t.Endpoint(f, 1-f.LB()), f.Basis)
+		if f := only(t, w.t); w.t.Endpoint(f, 1-f.LB()) != targetEnd || f.Basis() != ByHandshake {
+			t.Errorf("%s: the target is %v, by %v", tt.name, w.t.Endpoint(f, 1-f.LB()), f.Basis())
 		}
 	}
 }
@@ -370,8 +370,8 @@ func check(t *testing.T, tr *Tracker) {
 		}
 		for i := range f.Half {
 			h := &f.Half[i]
-			if h.HasTurn() != f.Turn[i].Set() || h.HasTurn() && !h.Seen() {
-				t.Fatalf("turn %+v of %+v", f.Turn[i], h)
+			if h.HasTurn() != tr.newestTurn(f, i).Set() || h.HasTurn() && !h.Seen() {
+				t.Fatalf("turn %+v of %+v", tr.newestTurn(f, i), h)
 			}
 		}
 		for i := range tr.Marks(f).Half {

@@ -31,7 +31,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		h.openHole(&t.mark(f).Half[dir], at, seq)
 		at = seq
 	}
-	if f.Basis >= ByHTTP && dir != int(f.lb) && f.framing.proto == protoUnknown && looksLikeRequest(s.Payload) {
+	if f.framing.proto == protoUnknown && f.Basis() >= ByHTTP && dir != f.LB() && looksLikeRequest(s.Payload) {
 		t.setLB(f, dir, ByHTTP, s) // guessed wrong so far
 	}
 	sd := f.side(dir)
@@ -60,10 +60,10 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 	h, sd := &f.Half[dir], f.side(dir)
 	if sd != asks || f.framing.proto != protoHTTP1 || f.framing.synced(sd) || !looksLikeRequest(s.Payload) ||
-		!t.mark(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.Turn[dir].Seq.AtOrAfter(seq) {
+		!t.mark(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.sent[dir].turn.Seq.AtOrAfter(seq) {
 		return false
 	}
-	nxt, rest := h.Nxt, f.Last[dir]
+	nxt, rest := h.Nxt, t.last(f, dir)
 	t.lateOctets(f, dir, s, seq, end)
 	m := &t.mark(f).Half[dir]
 	if m.FIN.Set() {
@@ -80,8 +80,8 @@ func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 // sentBefore takes for what a side had seen when it began its turn what a later segment of
 // the turn acknowledges, if that is less: then the first one captured is a retransmission.
 func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
-	if d := &f.Turn[dir]; ack.Before(d.Ack) {
-		t.mark(f).Half[dir].Resent = *d
+	if d := &f.sent[dir].turn; ack.Before(d.Ack) {
+		t.mark(f).Half[dir].Resent = t.newestTurn(f, dir)
 		d.Ack = ack
 	}
 }
@@ -100,7 +100,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 	if f.flags&flowNoted != 0 {
 		t.forgetNotify(f, dir)
 	}
-	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.Turn[1-dir].Seq) && (!v.known || v.answers) {
+	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.sent[1-dir].turn.Seq) && (!v.known || v.answers) {
 		t.answer(f, dir, s, at)
 	}
 	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
@@ -109,12 +109,12 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 		if f.marks != 0 {
 			t.mark(f).Half[dir].Rest = t.markOf(s, f.stream, at)
 		}
-		if dir == int(f.lb) {
+		if dir == f.LB() {
 			t.heads.more(f, s, at)
 		}
 	}
 	t.carryOn(f, dir, s, at, end)
-	if f.head != 0 && dir != int(f.lb) && f.flags&flowClosing == 0 && p.Answered() && !f.framing.unfinished(answers) && !f.framing.unfinished(asks) {
+	if f.head != 0 && dir != f.LB() && f.flags&flowClosing == 0 && p.Answered() && !f.framing.unfinished(answers) && !f.framing.unfinished(asks) {
 		t.heads.drop(f) // the exchange is complete, nothing will be said of its request
 	}
 }
@@ -124,7 +124,7 @@ func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
 	h, p := &f.Half[dir], &f.Half[1-dir]
 	h.Nxt = end
 	h.flags &^= flagHeard
-	f.Last[dir] = t.markOf(s, f.stream, at)
+	t.setLast(f, dir, s, at)
 	if p.flags&flagHeard == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
 		p.heard = at
 		p.flags |= flagHeard
@@ -135,7 +135,7 @@ func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
 // announces a close.
 func (t *Tracker) besides(f *Flow, dir int, s *Segment, at Seq, what NotifyKind) {
 	if what == setUp {
-		f.Last[dir] = t.markOf(s, f.stream, at)
+		t.setLast(f, dir, s, at)
 		return
 	}
 	m := &t.mark(f).Half[dir]
@@ -166,7 +166,7 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 		// most likely the answer to the turn before. One octet alone may be a FIN.
 		return true
 	}
-	if dir != int(f.lb) {
+	if dir != f.LB() {
 		// The target answers a request that had not seen all of the answer before it.
 		return p.Answered() && p.AnswerSeq == at && p.HasTurn()
 	}
@@ -185,16 +185,19 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	}
 	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.HasTurn() {
 		m := &t.mark(f).Half[dir]
-		m.Before, m.BeforeAnswered, m.BeforeAnswer = f.Turn[dir], h.Answered(), h.AnswerSeq
+		m.Before, m.BeforeAnswered, m.BeforeAnswer = t.newestTurn(f, dir), h.Answered(), h.AnswerSeq
 	}
 	h.flags = h.flags&^(flagAnswered|flagInferred) | flagTurn
 	if s.Ack.After(p.Nxt) && p.flags&flagSeen != 0 {
 		h.flags |= flagInferred
 	}
-	f.Turn[dir] = t.markOf(s, f.stream, at)
-	h.TurnLow = at
-	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(f.Last[1-dir].Set() && f.Last[1-dir].Ack == at && s.Ack.After(f.Last[1-dir].Seq)) {
-		h.TurnLow = h.Nxt // else the peer had answered what is missing
+	t.setTurn(f, dir, s, at)
+	h.flags &^= flagLow
+	last := &f.sent[1-dir]
+	heard := last.lastFrame != 0
+	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(heard && last.last.Ack == at && s.Ack.After(last.last.Seq)) {
+		h.flags |= flagLow // else the peer had answered what is missing
+		t.mark(f).Half[dir].TurnLow = h.Nxt
 	}
 	if f.flags&flowNoted != 0 {
 		m := &t.markArena[f.marks].Half[dir]
@@ -203,27 +206,27 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 			m.Resent = Mark{}
 		}
 	}
-	if l := &f.Last[1-dir]; l.Set() && l.Ack.After(at) && l.Flags()&ACK != 0 {
+	if heard && last.last.Ack.After(at) && Flags(last.lastFrame)&ACK != 0 {
 		// The capture shows the answer before what it answers.
-		h.AnswerSeq = l.Seq
-		if p.HasTurn() && f.Turn[1-dir].Ack.After(at) {
-			h.AnswerSeq = f.Turn[1-dir].Seq
+		h.AnswerSeq = last.last.Seq
+		if p.HasTurn() && last.turn.Ack.After(at) {
+			h.AnswerSeq = last.turn.Seq
 		}
 		h.flags |= flagAnswered
-		if dir == int(f.lb) {
+		if dir == f.LB() {
 			f.framing.answeredBefore()
 		}
 	}
 	if f.flags&flowNoted != 0 {
 		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
 	}
-	if dir != int(f.lb) {
+	if dir != f.LB() {
 		return
 	}
 	f.flags &^= flowStalled | flowDecided
 	gap := int64(-1)
-	if f.Last[1-dir].Set() {
-		gap = s.Time - f.Last[1-dir].Time
+	if heard {
+		gap = s.Time - last.lastTime
 	}
 	if f.framing.unfinished(answers) && s.Ack == p.Nxt {
 		f.framing.lose(answers, &t.carries) // the LB took the answer for complete
@@ -239,11 +242,11 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 	p := &f.Half[1-dir]
 	p.AnswerSeq = at
 	p.flags |= flagAnswered
-	if dir == int(f.lb) {
+	if dir == f.LB() {
 		return
 	}
 	t.fire(AnswerBegan, f, dir, s)
-	if f.marks != 0 && (f.flags&flowNoted == 0 || t.markArena[f.marks].plain()) {
+	if f.marks != 0 && f.flags&flowClosing == 0 && (f.flags&flowNoted == 0 || t.markArena[f.marks].plain()) {
 		t.dropMarks(f)
 	}
 }
@@ -255,25 +258,25 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	if h.flags&flagHoles != 0 {
 		h.fillHole(&t.mark(f).Half[dir], seq, end)
 	}
-	d := &f.Turn[dir]
-	if !d.Set() {
+	d := &f.sent[dir]
+	if d.turnFrame == 0 {
 		return
 	}
 	switch {
-	case seq.AtOrBefore(d.Seq) && end.After(d.Seq):
-		if s.Ack.Before(d.Ack) || s.Ack == d.Ack && seq == d.Seq && s.Time < d.Time {
+	case seq.AtOrBefore(d.turn.Seq) && end.After(d.turn.Seq):
+		if s.Ack.Before(d.turn.Ack) || s.Ack == d.turn.Ack && seq == d.turn.Seq && s.Time < d.turnTime {
 			// Sent before the copy known so far: the first transmission (domain:
 			// order each direction by ack).
-			first := t.markOf(s, f.stream, d.Seq)
-			first.Len = d.Len
-			f.Turn[dir] = first
+			n := d.turnLen
+			t.setTurn(f, dir, s, d.turn.Seq)
+			d.turnLen = n
 			return
 		}
 		if !h.Outstanding() {
 			return
 		}
 		m := &t.mark(f).Half[dir]
-		last := d.Time
+		last := d.turnTime
 		if n := len(m.Copies); n > 0 {
 			last = m.Copies[n-1].Time
 		}
@@ -285,10 +288,10 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 				m.Copies = append(m.Copies, t.markOf(s, f.stream, seq))
 			}
 		}
-	case seq == h.TurnLow && seq.Before(d.Seq) && h.Outstanding():
+	case h.flags&flagLow != 0 && seq == t.TurnLow(f, dir) && seq.Before(d.turn.Seq) && h.Outstanding():
 		// The turn's true beginning, behind its second segment.
-		ack := d.Ack
-		f.Turn[dir] = t.markOf(s, f.stream, seq)
+		ack := d.turn.Ack
+		t.setTurn(f, dir, s, seq)
 		t.sentBefore(f, dir, ack)
 	}
 }

@@ -34,11 +34,6 @@ func (t *Tracker) Endpoint(f *Flow, i int) Endpoint {
 	return Endpoint{t.wides.pair(&f.key, f.flags&flowWide != 0)[i], f.key.port(i)}
 }
 
-// same reports whether two flows have the same endpoints.
-func (t *Tracker) same(f, g *Flow) bool {
-	return t.Endpoint(f, 0) == t.Endpoint(g, 0) && t.Endpoint(f, 1) == t.Endpoint(g, 1)
-}
-
 // prepareSize is how many segments are prepared at once.
 const prepareSize = 64
 

@@ -1,0 +1,79 @@
+package tcpstate
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// A flow is four cache lines.
+func TestFlowSize(t *testing.T) {
+	if n := unsafe.Sizeof(Flow{}); n != 256 {
+		t.Errorf("a flow has %d octets", n)
+	}
+}
+
+// What is remembered of a connection has the number that it had in the capture that it was
+// in, also when it goes on through several.
+func TestStreamOfCapture(t *testing.T) {
+	w := &wire{t: NewTracker(Config{})}
+	other := Endpoint{Addr4([]byte{10, 0, 0, 3}), 42000}
+	next := func(others int) {
+		w.t.BeginCapture()
+		w.frame = 0
+		for i := range others {
+			w.send(Endpoint{other.Addr, uint16(42000 + i)}, targetEnd, SYN, 1, 0, 0)
+		}
+	}
+	w.handshake(99, 499)
+	w.lb(ACK|PSH, 100, 500, 100) // the request: stream 0
+	f := w.t.Flow(0)
+	next(3)
+	w.target(ACK|PSH, 500, 200, 9) // the answer: stream 3
+	next(5)
+	w.lb(ACK, 200, 509, 0)
+	w.lb(ACK|FIN, 200, 509, 0) // stream 5
+	for _, x := range []struct {
+		name string
+		m    Mark
+		want uint32
+	}{
+		{"request", w.t.Request(f), 0},
+		{"last octets of the LB", w.t.LastAsked(f), 0},
+		{"answer", w.t.Answer(f), 3},
+		{"last octets of the target", w.t.LastAnswered(f), 3},
+		{"FIN", w.t.Marks(f).Half[f.LB()].FIN, 5},
+	} {
+		if !x.m.Set() || x.m.Stream != x.want {
+			t.Errorf("%s: stream %d, want %d", x.name, x.m.Stream, x.want)
+		}
+	}
+	w.t.setBack(w.now)
+	if n := len(w.t.odd); n != 0 {
+		t.Errorf("the numbers of %d forgotten flows are kept", n)
+	}
+}
+
+// An old incarnation gets its segments until it is forgotten; then nothing points to it.
+func TestElder(t *testing.T) {
+	w := &wire{t: NewTracker(Config{})}
+	for i := range 20 {
+		isn := Seq(1000 * (i + 1))
+		w.handshake(isn, 77)
+		w.lb(ACK|PSH, isn+1, 78, 10)
+		w.lb(SYN, isn+500, 0, 0)
+		if len(w.t.elder) == 0 || len(w.t.elder) != len(w.t.heirs) {
+			t.Fatalf("%d old incarnations, %d new ones", len(w.t.elder), len(w.t.heirs))
+		}
+		w.lb(RST, isn+11, 0, 0)
+	}
+	w.now += 10 * second
+	w.send(Endpoint{lbEnd.Addr, 9}, targetEnd, SYN, 1, 0, 0)
+	w.t.Each(func(f *Flow) {
+		if f.flags&flowDetached != 0 {
+			t.Errorf("old incarnation %d is still there", f.index)
+		}
+	})
+	if len(w.t.elder)+len(w.t.heirs) != 0 {
+		t.Errorf("%d, %d links to flows that are gone", len(w.t.elder), len(w.t.heirs))
+	}
+}

@@ -45,7 +45,7 @@ func (f *File) decompress() error {
 	}
 	f.stream = d
 	f.info.Compression = name
-	f.w = newWindow(d, f.opt.Keep)
+	f.w = newWindow(d)
 	return nil
 }
 

@@ -16,8 +16,6 @@ type ReadOptions struct {
 	// Resync goes on behind damage: the reader looks for the next records that make
 	// sense, marks the first of them with Frame.AfterGap and notes the gap in Info.
 	Resync bool
-	// Keep is how many more calls of Read the Data of frames stays valid for.
-	Keep int
 }
 
 // Info is what a File knows about the capture so far.
@@ -110,7 +108,7 @@ func NewFile(name string, r io.Reader, opt ReadOptions) (*File, error) {
 			f.raw.size = st.Size()
 		}
 	}
-	f.w = newWindow(f.raw, opt.Keep)
+	f.w = newWindow(f.raw)
 	if err := f.open(!ok); err != nil {
 		f.Close()
 		return nil, err
@@ -177,6 +175,10 @@ func (f *File) Read(batch []Frame) (int, error) {
 	}
 	return 0, f.err
 }
+
+// Keep lets the Data of frames stay valid for n more calls of Read than it does otherwise,
+// beginning with those that the last call returned.
+func (f *File) Keep(n int) { f.w.keep = uint64(n) }
 
 // delivered keeps account of the frames that Read returns.
 func (f *File) delivered(batch []Frame) {

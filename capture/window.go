@@ -18,7 +18,7 @@ type window struct {
 	elided   int64   // bytes of the record at pos that an elide took out before it failed
 	spill    *[]byte // takes the bytes that elides take out; nil: nobody does
 
-	// With ReadOptions.Keep, frames outlive the call of Read that delivered them: then
+	// With File.Keep, frames outlive the call of Read that delivered them: then
 	// buffers take turns.
 	keep  uint64
 	reads uint64 // that delivered frames
@@ -32,8 +32,8 @@ type lent struct {
 	read uint64
 }
 
-func newWindow(r io.Reader, keep int) window {
-	return window{r: r, buf: make([]byte, windowSize), keep: uint64(keep)}
+func newWindow(r io.Reader) window {
+	return window{r: r, buf: make([]byte, windowSize)}
 }
 
 // delivered says that a call of Read is delivering frames.

@@ -78,6 +78,7 @@ func (s *session) ahead(src *capture.File, in *input, n int) error {
 	if _, size := src.Progress(); size < 0 {
 		reads = 1 // more may not come for long
 	}
+	src.Keep(aheadKeep)
 	full, free := make(chan *decoded, aheadBatches), make(chan *decoded, aheadBatches)
 	for range aheadBatches {
 		free <- new(decoded)

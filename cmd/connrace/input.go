@@ -15,7 +15,7 @@ const stdinName = "standard input"
 
 // open opens a file, "-" for standard input. done releases it.
 func (s *session) open(path string) (f *capture.File, done func(), err error) {
-	o := capture.ReadOptions{Resync: s.flags.resync, Keep: aheadKeep}
+	o := capture.ReadOptions{Resync: s.flags.resync}
 	if path == "-" {
 		r, err := s.keep(stdinName, s.stream(s.e.stdin))
 		if err != nil {

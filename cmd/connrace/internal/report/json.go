@@ -10,6 +10,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"connrace/detect"
@@ -62,9 +63,11 @@ func newObject(w io.Writer) *object {
 	return j
 }
 
-// write takes note of the first error; the bufio.Writer then ignores what follows.
-func (j *object) write(s string) {
-	if _, err := j.w.WriteString(s); err != nil && j.err == nil {
+func (j *object) write(s string) { j.note(j.w.WriteString(s)) }
+
+// note takes note of the first error; the bufio.Writer then ignores what follows.
+func (j *object) note(_ int, err error) {
+	if err != nil && j.err == nil {
 		j.err = err
 	}
 }
@@ -78,9 +81,7 @@ func (j *object) newline(indent string) {
 func (j *object) close() error {
 	j.newline("")
 	j.write("}\n")
-	if err := j.w.Flush(); j.err == nil {
-		j.err = err
-	}
+	j.note(0, j.w.Flush())
 	return j.err
 }
 
@@ -96,10 +97,8 @@ func (j *object) key(name string) {
 
 func (j *object) value(v any) {
 	j.buf.Reset()
-	if err := j.enc.Encode(v); err != nil && j.err == nil {
-		j.err = err
-	}
-	j.write(string(bytes.TrimSuffix(j.buf.Bytes(), []byte("\n"))))
+	j.note(0, j.enc.Encode(v))
+	j.note(j.w.Write(bytes.TrimSuffix(j.buf.Bytes(), []byte("\n"))))
 }
 
 func (j *object) field(name string, v any) {
@@ -203,7 +202,8 @@ func (t stamp) MarshalJSON() ([]byte, error) {
 	if t == 0 {
 		return []byte("null"), nil
 	}
-	return time.Unix(0, int64(t)).UTC().AppendFormat(nil, `"2006-01-02T15:04:05.000000000Z"`), nil
+	const layout = `"2006-01-02T15:04:05.000000000Z"`
+	return time.Unix(0, int64(t)).UTC().AppendFormat(make([]byte, 0, len(layout)), layout), nil
 }
 
 // optional is a string from outside; null where it is empty.
@@ -213,12 +213,11 @@ func (s optional) MarshalJSON() ([]byte, error) {
 	if s == "" {
 		return []byte("null"), nil
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(Clean(string(s)))
-	return b.Bytes(), err
+	return []byte(`"` + escaped.Replace(Clean(string(s))) + `"`), nil
 }
+
+// escaped escapes what JSON wants escaped of the printable characters that Clean leaves.
+var escaped = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
 // count is a number of which one value, given by the maker, means null.
 type count struct {

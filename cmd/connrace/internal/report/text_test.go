@@ -35,6 +35,7 @@ func TestClean(t *testing.T) {
 
 func FuzzClean(f *testing.F) {
 	f.Add("/a\x1b\xff\u202e")
+	f.Add(`"\"<&>` + "\u2028\\")
 	f.Fuzz(func(t *testing.T, s string) {
 		c := Clean(s)
 		if !utf8.ValidString(c) || strings.ContainsFunc(c, func(r rune) bool { return r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 }) {
@@ -42,6 +43,10 @@ func FuzzClean(f *testing.F) {
 		}
 		if again := Clean(c); again != c {
 			t.Errorf("Clean twice: %q, then %q", c, again)
+		}
+		var read string
+		if b, err := json.Marshal(optional(s)); err != nil || json.Unmarshal(b, &read) != nil || read != c {
+			t.Errorf("%q as JSON: %s, %v", c, b, err)
 		}
 		for _, l := range wrap(c, 10, " /") {
 			if n := columns(l); n > 10 {

@@ -1,14 +1,11 @@
 // Command connrace finds in packet captures why a load balancer answered 502.
 package main
 
-import (
-	"os"
-	"runtime/debug"
-)
+import "os"
 
 func main() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50) // there is little to collect: memory before speed
+		collectLate()
 	}
 	os.Exit(run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

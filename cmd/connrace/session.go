@@ -182,7 +182,9 @@ func (s *session) conclude() {
 		}
 	}
 	a.detector = nil
-	runtime.GC() // the report takes the room of the tables
+	if heapSize() > smallHeap {
+		runtime.GC() // the report takes the room of the tables
+	}
 	s.report.Analyses = append(s.report.Analyses, a.Analysis)
 	s.cur = nil
 }

@@ -276,8 +276,8 @@ func headEnd(h []byte) int {
 // noteRequest keeps a request in mind for a while.
 func (d *Detector) noteRequest(e *tcpstate.Event) {
 	h := d.tracker.Head(e.Flow)
-	if n := e.Head; n >= 4 && n <= len(h) && string(h[n-4:n]) == "\r\n\r\n" {
-		h = h[:n-4]
+	if e.Head > 0 {
+		h = bytes.TrimSuffix(h[:min(e.Head, len(h))], []byte("\r\n\r\n"))
 	} else {
 		h = h[:headEnd(h)]
 	}

@@ -3,7 +3,7 @@ package tcpstate
 // arena holds values in chunks that never move. A place is taken and given back; while it
 // is taken its value is the taker's.
 type arena[T any] struct {
-	chunks [][]T
+	chunks []*[arenaChunk]T
 	free   []uint32 // places given back
 	made   uint32   // places so far
 }
@@ -24,7 +24,7 @@ func (a *arena[T]) take() uint32 {
 		return i
 	}
 	if a.made%arenaChunk == 0 {
-		a.chunks = append(a.chunks, make([]T, arenaChunk))
+		a.chunks = append(a.chunks, new([arenaChunk]T))
 	}
 	a.made++
 	return a.made - 1

@@ -37,6 +37,10 @@ func (c *clock) leapt(frame uint64, by int64) {
 // tick takes the time of a segment. The capture time is the newest time seen, for frames
 // of several queues or interfaces come a little out of order.
 func (t *Tracker) tick(s *Segment) {
+	if s.Time >= t.now && uint64(s.Time-t.now) <= uint64(maxLeap) && t.clock.doubted == 0 {
+		t.pass(s.Time)
+		return
+	}
 	by := since(s.Time, t.now)
 	if by < -maxLeap || by > maxLeap {
 		t.leap(s, by)

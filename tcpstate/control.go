@@ -77,7 +77,7 @@ func (t *Tracker) control(f *Flow, dir int, s *Segment) {
 
 // syn takes a SYN or a SYN-ACK.
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	m := &t.setup(f).Half[dir]
 	answer := s.Flags&ACK != 0
 	if answer && p.SawSYN() && s.Ack != p.ISN+1 {
@@ -153,7 +153,7 @@ func (m *HalfMarks) Patience() int64 {
 // beforeEstablished takes a segment that comes before the handshake is known to be
 // complete; it reports whether that was all there is to it.
 func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	lb := dir == f.LB()
 	if p.SawSYN() && !h.SawSYN() && !lb {
 		// The target's, between the SYN and its SYN-ACK.

@@ -42,8 +42,9 @@ type Event struct {
 	// Gap is, with RequestBegan and CloseBegan, the idle time before it: since the last
 	// payload octet of the exchange before; -1: there was none.
 	Gap int64
-	// Head is, with RequestBegan, how long the head of an HTTP/1 request is, up to and with
-	// its empty line, if the segment has all of it; else 0.
+	// Head is, with RequestBegan, how many octets of the segment are the head of an HTTP/1
+	// request, up to and with its empty line, or up to where the snap length cut it; 0: that
+	// is not known.
 	Head int
 }
 

@@ -191,6 +191,11 @@ func (f *Flow) Sides() (lb, target *Half) {
 	return &f.Half[i], &f.Half[1-i]
 }
 
+// halves are the half of a side and its peer's.
+func (f *Flow) halves(dir int) (own, peer *Half) {
+	return &f.Half[dir&1], &f.Half[dir&1^1] // so the compiler need not check
+}
+
 // RTT is SYN to final ACK without repetitions, ns; 0: unknown.
 func (f *Flow) RTT() int64 {
 	if f.flags&flowSlow != 0 {

@@ -51,13 +51,17 @@ func (f *framing) syncHTTP1(s side, p []byte) bool {
 // behind cannot be framed, so sync is lost until the next start line. status is that of
 // an answer.
 func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok bool) {
-	l := &f.lane[s]
-	if l.state != unsynced && l.state != between || hasEmptyLine(p) {
+	l := &f.lane[s&1]
+	if l.state != unsynced && l.state != between {
+		return 0, false
+	}
+	end := bytes.IndexByte(p, '\n') // of the first line
+	if end >= 0 && hasEmptyLine(p[end+1:]) {
 		return 0, false
 	}
 	if s == asks {
 		n := methodLen(p)
-		if n == 0 || n >= len(p) || !beginsRequestLine(p) {
+		if n == len(p) || !beginsRequest(p, n, end) {
 			return 0, false
 		}
 		f.ids[asks], f.open = uint32(askKind(p[:n])), 1
@@ -75,18 +79,19 @@ func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok 
 	return status, true
 }
 
-// hasEmptyLine reports whether an empty line, behind another, is in p.
+// hasEmptyLine reports whether an empty line is in p, which begins with a line.
 func hasEmptyLine(p []byte) bool {
-	for {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 || i+1 >= len(p) {
-			return false
-		}
-		p = p[i+1:]
+	for len(p) > 0 {
 		if p[0] == '\n' || p[0] == '\r' && len(p) > 1 && p[1] == '\n' {
 			return true
 		}
+		i := bytes.IndexByte(p, '\n')
+		if i < 0 {
+			return false
+		}
+		p = p[i+1:]
 	}
+	return false
 }
 
 // nextHTTP1 is next for HTTP/1 (RFC 9112).

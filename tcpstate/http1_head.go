@@ -22,12 +22,16 @@ func beginsRequestLine(p []byte) bool {
 	if n == len(p) {
 		return n <= 20
 	}
+	return beginsRequest(p, n, bytes.IndexByte(p, '\n'))
+}
+
+// beginsRequest is beginsRequestLine where behind a method of n octets, shorter than p, more
+// follows, and the first line ends with the octet at end; -1: its end is not there.
+func beginsRequest(p []byte, n, end int) bool {
 	if n+1 < len(p) && !beginsTarget(p, n) || n == 0 || n > 20 || p[n] != ' ' {
 		return false
 	}
-	rest := p[n+1:]
-	i := bytes.IndexByte(rest, '\n')
-	return i < 0 || endsInVersion(bytes.TrimSuffix(rest[:i], []byte{'\r'}))
+	return end < 0 || endsInVersion(bytes.TrimSuffix(p[n+1:end], []byte{'\r'}))
 }
 
 // beginsTarget reports whether a method of n octets, a space, and an octet that may begin
@@ -39,12 +43,9 @@ func beginsTarget(p []byte, n int) bool {
 // endsInVersion reports whether the rest of a request line, behind the method, is a
 // target and an HTTP/1 version.
 func endsInVersion(rest []byte) bool {
-	i := bytes.LastIndexByte(rest, ' ')
-	if i < 1 {
-		return false
-	}
-	v := rest[i+1:]
-	return len(v) == 8 && string(v[:7]) == "HTTP/1." && v[7] >= '0' && v[7] <= '9'
+	const version = "HTTP/1.1"
+	n := len(rest) - len(version)
+	return n > 1 && rest[n-1] == ' ' && string(rest[n:n+7]) == version[:7] && isDigit(rest[n+7])
 }
 
 // looksLikeResponse reports whether p begins like an HTTP/1 status line.

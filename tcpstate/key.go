@@ -123,7 +123,7 @@ type index struct {
 const minIndex = 6
 
 // home is the slot at which the search for a hash begins.
-func (x *index) home(hash uint32) uint32 { return hash >> x.shift }
+func (x *index) home(hash uint32) uint32 { return hash >> (x.shift & 31) }
 
 // next is the slot behind p.
 func (x *index) next(p uint32) uint32 { return (p + 1) & uint32(len(x.slots)-1) }

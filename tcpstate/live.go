@@ -77,5 +77,5 @@ func (h *HalfMarks) shift(by int64) {
 // restart empties the wheel and lets it begin at any time.
 func (w *timers) restart() {
 	w.clear()
-	w.tick = 0
+	w.tick, w.next = 0, 0
 }

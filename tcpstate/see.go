@@ -4,7 +4,7 @@ package tcpstate
 type sight struct {
 	verdict
 	at   Seq    // where it begins; valid iff begins
-	head uint32 // octets of the request's head, if it is whole
+	head uint32 // octets of the request's head, as far as it was captured; 0: not known
 	only NotifyKind
 }
 
@@ -16,8 +16,8 @@ type verdict struct {
 }
 
 // see feeds a segment's new octets to the framing. next is the octet that was expected;
-// those up to at are missing in the capture.
-func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
+// those up to at are missing in the capture. v is what it fills.
+func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
 	if n := at.Sub(next); n > 0 {
 		t.skip(f, sd, uint32(n))
 	}
@@ -35,14 +35,14 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 		if status, ok := fr.cutHead(sd, p, &t.carries); ok {
 			v.known = true
 			if !(status/100 == 1) {
-				v.begins, v.at, v.answers = true, at, true
+				v.begins, v.at, v.answers, v.head = true, at, true, uint32(len(p))
 			}
-			return v
+			return
 		}
 	}
 	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
 		v.known = fr.mute(sd, p)
-		return v
+		return
 	}
 	v.known = true
 	switch fr.inside(sd) {
@@ -108,7 +108,6 @@ func (t *Tracker) see(f *Flow, sd side, s *Segment, next, at Seq) (v sight) {
 	if data {
 		v.only = 0
 	}
-	return v
 }
 
 // mute reports whether the direction of octets p, which the framing does not understand,
@@ -121,10 +120,7 @@ func (f *framing) mute(s side, p []byte) bool {
 
 // side is what a half does in the application protocol.
 func (f *Flow) side(dir int) side {
-	if dir == f.LB() {
-		return asks
-	}
-	return answers
+	return side(dir^f.LB()) & 1
 }
 
 // skip tells the framing that octets are missing in the capture.

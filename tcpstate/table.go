@@ -4,7 +4,7 @@ package tcpstate
 func (t *Tracker) find(q *query, s *Segment) *Flow {
 	if q.place != 0 {
 		f := t.flows.at(q.place - 1)
-		if f.flags&(flowLive|flowDetached) == flowLive && q.is(&f.key, f.flags&flowWide != 0, &t.wides, s) {
+		if f.flags&(flowLive|flowDetached|flowWide) == flowLive && f.key == q.key && !q.wide {
 			return f
 		}
 	}
@@ -39,8 +39,6 @@ const prepareSize = 64
 
 // prepared are the queries of segments whose flows have been touched.
 type prepared struct {
-	segs    []Segment
-	next    int // the first of them not tracked yet
 	queries [prepareSize]query
 	sum     uint32 // keeps the reads alive
 }
@@ -51,29 +49,28 @@ type prepared struct {
 func (t *Tracker) TrackAll(segs []Segment, after func()) {
 	for len(segs) > 0 {
 		n := min(len(segs), prepareSize)
-		t.prepare(segs[:n])
-		for i := range segs[:n] {
-			t.Track(&segs[i])
+		queries := t.prepare(segs[:n])
+		for i := range queries {
+			t.track(&segs[i], &queries[i])
 			after()
 		}
 		segs = segs[n:]
 	}
-	t.prepared.segs = nil
 }
 
-func (t *Tracker) prepare(segs []Segment) {
+func (t *Tracker) prepare(segs []Segment) []query {
 	p := &t.prepared
-	p.segs, p.next = segs, 0
 	queries := p.queries[:len(segs)]
+	x := t.index
 	sum := uint32(0)
 	for i := range queries {
 		q := &queries[i]
 		queryOf(&segs[i], q)
-		sum += t.index.slots[t.index.home(q.hash)].hash
+		sum += x.slots[x.home(q.hash)].hash
 	}
 	for i := range queries {
 		q := &queries[i]
-		if q.place = t.index.first(q.hash); q.place == 0 {
+		if q.place = x.first(q.hash); q.place == 0 {
 			continue
 		}
 		f := t.flows.at(q.place - 1)
@@ -86,6 +83,7 @@ func (t *Tracker) prepare(segs []Segment) {
 		}
 	}
 	p.sum = sum
+	return queries
 }
 
 // forget says that the places of the flows are others now.
@@ -95,22 +93,10 @@ func (p *prepared) forget() {
 	}
 }
 
-// queryOf is a segment's query, if it was prepared the one made then.
-func (t *Tracker) queryOf(s *Segment, q *query) *query {
-	if p := &t.prepared; p.next < len(p.segs) && s == &p.segs[p.next] {
-		p.next++
-		return &p.queries[p.next-1]
-	}
-	queryOf(s, q)
-	return q
-}
-
 // lookup finds or makes the flow of a segment and gives it Wireshark's stream number:
 // a new number for a new pair of endpoints, and for a SYN whose sequence number is not
 // the base of its direction (packet-tcp.c, conversation handling of 4.0).
-func (t *Tracker) lookup(s *Segment) (*Flow, int) {
-	var own query
-	q := t.queryOf(s, &own)
+func (t *Tracker) lookup(s *Segment, q *query) (*Flow, int) {
 	dir := int(q.dir)
 	f := t.find(q, s)
 	if f == nil {
@@ -118,31 +104,35 @@ func (t *Tracker) lookup(s *Segment) (*Flow, int) {
 	} else if f.flags&flowStale != 0 {
 		t.renumber(f)
 	}
-	switch {
-	case s.Flags&(SYN|ACK) == SYN:
+	switch s.Flags & (SYN | ACK) {
+	case SYN:
 		if h := &f.Half[dir]; h.flags&flagBase != 0 && h.ISN != s.Seq {
 			f = t.supersede(f, q, s)
 		}
-	case s.Flags&(SYN|ACK) == SYN|ACK:
+	case SYN | ACK:
 		if h := &f.Half[dir]; h.flags&flagBase != 0 {
 			h.ISN = s.Seq
 		}
 	}
-	if !s.Quoted && !s.NoLength {
-		h, p := &f.Half[dir], &f.Half[1-dir]
-		if h.flags&flagBase == 0 {
-			h.flags |= flagBase
-			h.ISN = s.Seq - 1
-			if s.Flags&SYN != 0 {
-				h.ISN = s.Seq
-			}
-		}
-		if p.flags&flagBase == 0 && s.Flags&ACK != 0 && s.Src != s.Dst {
-			p.flags |= flagBase
-			p.ISN = s.Ack - 1
-		}
+	if h, p := f.halves(dir); h.flags&p.flags&flagBase == 0 && !s.Quoted && !s.NoLength {
+		h.takeBase(p, s)
 	}
 	return f, dir
+}
+
+// takeBase takes the base of a direction from the first segment that tells it.
+func (h *Half) takeBase(p *Half, s *Segment) {
+	if h.flags&flagBase == 0 {
+		h.flags |= flagBase
+		h.ISN = s.Seq - 1
+		if s.Flags&SYN != 0 {
+			h.ISN = s.Seq
+		}
+	}
+	if p.flags&flagBase == 0 && s.Flags&ACK != 0 && s.Src != s.Dst {
+		p.flags |= flagBase
+		p.ISN = s.Ack - 1
+	}
 }
 
 // revive makes the flow of two endpoints that have none now. If they had one before, the

@@ -6,6 +6,7 @@ type timers struct {
 	slots  [wheelSlots]chain
 	blocks arena[timerBlock]
 	tick   int64 // everything before it has been served
+	next   int64 // when it begins, ns
 	work   []timer
 	n      int // entries, those that count no more included
 }
@@ -31,7 +32,7 @@ const (
 // arm asks for a look at the flow at a time, if none comes sooner.
 func (t *Tracker) arm(f *Flow, at int64) {
 	tick := at / wheelTick
-	if f.due != 0 && tick >= t.dueTick(f) {
+	if f.due != 0 && int32(uint32(tick)-f.due) >= 0 { // serial numbers: it is due within days
 		return
 	}
 	f.due = max(uint32(tick), 1)
@@ -88,7 +89,7 @@ func (w *timers) add(i uint32, tick int64) {
 }
 
 // due reports whether a slot may be served.
-func (w *timers) due(now int64) bool { return now/wheelTick >= w.tick }
+func (w *timers) due(now int64) bool { return now >= w.next }
 
 // wake looks at the flows whose time has come.
 func (t *Tracker) wake() {
@@ -126,6 +127,7 @@ func (t *Tracker) wake() {
 			t.look(f)
 		}
 	}
+	w.next = w.tick * wheelTick
 }
 
 // dueOf adds the entries that count to the work. It touches their flows in one go, so

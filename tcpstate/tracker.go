@@ -183,6 +183,12 @@ func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
 // Track takes the next segment of the capture. The segment's Frame counts in the
 // current capture.
 func (t *Tracker) Track(s *Segment) {
+	var q query
+	queryOf(s, &q)
+	t.track(s, &q)
+}
+
+func (t *Tracker) track(s *Segment, q *query) {
 	if o := t.base + s.Frame; o > t.lastFrame {
 		t.lastFrame = o
 	}
@@ -192,7 +198,7 @@ func (t *Tracker) Track(s *Segment) {
 		t.sweep()
 	}
 
-	f, dir := t.lookup(s)
+	f, dir := t.lookup(s, q)
 	if s.Bogus {
 		c := *s
 		c.Flags, c.NoLength = 0, true
@@ -271,7 +277,7 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 
 // acknowledge takes a new highest acknowledgment.
 func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	h.Ack = s.Ack
 	h.flags |= flagAck
 	if p.flags&flagSeen == 0 {

@@ -39,7 +39,9 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		t.carryOn(f, dir, s, at, end) // inside of a body: nothing begins
 		return
 	}
-	t.take(f, dir, s, at, end, t.see(f, sd, s, h.Nxt, at))
+	var v sight
+	t.see(&v, f, sd, s, h.Nxt, at)
+	t.take(f, dir, s, at, end, &v)
 }
 
 // lateOctets takes octets that come behind the FIN that follows them: out of order.
@@ -48,10 +50,11 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h.fillHole(&t.mark(f).Half[dir], seq, end)
 	v := sight{verdict: verdict{known: true}}
 	if sd := f.side(dir); !f.framing.synced(sd) { // else the FIN has counted them
-		v = t.see(f, sd, s, seq, seq)
+		v.known = false
+		t.see(&v, f, sd, s, seq, seq)
 	}
 	nxt := h.Nxt
-	t.take(f, dir, s, seq, end, v)
+	t.take(f, dir, s, seq, end, &v)
 	h.Nxt = nxt
 }
 
@@ -87,8 +90,8 @@ func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
 }
 
 // take takes octets not seen before, of which the framing says v.
-func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v *sight) {
+	h, p := f.halves(dir)
 	if v.only != 0 {
 		t.besides(f, dir, s, at, v.only)
 		h.Nxt = end
@@ -121,7 +124,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v sight) {
 
 // carryOn takes new octets whatever they mean.
 func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	h.Nxt = end
 	h.flags &^= flagHeard
 	t.setLast(f, dir, s, at)
@@ -157,7 +160,7 @@ func (t *Tracker) forgetNotify(f *Flow, dir int) {
 // (domain: the peer has sent an octet when it had all octets before these, and this
 // side had seen it), or are the connection's first.
 func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	if h.flags&flagHeard != 0 && s.Ack.After(h.heard) {
 		return true
 	}
@@ -176,10 +179,10 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	return f.Handshake() || looksLikeRequest(s.Payload)
 }
 
-// turn begins a new turn with the octets of s from at on, head of which are the head of a
-// request if it is known to be whole.
+// turn begins a new turn with the octets of s from at on; head of them are the head of a
+// request, if that is known.
 func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
-	h, p := &f.Half[dir], &f.Half[1-dir]
+	h, p := f.halves(dir)
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagTwoTurns
 	}

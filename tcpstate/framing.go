@@ -140,7 +140,7 @@ type numbers struct {
 func (b *boundary) interim() bool { return b.status/100 == 1 && b.status != 101 }
 
 // synced reports whether a side's octets are understood.
-func (f *framing) synced(s side) bool { return f.lane[s].state > misframed }
+func (f *framing) synced(s side) bool { return f.lane[s&1].state > misframed }
 
 // sync looks whether p, the first octets of a segment, begin something known. It is for
 // a side that is not synced and to be called where a message may begin. A protocol once
@@ -190,7 +190,7 @@ func (f *framing) recognise(s side, p []byte) bool {
 // within takes n octets if all of them, and at least one more, are of a body, chunk,
 // record or frame that has begun: nothing to look at. It is the way of most segments.
 func (f *framing) within(s side, n uint32) bool {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	if l.left <= uint64(n) || l.state < octets {
 		return false
 	}
@@ -234,7 +234,7 @@ func (f *framing) answeredBefore() {
 // message (messageBegins), TLS data (dataBegins), setting up (setupBegins), an alert or
 // GOAWAY (closingBegins), or noBoundary if that is not known or between two of them.
 func (f *framing) inside(s side) boundaryKind {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	switch {
 	case l.state <= between || l.state == complete || l.state == unitHeader:
 		return noBoundary
@@ -249,7 +249,7 @@ func (f *framing) inside(s side) boundaryKind {
 // unfinished reports whether, by the framing, octets of a side's message are still to
 // come. A body that ends with the connection is never unfinished.
 func (f *framing) unfinished(s side) bool {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	if f.proto == protoHTTP2 {
 		return s == answers && f.open > 0 && f.synced(s)
 	}
@@ -314,7 +314,7 @@ func (f *framing) noUnit(s side, used uint32, pool *carryPool) (boundary, uint32
 
 // lose says that what a side sends next is not known.
 func (f *framing) lose(s side, pool *carryPool) {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	pool.free(&l.carry)
 	l.state, l.left = unsynced, 0
 }

@@ -96,7 +96,7 @@ func hasEmptyLine(p []byte) bool {
 
 // nextHTTP1 is next for HTTP/1 (RFC 9112).
 func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	var used uint32
 	for {
 		switch l.state {
@@ -187,7 +187,7 @@ func (l *lane) line(p []byte, pool *carryPool) (line []byte, used int, ok bool) 
 
 // takeLine takes a whole line; it reports whether that was the end of a head.
 func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	switch l.state {
 	case startLine:
 		if !f.start(s, line) {
@@ -225,7 +225,7 @@ func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
 
 // start takes a request or status line.
 func (f *framing) start(s side, line []byte) bool {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	if s == answers {
 		status := visibleStatus(line)
 		if status == 0 {
@@ -274,7 +274,7 @@ func (f *framing) pop() (kind uint16, ok bool) {
 
 // body decides at the end of a head what follows it (RFC 9112 §6.3).
 func (f *framing) body(s side, pool *carryPool) {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	length := l.left
 	l.left = 0
 	l.state = complete
@@ -322,7 +322,7 @@ func (f *framing) noBody(length uint64, pool *carryPool) bool {
 
 // headEnd makes the boundary at the end of a head.
 func (f *framing) headEnd(s side) boundary {
-	l := &f.lane[s]
+	l := &f.lane[s&1]
 	return boundary{
 		kind:    headEnds,
 		said:    said{close: l.closes(), bodiless: l.state == complete, upgraded: l.state == opaque},

@@ -11,7 +11,7 @@ type sent struct {
 
 // setLast makes a segment the newest one with new octets, of which at is the first.
 func (t *Tracker) setLast(f *Flow, dir int, s *Segment, at Seq) {
-	d := &f.sent[dir]
+	d := &f.sent[dir&1]
 	d.lastTime, d.lastFrame, d.last, d.lastLen = s.Time, t.frameOf(s), place{at, s.Ack}, s.lenFrom(at)
 	if f.flags&flowOdd != 0 {
 		t.setNumber(f, 2+dir)
@@ -20,7 +20,7 @@ func (t *Tracker) setLast(f *Flow, dir int, s *Segment, at Seq) {
 
 // setTurn makes a segment the first one of its side's newest turn, which begins at at.
 func (t *Tracker) setTurn(f *Flow, dir int, s *Segment, at Seq) {
-	d := &f.sent[dir]
+	d := &f.sent[dir&1]
 	d.turnTime, d.turnFrame, d.turn, d.turnLen = s.Time, t.frameOf(s), place{at, s.Ack}, s.lenFrom(at)
 	if f.flags&flowOdd != 0 {
 		t.setNumber(f, dir)
@@ -55,13 +55,13 @@ func (t *Tracker) numberOf(f *Flow, i int) uint32 {
 // after it had seen the peer answer (or speak). Its Ack is the lowest of all copies: what
 // the side had seen when it first sent it.
 func (t *Tracker) newestTurn(f *Flow, i int) Mark {
-	d := &f.sent[i]
+	d := &f.sent[i&1]
 	return Mark{d.turnTime, d.turnFrame, d.turn, extent{d.turnLen, t.numberOf(f, i)}}
 }
 
 // last is, of half i, the newest segment with octets not seen before (TLS alerts left out).
 func (t *Tracker) last(f *Flow, i int) Mark {
-	d := &f.sent[i]
+	d := &f.sent[i&1]
 	return Mark{d.lastTime, d.lastFrame, d.last, extent{d.lastLen, t.numberOf(f, 2+i)}}
 }
 

@@ -205,11 +205,11 @@ func (t *Tracker) track(s *Segment, q *query) {
 		s = &c
 	}
 	t.stream = f.stream
-	if t.cfg.Streams && !s.Quoted {
-		t.count(f, dir, s)
-	}
 	if s.Quoted {
 		return
+	}
+	if t.cfg.Streams {
+		t.count(f, dir, s)
 	}
 	t.Segments++
 	if f.flags&flowBegun == 0 {
@@ -218,14 +218,13 @@ func (t *Tracker) track(s *Segment, q *query) {
 	if s.Time > f.LastTime {
 		f.LastTime = s.Time
 	}
-	if f.flags&flowWatched == 0 || s.NoLength {
-		return
-	}
-	if s.Flags&(SYN|FIN|RST) != 0 || f.flags&flowClosing != 0 || f.flags&flowEstablished == 0 {
+	const busy = flowWatched | flowEstablished // and not closing
+	switch {
+	case f.flags&(busy|flowClosing) == busy && s.Flags&(SYN|FIN|RST) == 0 && !s.NoLength:
+		t.data(f, dir, s)
+	case f.flags&flowWatched != 0 && !s.NoLength:
 		t.control(f, dir, s)
-		return
 	}
-	t.data(f, dir, s)
 }
 
 // End says that the capture is over: every flow settles and is gone.
@@ -263,14 +262,14 @@ func (t *Tracker) byAge() []uint64 {
 
 // data takes a segment of an established connection that neither opens nor closes it.
 func (t *Tracker) data(f *Flow, dir int, s *Segment) {
-	h := &f.Half[dir]
+	h, _ := f.halves(dir)
 	if s.Len > 0 {
 		t.octets(f, dir, s, s.Seq)
 	} else if h.flags&flagSeen == 0 {
 		h.Nxt = s.Seq
 		h.flags |= flagSeen
 	}
-	if s.Flags&ACK != 0 && (h.flags&flagAck == 0 || s.Ack.After(h.Ack)) {
+	if s.Flags&ACK != 0 && (s.Ack.After(h.Ack) || h.flags&flagAck == 0) {
 		t.acknowledge(f, dir, s)
 	}
 }

@@ -3,7 +3,7 @@ package tcpstate
 // octets takes a segment's payload: seq is its first octet's number. Most segments are
 // the next octets of a turn that goes on and change Nxt and Last only.
 func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
-	h := &f.Half[dir]
+	h, _ := f.halves(dir)
 	if len(s.Payload) > 0 {
 		f.flags |= flowPayload
 	}
@@ -103,7 +103,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v *sight) {
 	if f.flags&flowNoted != 0 {
 		t.forgetNotify(f, dir)
 	}
-	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.sent[1-dir].turn.Seq) && (!v.known || v.answers) {
+	if p.Outstanding() && s.Flags&ACK != 0 && s.Ack.After(f.sent[dir&1^1].turn.Seq) && (!v.known || v.answers) {
 		t.answer(f, dir, s, at)
 	}
 	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
@@ -196,7 +196,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	}
 	t.setTurn(f, dir, s, at)
 	h.flags &^= flagLow
-	last := &f.sent[1-dir]
+	last := &f.sent[dir&1^1]
 	heard := last.lastFrame != 0
 	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(heard && last.last.Ack == at && s.Ack.After(last.last.Seq)) {
 		h.flags |= flagLow // else the peer had answered what is missing
@@ -242,7 +242,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 
 // answer notes that side dir answers its peer's turn with the octets of s from at on.
 func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
-	p := &f.Half[1-dir]
+	_, p := f.halves(dir)
 	p.AnswerSeq = at
 	p.flags |= flagAnswered
 	if dir == f.LB() {

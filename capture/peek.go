@@ -7,9 +7,8 @@ import (
 )
 
 // peek takes at fixed offsets what nearly all frames are: Ethernet, perhaps a VLAN tag,
-// IPv4 without options or IPv6, and a TCP segment that opens and closes nothing, without
-// options or with timestamps alone. It fills s as Decoder.headers would, or reports false;
-// a fuzz test holds them to each other.
+// IPv4 without options or IPv6, and a TCP segment whose header was captured whole. It fills
+// s as Decoder.headers would, or reports false; a fuzz test holds them to each other.
 func peek(f *Frame, s *tcpstate.Segment) bool {
 	const (
 		typeIP4, typeIP6, typeVLAN = 0x0800, 0x86dd, 0x8100
@@ -48,20 +47,8 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	}
 	b = b[head:]
 	srcPort, dstPort := be.Uint16(b), be.Uint16(b[2:])
-	size, flags := tcpFixed, tcpstate.Flags(b[13])
-	if flags&(tcpstate.SYN|tcpstate.FIN|tcpstate.RST) != 0 || srcPort == socksPort || dstPort == socksPort {
-		return false
-	}
-	var tsVal, tsEcr uint32
-	switch b[12] >> 4 {
-	case tcpFixed / 4:
-	case (tcpFixed + timestampSize) / 4:
-		size += timestampSize
-		if len(b) < size || be.Uint32(b[20:]) != timestamps {
-			return false
-		}
-		tsVal, tsEcr = be.Uint32(b[24:]), be.Uint32(b[28:])
-	default:
+	size := int(b[12]>>4) * 4
+	if size < tcpFixed || size > len(b) || srcPort == socksPort || dstPort == socksPort {
 		return false
 	}
 	// Field by field: a composite literal would be built first and copied then.
@@ -70,10 +57,16 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	s.Dst.Addr, s.Dst.Port = dst, dstPort
 	s.Seq, s.Ack = tcpstate.Seq(be.Uint32(b[4:])), tcpstate.Seq(be.Uint32(b[8:]))
 	s.Len = uint32(end - head - size)
-	s.Flags, s.Window, s.IPID = flags, be.Uint16(b[14:]), id
-	s.Options, s.SACKPermitted, s.HasTS = size > tcpFixed, false, size > tcpFixed
-	s.TSVal, s.TSEcr = tsVal, tsEcr
-	s.MSS, s.WScale = 0, -1
+	s.Flags, s.Window, s.IPID = tcpstate.Flags(b[13]), be.Uint16(b[14:]), id
+	s.Options, s.SACKPermitted, s.HasTS = size > tcpFixed, false, false
+	s.TSVal, s.TSEcr, s.MSS, s.WScale = 0, 0, 0, -1
+	switch {
+	case size == tcpFixed:
+	case size == tcpFixed+timestampSize && be.Uint32(b[20:]) == timestamps: // no other
+		s.HasTS, s.TSVal, s.TSEcr = true, be.Uint32(b[24:]), be.Uint32(b[28:])
+	default:
+		tcpOptions(b[tcpFixed:size], s)
+	}
 	s.Quoted, s.NoLength, s.Bogus = false, false, false
 	s.Payload = b[size:]
 	return true

@@ -11,6 +11,9 @@ import (
 
 var (
 	optionNop        = layers.TCPOption{OptionType: layers.TCPOptionKindNop}
+	optionMSS        = layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}
+	optionScale      = layers.TCPOption{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{15}}
+	optionSACK       = layers.TCPOption{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2}
 	optionTimestamps = layers.TCPOption{
 		OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 0, 9, 0, 0, 0, 8},
 	}
@@ -28,6 +31,18 @@ var plain = []struct {
 	{"VLAN", put(macs, "8100 0005 0800", tcp4())},
 	{"VLAN IPv6", put(macs, "8100 0005 86dd", tcp6())},
 	{"padding", put(ether4(), "000000000000")},
+	{"SYN", flagged(0x02, optionMSS, optionSACK, optionTimestamps, optionNop, optionScale)},
+	{"SYN-ACK", flagged(0x12, optionMSS, optionNop, optionScale)},
+	{"FIN", flagged(0x11, optionNop, optionNop, optionTimestamps)},
+	{"RST", flagged(0x04)},
+	{"options of a SYN elsewhere", flagged(0x10, optionMSS, optionNop, optionScale, optionSACK)},
+}
+
+// flagged is a frame with the given control bits and options.
+func flagged(flags byte, options ...layers.TCPOption) []byte {
+	b := inEther(0x0800, tcp4(options...))
+	b[14+20+13] = flags
+	return b
 }
 
 // soil fills s with what a reused segment might still hold.
@@ -80,20 +95,16 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-// What opens or closes a connection, and everything odd, goes through all headers.
+// Everything odd goes through all headers.
 func TestPeekLeaves(t *testing.T) {
 	whole := ether4()
-	const flags, offset, length, fragment, version = 14 + 20 + 13, 14 + 20 + 12, 16, 20, 14
+	const offset, length, fragment, version = 14 + 20 + 12, 16, 20, 14
 	for _, c := range []struct {
 		name  string
 		at    int
 		value byte
 	}{
-		{"SYN", flags, 0x12},
-		{"FIN", flags, 0x11},
-		{"RST", flags, 0x04},
 		{"short header", offset, 0x40},
-		{"options", offset, 0x60},
 		{"no length", length + 1, 0},
 		{"more fragments", fragment, 0x20},
 		{"later fragment", fragment + 1, 1},

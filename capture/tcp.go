@@ -101,6 +101,7 @@ const (
 // tcpOptions notes the options in b, as many as are whole: damage costs the options
 // behind it, not the segment.
 func tcpOptions(b []byte, s *tcpstate.Segment) {
+	syn := s.Flags.Has(tcpstate.SYN)
 	for len(b) > 0 && b[0] != optEnd {
 		if b[0] == optNop {
 			b = b[1:]
@@ -110,18 +111,19 @@ func tcpOptions(b []byte, s *tcpstate.Segment) {
 			return
 		}
 		v := b[2:b[1]]
-		syn := s.Flags.Has(tcpstate.SYN)
-		switch {
-		case b[0] == optMSS && len(v) == 2 && syn:
+		switch kind := b[0]; {
+		case kind == optTS:
+			if len(v) == 8 {
+				s.HasTS = true
+				s.TSVal, s.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
+			}
+		case !syn:
+		case kind == optMSS && len(v) == 2:
 			s.MSS = binary.BigEndian.Uint16(v)
-		case b[0] == optWS && len(v) == 1 && syn:
+		case kind == optWS && len(v) == 1:
 			s.WScale = int8(min(v[0], 14)) // RFC 7323 §2.3: more means 14
-		case b[0] == optSACK && len(v) == 0 && syn:
+		case kind == optSACK && len(v) == 0:
 			s.SACKPermitted = true
-		case b[0] == optTS && len(v) == 8:
-			s.HasTS = true
-			s.TSVal = binary.BigEndian.Uint32(v)
-			s.TSEcr = binary.BigEndian.Uint32(v[4:])
 		}
 		b = b[b[1]:]
 	}

@@ -142,11 +142,42 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 			}
 			continue
 		}
+		if l.state == headerLines && l.carry == 0 {
+			k, ended := f.wholeLines(s, p[used:])
+			if used += uint32(k); ended {
+				f.body(s, pool)
+				return f.headEnd(s), used
+			}
+			if k > 0 {
+				continue
+			}
+		}
 		line, k, ok := l.line(p[used:], pool)
 		used += uint32(k)
 		if ok && f.takeLine(s, line, pool) {
 			return f.headEnd(s), used
 		}
+	}
+}
+
+// wholeLines takes the header lines that are whole in p, up to and with the empty one that
+// ends the head. It is what line and takeLine do, in one go.
+func (f *framing) wholeLines(s side, p []byte) (used int, ended bool) {
+	l := &f.lane[s&1]
+	for {
+		i := bytes.IndexByte(p[used:], '\n')
+		if i < 0 {
+			return used, false
+		}
+		line := p[used : used+i]
+		used += i + 1
+		if i > 0 && line[i-1] == '\r' {
+			line = line[:i-1]
+		}
+		if len(line) == 0 {
+			return used, true
+		}
+		l.header(line, &f.keep[s&1])
 	}
 }
 
@@ -195,7 +226,7 @@ func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
 			return false
 		}
 		l.state = headerLines
-	case headerLines:
+	case headerLines: // a line of which a part came before
 		if len(line) == 0 {
 			f.body(s, pool)
 			return true

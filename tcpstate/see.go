@@ -31,7 +31,7 @@ func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
 	}
 	n := s.Len - off
 	fr := &f.framing
-	if uint32(len(p)) < n && fr.proto == protoHTTP1 {
+	if uint32(len(p)) < n && (fr.proto == protoHTTP1 || fr.proto == protoUnknown && fr.sync(sd, p) && fr.proto == protoHTTP1) {
 		if status, ok := fr.cutHead(sd, p, &t.carries); ok {
 			v.known = true
 			if !(status/100 == 1) {

@@ -54,14 +54,29 @@ func repeated(t testing.TB, script string, n int, change func(i int, f *pcaps.Fr
 	return b.Bytes(), n * len(fs)
 }
 
-// BenchmarkAnalyze is the whole command over a file.
+// BenchmarkAnalyze is the whole command over a file. In CONNRACE_CAPTURES stand more files.
 func BenchmarkAnalyze(b *testing.B) {
 	file, frames := copies(b, "healthy-keep-alive", 2000)
 	path := filepath.Join(b.TempDir(), "x.pcap")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	b.SetBytes(int64(len(file)))
+	b.Run("healthy", func(b *testing.B) {
+		analyzing(b, path, int64(len(file)))
+		b.ReportMetric(float64(b.N)*float64(frames)/b.Elapsed().Seconds(), "packets/s")
+	})
+	for _, path := range filepath.SplitList(os.Getenv("CONNRACE_CAPTURES")) {
+		st, err := os.Stat(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(filepath.Base(path), func(b *testing.B) { analyzing(b, path, st.Size()) })
+	}
+}
+
+func analyzing(b *testing.B, path string, size int64) {
+	b.Helper()
+	b.SetBytes(size)
 	b.ReportAllocs()
 	for b.Loop() {
 		var stderr bytes.Buffer
@@ -69,5 +84,4 @@ func BenchmarkAnalyze(b *testing.B) {
 			b.Fatal(fmt.Sprint("exit ", code, ": ", stderr.String()))
 		}
 	}
-	b.ReportMetric(float64(b.N)*float64(frames)/b.Elapsed().Seconds(), "packets/s")
 }

@@ -40,17 +40,15 @@ func mix(a, b uint64) uint64 {
 // queryOf orders the segment's endpoints and hashes them.
 func queryOf(s *Segment, q *query) {
 	a, b := &s.Src, &s.Dst
-	if a.Addr.Hi|b.Addr.Hi != 0 || a.Addr.Lo>>32 != 0xffff || b.Addr.Lo>>32 != 0xffff {
+	if a.Addr.Hi|b.Addr.Hi|(a.Addr.Lo>>32^0xffff)|(b.Addr.Lo>>32^0xffff) != 0 {
 		wideQueryOf(s, q)
 		return
 	}
-	// 48 bits each: address and port.
-	x, y := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
-	q.dir, q.wide, q.place = 0, false, 0
-	if y < x {
-		x, y = y, x
-		q.dir = 1
-	}
+	// 48 bits each: address and port. Which is the lower one could not be predicted, so there
+	// is no branch.
+	from, to := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
+	x, y := min(from, to), max(from, to)
+	q.dir, q.wide, q.place = uint8((to-from)>>63), false, 0 // 1 if to is lower
 	q.key = key{uint32(x >> 16), uint32(y >> 16), uint32(x)<<16 | uint32(uint16(y))}
 	q.hash = q.key.hash()
 }

@@ -13,6 +13,7 @@ var (
 	optionNop        = layers.TCPOption{OptionType: layers.TCPOptionKindNop}
 	optionMSS        = layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 4, OptionData: []byte{5, 180}}
 	optionScale      = layers.TCPOption{OptionType: layers.TCPOptionKindWindowScale, OptionLength: 3, OptionData: []byte{15}}
+	optionDamaged    = layers.TCPOption{OptionType: layers.TCPOptionKindMSS, OptionLength: 9, OptionData: []byte{5}}
 	optionSACK       = layers.TCPOption{OptionType: layers.TCPOptionKindSACKPermitted, OptionLength: 2}
 	optionTimestamps = layers.TCPOption{
 		OptionType: layers.TCPOptionKindTimestamps, OptionLength: 10, OptionData: []byte{0, 0, 0, 9, 0, 0, 0, 8},
@@ -35,6 +36,7 @@ var plain = []struct {
 	{"SYN-ACK", flagged(0x12, optionMSS, optionNop, optionScale)},
 	{"FIN", flagged(0x11, optionNop, optionNop, optionTimestamps)},
 	{"RST", flagged(0x04)},
+	{"damaged option", flagged(0x02, optionNop, optionDamaged)},
 	{"options of a SYN elsewhere", flagged(0x10, optionMSS, optionNop, optionScale, optionSACK)},
 }
 
@@ -98,13 +100,19 @@ func TestPeek(t *testing.T) {
 // Everything odd goes through all headers.
 func TestPeekLeaves(t *testing.T) {
 	whole := ether4()
-	const offset, length, fragment, version = 14 + 20 + 12, 16, 20, 14
+	const port, offset, length, fragment, version = 14 + 20, 14 + 20 + 12, 16, 20, 14
+	whole[port] = socksPort >> 8
+	if !peek(frameOf(LinkEthernet, whole), new(tcpstate.Segment)) {
+		t.Error("not peeked")
+	}
 	for _, c := range []struct {
 		name  string
 		at    int
 		value byte
 	}{
+		{"SOCKS", port + 1, socksPort & 0xff},
 		{"short header", offset, 0x40},
+		{"long header", offset, 0xf0},
 		{"no length", length + 1, 0},
 		{"more fragments", fragment, 0x20},
 		{"later fragment", fragment + 1, 1},

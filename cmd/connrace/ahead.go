@@ -25,13 +25,15 @@ func (x *decoded) reset() { x.segs, x.gaps = x.segs[:0], x.gaps[:0] }
 
 // decode adds the segments of frames.
 func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
+	segs := x.segs
 	for i := range frames {
 		f := &frames[i]
 		if f.AfterGap || len(x.gaps) == 0 {
-			x.gaps = append(x.gaps, gap{f.AfterGap, len(x.segs), f.Number, f.Time})
+			x.gaps = append(x.gaps, gap{f.AfterGap, len(segs), f.Number, f.Time})
 		}
-		x.segs = d.Decode(f, x.segs)
+		segs = d.Decode(f, segs)
 	}
+	x.segs = segs
 }
 
 // Frames may be read and decoded in a goroutine of its own, while the detector works on those
@@ -42,8 +44,8 @@ const (
 	aheadKeep    = aheadReads * aheadBatches
 )
 
-// Where frames have fewer octets on average, reading is so small a part of the work that
-// handing frames from one processor to the other costs more than it saves.
+// Where records have fewer octets in the file on average, reading is so small a part of the
+// work that handing frames from one processor to the other costs more than it saves.
 const (
 	aheadOctets = 400
 	aheadAfter  = 4 * batchSize // frames that the average is of at least
@@ -54,15 +56,13 @@ const (
 func (s *session) frames(src *capture.File, in *input, n int) (err error) {
 	_, size := src.Progress()
 	ahead := size < 0 || src.Info().Compression != "" // waiting for a pipe, inflating
-	for read, octets := 0, 0; n > 0; {
+	read, begun := 0, s.batch[0].Offset
+	for n > 0 {
 		if ahead && runtime.GOMAXPROCS(0) > 1 {
 			return s.ahead(src, in, n)
 		}
 		read += n
-		for i := range s.batch[:n] {
-			octets += len(s.batch[i].Data)
-		}
-		ahead = ahead || read >= aheadAfter && octets >= read*aheadOctets
+		ahead = ahead || read >= aheadAfter && s.batch[n-1].Offset-begun >= int64(read)*aheadOctets
 		s.feed(in, s.batch[:n]) // what has been read is analysed, as it is counted
 		if s.stopped() {
 			break

@@ -69,7 +69,7 @@ LB                                target
 }
 
 func matchAcceptQueueOverflow(c *conn) *Finding {
-	if !c.flow.Handshake() || c.d.tracker.LastAnswered(c.flow).Set() || c.closing.Set() || !c.tm.SYNsSeen() {
+	if !c.flow.Handshake() || c.lastAnswered().Set() || c.closing.Set() || !c.tm.SYNsSeen() {
 		return nil
 	}
 	if c.target.HasSeen(c.lb.ISN+1) || c.lb.HasSeen(c.target.ISN+1) {

@@ -76,11 +76,11 @@ func (c *conn) findClosing() {
 		}
 		return
 	}
-	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.d.tracker.LastAnswered(c.flow).Seq)) {
+	if !c.closing.Set() || !c.flow.MayBeTLS() || !alertSize(c.closing.Seq.Sub(c.lastAnswered().Seq)) {
 		return
 	}
 	// The last octets before the close are a close_notify: no answer.
-	c.notify = c.d.tracker.LastAnswered(c.flow)
+	c.notify = c.lastAnswered()
 	c.closing, c.aborted = c.notify, false
 	c.lookThrough()
 }
@@ -112,8 +112,14 @@ func (c *conn) findRequest() {
 func (c *conn) vague() bool {
 	low := c.d.tracker.TurnLow(c.flow, c.flow.LB())
 	return low.Before(c.request.Seq) &&
-		(c.closing.Set() && c.closing.Ack.After(low) || c.d.tracker.LastAnswered(c.flow).Set() && c.d.tracker.LastAnswered(c.flow).Ack.After(low))
+		(c.closing.Set() && c.closing.Ack.After(low) || c.lastAnswered().Set() && c.lastAnswered().Ack.After(low))
 }
+
+// newestAnswer is the target's newest turn, lastAnswered its newest segment with octets,
+// lastAsked that of the LB.
+func (c *conn) newestAnswer() tcpstate.Mark { return c.d.tracker.Answer(c.flow) }
+func (c *conn) lastAnswered() tcpstate.Mark { return c.d.tracker.LastAnswered(c.flow) }
+func (c *conn) lastAsked() tcpstate.Mark    { return c.d.tracker.LastAsked(c.flow) }
 
 // outstanding reports whether the newest request has no answer.
 func (c *conn) outstanding() bool { return c.request.Set() && !c.answered }
@@ -191,7 +197,7 @@ func (c *conn) rtt() int64 {
 // idle notes how long the connection had been idle at m, and since which segment: the
 // newest octet of the answer before the request.
 func (c *conn) idle(f *Finding, m tcpstate.Mark) {
-	l := c.d.tracker.LastAnswered(c.flow)
+	l := c.lastAnswered()
 	if !l.Set() || c.answered || c.notify.Set() && l.Frame() == c.notify.Frame() {
 		return
 	}
@@ -254,7 +260,7 @@ func (c *conn) story() []Evidence {
 		}
 	}
 	if c.answered {
-		add(c.d.tracker.Answer(c.flow), false, RoleAnswer, "the answer begins")
+		add(c.newestAnswer(), false, RoleAnswer, "the answer begins")
 	}
 	add(c.notify, false, RoleCloseNotify, c.notifyNote())
 	add(c.tm.FIN, false, RoleFIN, c.finNote())

@@ -62,7 +62,7 @@ func matchEarlyResponseReset(c *conn) *Finding {
 	if !c.request.Set() || !c.answered || !abort.Set() || c.flow.Opaque() {
 		return nil
 	}
-	if !abort.Ack.Before(c.d.tracker.LastAsked(c.flow).End()) && !c.flow.RequestUnfinished() {
+	if !abort.Ack.Before(c.lastAsked().End()) && !c.flow.RequestUnfinished() {
 		return nil // it covers the request's end
 	}
 	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame() < abort.Frame() && abort.Ack.After(cl.Seq) {

@@ -21,7 +21,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		}
 		idle := !c.request.Set() || c.answered
 		if !f.Upgraded() {
-			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.d.tracker.LastAnswered(c.flow).Set(), mark: cl, seen: e.Time})
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.lastAnswered().Set(), mark: cl, seen: e.Time})
 		}
 		return
 	}
@@ -31,7 +31,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	if e.Seg.Flags.Has(tcpstate.RST) && (!e.Seg.Flags.Has(tcpstate.ACK) || m.Half[e.Side].FIN.Set()) {
 		return // no close of its own
 	}
-	last := c.d.tracker.LastAnswered(c.flow)
+	last := c.lastAnswered()
 	if !c.closing.Set() || !last.Set() || f.Upgraded() || c.notify.Set() && last.Frame() == c.notify.Frame() {
 		return
 	}

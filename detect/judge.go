@@ -70,7 +70,7 @@ func (c *conn) resets(f *Finding) {
 
 // used: answers came over this connection before the request.
 func (c *conn) used() bool {
-	return c.lb.Used() || c.d.tracker.Answer(c.flow).Set() && c.request.Ack.After(c.d.tracker.Answer(c.flow).Seq)
+	return c.lb.Used() || c.newestAnswer().Set() && c.request.Ack.After(c.newestAnswer().Seq)
 }
 
 // taken: the target took the unanswered request's connection away: it closed, and the
@@ -85,7 +85,7 @@ func (c *conn) taken() bool {
 
 // judgeRecovered looks at a request that had to be sent again and is answered now.
 func (d *Detector) judgeRecovered(c *conn) {
-	if c.flow.Decided() || c.lbClose().Set() || !c.flow.Handshake() || c.d.tracker.LastAnswered(c.flow).Set() || c.request.Seq != c.lb.ISN+1 {
+	if c.flow.Decided() || c.lbClose().Set() || !c.flow.Handshake() || c.lastAnswered().Set() || c.request.Seq != c.lb.ISN+1 {
 		return
 	}
 	acked := c.now

@@ -79,7 +79,7 @@ func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
 	f.Lost = true
 	c.withRequest(f)
 	f.Evidence = c.story()
-	last := c.d.tracker.LastAsked(c.flow).Time
+	last := c.lastAsked().Time
 	f.Measures.Outstanding = Duration{max(cl.Time-c.request.Time, 0), true}
 	wait := max(cl.Time-last, 0)
 	f.Severity = Warning

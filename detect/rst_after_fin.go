@@ -92,10 +92,10 @@ func matchRSTAfterFIN(c *conn) *Finding {
 
 // unreadAnswer is how many octets of the target the LB never acknowledged.
 func (c *conn) unreadAnswer() int32 {
-	if !c.d.tracker.LastAnswered(c.flow).Set() || !c.lb.AckSeen() {
+	if !c.lastAnswered().Set() || !c.lb.AckSeen() {
 		return 0
 	}
-	end := c.d.tracker.LastAnswered(c.flow).End()
+	end := c.lastAnswered().End()
 	if c.notify.Set() && c.notify.Seq.Before(end) {
 		end = c.notify.Seq
 	}

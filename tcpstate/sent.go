@@ -37,13 +37,14 @@ func (t *Tracker) setOdd(f *Flow) {
 	}
 }
 
+// setNumber notes that what is remembered there now has the flow's number of now.
 func (t *Tracker) setNumber(f *Flow, i int) {
 	o := t.odd[f.index]
 	o[i] = f.stream
 	t.odd[f.index] = o
 }
 
-// number is the stream number of what is remembered.
+// numberOf is the stream number of what is remembered, counted as in setOdd.
 func (t *Tracker) numberOf(f *Flow, i int) uint32 {
 	if f.flags&flowOdd != 0 {
 		return t.odd[f.index][i]

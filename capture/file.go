@@ -178,7 +178,11 @@ func (f *File) Read(batch []Frame) (int, error) {
 
 // Keep lets the Data of frames stay valid for n more calls of Read than it does otherwise,
 // beginning with those that the last call returned.
-func (f *File) Keep(n int) { f.w.keep = uint64(n) }
+func (f *File) Keep(n int) {
+	if f.w.keep = uint64(n); n == 0 {
+		f.w.out = nil
+	}
+}
 
 // delivered keeps account of the frames that Read returns.
 func (f *File) delivered(batch []Frame) {

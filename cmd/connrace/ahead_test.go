@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"os"
@@ -98,6 +99,53 @@ func TestAhead(t *testing.T) {
 			if got != want {
 				t.Errorf("%s: with a goroutine that reads ahead it differs", c.name)
 			}
+		}
+	}
+}
+
+// Where next to nothing is analysed, reading ahead is given up, and nothing is lost by that.
+func TestAheadGivenUp(t *testing.T) {
+	data, frames := repeated(t, "fin-request-crossing", 1, func(int, *pcaps.Frame) {})
+	head, rest := data[:24], data[24:] // the file header
+	other := bytes.Clone(rest[:16])    // a record with a frame of 1400 octets that is not IP
+	binary.LittleEndian.PutUint32(other[8:], 1400)
+	binary.LittleEndian.PutUint32(other[12:], 1400)
+	other = append(other, make([]byte, 1400)...)
+	other[16+12], other[16+13] = 0x88, 0xb5 // for experiments (IEEE 802)
+	const others = 40 << 20 / 1400
+	path := file(t, "x.pcap", slices.Concat(head, bytes.Repeat(other, others), rest))
+	for procs := 1; procs <= 2; procs++ {
+		var out bytes.Buffer
+		code, stderr := onProcessors(t.Context(), procs, nil, &out, path, "--format", "json")
+		if code != exitOK {
+			t.Fatalf("exit %d: %s", code, stderr)
+		}
+		var r struct {
+			Totals   struct{ Frames int }
+			Findings []struct{ Rule string }
+		}
+		if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Findings) != 1 || r.Findings[0].Rule != "fin-request-crossing" || r.Totals.Frames != others+frames {
+			t.Errorf("%d processors: %d findings in %d frames, want 1 in %d", procs, len(r.Findings), r.Totals.Frames, others+frames)
+		}
+	}
+}
+
+func TestAheadPays(t *testing.T) {
+	for _, c := range []struct {
+		toll
+		want bool
+	}{
+		{toll{reading: 10, working: 10, waiting: 2}, true},
+		{toll{reading: 10, working: 10, waiting: 7}, false},
+		{toll{reading: 10, working: 1, waiting: 9}, false},
+		{toll{reading: 1, working: 10, waiting: 0}, false},
+		{toll{reading: 4, working: 10, waiting: 0}, true},
+	} {
+		if c.pays() != c.want {
+			t.Errorf("%+v: pays %t", c.toll, !c.want)
 		}
 	}
 }

@@ -140,8 +140,15 @@ func (h *HalfMarks) AsSent(m Mark) Mark {
 	return m
 }
 
-// plain reports whether nothing in the marks needs to be remembered.
-func (m *Marks) plain() bool {
+// plain reports whether nothing in a flow's marks needs to be remembered.
+func (t *Tracker) plain(f *Flow) bool {
+	if f.flags&flowNoted == 0 {
+		return true
+	}
+	if f.flags&flowClosing != 0 || (f.Half[0].flags|f.Half[1].flags)&flagLow != 0 {
+		return false
+	}
+	m := t.markArena[f.marks]
 	for i := range m.Half {
 		h := &m.Half[i]
 		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() {

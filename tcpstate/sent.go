@@ -82,7 +82,7 @@ func (t *Tracker) LastAnswered(f *Flow) Mark { return t.last(f, 1-f.LB()) }
 // octets before that are missing in the capture.
 func (t *Tracker) TurnLow(f *Flow, i int) Seq {
 	if f.Half[i].flags&flagLow != 0 {
-		return t.markArena[f.marks].Half[i].TurnLow
+		return t.Marks(f).Half[i].TurnLow
 	}
 	return f.sent[i].turn.Seq
 }

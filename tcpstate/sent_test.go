@@ -77,3 +77,25 @@ func TestElder(t *testing.T) {
 		t.Errorf("%d, %d links to flows that are gone", len(w.t.elder), len(w.t.heirs))
 	}
 }
+
+// Where a turn may have begun is remembered although the octets before it came late and in
+// pieces of their own, and the turn has been answered.
+func TestTurnLowAnswered(t *testing.T) {
+	w := &wire{t: NewTracker(Config{})}
+	w.handshake(99, 499)
+	w.lb(ACK|PSH, 100, 500, 50)
+	w.target(ACK|PSH, 500, 150, 10)
+	w.lb(ACK|PSH, 200, 510, 50) // 150 to 199 are missing
+	w.lb(ACK|PSH, 120, 510, 80) // and come behind others that are known
+	w.target(ACK|PSH, 510, 250, 10)
+	w.lb(ACK|PSH, 130, 520, 20) // once more
+	f := only(t, w.t)
+	if low := w.t.TurnLow(f, f.LB()); low != 150 || w.t.Request(f).Seq != 200 || !f.Half[f.LB()].Answered() {
+		t.Errorf("the request %+v may have begun at %d, want 150", w.t.Request(f), low)
+	}
+	w.target(ACK|PSH, 520, 250, 10)
+	w.lb(ACK|PSH, 250, 530, 10)
+	if low := w.t.TurnLow(f, f.LB()); low != 250 {
+		t.Errorf("the next request may have begun at %d, want 250", low)
+	}
+}

@@ -373,6 +373,12 @@ func check(t *testing.T, tr *Tracker) {
 			if h.HasTurn() != tr.newestTurn(f, i).Set() || h.HasTurn() && !h.Seen() {
 				t.Fatalf("turn %+v of %+v", tr.newestTurn(f, i), h)
 			}
+			if h.flags&flagLow != 0 && (f.flags&flowNoted == 0 || tr.Marks(f).Half[i].TurnLow.AtOrAfter(f.sent[i].turn.Seq)) {
+				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Marks(f).Half[i].TurnLow, f.sent[i].turn.Seq)
+			}
+		}
+		if f.flags&(flowNoted|flowClosing) != 0 && f.marks == 0 || f.flags&(flowNoted|flowClosing) == flowClosing {
+			t.Fatalf("flow %d has lost its marks", f.index)
 		}
 		for i := range tr.Marks(f).Half {
 			m := &tr.Marks(f).Half[i]

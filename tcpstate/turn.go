@@ -249,7 +249,7 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 		return
 	}
 	t.fire(AnswerBegan, f, dir, s)
-	if f.marks != 0 && f.flags&flowClosing == 0 && (f.flags&flowNoted == 0 || t.markArena[f.marks].plain()) {
+	if f.marks != 0 && t.plain(f) {
 		t.dropMarks(f)
 	}
 }
@@ -295,6 +295,7 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 		// The turn's true beginning, behind its second segment.
 		ack := d.turn.Ack
 		t.setTurn(f, dir, s, seq)
+		h.flags &^= flagLow
 		t.sentBefore(f, dir, ack)
 	}
 }

@@ -136,6 +136,7 @@ func live(ctx context.Context, e *env, args []string) int {
 	if wrong := l.wrong(fs); wrong != "" {
 		return e.usage("live", "%s", wrong)
 	}
+	collectUsually()
 	if l.format.value == "" {
 		l.format.value = "jsonl"
 		if isTerminal(e.stdout) {

@@ -4,8 +4,6 @@ package main
 import "os"
 
 func main() {
-	if os.Getenv("GOGC") == "" {
-		collectLate()
-	}
+	collectLate()
 	os.Exit(run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

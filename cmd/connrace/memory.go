@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"math"
+	"os"
 	"path"
 	"runtime"
 	"runtime/debug"
@@ -32,12 +33,24 @@ func flowsFor(memory int64) int {
 // tables of gopacket's layers alone, 5 MB, take 4 ms to mark.
 const smallHeap = 16 << 20
 
-// collectLate lets the heap become that large before the first collection. From then on
-// memory goes before speed: what is in use is mostly tables, without a pointer to follow.
+// usualGC is the percentage of garbage at which a heap is collected: memory goes before
+// speed, for what is in use is mostly tables, without a pointer to follow.
+const usualGC = 50
+
+// collectLate lets the heap become as large as smallHeap before the first collection, and
+// collectUsually does not: a live analysis makes garbage for weeks. GOGC goes before both.
 func collectLate() {
 	const least = 4 << 20 // the heap at which Go begins, with a percentage of 100
-	debug.SetGCPercent(smallHeap * 100 / least)
-	runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, 50)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(smallHeap * 100 / least)
+		runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, usualGC)
+	}
+}
+
+func collectUsually() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(usualGC)
+	}
 }
 
 // heapSize is how many octets the heap has in use, garbage included.

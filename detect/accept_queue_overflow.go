@@ -65,7 +65,14 @@ LB                                target
 	Servers: backlogKnobs,
 	LBs:     connectKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, closedLogs),
-	match:   matchAcceptQueueOverflow,
+
+	Queue:   FullForACKs,
+	SameFix: SYNDropped,
+	Behind:  LogClosed | LogConnectError | LogConnectTimeout | LogReadTimeout | LogClientGone,
+	Learnt:  BySilence,
+	Timer:   queueTimer,
+
+	match: matchAcceptQueueOverflow,
 }
 
 func matchAcceptQueueOverflow(c *conn) *Finding {
@@ -114,7 +121,6 @@ func (c *conn) overflow(at tcpstate.Mark) *Finding {
 	if c.request.Set() {
 		f.Measures.Attempts = c.lm.NCopies + 1
 	}
-	c.t.noteOverflow(at.Time)
 	c.moments = []int64{at.Time}
 	for _, m := range c.lm.Copies {
 		c.moments = append(c.moments, m.Time)

@@ -58,7 +58,12 @@ LB                                target
 	Servers: slices.Concat(workerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,
-	match:   matchClosedWithRequestOutstanding,
+
+	FollowsClose: AnyClose,
+	Behind:       LogClosed,
+	Timer:        noTimer,
+
+	match: matchClosedWithRequestOutstanding,
 }
 
 func matchClosedWithRequestOutstanding(c *conn) *Finding {

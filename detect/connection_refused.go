@@ -41,4 +41,9 @@ LB                                target
 	Servers: gracefulKnobs,
 	LBs:     slices.Concat(drainKnobs, retryKnobs),
 	Logs:    refusedLogs,
+
+	About:  AboutHandshake,
+	Behind: LogRefused | LogConnectError,
+	Timer: TimerNote{Head: "No timer",
+		Text: "Nothing was listening at that moment."},
 }

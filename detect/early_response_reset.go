@@ -54,7 +54,11 @@ LB                                target
 	Servers: drainBodyKnobs,
 	LBs:     bodyLimitKnobs,
 	Logs:    earlyLogs,
-	match:   matchEarlyResponseReset,
+
+	Behind: LogClosed | LogTruncated,
+	Timer:  TimerNote{Head: "No timer"},
+
+	match: matchEarlyResponseReset,
 }
 
 func matchEarlyResponseReset(c *conn) *Finding {

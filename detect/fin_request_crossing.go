@@ -68,7 +68,14 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(poolKnobs, drainKnobs),
 	Logs:    closedLogs,
-	match:   matchFINRequestCrossing,
+
+	Race:         true,
+	Crossed:      true,
+	FollowsClose: AnyClose,
+	Behind:       LogClosed,
+	Timer:        noTimer,
+
+	match: matchFINRequestCrossing,
 }
 
 func matchFINRequestCrossing(c *conn) *Finding {

@@ -22,9 +22,9 @@ func CauseFor(r *Rule, cause string, t Timers) string {
 	}
 	switch cause {
 	case CloseIdleTimeout:
-		while := "while the LB was sending a request on that idle connection"
-		if r == ClosedWithRequestOutstanding {
-			while = "just as a request arrived on that idle connection"
+		while := "just as a request arrived on that idle connection"
+		if r.Race {
+			while = "while the LB was sending a request on that idle connection"
 		}
 		return fmt.Sprintf("The target's keep-alive timer%s fired %s.", known(" (%s)", t.Target), while)
 	case CloseMass:
@@ -56,7 +56,7 @@ func FixFor(r *Rule, cause string, t Timers) string {
 		return "Let the target say Connection: close with an answer that it closes behind, or keep the connection open " +
 			"(uWSGI: http with http-keepalive, instead of http-socket)."
 	}
-	if r == ClosedWithRequestOutstanding {
+	if !r.Race {
 		return r.Fix
 	}
 	return "Look at that moment in the target's log for a restart, a reload, a killed worker or a limit on connections " +
@@ -65,10 +65,10 @@ func FixFor(r *Rule, cause string, t Timers) string {
 
 // closesFor reports whether a rule's cause and fix follow the cause of the close.
 func (r *Rule) closesFor(cause string) bool {
-	switch r {
-	case FINRequestCrossing, RequestAfterFIN, RSTRequestCrossing, ClosedWithRequestOutstanding:
+	switch r.FollowsClose {
+	case AnyClose:
 		return cause != ""
-	case ResponseTruncated:
+	case MassClose:
 		return cause == CloseMass
 	}
 	return false

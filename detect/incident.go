@@ -35,13 +35,14 @@ type incident struct {
 func (d *Detector) report(c *conn, f *Finding) {
 	in := &incident{f: f, t: c.t, lb: f.LB.Addr, from: f.Time, gap: -1, moments: c.moments}
 	in.until = f.Time + 2*second
-	switch f.Rule {
-	case SYNDropped:
+	switch f.Rule.Queue {
+	case FullForSYNs:
 		c.t.drops.add(drop{f.Time, f.Stream})
 		in.until = c.now + 10*second
-	case SYNUnanswered:
+	case MaybeFull:
 		in.until = c.now + 10*second
-	case AcceptQueueOverflow:
+	case FullForACKs:
+		c.t.noteOverflow(f.Time)
 		if d.kernel != nil {
 			in.until = max(in.until, c.now+second) // it may still have something to say
 		}
@@ -61,11 +62,8 @@ func (d *Detector) report(c *conn, f *Finding) {
 	if f.Lost && f.Request != nil {
 		d.totals.LostRequests++
 		c.t.lost++
-		switch f.Rule {
-		case FINRequestCrossing, RequestAfterFIN, RSTRequestCrossing:
-			if f.Measures.Idle.Known {
-				c.t.crossed++
-			}
+		if f.Rule.Race && f.Measures.Idle.Known {
+			c.t.crossed++
 		}
 	}
 	if f.Severity == Error {
@@ -130,18 +128,18 @@ func (d *Detector) complete(in *incident) {
 			sortEvidence(f.Evidence)
 		}
 	}
-	switch f.Rule {
-	case SYNDropped, SYNUnanswered:
+	switch f.Rule.Queue {
+	case MaybeFull, FullForSYNs:
 		d.gradeSYN(in)
 		d.hear(in)
-	case AcceptQueueOverflow:
+	case FullForACKs:
 		d.hear(in)
 	}
 	d.findRetry(in)
 	if in.closeAt != 0 {
 		in.together()
 	}
-	if f.Rule == LBClosedWithRequestOutstanding {
+	if f.Rule.Learnt == ByOwnClose {
 		d.repeatedWait(in)
 	}
 	d.finish(in)
@@ -222,11 +220,11 @@ func (d *Detector) gradeSYN(in *incident) {
 	for _, e := range f.Evidence {
 		last = max(last, e.Time)
 	}
-	if f.Rule == SYNUnanswered && in.t.overflowNear(first, last) {
-		f.Rule = SYNDropped
+	if f.Rule.IfFull != nil && in.t.overflowNear(first, last) {
+		f.Rule = f.Rule.IfFull
 		f.Grounds = "the listener's accept queue was found full within 10 s"
 	}
-	if f.Rule != SYNDropped {
+	if f.Rule.Queue != FullForSYNs {
 		return
 	}
 	together := in.t.overflowNear(first, last)

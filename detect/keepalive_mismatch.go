@@ -44,4 +44,7 @@ LB                                target
 		"the LB's idle timeout, to 65 s or more behind an ALB at 60 s.",
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
+
+	About: AboutTarget,
+	Timer: TimerNote{Head: "No timer"},
 }

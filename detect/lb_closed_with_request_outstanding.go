@@ -58,7 +58,12 @@ LB                                target
 	Servers: backlogKnobs,
 	LBs:     readTimeoutKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
-	match:   matchLBClosedWithRequestOutstanding,
+
+	Behind: LogReadTimeout | LogClientGone,
+	Learnt: ByOwnClose,
+	Timer:  TimerNote{Also: TimerPatience},
+
+	match: matchLBClosedWithRequestOutstanding,
 }
 
 func matchLBClosedWithRequestOutstanding(c *conn) *Finding {

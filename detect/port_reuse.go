@@ -53,4 +53,12 @@ LB                                target
 	Servers: timestampKnobs,
 	LBs:     slices.Concat(portKnobs, reuseKnobs),
 	Logs:    slices.Concat(connectTimeoutLogs, portLogs),
+
+	About:  AboutHandshake,
+	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
+	Learnt: BySilence,
+	Timer: TimerNote{
+		Head: "No timer: the load balancer's ports",
+		Text: "It uses a port again before the target has forgotten the connection before.",
+	},
 }

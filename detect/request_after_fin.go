@@ -60,7 +60,13 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
 	Logs:    closedLogs,
-	match:   matchRequestAfterFIN,
+
+	Race:         true,
+	FollowsClose: AnyClose,
+	Behind:       LogClosed,
+	Timer:        noTimer,
+
+	match: matchRequestAfterFIN,
 }
 
 func matchRequestAfterFIN(c *conn) *Finding {

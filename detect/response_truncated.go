@@ -52,7 +52,12 @@ LB                                target
 	Servers: workerKnobs,
 	LBs:     drainKnobs,
 	Logs:    truncatedLogs,
-	match:   matchResponseTruncated,
+
+	FollowsClose: MassClose,
+	Behind:       LogClosed | LogTruncated,
+	Timer:        noTimer,
+
+	match: matchResponseTruncated,
 }
 
 // truncated: the target closed of itself in the middle of an answer.

@@ -52,7 +52,11 @@ LB                                target
 	Servers: drainBodyKnobs,
 	LBs:     bodyLimitKnobs,
 	Logs:    resetAfterLogs,
-	match:   matchRSTAfterFIN,
+
+	Behind: LogClosed | LogTruncated,
+	Timer:  TimerNote{Head: "No timer"},
+
+	match: matchRSTAfterFIN,
 }
 
 func matchRSTAfterFIN(c *conn) *Finding {

@@ -56,7 +56,14 @@ LB                                target
 	Servers: slices.Concat(lingerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,
-	match:   matchRSTRequestCrossing,
+
+	Race:         true,
+	Crossed:      true,
+	FollowsClose: AnyClose,
+	Behind:       LogClosed,
+	Timer:        noTimer,
+
+	match: matchRSTRequestCrossing,
 }
 
 func matchRSTRequestCrossing(c *conn) *Finding {

@@ -1,7 +1,8 @@
 package detect
 
 // Rule is one kind of failure: what it is called, what it looks like on the wire, why
-// it happens and what to change. Its match function reads the facts of a connection.
+// it happens, what to change, and all else that detect and its callers do differently
+// because of it. Nothing outside of a rule's own file asks which rule it is.
 //
 // The texts are the only source of what `connrace explain`, the reports and the
 // README say about a rule.
@@ -21,7 +22,129 @@ type Rule struct {
 	Servers  []Knob   // settings of the target's software and host
 	LBs      []Knob   // settings of the LB
 	Logs     []LogLine
-	match    func(*conn) *Finding
+
+	// About is what a finding is about.
+	About Subject
+	// Race: the target closed an idle connection without having seen the request that
+	// met its close. Such findings count towards a target's exposure.
+	Race bool
+	// Crossed: the close and the request crossed, neither side had seen the other's.
+	// Reports draw the two as crossing.
+	Crossed bool
+	// FollowsClose says of which causes of the target's close (Measures.CloseCause) cause
+	// and fix are those of the close; of all others they are the rule's own.
+	FollowsClose CloseCauses
+	// Queue is what a finding says of the listener's queue, where the target ignored
+	// segments of the LB. The kernel of its host, where it can be asked, then says whether
+	// a full queue was why.
+	Queue QueueSign
+	// IfFull is the rule that a finding becomes where other findings or the kernel show
+	// that the queue was full. Nil: it stays what it is.
+	IfFull *Rule
+	// SameFix is the rule whose problem this is too: one queue, one fix. Reports show the
+	// findings of both as one problem. Nil: none.
+	SameFix *Rule
+	// Behind are the failures in a load balancer's log that this can be behind. What a log
+	// leaves open can be any rule.
+	Behind LogFailures
+	// Learnt is how the LB learns of the failure, and so when its log may speak of it.
+	Learnt Learnt
+	// Timer is what reports say about timers where the target's close has no cause that
+	// says it.
+	Timer TimerNote
+
+	match func(*conn) *Finding
+}
+
+// Subject is what a rule is about.
+type Subject uint8
+
+// The subjects.
+const (
+	AboutConnection Subject = iota // one that was established, and mostly a request on it
+	AboutHandshake                 // a connection's set-up
+	AboutTarget                    // a target as a whole: no stream, no request
+)
+
+func (s Subject) String() string { return [...]string{"connection", "handshake", "target"}[s] }
+
+// CloseCauses is a set of causes of a target's close.
+type CloseCauses uint8
+
+// The sets that rules follow.
+const (
+	NoClose   CloseCauses = iota // the target did not close, or why does not matter
+	MassClose                    // CloseMass: a restart is behind both
+	AnyClose                     // all
+)
+
+// QueueSign is what a finding says of the listener's queue.
+type QueueSign uint8
+
+// The signs.
+const (
+	NoQueue     QueueSign = iota
+	MaybeFull             // SYNs were ignored, but nothing speaks for a full queue yet
+	FullForSYNs           // a SYN was dropped
+	FullForACKs           // the final ACK of a handshake was dropped
+)
+
+// Ignored reports whether findings of the rule say that the target ignored segments.
+func (r *Rule) Ignored() bool { return r.Queue != NoQueue }
+
+// LogFailures is a set of kinds of failure that load balancers log.
+type LogFailures uint8
+
+// The kinds.
+const (
+	LogClosed         LogFailures = 1 << iota // the target closed or reset the connection before its answer
+	LogTruncated                              // in the middle of its answer, or right behind it
+	LogRefused                                // the target refused the connection
+	LogConnectError                           // no connection: refused, reset or unreachable
+	LogConnectTimeout                         // no connection in time
+	LogReadTimeout                            // no answer in time
+	LogClientGone                             // the client went away first
+)
+
+// Learnt is how the LB learns that its try has failed.
+type Learnt uint8
+
+// The ways.
+const (
+	ByClose    Learnt = iota // the target's close or reset arrives
+	ByOwnClose               // it gives up itself, and closes
+	BySilence                // it waits in vain; nothing need be seen of that
+)
+
+// TimerNote is what reports say about the timer behind a rule's findings.
+type TimerNote struct {
+	Head string // "No timer: the listen queue"; "" with TimerPatience, which has its own
+	Text string // a sentence; may be empty
+	Also TimerMeasure
+}
+
+// TimerMeasure is a measure whose median reports add to a TimerNote.
+type TimerMeasure uint8
+
+// The measures.
+const (
+	TimerNone        TimerMeasure = iota
+	TimerIdle                     // Measures.Idle: how long the connection had been idle
+	TimerOutstanding              // Measures.Outstanding: how long after the request the close came
+	TimerPatience                 // Measures.Outstanding is the LB's own limit where it is round
+)
+
+// noTimer is the note of rules whose close fits no timer.
+var noTimer = TimerNote{
+	Head: "No timer that shows",
+	Text: "The close fits no idle timeout that could be inferred: look for a restart, a crash or a killed worker.",
+	Also: TimerOutstanding,
+}
+
+// queueTimer is the note of a full queue.
+var queueTimer = TimerNote{
+	Head: "No timer: the listen queue",
+	Text: "The target accepts connections more slowly than they come, and its backlog is full.",
 }
 
 // Lost says when a finding of a rule means that the LB's try has failed: its request,

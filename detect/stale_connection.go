@@ -62,7 +62,16 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(tcpKeepaliveKnobs, poolKnobs),
 	Logs:    slices.Concat(closedLogs, readTimeoutLogs),
-	match:   matchStaleConnection,
+
+	Behind: LogClosed | LogReadTimeout | LogClientGone,
+	Learnt: BySilence,
+	Timer: TimerNote{
+		Head: "No timer of the target",
+		Text: "Something between the two, or the target's host, forgot the connection.",
+		Also: TimerIdle,
+	},
+
+	match: matchStaleConnection,
 }
 
 func matchStaleConnection(c *conn) *Finding {

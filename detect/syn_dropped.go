@@ -58,4 +58,10 @@ LB                                target
 	Servers: backlogKnobs,
 	LBs:     slices.Concat(connectKnobs, reuseKnobs),
 	Logs:    connectTimeoutLogs,
+
+	About:  AboutHandshake,
+	Queue:  FullForSYNs,
+	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
+	Learnt: BySilence,
+	Timer:  queueTimer,
 }

@@ -49,4 +49,14 @@ LB                                target
 	Servers: pathKnobs,
 	LBs:     connectKnobs,
 	Logs:    connectTimeoutLogs,
+
+	About:  AboutHandshake,
+	Queue:  MaybeFull,
+	IfFull: SYNDropped,
+	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
+	Learnt: BySilence,
+	Timer: TimerNote{
+		Head: "No timer: the way to the target",
+		Text: "SYNs are lost or filtered; nothing speaks for a full queue.",
+	},
 }

@@ -99,7 +99,7 @@ func (d *Detector) hear(in *incident) {
 	switch {
 	case x.proves():
 		d.proved(in, said, Certain)
-	case 2*x.synq >= x.moments && (2*x.own >= x.moments || x.sole) && f.Rule != AcceptQueueOverflow:
+	case 2*x.synq >= x.moments && (2*x.own >= x.moments || x.sole) && f.Rule.Queue != FullForACKs:
 		d.proved(in, said+", the queue of half-open connections was full", Certain)
 	case 2*x.full >= x.moments && x.overflow == 0:
 		d.proved(in, said+", but no overflow was counted", Likely)
@@ -107,7 +107,7 @@ func (d *Detector) hear(in *incident) {
 		d.proved(in, said, Likely)
 	case x.overflow > 0:
 		d.proved(in, said+", which may be another listener's", Likely)
-	case x.synq > 0 && f.Rule != AcceptQueueOverflow:
+	case x.synq > 0 && f.Rule.Queue != FullForACKs:
 		d.proved(in, said+", which may be another listener's", Likely)
 	default:
 		f.Grounds += "; the kernel found the listener's queue at most " + strings.TrimPrefix(x.Kernel.String(), "queue ") + " and counted no overflow"
@@ -117,8 +117,8 @@ func (d *Detector) hear(in *incident) {
 // proved makes a queue that was full of what was suspected to be one.
 func (d *Detector) proved(in *incident, said string, c Confidence) {
 	f := in.f
-	if f.Rule == SYNUnanswered {
-		f.Rule = SYNDropped
+	if f.Rule.IfFull != nil {
+		f.Rule = f.Rule.IfFull
 		f.Grounds = said
 		in.t.drops.add(drop{f.Time, f.Stream})
 	} else {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"connrace/detect"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -403,5 +405,25 @@ func TestPodsScript(t *testing.T) {
 	if lines("stop "+ns+"/cni-b") != 1 || lines(startedA) != 1 || lines(startedB) != 1 {
 		b, _ := os.ReadFile(log)
 		t.Errorf("at the end:\n%s", b)
+	}
+}
+
+// The alerts on findings name the rules that their traits say.
+func TestAlertsNameRules(t *testing.T) {
+	var silent, targets []string // those that alone are no race, and those about a target as a whole
+	for _, r := range detect.Rules {
+		if r.About == detect.AboutTarget {
+			targets = append(targets, r.ID)
+		}
+		if r.About == detect.AboutTarget || r.Mildest == detect.Info {
+			silent = append(silent, r.ID)
+		}
+	}
+	slices.Sort(silent)
+	alerts := deployed(t, "alerts.yml")
+	for _, want := range []string{`{rule!~"` + strings.Join(silent, "|") + `"}`, `{rule="` + strings.Join(targets, "|") + `"}`} {
+		if !strings.Contains(alerts, want) {
+			t.Errorf("deploy/alerts.yml: no expression has %s", want)
+		}
 	}
 }

@@ -25,7 +25,7 @@ var layers = []struct {
 	}, "it turns bytes into segments and decides nothing"},
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "every package's tests import it"},
 	{"cmd/connrace/internal/lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
-	{"cmd/connrace/internal/baseline", nil, "figures are compared, wherever they come from"},
+	{"cmd/connrace/internal/baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from; a rule says what they are of"},
 	{"cmd/connrace/internal/report", []string{
 		"connrace/cmd/connrace/internal/baseline", "connrace/cmd/connrace/internal/lblog", "connrace/detect", "connrace/tcpstate",
 		"github.com/olekukonko/tablewriter",

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"connrace/detect"
 )
 
 // Verdict says what became of the losses.
@@ -105,7 +107,11 @@ func (c *Comparison) verdict() Verdict {
 	return Improved
 }
 
-const mismatch = "keepalive-mismatch"
+// ofTarget reports whether a rule is about a target as a whole, by its id.
+func ofTarget(id string) bool {
+	r := detect.Lookup(id)
+	return r != nil && r.About == detect.AboutTarget
+}
 
 // rules compares the findings of each rule.
 func (c *Comparison) rules() {
@@ -124,7 +130,7 @@ func (c *Comparison) rules() {
 		}
 		x := Change{Rule: id, Count: n}
 		switch {
-		case id == mismatch:
+		case ofTarget(id):
 			x.Whole = true
 			x.Certain = n.Before == 0 || n.After == 0
 		case b.Requests > 0 && a.Requests > 0:

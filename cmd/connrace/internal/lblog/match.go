@@ -53,11 +53,11 @@ func newTry(f Finding, transit int64) *try {
 	if f.Request != nil {
 		t.begin = f.Request.Time
 	}
-	switch f.Rule {
-	case detect.LBClosedWithRequestOutstanding:
+	switch f.Rule.Learnt {
+	case detect.ByOwnClose:
 		t.lo = lbShut - transit
 		t.hi = t.lo
-	case detect.SYNDropped, detect.SYNUnanswered, detect.PortReuse, detect.AcceptQueueOverflow, detect.StaleConnection:
+	case detect.BySilence:
 		// Nothing shows when the load balancer gives up, but that it did so before it
 		// would have tried again.
 		t.lo, t.hi = last, last+min(max(1100e6, 2*(last-before)+100e6), maxWait)
@@ -106,7 +106,7 @@ func (j *Joiner) match() {
 	tries := make([]*try, 0, len(j.capture.Findings))
 	transit := j.capture.transit()
 	for _, f := range j.capture.Findings {
-		if f.Rule != detect.KeepAliveMismatch {
+		if f.Rule.About != detect.AboutTarget {
 			tries = append(tries, newTry(f, transit[f.Target]))
 		}
 	}

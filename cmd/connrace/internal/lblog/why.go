@@ -10,36 +10,19 @@ import (
 	"connrace/detect"
 )
 
-// explaining are the rules that can be behind what an entry says; nil: any.
-var explaining = map[Failure][]*detect.Rule{
-	Closed: {
-		detect.FINRequestCrossing, detect.RequestAfterFIN, detect.RSTRequestCrossing, detect.ClosedWithRequestOutstanding,
-		detect.ResponseTruncated, detect.EarlyResponseReset, detect.AcceptQueueOverflow, detect.StaleConnection, detect.RSTAfterFIN,
-	},
-	Truncated: {detect.ResponseTruncated, detect.EarlyResponseReset, detect.RSTAfterFIN},
-	Refused:   {detect.ConnectionRefused},
-	ConnectError: {
-		detect.ConnectionRefused, detect.AcceptQueueOverflow, detect.PortReuse, detect.SYNDropped, detect.SYNUnanswered,
-	},
-	ConnectTimeout: {
-		detect.SYNDropped, detect.SYNUnanswered, detect.PortReuse, detect.AcceptQueueOverflow,
-	},
-	ReadTimeout: {
-		detect.LBClosedWithRequestOutstanding, detect.AcceptQueueOverflow, detect.StaleConnection,
-	},
-	ClientGone: {
-		detect.LBClosedWithRequestOutstanding, detect.AcceptQueueOverflow, detect.StaleConnection, detect.SYNDropped,
-		detect.SYNUnanswered, detect.PortReuse,
-	},
+// behind are the failures as rules name them; 0: any rule can be behind it.
+var behind = map[Failure]detect.LogFailures{
+	Closed: detect.LogClosed, Truncated: detect.LogTruncated, Refused: detect.LogRefused, ConnectError: detect.LogConnectError,
+	ConnectTimeout: detect.LogConnectTimeout, ReadTimeout: detect.LogReadTimeout, ClientGone: detect.LogClientGone,
 }
 
 // explains reports whether a finding can be behind what an entry says.
 func explains(failure Failure, f Finding) bool {
-	if f.Rule == detect.RSTAfterFIN && f.Severity == detect.Info && failure != Truncated {
+	if f.Severity == detect.Info && failure != Truncated {
 		return false // nothing was lost
 	}
-	rules := explaining[failure]
-	return rules == nil || slices.Contains(rules, f.Rule)
+	b := behind[failure]
+	return b == 0 || f.Rule.Behind&b != 0
 }
 
 // explainAbsence says why no finding explains an entry: what the log says, else what the

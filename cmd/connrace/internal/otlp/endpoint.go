@@ -5,6 +5,8 @@ package otlp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc"
@@ -54,10 +56,10 @@ func dial(ctx context.Context, u *url.URL) (log.Exporter, metric.Exporter, error
 	case "http", "https":
 		logs, err[0] = otlploghttp.New(ctx,
 			otlploghttp.WithEndpointURL(u.JoinPath("v1/logs").String()), otlploghttp.WithTimeout(exportTimeout),
-			otlploghttp.WithRetry(otlploghttp.RetryConfig(retry)))
+			otlploghttp.WithProxy(proxy), otlploghttp.WithRetry(otlploghttp.RetryConfig(retry)))
 		metrics, err[1] = otlpmetrichttp.New(ctx,
 			otlpmetrichttp.WithEndpointURL(u.JoinPath("v1/metrics").String()), otlpmetrichttp.WithTimeout(exportTimeout),
-			otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig(retry)))
+			otlpmetrichttp.WithProxy(proxy), otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig(retry)))
 	default:
 		plain := url.URL{Scheme: map[string]string{"grpc": "http", "grpcs": "https"}[u.Scheme], Host: u.Host}
 		logs, err[0] = otlploggrpc.New(ctx,
@@ -68,4 +70,15 @@ func dial(ctx context.Context, u *url.URL) (log.Exporter, metric.Exporter, error
 			otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig(retry)))
 	}
 	return logs, metrics, errors.Join(err[:]...)
+}
+
+// proxy chooses the proxy of a request, as the environment says, and refuses one that a
+// redirect has led to: findings go to the collector that was named, and nowhere else. It is
+// the one place where every request of the SDK's own client, the redirected ones too, comes
+// by before it is sent; a client of our own would lose the certificates of the environment.
+func proxy(r *http.Request) (*url.URL, error) {
+	if r.Response != nil { // which caused this request
+		return nil, fmt.Errorf("the collector answered %d, a redirect, which is not followed", r.Response.StatusCode)
+	}
+	return http.ProxyFromEnvironment(r)
 }

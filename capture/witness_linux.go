@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,20 +17,22 @@ import (
 // Witness asks the kernel about listeners: what a capture can only infer, it knows. It
 // belongs to one goroutine.
 type Witness struct {
-	ns       namespace
 	diag     sockDiag
+	route    netlink // its addresses
 	netstat  counterFile
 	snmp     counterFile
 	somax    *os.File
 	paths    []unixPath
 	sample   Sample
 	somaxBuf [16]byte
+
+	elsewhere bool     // the sockets' files are those of another process
+	root      *os.File // its root; nil: it is not seen
 }
 
 // unixPath is a unix socket that is asked for.
 type unixPath struct {
 	path string // as it was given, and as it was bound if the socket's file is not seen
-	file string // where it is seen from here
 	stat unix.Stat_t
 	seen bool // stat is valid
 }
@@ -37,19 +40,17 @@ type unixPath struct {
 // OpenWitness opens what it takes to ask, in the namespace; nothing of it needs a
 // privilege except to enter another one.
 func OpenWitness(o WitnessOptions) (*Witness, error) {
-	w := &Witness{diag: sockDiag{fd: -1}}
+	w := &Witness{diag: sockDiag{netlink{fd: -1}}, route: netlink{fd: -1}}
 	for _, path := range o.Unix {
-		p := unixPath{path: path, file: path}
-		if _, err := strconv.ParseUint(o.NetNS, 10, 32); err == nil {
-			p.file = filepath.Join("/proc", o.NetNS, "root", path)
-		}
-		w.paths = append(w.paths, p)
+		w.paths = append(w.paths, unixPath{path: path})
+	}
+	if _, err := strconv.ParseUint(o.NetNS, 10, 32); err == nil && len(o.Unix) > 0 {
+		// Once, for it takes a right over the process that may be given up.
+		w.elsewhere = true
+		w.root, _ = os.OpenFile(filepath.Join("/proc", o.NetNS, "root"), unix.O_PATH|unix.O_DIRECTORY, 0)
 	}
 	var err error
-	if w.ns, err = openNetNS(o.NetNS); err == nil {
-		err = w.ns.run(w.open)
-	}
-	if err == nil {
+	if err = inNetNS(o.NetNS, w.open); err == nil {
 		_, err = w.Sample()
 	}
 	if err != nil {
@@ -61,6 +62,9 @@ func OpenWitness(o WitnessOptions) (*Witness, error) {
 
 func (w *Witness) open() (err error) {
 	if err := w.diag.open(); err != nil {
+		return err
+	}
+	if err := w.route.open("rtnetlink", unix.NETLINK_ROUTE); err != nil {
 		return err
 	}
 	c := &w.sample.Counters
@@ -97,7 +101,7 @@ func (w *Witness) Sample() (Sample, error) {
 	if len(w.paths) > 0 {
 		for i := range w.paths {
 			p := &w.paths[i]
-			p.seen = unix.Stat(p.file, &p.stat) == nil
+			p.seen = w.stat(p.path, &p.stat) == nil
 		}
 		if err := w.diag.unix(w.unixListener); err != nil {
 			return Sample{}, err
@@ -112,6 +116,17 @@ func (w *Witness) Sample() (Sample, error) {
 	}
 	s.SomaxConn = w.somaxconn()
 	return *s, nil
+}
+
+// stat tells about the file of a socket, as the process sees it that is watched.
+func (w *Witness) stat(path string, st *unix.Stat_t) error {
+	switch {
+	case !w.elsewhere:
+		return unix.Stat(path, st)
+	case w.root == nil:
+		return unix.EACCES
+	}
+	return unix.Fstatat(int(w.root.Fd()), strings.TrimLeft(path, "/"), st, 0)
 }
 
 // listener takes a TCP socket's message (struct inet_diag_msg).
@@ -200,9 +215,9 @@ func (w *Witness) somaxconn() uint32 {
 // Close releases what Witness holds.
 func (w *Witness) Close() error {
 	w.diag.close()
-	w.ns.close()
+	w.route.close()
 	var errs []error
-	for _, f := range []*os.File{w.netstat.f, w.snmp.f, w.somax} {
+	for _, f := range []*os.File{w.netstat.f, w.snmp.f, w.somax, w.root} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

@@ -334,8 +334,8 @@ func TestWitnessAnswers(t *testing.T) {
 	for n := range whole {
 		w.listener(whole[:n])
 		w.unixListener(whole[:n])
-		d := sockDiag{seq: native32(whole[8:])}
-		d.answers(whole[:n], func(m []byte) { w.listener(m) })
+		d := netlink{seq: native32(whole[8:])}
+		d.answers(whole[:n], unix.SOCK_DIAG_BY_FAMILY, func(m []byte) { w.listener(m) })
 	}
 }
 

@@ -76,10 +76,10 @@ LB                                target
 }
 
 func matchAcceptQueueOverflow(c *conn) *Finding {
-	if !c.flow.Handshake() || c.lastAnswered().Set() || c.closing.Set() || !c.tm.SYNsSeen() {
+	if !c.flow.BeginCaptured() || c.lastAnswered().Set() || c.closing.Set() || !c.tm.HasSYN() {
 		return nil
 	}
-	if c.target.HasSeen(c.lb.ISN+1) || c.lb.HasSeen(c.target.ISN+1) {
+	if c.target.HadReceived(c.lb.ISN+1) || c.lb.HadReceived(c.target.ISN+1) {
 		return nil // the LB had octets of the target, or its FIN, that the capture may not have
 	}
 	rst, ok := c.replyRST()
@@ -110,7 +110,7 @@ func (c *conn) overdue(until int64) bool {
 	return c.lm.NCopies >= 2 && until-c.request.Time > second/2
 }
 
-func (c *conn) overflow(at tcpstate.Mark) *Finding {
+func (c *conn) overflow(at tcpstate.SegRef) *Finding {
 	f := c.finding(at)
 	if f.Confidence == Certain {
 		f.Confidence = Likely

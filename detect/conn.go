@@ -16,23 +16,23 @@ type conn struct {
 	t    *target
 
 	lb, target *tcpstate.Half
-	lm, tm     *tcpstate.HalfMarks
+	lm, tm     *tcpstate.HalfNotes
 
 	moments []int64 // when the target ignored segments
 
 	now   int64 // capture time
 	ended bool  // the capture ended here
 
-	request  tcpstate.Mark // the newest request, unset: none
+	request  tcpstate.SegRef // the newest request, unset: none
 	answered bool
 	answer   tcpstate.Seq // first octet of the answer, valid iff answered
 
 	// closing is the target's closing point: its FIN or active RST, or what announced
 	// it (close_notify, 408, GOAWAY). Unset: it has not closed.
-	closing tcpstate.Mark
+	closing tcpstate.SegRef
 	// aborted: the target closed by an active RST, without a FIN before it.
 	aborted bool
-	notify  tcpstate.Mark // the announcement, if there was one
+	notify  tcpstate.SegRef // the announcement, if there was one
 	// unseenFIN: the target's FIN was not captured, but the LB acknowledged it, and a
 	// reply RST says that the request came behind it.
 	unseenFIN bool
@@ -41,7 +41,7 @@ type conn struct {
 // conn resolves a flow for the rules. It is valid until the next call: one at a time is
 // looked at, and none outlives its event.
 func (d *Detector) conn(f *tcpstate.Flow, e *tcpstate.Event) *conn {
-	m := d.tracker.Marks(f)
+	m := d.tracker.Notes(f)
 	lb, target := f.Sides()
 	c := &d.looked
 	*c = conn{} // filled in place: a literal with values is made elsewhere and copied
@@ -66,7 +66,7 @@ func (c *conn) findClosing() {
 		c.closing, c.aborted = *abort, true
 	}
 	c.answered, c.answer = c.lb.Answered(), c.lb.AnswerSeq
-	if rst, ok := c.replyRST(); ok && !c.closing.Set() && c.target.Seen() && c.lb.AckSeen() {
+	if rst, ok := c.replyRST(); ok && !c.closing.Set() && c.target.Captured() && c.lb.HasAck() {
 		c.unseenFIN = c.lb.Ack == c.target.Nxt+1 && rst.Seq == c.target.Nxt
 	}
 	if c.tm.Notify.Set() {
@@ -102,7 +102,7 @@ func (c *conn) findRequest() {
 	end := c.request.End()
 	fin, abort := &c.lm.FIN, &c.lm.Abort
 	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || c.closing.Set() && c.request.Ack.After(c.closing.Seq) {
-		c.request, c.answered, c.answer = c.lm.Before, c.lm.BeforeAnswered, c.lm.BeforeAnswer
+		c.request, c.answered, c.answer = c.lm.PrevTurn, c.lm.PrevAnswered, c.lm.PrevAnswer
 		c.lookThrough()
 	}
 }
@@ -117,15 +117,15 @@ func (c *conn) vague() bool {
 
 // newestAnswer is the target's newest turn, lastAnswered its newest segment with octets,
 // lastAsked that of the LB.
-func (c *conn) newestAnswer() tcpstate.Mark { return c.d.tracker.Answer(c.flow) }
-func (c *conn) lastAnswered() tcpstate.Mark { return c.d.tracker.LastAnswered(c.flow) }
-func (c *conn) lastAsked() tcpstate.Mark    { return c.d.tracker.LastAsked(c.flow) }
+func (c *conn) newestAnswer() tcpstate.SegRef { return c.d.tracker.Answer(c.flow) }
+func (c *conn) lastAnswered() tcpstate.SegRef { return c.d.tracker.NewestFromTarget(c.flow) }
+func (c *conn) lastAsked() tcpstate.SegRef    { return c.d.tracker.NewestFromLB(c.flow) }
 
 // outstanding reports whether the newest request has no answer.
 func (c *conn) outstanding() bool { return c.request.Set() && !c.answered }
 
 // acknowledged reports whether the target acknowledged the request's first octet.
-func (c *conn) acknowledged() bool { return c.target.HasSeen(c.request.Seq) }
+func (c *conn) acknowledged() bool { return c.target.HadReceived(c.request.Seq) }
 
 // closeHadSeenRequest: the target had the request's first octet when it closed.
 func (c *conn) closeHadSeenRequest() bool { return c.closing.Ack.After(c.request.Seq) }
@@ -135,7 +135,7 @@ func (c *conn) closeHadSeenRequest() bool { return c.closing.Ack.After(c.request
 func (c *conn) requestHadSeenClose() bool { return c.request.Ack.After(c.closing.Seq) }
 
 // lbClose is the LB's first FIN or active RST; a bare reply RST is no close.
-func (c *conn) lbClose() tcpstate.Mark {
+func (c *conn) lbClose() tcpstate.SegRef {
 	fin, abort := c.lm.FIN, c.lm.Abort
 	if fin.Set() && (!abort.Set() || fin.Frame() < abort.Frame()) {
 		return fin
@@ -160,20 +160,20 @@ func (c *conn) lbGaveUp() bool {
 }
 
 // replyRST is the target's first reply RST (no ACK: tcp_v4_send_reset).
-func (c *conn) replyRST() (tcpstate.Mark, bool) {
+func (c *conn) replyRST() (tcpstate.SegRef, bool) {
 	for _, r := range c.tm.RSTs {
 		if !r.Flags().Has(tcpstate.ACK) {
-			return r.Mark, true
+			return r.SegRef, true
 		}
 	}
-	return tcpstate.Mark{}, false
+	return tcpstate.SegRef{}, false
 }
 
 // hole reports whether octets that could be the answer are missing in the capture
 // (domain: holes in the capture).
 func (c *conn) hole() bool {
 	end := c.target.Nxt
-	if c.lb.AckSeen() && c.lb.Ack.After(end) {
+	if c.lb.HasAck() && c.lb.Ack.After(end) {
 		return true
 	}
 	if c.closing.Set() {
@@ -196,7 +196,7 @@ func (c *conn) rtt() int64 {
 
 // idle notes how long the connection had been idle at m, and since which segment: the
 // newest octet of the answer before the request.
-func (c *conn) idle(f *Finding, m tcpstate.Mark) {
+func (c *conn) idle(f *Finding, m tcpstate.SegRef) {
 	l := c.lastAnswered()
 	if !l.Set() || c.answered || c.notify.Set() && l.Frame() == c.notify.Frame() {
 		return
@@ -206,8 +206,8 @@ func (c *conn) idle(f *Finding, m tcpstate.Mark) {
 	f.IdleFrom = &e
 }
 
-// evidence makes a segment of evidence of a mark.
-func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evidence {
+// evidence makes a segment of evidence of a reference.
+func (c *conn) evidence(m tcpstate.SegRef, fromLB bool, r Role, note string) Evidence {
 	capture, frame := c.d.tracker.Locate(m.Frame())
 	if r == RoleFIN || r == RoleLBFIN {
 		m = withPayload(m)
@@ -223,8 +223,8 @@ func (c *conn) evidence(m tcpstate.Mark, fromLB bool, r Role, note string) Evide
 	}
 }
 
-// withPayload makes of the mark of a FIN, whose Seq is the FIN's own, one of its segment.
-func withPayload(fin tcpstate.Mark) tcpstate.Mark {
+// withPayload makes of the reference to a FIN, whose Seq is the FIN's own, one of its segment.
+func withPayload(fin tcpstate.SegRef) tcpstate.SegRef {
 	fin.Seq -= tcpstate.Seq(fin.Len)
 	return fin
 }
@@ -233,7 +233,7 @@ func withPayload(fin tcpstate.Mark) tcpstate.Mark {
 // beginning of its answer, the closes, the resets.
 func (c *conn) story() []Evidence {
 	es := make([]Evidence, 0, 8) // most stories are shorter
-	add := func(m tcpstate.Mark, fromLB bool, r Role, note string) {
+	add := func(m tcpstate.SegRef, fromLB bool, r Role, note string) {
 		if !m.Set() {
 			return
 		}
@@ -254,7 +254,7 @@ func (c *conn) story() []Evidence {
 			note += ", sent again: its first copy is not in the capture"
 		}
 		add(c.request, true, RoleRequest, note)
-		add(c.lm.Rest, true, RoleRequestRest, "the request goes on")
+		add(c.lm.Continuation, true, RoleRequestRest, "the request goes on")
 		for _, m := range c.lm.Copies {
 			add(m, true, RoleRepeat, "the request again")
 		}
@@ -269,11 +269,11 @@ func (c *conn) story() []Evidence {
 		if r.Flags().Has(tcpstate.ACK) {
 			note = "active RST: the application aborted"
 		}
-		add(r.Mark, false, RoleRST, note)
+		add(r.SegRef, false, RoleRST, note)
 	}
 	add(c.lm.FIN, true, RoleLBFIN, "the LB closes its side")
 	for _, r := range c.lm.RSTs {
-		add(r.Mark, true, RoleLBRST, "RST by the LB")
+		add(r.SegRef, true, RoleLBRST, "RST by the LB")
 	}
 	sortEvidence(es)
 	return es
@@ -306,7 +306,7 @@ func sortEvidence(es []Evidence) {
 }
 
 // finding starts a finding about the connection; at is its decisive segment.
-func (c *conn) finding(at tcpstate.Mark) *Finding {
+func (c *conn) finding(at tcpstate.SegRef) *Finding {
 	f := &Finding{
 		Severity: Error, Confidence: Certain,
 		Stream: at.Stream, HasStream: true, Time: at.Time,

@@ -60,7 +60,7 @@ func (d *Detector) config() tcpstate.Config {
 	o := &d.opt
 	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.role}
 	if o.Live {
-		cfg.MaxTombs = liveTombs
+		cfg.MaxRetired = liveTombs
 		if cfg.MaxFlows == 0 {
 			cfg.MaxFlows = LiveFlows
 		}
@@ -200,10 +200,10 @@ func (d *Detector) opened(e *tcpstate.Event) {
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
 	t.connections++
-	if f.Handshake() || e.Seg.Flags&tcpstate.SYN != 0 {
+	if f.BeginCaptured() || e.Seg.Flags&tcpstate.SYN != 0 {
 		t.attempted++
 		if e.Seg.Flags&tcpstate.ACK == 0 {
-			t.noteSYN(e.Seg.Src.Addr, d.tracker.MarkOf(f, e.Seg))
+			t.noteSYN(e.Seg.Src.Addr, d.tracker.Ref(f, e.Seg))
 			d.await(f, e.Seg.Time, t.end)
 		}
 	}
@@ -342,24 +342,24 @@ func (d *Detector) answerBegan(e *tcpstate.Event) {
 	d.exchanges.active(t.end, e.Time)
 	d.exchanges.answer(d, f, e.Seg)
 	if _, target := f.Sides(); target.HasTurn() {
-		if gap := d.tracker.Request(f).Time - d.tracker.LastAnswered(f).Time; gap >= 0 {
+		if gap := d.tracker.Request(f).Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
 			t.reused(gap)
 		}
 	}
 	if f.Stalled() {
 		t.unstall(f.Index(), e.Time)
 	}
-	if m := d.tracker.Marks(f); m.Half[f.LB()].NCopies > 0 {
+	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 {
 		d.judgeRecovered(d.conn(f, e))
 	}
 }
 
 func (d *Detector) requestStalled(e *tcpstate.Event) {
 	lb, target := e.Flow.Sides()
-	if target.Seen() && lb.HasSeen(target.Nxt) {
+	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Marks(e.Flow).Half[e.Flow.LB()].AsSent(d.tracker.Request(e.Flow)))
+	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Notes(e.Flow).Half[e.Flow.LB()].AsSent(d.tracker.Request(e.Flow)))
 }
 
 func (d *Detector) gone(e *tcpstate.Event) {
@@ -372,13 +372,13 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	if f.Stalled() {
 		d.targetOf(f).unstall(f.Index(), e.Time)
 	}
-	if !f.Half[0].Seen() || !f.Half[1].Seen() {
+	if !f.Half[0].Captured() || !f.Half[1].Captured() {
 		d.totals.OneDirection++
 	}
-	if !f.Handshake() {
+	if !f.BeginCaptured() {
 		d.totals.NoHandshake++
 	}
-	if lb, _ := f.Sides(); !f.PayloadSeen() && (lb.HasTurn() || d.tracker.LastAnswered(f).Set()) {
+	if lb, _ := f.Sides(); !f.HasPayload() && (lb.HasTurn() || d.tracker.NewestFromTarget(f).Set()) {
 		d.totals.NoPayload++
 	}
 	if f.Tag != 0 {

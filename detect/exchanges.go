@@ -96,7 +96,7 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 		x.Incomplete = true
 		x.Errors = slices.Delete(x.Errors, 0, maxServerErrors/2)
 	}
-	m := d.tracker.MarkOf(f, s)
+	m := d.tracker.Ref(f, s)
 	capture, frame := d.tracker.Locate(m.Frame())
 	_, asked := d.tracker.Locate(d.tracker.Request(f).Frame())
 	x.Errors = append(x.Errors, ServerError{

@@ -14,7 +14,7 @@ func (d *Detector) established(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	t.completed++
-	m := d.tracker.Marks(f)
+	m := d.tracker.Notes(f)
 	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
 	if rtt := f.RTT(); rtt > 0 {
 		t.rtt.add(rtt)
@@ -34,7 +34,7 @@ func (d *Detector) judgeHandshake(c *conn) {
 		c.flow.SetDecided()
 		c.t.refused++
 		d.report(c, c.refused())
-	case c.lb.SawSYN() && !c.target.SawSYN() && len(c.lm.SYNs) > 0:
+	case c.lb.SentSYN() && !c.target.SentSYN() && len(c.lm.SYNs) > 0:
 		last := c.lm.SYNs[len(c.lm.SYNs)-1]
 		if c.now-last.Time < c.lm.Patience() {
 			d.judgePending(c) // the capture ended before the next retry was due
@@ -81,7 +81,7 @@ const (
 func (c *conn) refused() *Finding {
 	syn := c.tm.Refusals[0]
 	if len(c.lm.SYNs) > 0 {
-		syn = c.lm.SYNs[0].Mark
+		syn = c.lm.SYNs[0].SegRef
 	}
 	f := c.finding(syn)
 	f.Rule = ConnectionRefused
@@ -104,7 +104,7 @@ func (d *Detector) judgeSYN(c *conn, came outcome) {
 		return
 	}
 	full, waiting := 0, 0
-	var stalled tcpstate.Mark
+	var stalled tcpstate.SegRef
 	for _, s := range ignored {
 		n := c.t.waitingAt(s.Time)
 		if n > 0 {
@@ -112,13 +112,13 @@ func (d *Detector) judgeSYN(c *conn, came outcome) {
 		}
 		waiting = max(waiting, n)
 		for i := range c.t.waits {
-			if w := &c.t.waits[i]; w.covers(s.Time) && w.mark.Time > stalled.Time {
-				stalled = w.mark
+			if w := &c.t.waits[i]; w.covers(s.Time) && w.ref.Time > stalled.Time {
+				stalled = w.ref
 			}
 		}
 	}
 	first := ignored[0]
-	f := c.finding(first.Mark)
+	f := c.finding(first.SegRef)
 	f.Rule = SYNUnanswered
 	f.Confidence = Suspected
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
@@ -162,7 +162,7 @@ func (d *Detector) judgeSYN(c *conn, came outcome) {
 // ignoredSYNs are the copies of the SYN that got no answer. Which copy a SYN-ACK
 // answers is told by its TSecr (RFC 7323 §3.2); where it names an early one although
 // the SYN was repeated, the listener had taken that one and the SYN-ACK was lost or slow.
-func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNMark {
+func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNRef {
 	syns := c.lm.SYNs
 	if came != answered || len(syns) == 0 {
 		if c.lm.NSYN < 2 && came != pending {
@@ -194,7 +194,7 @@ func (c *conn) ignoredSYNs(came outcome) []tcpstate.SYNMark {
 // portReuse recognises a SYN that met an old connection: the target answers with an ACK
 // of that (challenge ACK, RFC 5961 §4; or TIME-WAIT), the LB resets it and tries again.
 func (c *conn) portReuse(came outcome) *Finding {
-	var ack, rst tcpstate.Mark
+	var ack, rst tcpstate.SegRef
 	for _, m := range c.tm.Old {
 		if m.Flags()&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
 			ack = m
@@ -208,7 +208,7 @@ func (c *conn) portReuse(came outcome) *Finding {
 	if !ack.Set() || !rst.Set() {
 		return nil
 	}
-	f := c.finding(c.lm.SYNs[0].Mark)
+	f := c.finding(c.lm.SYNs[0].SegRef)
 	f.Rule = PortReuse
 	f.Severity, f.Lost = Warning, false
 	if came == givenUp {
@@ -232,14 +232,14 @@ func (c *conn) handshakeStory() []Evidence {
 		if i > 0 {
 			r, note = RoleRepeat, "the SYN again"
 		}
-		es = append(es, c.evidence(s.Mark, true, r, note))
+		es = append(es, c.evidence(s.SegRef, true, r, note))
 	}
 	for i, s := range c.tm.SYNs {
 		note := "SYN-ACK"
 		if i > 0 {
 			note = "the SYN-ACK again: the target has not taken the final ACK"
 		}
-		es = append(es, c.evidence(s.Mark, false, RoleSYNACK, note))
+		es = append(es, c.evidence(s.SegRef, false, RoleSYNACK, note))
 	}
 	if c.lm.FinalACK.Set() && c.lm.FinalACK.Len == 0 {
 		es = append(es, c.evidence(c.lm.FinalACK, true, RoleACK, "the handshake's final ACK"))

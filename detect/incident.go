@@ -68,7 +68,7 @@ func (d *Detector) report(c *conn, f *Finding) {
 	}
 	if f.Severity == Error {
 		for i := range 2 {
-			d.totals.RSTAfterFIN.Explained += uint64(d.tracker.Marks(c.flow).Half[i].NRSTAfterFIN)
+			d.totals.RSTAfterFIN.Explained += uint64(d.tracker.Notes(c.flow).Half[i].NRSTAfterFIN)
 		}
 	}
 	if len(d.open) >= maxOpen {

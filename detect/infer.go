@@ -9,7 +9,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		return
 	}
 	t := d.targetOf(f)
-	m := d.tracker.Marks(f)
+	m := d.tracker.Notes(f)
 	c := d.conn(f, e)
 	if e.Side == f.LB() {
 		if c.closing.Set() && c.lbClose().Ack.After(c.closing.Seq) || len(m.Half[1-e.Side].RSTs) > 0 {
@@ -21,7 +21,7 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 		}
 		idle := !c.request.Set() || c.answered
 		if !f.Upgraded() {
-			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.lastAnswered().Set(), mark: cl, seen: e.Time})
+			t.lbCloses.add(closeSample{time: e.Time, gap: e.Gap, idle: idle && c.lastAnswered().Set(), ref: cl, seen: e.Time})
 		}
 		return
 	}
@@ -39,10 +39,10 @@ func (d *Detector) closeBegan(e *tcpstate.Event) {
 	s := closeSample{
 		time: c.closing.Time, gap: max(c.closing.Time-last.Time, 0),
 		idle: !c.outstanding() || !c.closeHadSeenRequest(),
-		mark: c.closing, seen: e.Time,
+		ref:  c.closing, seen: e.Time,
 	}
-	if s.mark == c.tm.FIN {
-		s.mark = withPayload(s.mark)
+	if s.ref == c.tm.FIN {
+		s.ref = withPayload(s.ref)
 	}
 	if s.idle && f.CloseAnnounced() {
 		return // as it said

@@ -39,7 +39,7 @@ func (d *Detector) settled(e *tcpstate.Event) {
 // look costs less than to ask each. Of TLS it cannot tell: what looks like an answer may be
 // a close_notify.
 func (d *Detector) inOrder(f *tcpstate.Flow) bool {
-	m := d.tracker.Marks(f)
+	m := d.tracker.Notes(f)
 	lb, _ := f.Sides()
 	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0
 }
@@ -85,7 +85,7 @@ func (c *conn) taken() bool {
 
 // judgeRecovered looks at a request that had to be sent again and is answered now.
 func (d *Detector) judgeRecovered(c *conn) {
-	if c.flow.Decided() || c.lbClose().Set() || !c.flow.Handshake() || c.lastAnswered().Set() || c.request.Seq != c.lb.ISN+1 {
+	if c.flow.Decided() || c.lbClose().Set() || !c.flow.BeginCaptured() || c.lastAnswered().Set() || c.request.Seq != c.lb.ISN+1 {
 		return
 	}
 	acked := c.now

@@ -181,11 +181,11 @@ func (d *Detector) Shift(by int64) {
 func (t *target) shift(by int64) {
 	t.used += by
 	for i := range t.syns.v {
-		t.syns.v[i].mark.Time += by
+		t.syns.v[i].ref.Time += by
 	}
 	for i := range t.waits {
 		w := &t.waits[i]
-		w.mark.Time += by
+		w.ref.Time += by
 		if w.answered != 0 {
 			w.answered += by
 		}
@@ -199,7 +199,7 @@ func (t *target) shift(by int64) {
 	for _, r := range []*ring[closeSample]{&t.closes.ring, &t.lbCloses.ring} {
 		for i := range r.v {
 			r.v[i].time += by
-			r.v[i].mark.Time += by
+			r.v[i].ref.Time += by
 			r.v[i].seen += by
 		}
 	}

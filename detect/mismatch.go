@@ -52,7 +52,7 @@ func (d *Detector) reportMismatch(t *target) {
 	t.reported = true
 	last := idle.samples[0]
 	for _, s := range idle.samples {
-		if s.mark.Frame() > last.mark.Frame() {
+		if s.ref.Frame() > last.ref.Frame() {
 			last = s
 		}
 	}
@@ -66,15 +66,15 @@ func (d *Detector) reportMismatch(t *target) {
 	if n := t.rtt.median(); n > 0 {
 		f.Measures.RTT = Duration{n, true}
 	}
-	f.Capture, f.Frame = d.tracker.Locate(last.mark.Frame())
+	f.Capture, f.Frame = d.tracker.Locate(last.ref.Frame())
 	for _, s := range idle.samples {
 		if len(f.Evidence) == 5 {
 			break
 		}
-		capture, frame := d.tracker.Locate(s.mark.Frame())
+		capture, frame := d.tracker.Locate(s.ref.Frame())
 		f.Evidence = append(f.Evidence, Evidence{
-			Capture: capture, Stream: s.mark.Stream, Frame: frame, Time: s.mark.Time, Flags: s.mark.Flags(),
-			Seq: s.mark.Seq, Ack: s.mark.Ack, Len: s.mark.Len, Role: RoleFIN, Note: "the target closes after " + seconds(s.gap) + " idle",
+			Capture: capture, Stream: s.ref.Stream, Frame: frame, Time: s.ref.Time, Flags: s.ref.Flags(),
+			Seq: s.ref.Seq, Ack: s.ref.Ack, Len: s.ref.Len, Role: RoleFIN, Note: "the target closes after " + seconds(s.gap) + " idle",
 		})
 	}
 	sortEvidence(f.Evidence)

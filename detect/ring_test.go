@@ -47,17 +47,17 @@ func TestSYNAfter(t *testing.T) {
 		tr.Track(&s)
 		tr.Each(func(f *tcpstate.Flow) {
 			if tr.Endpoint(f, 0) == s.Src || tr.Endpoint(f, 1) == s.Src {
-				all = append(all, recentSYN{s.Src.Addr, tr.MarkOf(f, &s)})
+				all = append(all, recentSYN{s.Src.Addr, tr.Ref(f, &s)})
 			}
 		})
 		x.syns.add(all[len(all)-1])
 		kept := all[max(len(all)-50, 0):]
 		lb, after, behind := ends[r.IntN(2)].Addr, s.Time-r.Int64N(3*second), frame-min(frame, r.Uint64N(60))
 		i := slices.IndexFunc(kept, func(s recentSYN) bool {
-			return s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second && s.mark.Frame() > behind
+			return s.lb == lb && s.ref.Time >= after && s.ref.Time <= after+second && s.ref.Frame() > behind
 		})
 		got, ok := x.synAfter(lb, after, behind)
-		if ok != (i >= 0) || ok && got != kept[i].mark {
+		if ok != (i >= 0) || ok && got != kept[i].ref {
 			t.Fatalf("%d: %v %+v, want the %dth", frame, ok, got, i)
 		}
 	}
@@ -114,11 +114,11 @@ func TestRelearn(t *testing.T) {
 	x := d.addTarget(tcpstate.Endpoint{Port: 80})
 	seg := tcpstate.Segment{Frame: 1, Time: second, Src: x.end, Flags: tcpstate.FIN}
 	d.Segment(&seg)
-	var mark tcpstate.Mark
-	d.tracker.Each(func(f *tcpstate.Flow) { mark = d.tracker.MarkOf(f, &seg) })
+	var mark tcpstate.SegRef
+	d.tracker.Each(func(f *tcpstate.Flow) { mark = d.tracker.Ref(f, &seg) })
 	closes := func(from, to int64) {
 		for i := from; i < to; i++ {
-			x.closes.add(closeSample{time: i * 10 * second, gap: 5 * second, idle: true, seen: i * 10 * second, mark: mark})
+			x.closes.add(closeSample{time: i * 10 * second, gap: 5 * second, idle: true, seen: i * 10 * second, ref: mark})
 		}
 	}
 	closes(1, 101)

@@ -60,14 +60,14 @@ LB                                target
 }
 
 func matchRSTAfterFIN(c *conn) *Finding {
-	var rst tcpstate.Mark
+	var rst tcpstate.SegRef
 	var fromLB bool
-	m := c.d.tracker.Marks(c.flow)
+	m := c.d.tracker.Notes(c.flow)
 	for dir := range m.Half {
 		for _, r := range m.Half[dir].RSTs {
 			fin := min(frameOr(m.Half[0].FIN), frameOr(m.Half[1].FIN))
-			if m.AfterFIN(dir, r.Mark) && fin < r.Frame() && (!rst.Set() || r.Frame() < rst.Frame()) {
-				rst, fromLB = r.Mark, dir == c.flow.LB()
+			if m.AfterFIN(dir, r.SegRef) && fin < r.Frame() && (!rst.Set() || r.Frame() < rst.Frame()) {
+				rst, fromLB = r.SegRef, dir == c.flow.LB()
 			}
 		}
 	}
@@ -96,7 +96,7 @@ func matchRSTAfterFIN(c *conn) *Finding {
 
 // unreadAnswer is how many octets of the target the LB never acknowledged.
 func (c *conn) unreadAnswer() int32 {
-	if !c.lastAnswered().Set() || !c.lb.AckSeen() {
+	if !c.lastAnswered().Set() || !c.lb.HasAck() {
 		return 0
 	}
 	end := c.lastAnswered().End()
@@ -106,8 +106,8 @@ func (c *conn) unreadAnswer() int32 {
 	return max(end.Sub(c.lb.Ack), 0)
 }
 
-// frameOr is a mark's frame, the last of all frames if it is not set.
-func frameOr(m tcpstate.Mark) uint64 {
+// frameOr is a frame number, the last of all frames if it is not set.
+func frameOr(m tcpstate.SegRef) uint64 {
 	if !m.Set() {
 		return math.MaxUint64
 	}

@@ -75,7 +75,7 @@ LB                                target
 }
 
 func matchStaleConnection(c *conn) *Finding {
-	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.Handshake() || c.hole() || c.vague() {
+	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.BeginCaptured() || c.hole() || c.vague() {
 		return nil
 	}
 	rst, reset := c.replyRST()

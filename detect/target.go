@@ -148,26 +148,26 @@ func (r *ring[T]) newest() *T {
 
 // recentSYN is a SYN that opened a connection.
 type recentSYN struct {
-	lb   tcpstate.Addr
-	mark tcpstate.Mark
+	lb  tcpstate.Addr
+	ref tcpstate.SegRef
 }
 
-func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.Mark) { t.syns.add(recentSYN{lb, m}) }
+func (t *target) noteSYN(lb tcpstate.Addr, m tcpstate.SegRef) { t.syns.add(recentSYN{lb, m}) }
 
 // synAfter is the first SYN of an LB host behind a frame and within a second after a time.
-func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.Mark, bool) {
-	for i := t.syns.search(func(s *recentSYN) bool { return s.mark.Frame() > frame }); i < len(t.syns.v); i++ {
-		if s := t.syns.at(i); s.lb == lb && s.mark.Time >= after && s.mark.Time <= after+second {
-			return s.mark, true
+func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.SegRef, bool) {
+	for i := t.syns.search(func(s *recentSYN) bool { return s.ref.Frame() > frame }); i < len(t.syns.v); i++ {
+		if s := t.syns.at(i); s.lb == lb && s.ref.Time >= after && s.ref.Time <= after+second {
+			return s.ref, true
 		}
 	}
-	return tcpstate.Mark{}, false
+	return tcpstate.SegRef{}, false
 }
 
 // wait is a stalled request: it was sent and for at least 200 ms not answered.
 type wait struct {
 	flow     uint32
-	mark     tcpstate.Mark
+	ref      tcpstate.SegRef
 	answered int64 // 0: still waiting
 }
 
@@ -175,7 +175,7 @@ type wait struct {
 // after its first copy.
 const waitKeep = 140 * second
 
-func (t *target) stall(flow uint32, m tcpstate.Mark) {
+func (t *target) stall(flow uint32, m tcpstate.SegRef) {
 	if len(t.waits) >= t.maxWaits {
 		keep := t.waits[:0]
 		for _, w := range t.waits {
@@ -188,7 +188,7 @@ func (t *target) stall(flow uint32, m tcpstate.Mark) {
 		}
 		t.waits = keep
 	}
-	t.waits = append(t.waits, wait{flow: flow, mark: m})
+	t.waits = append(t.waits, wait{flow: flow, ref: m})
 }
 
 func (t *target) unstall(flow uint32, now int64) {
@@ -218,7 +218,7 @@ func (t *target) waitingAt(at int64) int {
 }
 
 func (w *wait) covers(at int64) bool {
-	return w.mark.Time <= at && (w.answered == 0 || at <= w.answered)
+	return w.ref.Time <= at && (w.answered == 0 || at <= w.answered)
 }
 
 // drop is a dropped SYN: when, and of which stream.
@@ -332,9 +332,9 @@ func (s *sketch) median() int64 { return s.quantile(0.5) }
 // closeSample is a close by one side: when, and how long the connection had been idle.
 type closeSample struct {
 	time, gap int64
-	idle      bool          // nothing was outstanding as the closer saw it
-	mark      tcpstate.Mark // the FIN or RST
-	seen      int64         // when it was known: time, or later than that of an announcement
+	idle      bool            // nothing was outstanding as the closer saw it
+	ref       tcpstate.SegRef // the FIN or RST
+	seen      int64           // when it was known: time, or later than that of an announcement
 }
 
 // closes are what is known of the closes by one side: the newest ones, and the idle times

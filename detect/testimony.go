@@ -194,6 +194,6 @@ func (d *Detector) unanswered(a awaitedSYN) bool {
 		return false
 	}
 	_, target := f.Sides()
-	syns := d.tracker.Marks(f).Half[f.LB()].SYNs
-	return !target.SawSYN() && len(syns) > 0 && syns[0].Time == a.opened
+	syns := d.tracker.Notes(f).Half[f.LB()].SYNs
+	return !target.SentSYN() && len(syns) > 0 && syns[0].Time == a.opened
 }

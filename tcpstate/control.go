@@ -78,40 +78,40 @@ func (t *Tracker) control(f *Flow, dir int, s *Segment) {
 // syn takes a SYN or a SYN-ACK.
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
-	m := &t.setup(f).Half[dir]
+	m := &t.setupNotes(f).Half[dir]
 	answer := s.Flags&ACK != 0
-	if answer && p.SawSYN() && s.Ack != p.ISN+1 {
+	if answer && p.SentSYN() && s.Ack != p.ISN+1 {
 		f.flags |= flowNoted
-		m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
+		m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
 		return
 	}
-	if f.flags&flowEstablished != 0 && !h.SawSYN() && h.HasTurn() {
+	if f.flags&flowEstablished != 0 && !h.SentSYN() && h.HasTurn() {
 		return // a stray SYN inside a connection that the capture joined late
 	}
-	again := h.SawSYN()
-	h.flags |= flagSYN | flagSeen
+	again := h.SentSYN()
+	h.flags |= flagSYN | flagCaptured
 	if f.flags&flowEstablished == 0 || !again {
 		h.ISN, h.Nxt = s.Seq, s.Seq+1
 	}
 	if answer {
 		h.Ack = s.Ack
 		h.flags |= flagAck
-		if p.flags&flagSeen == 0 {
+		if p.flags&flagCaptured == 0 {
 			p.Nxt = s.Ack
-			p.flags |= flagSeen
+			p.flags |= flagCaptured
 		}
 		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
 			t.setLB(f, 1-dir, ByHandshake, s)
 		}
 		t.arm(f, t.now+64*second)
-	} else if !p.SawSYN() {
+	} else if !p.SentSYN() {
 		t.setLB(f, dir, ByHandshake, s)
 	}
 	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart {
 		return // a duplicate, not a repetition
 	}
 	m.NSYN++
-	c := SYNMark{Mark: t.markOf(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
+	c := SYNRef{SegRef: t.ref(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
 	if m.NSYN > 1 {
 		f.flags |= flowNoted
 	}
@@ -135,7 +135,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 // given up, ns: longer than the pause before its next retry. Pauses double (RFC 6298
 // §5.5), but the first ones may all be alike (tcp_syn_linear_timeouts, Linux 6.5: four
 // more of a second each); two equal pauses tell.
-func (m *HalfMarks) Patience() int64 {
+func (m *HalfNotes) Patience() int64 {
 	n := len(m.SYNs)
 	if n < 2 {
 		return 30 * second // the first pause is one second on Linux, up to nine elsewhere
@@ -155,12 +155,12 @@ func (m *HalfMarks) Patience() int64 {
 func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	h, p := f.halves(dir)
 	lb := dir == f.LB()
-	if p.SawSYN() && !h.SawSYN() && !lb {
+	if p.SentSYN() && !h.SentSYN() && !lb {
 		// The target's, between the SYN and its SYN-ACK.
 		switch {
 		case s.Flags&ACK != 0 && s.Ack == p.ISN+1 && s.Flags&RST != 0:
-			m := &t.mark(f).Half[dir]
-			m.Refusals = appendMark(m.Refusals, t.markOf(s, f.stream, s.Seq))
+			m := &t.notes(f).Half[dir]
+			m.Refusals = appendRef(m.Refusals, t.ref(s, f.stream, s.Seq))
 			f.flags &^= flowSettled
 			t.close(f)
 			return true
@@ -172,20 +172,20 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		t.establish(f, s)
 		return false
 	}
-	if lb && h.SawSYN() && !p.SawSYN() {
+	if lb && h.SentSYN() && !p.SentSYN() {
 		if s.Flags&RST != 0 {
 			t.toOld(f, dir, s)
 			return true
 		}
 		// The SYN-ACK was not captured.
-		m := &t.setup(f).Half[dir]
-		m.FinalACK = t.markOf(s, f.stream, s.Seq)
+		m := &t.setupNotes(f).Half[dir]
+		m.FinalACK = t.ref(s, f.stream, s.Seq)
 		t.establish(f, s)
 		return false
 	}
-	if lb && p.SawSYN() && s.Flags&ACK != 0 && s.Ack.After(p.ISN) && s.Flags&RST == 0 {
-		m := t.setup(f)
-		m.Half[dir].FinalACK = t.markOf(s, f.stream, s.Seq)
+	if lb && p.SentSYN() && s.Flags&ACK != 0 && s.Ack.After(p.ISN) && s.Flags&RST == 0 {
+		m := t.setupNotes(f)
+		m.Half[dir].FinalACK = t.ref(s, f.stream, s.Seq)
 		syn, sa := &m.Half[dir], &m.Half[1-dir]
 		if syn.NSYN == 1 && sa.NSYN == 1 {
 			f.setRTT(max(s.Time-syn.SYNs[0].Time, 1))
@@ -193,7 +193,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		t.establish(f, s)
 		return false
 	}
-	if !lb && h.SawSYN() && s.Flags&RST == 0 && (s.Len > 0 || s.Flags&FIN != 0) {
+	if !lb && h.SentSYN() && s.Flags&RST == 0 && (s.Len > 0 || s.Flags&FIN != 0) {
 		t.establish(f, s) // the target goes on: it has the final ACK
 	}
 	return false
@@ -207,8 +207,8 @@ func (t *Tracker) establish(f *Flow, s *Segment) {
 // toOld gives a segment to the incarnation before, if that is still there, and keeps it
 // in mind for the new one.
 func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
-	m := &t.mark(f).Half[dir]
-	m.Old = appendMark(m.Old, t.markOf(s, f.stream, s.Seq))
+	m := &t.notes(f).Half[dir]
+	m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
 	if f.flags&flowHeir == 0 {
 		return
 	}
@@ -224,9 +224,9 @@ func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
 // fin takes the FIN of a segment whose payload has been taken.
 func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
-	m := &t.mark(f).Half[dir]
+	m := &t.notes(f).Half[dir]
 	at := s.Seq.Add(s.Len)
-	mark := t.markOf(s, f.stream, s.Seq)
+	mark := t.ref(s, f.stream, s.Seq)
 	mark.Seq = at
 	if m.FIN.Set() {
 		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
@@ -249,11 +249,11 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 // rst takes an RST of an established or closing connection.
 func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
-	if f.flags&flowHeir != 0 && s.Flags&ACK == 0 && h.flags&flagSeen != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
+	if f.flags&flowHeir != 0 && s.Flags&ACK == 0 && h.flags&flagCaptured != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
 		t.toOld(f, dir, s) // outside of the new sequence space
 		return
 	}
-	mm := t.mark(f)
+	mm := t.notes(f)
 	m := &mm.Half[dir]
 	if n := len(m.RSTs); n > 0 {
 		l := &m.RSTs[n-1]
@@ -261,14 +261,14 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 			return // the same segment captured twice
 		}
 	}
-	mark := t.markOf(s, f.stream, s.Seq)
+	mark := t.ref(s, f.stream, s.Seq)
 	if mm.AfterFIN(dir, mark) {
 		t.RSTAfterFIN++
 		m.NRSTAfterFIN++
 	}
 	m.NRST++
 	if len(m.RSTs) < maxRSTs {
-		m.RSTs = append(m.RSTs, RSTMark{mark, s.IPID})
+		m.RSTs = append(m.RSTs, RSTRef{mark, s.IPID})
 	}
 	first := m.NRST == 1
 	if s.Flags&ACK != 0 {
@@ -278,7 +278,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) {
 			t.acknowledge(f, dir, s)
 		}
-		if h.flags&flagSeen != 0 && s.Seq.After(h.Nxt) {
+		if h.flags&flagCaptured != 0 && s.Seq.After(h.Nxt) {
 			h.openHole(m, h.Nxt, s.Seq)
 		}
 	}
@@ -307,7 +307,7 @@ func (f *Flow) idleAt(now int64) int64 {
 // close notes that the connection closes, or that something new belongs to its close.
 func (t *Tracker) close(f *Flow) {
 	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
-		t.markArena[f.marks].CloseTime = t.now
+		t.noteArena[f.notes].CloseTime = t.now
 	}
 	f.flags |= flowClosing
 	f.flags &^= flowSettled
@@ -321,7 +321,7 @@ func (t *Tracker) linger(f *Flow) int64 {
 	if f.flags&flowEstablished == 0 {
 		return lingerMax // refused: it may be tried again with the same SYN
 	}
-	if lb, target := f.Sides(); lb.Outstanding() && !target.HasSeen(f.sent[f.LB()].turn.Seq) && t.Marks(f).Half[1-f.LB()].NRST == 0 {
+	if lb, target := f.Sides(); lb.Outstanding() && !target.HadReceived(f.sent[f.LB()].turn.Seq) && t.Notes(f).Half[1-f.LB()].NRST == 0 {
 		return lingerMax
 	}
 	return min(max(4*f.RTT(), lingerMin), lingerMax)
@@ -332,18 +332,18 @@ func (t *Tracker) closeDue(f *Flow, now int64) int64 {
 	if f.flags&flowEstablished == 0 {
 		return now + t.linger(f)
 	}
-	return min(now+t.linger(f), t.Marks(f).CloseTime+lingerMax)
+	return min(now+t.linger(f), t.Notes(f).CloseTime+lingerMax)
 }
 
 // final reports whether nothing more can come of the connection.
 func (t *Tracker) final(f *Flow) bool {
-	m := t.Marks(f)
+	m := t.Notes(f)
 	return f.flags&flowReset != 0 || m.Half[0].FIN.Set() && m.Half[1].FIN.Set() ||
 		f.flags&flowEstablished == 0
 }
 
 // appendMark appends to a bounded list.
-func appendMark(l []Mark, m Mark) []Mark {
+func appendRef(l []SegRef, m SegRef) []SegRef {
 	if len(l) < maxRSTs {
 		l = append(l, m)
 	}

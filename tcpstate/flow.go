@@ -2,10 +2,10 @@ package tcpstate
 
 import "math"
 
-// Mark is a segment worth remembering: the facts of it that rules compare and evidence
+// SegRef is a segment worth remembering: the facts of it that rules compare and evidence
 // shows. It has no more than four fields on a level, for then the compiler keeps it in
 // registers.
-type Mark struct {
+type SegRef struct {
 	Time  int64  // ns since the Unix epoch
 	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
 	place
@@ -13,7 +13,7 @@ type Mark struct {
 }
 
 type place struct {
-	Seq Seq // for data marks the first new octet
+	Seq Seq // for data the first new octet
 	Ack Seq
 }
 
@@ -26,17 +26,17 @@ type extent struct {
 }
 
 // Set reports whether there is such a segment.
-func (m Mark) Set() bool { return m.frame != 0 }
+func (m SegRef) Set() bool { return m.frame != 0 }
 
 // Frame is the segment's ordinal over all captures of the run, see Tracker.Locate; 0: no
 // such segment.
-func (m Mark) Frame() uint64 { return m.frame >> 8 }
+func (m SegRef) Frame() uint64 { return m.frame >> 8 }
 
 // Flags are the segment's control bits.
-func (m Mark) Flags() Flags { return Flags(m.frame) }
+func (m SegRef) Flags() Flags { return Flags(m.frame) }
 
-// End is the sequence number behind the mark's payload.
-func (m Mark) End() Seq { return m.Seq.Add(m.Len) }
+// End is the sequence number behind the payload.
+func (m SegRef) End() Seq { return m.Seq.Add(m.Len) }
 
 // Half is what one endpoint sent. The other endpoint's half is its peer; both are
 // treated by the same code.
@@ -50,12 +50,12 @@ func (m Mark) End() Seq { return m.Seq.Add(m.Len) }
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
 	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
-	Ack Seq // the highest acknowledgment that this side sent; valid iff it AckSeen
+	Ack Seq // the highest acknowledgment that this side sent; valid iff HasAck
 
-	// heard is the first octet of the peer that the peer sent when it had all of this
+	// peerReply is the first octet of the peer that the peer sent when it had all of this
 	// half's octets up to Nxt; valid iff flagHeard. New data of this half that
 	// acknowledges it starts a new turn.
-	heard Seq
+	peerReply Seq
 	// AnswerSeq is the first octet of the peer that answers Turn; valid iff Answered.
 	AnswerSeq Seq
 
@@ -65,27 +65,27 @@ type Half struct {
 type halfFlags uint16
 
 const (
-	flagSeen     halfFlags = 1 << iota // a segment of this side was seen: Nxt is valid
-	flagBase                           // ISN is valid for Wireshark's numbering
-	flagAck                            // Ack is valid
-	flagSYN                            // its SYN or SYN-ACK was seen
-	flagHeard                          // heard is valid
-	flagAnswered                       // the peer answered Turn
-	flagInferred                       // Turn rests on octets that the capture does not have
-	flagHoles                          // octets below Nxt are missing
-	flagTwoTurns                       // a turn before the newest was answered
-	flagTurn                           // there is a turn
-	flagLow                            // the turn may have begun at HalfMarks.TurnLow
+	flagCaptured  halfFlags = 1 << iota // a segment of this side was seen: Nxt is valid
+	flagBase                            // ISN is valid for Wireshark's numbering
+	flagAck                             // Ack is valid
+	flagSYN                             // its SYN or SYN-ACK was seen
+	flagPeerReply                       // peerReply is valid
+	flagAnswered                        // the peer answered Turn
+	flagInferred                        // Turn rests on octets that the capture does not have
+	flagHoles                           // octets below Nxt are missing
+	flagTwoTurns                        // a turn before the newest was answered
+	flagTurn                            // there is a turn
+	flagLow                             // the turn may have begun at HalfNotes.TurnLow
 )
 
-// Seen reports whether any segment of this side was seen.
-func (h *Half) Seen() bool { return h.flags&flagSeen != 0 }
+// Captured reports whether any segment of this side was captured.
+func (h *Half) Captured() bool { return h.flags&flagCaptured != 0 }
 
-// SawSYN reports whether this side's SYN or SYN-ACK was seen.
-func (h *Half) SawSYN() bool { return h.flags&flagSYN != 0 }
+// SentSYN reports whether the SYN or SYN-ACK of this side was captured.
+func (h *Half) SentSYN() bool { return h.flags&flagSYN != 0 }
 
-// AckSeen reports whether Ack is valid.
-func (h *Half) AckSeen() bool { return h.flags&flagAck != 0 }
+// HasAck reports whether Ack is valid.
+func (h *Half) HasAck() bool { return h.flags&flagAck != 0 }
 
 // Answered reports whether the peer sent an octet when it had the first one of Turn.
 func (h *Half) Answered() bool { return h.flags&flagAnswered != 0 }
@@ -103,9 +103,9 @@ func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
 // Holes reports whether octets of this side are missing in the capture.
 func (h *Half) Holes() bool { return h.flags&flagHoles != 0 }
 
-// HasSeen reports whether this side had received octet x of its peer when it sent the
+// HadReceived reports whether this side had received octet x of its peer when it sent the
 // newest of its segments (domain: ack(s) > seq(x)).
-func (h *Half) HasSeen(x Seq) bool { return h.flags&flagAck != 0 && h.Ack.After(x) }
+func (h *Half) HadReceived(x Seq) bool { return h.flags&flagAck != 0 && h.Ack.After(x) }
 
 // Basis says how the roles of a flow were decided.
 type Basis uint8
@@ -132,7 +132,7 @@ type Flow struct {
 	stream   uint32
 	index    uint32 // own place in the arena
 	LastTime int64  // time of the newest segment, ns
-	marks    uint32 // place of the Marks, 0: none
+	notes    uint32 // place of the Notes, 0: none
 	due      uint32 // the timers' tick in which they look at it next; 0: not armed
 	rtt      uint32 // see RTT
 	head     uint16 // place of the kept head of the newest request, 0: none
@@ -164,7 +164,7 @@ const (
 	flowCloseAnnounced           // the newest answer said Connection: close
 	flowWide                     // key stands for IPv6 addresses
 	flowSlow                     // rtt is in microseconds
-	flowNoted                    // its marks hold more than one SYN of each side and the final ACK
+	flowNoted                    // its notes hold more than one SYN of each side and the final ACK
 	flowStale                    // it has no number in the current capture yet
 	flowHeir                     // the incarnation before it may still get segments
 	flowOdd                      // see Tracker.setOdd
@@ -215,8 +215,8 @@ func (f *Flow) setRTT(ns int64) {
 // Established reports whether the handshake was completed, as the capture shows it.
 func (f *Flow) Established() bool { return f.flags&flowEstablished != 0 }
 
-// Handshake reports whether the connection's beginning was captured.
-func (f *Flow) Handshake() bool { return f.Half[0].SawSYN() || f.Half[1].SawSYN() }
+// BeginCaptured reports whether the connection's beginning was captured.
+func (f *Flow) BeginCaptured() bool { return f.Half[0].SentSYN() || f.Half[1].SentSYN() }
 
 // Closing reports whether a FIN or an RST was seen.
 func (f *Flow) Closing() bool { return f.flags&flowClosing != 0 }
@@ -227,8 +227,8 @@ func (f *Flow) Reset() bool { return f.flags&flowReset != 0 }
 // Stalled reports whether the newest request has waited long without an answer.
 func (f *Flow) Stalled() bool { return f.flags&flowStalled != 0 }
 
-// PayloadSeen reports whether any payload octet was captured.
-func (f *Flow) PayloadSeen() bool { return f.flags&flowPayload != 0 }
+// HasPayload reports whether any payload octet was captured.
+func (f *Flow) HasPayload() bool { return f.flags&flowPayload != 0 }
 
 // MayBeTLS reports whether the payload is TLS, or was not captured.
 func (f *Flow) MayBeTLS() bool {

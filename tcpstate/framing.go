@@ -102,7 +102,7 @@ const (
 )
 
 // boundary is a point of a stream at which something begins or ends. It is nested so that
-// the compiler keeps it in registers, as Mark.
+// the compiler keeps it in registers, as SegRef.
 type boundary struct {
 	kind boundaryKind
 	// back is how many octets before the point the thing began, when its beginning

@@ -29,8 +29,8 @@ func (t *Tracker) Shift(by int64) {
 			shift(&f.sent[i].turnTime, by)
 			shift(&f.sent[i].lastTime, by)
 		}
-		if f.marks != 0 {
-			m := t.markArena[f.marks]
+		if f.notes != 0 {
+			m := t.noteArena[f.notes]
 			shift(&m.CloseTime, by)
 			m.Half[0].shift(by)
 			m.Half[1].shift(by)
@@ -51,14 +51,14 @@ func shift(at *int64, by int64) {
 	}
 }
 
-func (m *Mark) shift(by int64) {
+func (m *SegRef) shift(by int64) {
 	if m.Set() {
 		m.Time += by
 	}
 }
 
-func (h *HalfMarks) shift(by int64) {
-	for _, m := range []*Mark{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.Before, &h.TurnAcked, &h.Rest} {
+func (h *HalfNotes) shift(by int64) {
+	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
 		m.shift(by)
 	}
 	for i := range h.SYNs {
@@ -67,7 +67,7 @@ func (h *HalfMarks) shift(by int64) {
 	for i := range h.RSTs {
 		h.RSTs[i].shift(by)
 	}
-	for _, l := range [][]Mark{h.Copies, h.Old, h.Refusals} {
+	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
 		for i := range l {
 			l[i].shift(by)
 		}

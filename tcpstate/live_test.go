@@ -61,7 +61,7 @@ func TestShift(t *testing.T) {
 
 // Tombstones do not pile up, and the newest are the ones that are kept.
 func TestMaxTombs(t *testing.T) {
-	w := &wire{t: NewTracker(Config{MaxTombs: 10})}
+	w := &wire{t: NewTracker(Config{MaxRetired: 10})}
 	connection := func(port uint16, isn Seq) {
 		lb := Endpoint{lbEnd.Addr, port}
 		w.send(lb, targetEnd, SYN, isn, 0, 0)

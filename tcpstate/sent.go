@@ -1,10 +1,10 @@
 package tcpstate
 
-// sent are the two segments of a half that are always remembered: a Mark each, without the
+// sent are the two segments of a half that are always remembered: a SegRef each, without the
 // stream, in an order that wastes no octet.
 type sent struct {
 	turnTime, lastTime   int64
-	turnFrame, lastFrame uint64 // as Mark.frame
+	turnFrame, lastFrame uint64 // as SegRef.frame
 	turn, last           place
 	turnLen, lastLen     uint32
 }
@@ -55,34 +55,34 @@ func (t *Tracker) numberOf(f *Flow, i int) uint32 {
 // newestTurn is the first segment of the newest turn of half i: the first data the side sent
 // after it had seen the peer answer (or speak). Its Ack is the lowest of all copies: what
 // the side had seen when it first sent it.
-func (t *Tracker) newestTurn(f *Flow, i int) Mark {
+func (t *Tracker) newestTurn(f *Flow, i int) SegRef {
 	d := &f.sent[i&1]
-	return Mark{d.turnTime, d.turnFrame, d.turn, extent{d.turnLen, t.numberOf(f, i)}}
+	return SegRef{d.turnTime, d.turnFrame, d.turn, extent{d.turnLen, t.numberOf(f, i)}}
 }
 
 // last is, of half i, the newest segment with octets not seen before (TLS alerts left out).
-func (t *Tracker) last(f *Flow, i int) Mark {
+func (t *Tracker) last(f *Flow, i int) SegRef {
 	d := &f.sent[i&1]
-	return Mark{d.lastTime, d.lastFrame, d.last, extent{d.lastLen, t.numberOf(f, 2+i)}}
+	return SegRef{d.lastTime, d.lastFrame, d.last, extent{d.lastLen, t.numberOf(f, 2+i)}}
 }
 
 // Request is the LB's newest turn.
-func (t *Tracker) Request(f *Flow) Mark { return t.newestTurn(f, f.LB()) }
+func (t *Tracker) Request(f *Flow) SegRef { return t.newestTurn(f, f.LB()) }
 
 // Answer is the target's newest turn.
-func (t *Tracker) Answer(f *Flow) Mark { return t.newestTurn(f, 1-f.LB()) }
+func (t *Tracker) Answer(f *Flow) SegRef { return t.newestTurn(f, 1-f.LB()) }
 
-// LastAsked is the newest segment with octets of the LB.
-func (t *Tracker) LastAsked(f *Flow) Mark { return t.last(f, f.LB()) }
+// NewestFromLB is the newest segment with octets of the LB.
+func (t *Tracker) NewestFromLB(f *Flow) SegRef { return t.last(f, f.LB()) }
 
-// LastAnswered is the newest segment with octets of the target.
-func (t *Tracker) LastAnswered(f *Flow) Mark { return t.last(f, 1-f.LB()) }
+// NewestFromTarget is the newest segment with octets of the target.
+func (t *Tracker) NewestFromTarget(f *Flow) SegRef { return t.last(f, 1-f.LB()) }
 
 // TurnLow is where the newest turn of half i may have begun: below its first octet if the
 // octets before that are missing in the capture.
 func (t *Tracker) TurnLow(f *Flow, i int) Seq {
 	if f.Half[i].flags&flagLow != 0 {
-		return t.Marks(f).Half[i].TurnLow
+		return t.Notes(f).Half[i].TurnLow
 	}
 	return f.sent[i].turn.Seq
 }

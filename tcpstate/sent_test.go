@@ -34,14 +34,14 @@ func TestStreamOfCapture(t *testing.T) {
 	w.lb(ACK|FIN, 200, 509, 0) // stream 5
 	for _, x := range []struct {
 		name string
-		m    Mark
+		m    SegRef
 		want uint32
 	}{
 		{"request", w.t.Request(f), 0},
-		{"last octets of the LB", w.t.LastAsked(f), 0},
+		{"last octets of the LB", w.t.NewestFromLB(f), 0},
 		{"answer", w.t.Answer(f), 3},
-		{"last octets of the target", w.t.LastAnswered(f), 3},
-		{"FIN", w.t.Marks(f).Half[f.LB()].FIN, 5},
+		{"last octets of the target", w.t.NewestFromTarget(f), 3},
+		{"FIN", w.t.Notes(f).Half[f.LB()].FIN, 5},
 	} {
 		if !x.m.Set() || x.m.Stream != x.want {
 			t.Errorf("%s: stream %d, want %d", x.name, x.m.Stream, x.want)

@@ -31,13 +31,13 @@ func (s State) String() string {
 // be in after the segments that it sent and is known to have received.
 func (t *Tracker) State(f *Flow, i int) State {
 	h, p := &f.Half[i], &f.Half[1-i]
-	m := t.Marks(f)
+	m := t.Notes(f)
 	fin, peerFIN := &m.Half[i].FIN, &m.Half[1-i].FIN
-	sawPeerFIN := peerFIN.Set() && h.HasSeen(peerFIN.Seq)
+	sawPeerFIN := peerFIN.Set() && h.HadReceived(peerFIN.Seq)
 	switch {
 	case f.Reset(), len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0:
 		return Closed
-	case fin.Set() && p.HasSeen(fin.Seq):
+	case fin.Set() && p.HadReceived(fin.Seq):
 		switch {
 		case !sawPeerFIN:
 			return FinWait2
@@ -55,13 +55,13 @@ func (t *Tracker) State(f *Flow, i int) State {
 		return Closing
 	case sawPeerFIN:
 		return CloseWait
-	case !f.Handshake():
+	case !f.BeginCaptured():
 		return Undetermined
 	case f.Established():
 		return Established
-	case h.SawSYN() && p.SawSYN() && i != f.LB():
+	case h.SentSYN() && p.SentSYN() && i != f.LB():
 		return SynReceived
-	case h.SawSYN() && i == f.LB():
+	case h.SentSYN() && i == f.LB():
 		return SynSent
 	}
 	return Listen

@@ -235,7 +235,7 @@ func (t *Tracker) forget(f *Flow) {
 		delete(t.odd, f.index)
 	}
 	t.finishStats(f)
-	t.dropMarks(f)
+	t.dropNotes(f)
 	t.heads.drop(f)
 	f.framing.reset(&t.carries)
 	if f.flags&flowWide != 0 {

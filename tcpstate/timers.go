@@ -144,7 +144,7 @@ func (t *Tracker) dueOf(entries []timer) {
 func (t *Tracker) look(f *Flow) {
 	switch {
 	case f.flags&flowDetached != 0:
-		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, t.Marks(f).CloseTime+lingerMax) {
+		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, t.Notes(f).CloseTime+lingerMax) {
 			t.arm(f, t.closeDue(f, f.LastTime))
 			return
 		}
@@ -164,7 +164,7 @@ func (t *Tracker) look(f *Flow) {
 		}
 		// One side has closed and the other has not: look once more, much later.
 		if f.flags&flowLastLook == 0 {
-			if at := t.Marks(f).CloseTime + lastLook; t.now < at {
+			if at := t.Notes(f).CloseTime + lastLook; t.now < at {
 				t.arm(f, at)
 				return
 			}
@@ -173,9 +173,9 @@ func (t *Tracker) look(f *Flow) {
 		}
 	case f.flags&flowEstablished == 0:
 		lb, target := f.Sides()
-		m := &t.Marks(f).Half[f.LB()]
+		m := &t.Notes(f).Half[f.LB()]
 		at := f.LastTime + 64*second
-		if lb.SawSYN() && !target.SawSYN() && len(m.SYNs) > 0 {
+		if lb.SentSYN() && !target.SentSYN() && len(m.SYNs) > 0 {
 			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
 			if len(m.SYNs) > 1 {
 				at += 2 * m.Patience() // the capture may lack a copy: wait for the one after it too

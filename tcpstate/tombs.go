@@ -120,7 +120,7 @@ func (t *Tracker) bury(f *Flow) {
 		tomb.flags |= tombWide
 		addrs = *t.wides.at(f.key.lo)
 	}
-	t.graves.put(tomb, addrs, t.cfg.MaxTombs)
+	t.graves.put(tomb, addrs, t.cfg.MaxRetired)
 }
 
 // doubtNumber takes note that the first segment of what looks like a new connection may

@@ -14,7 +14,7 @@ func (w *wire) stream() uint32 {
 // Numbers are Wireshark's as long as nothing can have gone on whose tombstone is gone.
 func TestExact(t *testing.T) {
 	end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, byte(i >> 8), byte(i)}), 1000} }
-	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxTombs: 10}), now: 1000 * second}
+	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 10}), now: 1000 * second}
 	connection := func(i int, flags Flags) {
 		w.send(end(i), targetEnd, flags, 1, 1, 0)
 		w.now += 100 * second
@@ -44,7 +44,7 @@ func TestExact(t *testing.T) {
 	}
 
 	// In a flood a SYN may be a repetition.
-	w = &wire{t: NewTracker(Config{MaxFlows: 2, MaxTombs: 10}), now: 1000 * second}
+	w = &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 10}), now: 1000 * second}
 	for i := range 14 {
 		w.send(end(i), targetEnd, SYN, 1, 1, 0)
 	}

@@ -101,7 +101,7 @@ func FuzzTrackAll(f *testing.F) {
 			}
 			c.ends = append(c.ends, e)
 		}
-		cfg := Config{MaxFlows: int(most), MaxTombs: int(most / 2), Streams: true, MaxStreams: 1000}
+		cfg := Config{MaxFlows: int(most), MaxRetired: int(most / 2), Streams: true, MaxStreams: 1000}
 		if watch {
 			cfg.Watch = func(a, b Endpoint) bool { return (a.Addr.Lo+b.Addr.Lo)%2 == 0 }
 		}
@@ -181,7 +181,7 @@ func checkPools(t *testing.T, tr *Tracker) {
 	marks, heads, carries := 0, 0, 0
 	due := map[timer]bool{}
 	tr.Each(func(f *Flow) {
-		if f.marks != 0 {
+		if f.notes != 0 {
 			marks++
 		}
 		if f.head != 0 {
@@ -201,7 +201,7 @@ func checkPools(t *testing.T, tr *Tracker) {
 		made, free, taken int
 	}{
 		{"flows", int(tr.flows.made), len(tr.flows.free), tr.nflows},
-		{"marks", max(len(tr.markArena)-1, 0), len(tr.markFree), marks},
+		{"marks", max(len(tr.noteArena)-1, 0), len(tr.noteFree), marks},
 		{"heads", max(len(tr.heads.bufs)-1, 0), len(tr.heads.free), heads},
 		{"carries", len(tr.carries.bufs), len(tr.carries.unused), carries},
 	} {

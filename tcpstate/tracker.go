@@ -10,9 +10,9 @@ import (
 type Config struct {
 	// MaxFlows bounds the flows in the table; 0: DefaultMaxFlows.
 	MaxFlows int
-	// MaxTombs bounds what remains of forgotten flows, for their late segments to be
+	// MaxRetired bounds what remains of forgotten flows, for their late segments to be
 	// numbered by; the oldest goes first. 0: as many as four times MaxFlows.
-	MaxTombs int
+	MaxRetired int
 	// Streams keeps the figures of every stream, but of no more than MaxStreams of one
 	// capture; 0: DefaultMaxStreams.
 	Streams    bool
@@ -37,7 +37,7 @@ const DefaultMaxStreams = 8 << 20
 // FlowCost is the memory, in octets, that a flow takes at most while it is being set up
 // or closes, with the tombstones that its place is good for and what the garbage
 // collector (GOGC=50) leaves lying about. Established flows take a third of it;
-// those whose peers fill every list of their Marks on purpose take four times as much.
+// those whose peers fill every list of their Notes on purpose take four times as much.
 const FlowCost = 3 << 10
 
 // On registers a handler for one kind of event.
@@ -76,8 +76,8 @@ type Tracker struct {
 	elder, heirs map[uint32]uint32    // from a flow to its old incarnation, and back
 	odd          map[uint32][4]uint32 // see Tracker.setOdd
 
-	markArena []*Marks
-	markFree  []uint32
+	noteArena []*Notes
+	noteFree  []uint32
 	heads     heads
 	carries   carryPool
 	timers    timers
@@ -106,8 +106,8 @@ func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxFlows <= 0 {
 		cfg.MaxFlows = DefaultMaxFlows
 	}
-	if cfg.MaxTombs <= 0 {
-		cfg.MaxTombs = 4 * cfg.MaxFlows
+	if cfg.MaxRetired <= 0 {
+		cfg.MaxRetired = 4 * cfg.MaxFlows
 	}
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = DefaultMaxStreams
@@ -135,7 +135,7 @@ func (t *Tracker) BeginCapture() {
 	t.exact = append(t.exact, math.MaxUint32)
 }
 
-// Locate tells capture (counted from 0) and frame number of a Mark's ordinal.
+// Locate tells capture (counted from 0) and frame number of a SegRef's ordinal.
 func (t *Tracker) Locate(ordinal uint64) (capture int, frame uint64) {
 	i := sort.Search(len(t.bases), func(i int) bool { return t.bases[i] >= ordinal }) - 1
 	return i, ordinal - t.bases[i]
@@ -265,9 +265,9 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	h, _ := f.halves(dir)
 	if s.Len > 0 {
 		t.octets(f, dir, s, s.Seq)
-	} else if h.flags&flagSeen == 0 {
+	} else if h.flags&flagCaptured == 0 {
 		h.Nxt = s.Seq
-		h.flags |= flagSeen
+		h.flags |= flagCaptured
 	}
 	if s.Flags&ACK != 0 && (s.Ack.After(h.Ack) || h.flags&flagAck == 0) {
 		t.acknowledge(f, dir, s)
@@ -279,30 +279,30 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	h.Ack = s.Ack
 	h.flags |= flagAck
-	if p.flags&flagSeen == 0 {
+	if p.flags&flagCaptured == 0 {
 		p.Nxt = s.Ack
-		p.flags |= flagSeen
+		p.flags |= flagCaptured
 	}
 	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.sent[1-dir].turn.Seq) {
-		if m := &t.markArena[f.marks].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
-			m.TurnAcked = t.markOf(s, f.stream, s.Seq)
+		if m := &t.noteArena[f.notes].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
+			m.TurnAcked = t.ref(s, f.stream, s.Seq)
 		}
 	}
 }
 
-// markOf makes a mark of a segment; seq is its first octet that matters.
-func (t *Tracker) markOf(s *Segment, stream uint32, seq Seq) Mark {
-	return Mark{
+// ref refers to a segment; seq is its first octet that matters.
+func (t *Tracker) ref(s *Segment, stream uint32, seq Seq) SegRef {
+	return SegRef{
 		Time: s.Time, frame: t.frameOf(s),
 		place: place{seq, s.Ack}, extent: extent{s.lenFrom(seq), stream},
 	}
 }
 
-// frameOf is a segment's Mark.frame.
+// frameOf is a segment's SegRef.frame.
 func (t *Tracker) frameOf(s *Segment) uint64 { return (t.base+s.Frame)<<8 | uint64(s.Flags) }
 
 // lenFrom is how many payload octets there are from seq on.
 func (s *Segment) lenFrom(seq Seq) uint32 { return uint32(s.Seq.Add(s.Len).Sub(seq)) }
 
-// MarkOf makes a mark of a segment of the flow, for readers of events.
-func (t *Tracker) MarkOf(f *Flow, s *Segment) Mark { return t.markOf(s, f.stream, s.Seq) }
+// Ref refers to a segment of the flow, for readers of events.
+func (t *Tracker) Ref(f *Flow, s *Segment) SegRef { return t.ref(s, f.stream, s.Seq) }

@@ -120,7 +120,7 @@ func TestHoles(t *testing.T) {
 	w.lb(ACK|PSH, 100, 500, 10)
 	w.target(ACK, 510, 110, 10) // [500,510) is missing
 	f := only(t, w.t)
-	m := &w.t.Marks(f).Half[1-f.LB()]
+	m := &w.t.Notes(f).Half[1-f.LB()]
 	if !m.HoleBetween(500, 520) || m.HoleBetween(510, 520) {
 		t.Fatalf("holes %v", m.holes[:m.nholes])
 	}
@@ -370,18 +370,18 @@ func check(t *testing.T, tr *Tracker) {
 		}
 		for i := range f.Half {
 			h := &f.Half[i]
-			if h.HasTurn() != tr.newestTurn(f, i).Set() || h.HasTurn() && !h.Seen() {
+			if h.HasTurn() != tr.newestTurn(f, i).Set() || h.HasTurn() && !h.Captured() {
 				t.Fatalf("turn %+v of %+v", tr.newestTurn(f, i), h)
 			}
-			if h.flags&flagLow != 0 && (f.flags&flowNoted == 0 || tr.Marks(f).Half[i].TurnLow.AtOrAfter(f.sent[i].turn.Seq)) {
-				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Marks(f).Half[i].TurnLow, f.sent[i].turn.Seq)
+			if h.flags&flagLow != 0 && (f.flags&flowNoted == 0 || tr.Notes(f).Half[i].TurnLow.AtOrAfter(f.sent[i].turn.Seq)) {
+				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Notes(f).Half[i].TurnLow, f.sent[i].turn.Seq)
 			}
 		}
-		if f.flags&(flowNoted|flowClosing) != 0 && f.marks == 0 || f.flags&(flowNoted|flowClosing) == flowClosing {
+		if f.flags&(flowNoted|flowClosing) != 0 && f.notes == 0 || f.flags&(flowNoted|flowClosing) == flowClosing {
 			t.Fatalf("flow %d has lost its marks", f.index)
 		}
-		for i := range tr.Marks(f).Half {
-			m := &tr.Marks(f).Half[i]
+		for i := range tr.Notes(f).Half {
+			m := &tr.Notes(f).Half[i]
 			if len(m.RSTs) > maxRSTs || len(m.Copies) > maxCopies || len(m.SYNs) > maxCopies || m.nholes > maxHoles {
 				t.Fatalf("marks out of bounds: %+v", m)
 			}

@@ -11,12 +11,12 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		f.flags |= flowCut
 	}
 	end := seq.Add(s.Len)
-	if h.flags&flagSeen == 0 {
+	if h.flags&flagCaptured == 0 {
 		h.Nxt = seq
-		h.flags |= flagSeen
+		h.flags |= flagCaptured
 	}
 	if end.AtOrBefore(h.Nxt) {
-		if h.flags&flagHoles != 0 && t.mark(f).Half[dir].beforeFIN(seq, end) {
+		if h.flags&flagHoles != 0 && t.notes(f).Half[dir].beforeFIN(seq, end) {
 			t.lateOctets(f, dir, s, seq, end)
 			return
 		}
@@ -28,7 +28,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 	}
 	at := h.Nxt
 	if seq.After(at) {
-		h.openHole(&t.mark(f).Half[dir], at, seq)
+		h.openHole(&t.notes(f).Half[dir], at, seq)
 		at = seq
 	}
 	if f.framing.proto == protoUnknown && f.Basis() >= ByHTTP && dir != f.LB() && looksLikeRequest(s.Payload) {
@@ -47,7 +47,7 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 // lateOctets takes octets that come behind the FIN that follows them: out of order.
 func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
-	h.fillHole(&t.mark(f).Half[dir], seq, end)
+	h.fillHole(&t.notes(f).Half[dir], seq, end)
 	v := sight{verdict: verdict{known: true}}
 	if sd := f.side(dir); !f.framing.synced(sd) { // else the FIN has counted them
 		v.known = false
@@ -63,18 +63,18 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 	h, sd := &f.Half[dir], f.side(dir)
 	if sd != asks || f.framing.proto != protoHTTP1 || f.framing.synced(sd) || !looksLikeRequest(s.Payload) ||
-		!t.mark(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.sent[dir].turn.Seq.AtOrAfter(seq) {
+		!t.notes(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.sent[dir].turn.Seq.AtOrAfter(seq) {
 		return false
 	}
 	nxt, rest := h.Nxt, t.last(f, dir)
 	t.lateOctets(f, dir, s, seq, end)
-	m := &t.mark(f).Half[dir]
+	m := &t.notes(f).Half[dir]
 	if m.FIN.Set() {
 		nxt = m.FIN.Seq
 	}
 	t.skip(f, sd, uint32(max(nxt.Sub(end), 0)))
 	if rest.Set() && rest.Seq.AtOrAfter(end) {
-		m.Rest = rest
+		m.Continuation = rest
 		t.sentBefore(f, dir, rest.Ack)
 	}
 	return true
@@ -84,7 +84,7 @@ func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 // the turn acknowledges, if that is less: then the first one captured is a retransmission.
 func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
 	if d := &f.sent[dir].turn; ack.Before(d.Ack) {
-		t.mark(f).Half[dir].Resent = t.newestTurn(f, dir)
+		t.notes(f).Half[dir].Resent = t.newestTurn(f, dir)
 		d.Ack = ack
 	}
 }
@@ -109,8 +109,8 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v *sight) {
 	if v.begins && !v.byTurn || (!v.known || v.begins) && t.startsTurn(f, dir, s, at) {
 		t.turn(f, dir, s, at, v.head)
 	} else if h.Outstanding() {
-		if f.marks != 0 {
-			t.mark(f).Half[dir].Rest = t.markOf(s, f.stream, at)
+		if f.notes != 0 {
+			t.notes(f).Half[dir].Continuation = t.ref(s, f.stream, at)
 		}
 		if dir == f.LB() {
 			t.heads.more(f, s, at)
@@ -126,11 +126,11 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v *sight) {
 func (t *Tracker) carryOn(f *Flow, dir int, s *Segment, at, end Seq) {
 	h, p := f.halves(dir)
 	h.Nxt = end
-	h.flags &^= flagHeard
+	h.flags &^= flagPeerReply
 	t.setLast(f, dir, s, at)
-	if p.flags&flagHeard == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
-		p.heard = at
-		p.flags |= flagHeard
+	if p.flags&flagPeerReply == 0 && s.Flags&ACK != 0 && s.Ack.AtOrAfter(p.Nxt) {
+		p.peerReply = at
+		p.flags |= flagPeerReply
 	}
 }
 
@@ -141,18 +141,18 @@ func (t *Tracker) besides(f *Flow, dir int, s *Segment, at Seq, what NotifyKind)
 		t.setLast(f, dir, s, at)
 		return
 	}
-	m := &t.mark(f).Half[dir]
+	m := &t.notes(f).Half[dir]
 	if !m.Notify.Set() {
-		m.Notify, m.NotifyKind = t.markOf(s, f.stream, at), what
+		m.Notify, m.NotifyKind = t.ref(s, f.stream, at), what
 	}
 }
 
 // forgetNotify: more data follows, so what looked like the announcement of a close was
 // none.
 func (t *Tracker) forgetNotify(f *Flow, dir int) {
-	m := &t.markArena[f.marks].Half[dir]
+	m := &t.noteArena[f.notes].Half[dir]
 	if m.NotifyKind == CloseNotify {
-		m.Notify, m.NotifyKind = Mark{}, NoNotify
+		m.Notify, m.NotifyKind = SegRef{}, NoNotify
 	}
 }
 
@@ -161,10 +161,10 @@ func (t *Tracker) forgetNotify(f *Flow, dir int) {
 // side had seen it), or are the connection's first.
 func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	h, p := f.halves(dir)
-	if h.flags&flagHeard != 0 && s.Ack.After(h.heard) {
+	if h.flags&flagPeerReply != 0 && s.Ack.After(h.peerReply) {
 		return true
 	}
-	if s.Flags&ACK != 0 && p.flags&flagSeen != 0 && s.Ack.Sub(p.Nxt) > 1 && h.HasTurn() {
+	if s.Flags&ACK != 0 && p.flags&flagCaptured != 0 && s.Ack.Sub(p.Nxt) > 1 && h.HasTurn() {
 		// It acknowledges octets of the peer that the capture does not have (yet):
 		// most likely the answer to the turn before. One octet alone may be a FIN.
 		return true
@@ -176,7 +176,7 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	if h.HasTurn() {
 		return false
 	}
-	return f.Handshake() || looksLikeRequest(s.Payload)
+	return f.BeginCaptured() || looksLikeRequest(s.Payload)
 }
 
 // turn begins a new turn with the octets of s from at on; head of them are the head of a
@@ -187,11 +187,11 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 		h.flags |= flagTwoTurns
 	}
 	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.HasTurn() {
-		m := &t.mark(f).Half[dir]
-		m.Before, m.BeforeAnswered, m.BeforeAnswer = t.newestTurn(f, dir), h.Answered(), h.AnswerSeq
+		m := &t.notes(f).Half[dir]
+		m.PrevTurn, m.PrevAnswered, m.PrevAnswer = t.newestTurn(f, dir), h.Answered(), h.AnswerSeq
 	}
 	h.flags = h.flags&^(flagAnswered|flagInferred) | flagTurn
-	if s.Ack.After(p.Nxt) && p.flags&flagSeen != 0 {
+	if s.Ack.After(p.Nxt) && p.flags&flagCaptured != 0 {
 		h.flags |= flagInferred
 	}
 	t.setTurn(f, dir, s, at)
@@ -200,13 +200,13 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	heard := last.lastFrame != 0
 	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(heard && last.last.Ack == at && s.Ack.After(last.last.Seq)) {
 		h.flags |= flagLow // else the peer had answered what is missing
-		t.mark(f).Half[dir].TurnLow = h.Nxt
+		t.notes(f).Half[dir].TurnLow = h.Nxt
 	}
 	if f.flags&flowNoted != 0 {
-		m := &t.markArena[f.marks].Half[dir]
-		m.Copies, m.NCopies, m.TurnAcked, m.Rest = m.Copies[:0], 0, Mark{}, Mark{}
-		if m.Resent.frame != m.Before.frame {
-			m.Resent = Mark{}
+		m := &t.noteArena[f.notes].Half[dir]
+		m.Copies, m.NCopies, m.TurnAcked, m.Continuation = m.Copies[:0], 0, SegRef{}, SegRef{}
+		if m.Resent.frame != m.PrevTurn.frame {
+			m.Resent = SegRef{}
 		}
 	}
 	if heard && last.last.Ack.After(at) && Flags(last.lastFrame)&ACK != 0 {
@@ -221,7 +221,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 		}
 	}
 	if f.flags&flowNoted != 0 {
-		t.markArena[f.marks].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
+		t.noteArena[f.notes].Half[1-dir].forgetHoles(s.Ack) // this side has those octets
 	}
 	if dir != f.LB() {
 		return
@@ -249,8 +249,8 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 		return
 	}
 	t.fire(AnswerBegan, f, dir, s)
-	if f.marks != 0 && t.plain(f) {
-		t.dropMarks(f)
+	if f.notes != 0 && t.plain(f) {
+		t.dropNotes(f)
 	}
 }
 
@@ -259,7 +259,7 @@ func (t *Tracker) answer(f *Flow, dir int, s *Segment, at Seq) {
 func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
 	if h.flags&flagHoles != 0 {
-		h.fillHole(&t.mark(f).Half[dir], seq, end)
+		h.fillHole(&t.notes(f).Half[dir], seq, end)
 	}
 	d := &f.sent[dir]
 	if d.turnFrame == 0 {
@@ -278,7 +278,7 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 		if !h.Outstanding() {
 			return
 		}
-		m := &t.mark(f).Half[dir]
+		m := &t.notes(f).Half[dir]
 		last := d.turnTime
 		if n := len(m.Copies); n > 0 {
 			last = m.Copies[n-1].Time
@@ -286,9 +286,9 @@ func (t *Tracker) oldOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 		if s.Time-last >= copyApart {
 			m.NCopies++
 			if len(m.Copies) == maxCopies {
-				m.Copies = append(m.Copies[:maxCopies-1], t.markOf(s, f.stream, seq))
+				m.Copies = append(m.Copies[:maxCopies-1], t.ref(s, f.stream, seq))
 			} else {
-				m.Copies = append(m.Copies, t.markOf(s, f.stream, seq))
+				m.Copies = append(m.Copies, t.ref(s, f.stream, seq))
 			}
 		}
 	case h.flags&flagLow != 0 && seq == t.TurnLow(f, dir) && seq.Before(d.turn.Seq) && h.Outstanding():

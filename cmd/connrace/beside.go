@@ -16,6 +16,7 @@ import (
 	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // besideFlags name what a capture is held against: the load balancer's own logs, and an
@@ -80,7 +81,7 @@ func (z *zone) Set(s string) error {
 func (b *besideFlags) prepare() error {
 	for _, path := range b.logs {
 		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("--log: %w", plain(err))
+			return fmt.Errorf("--log: %w", text.AtPath(path, err))
 		}
 	}
 	if b.baseline == "" {
@@ -88,21 +89,13 @@ func (b *besideFlags) prepare() error {
 	}
 	f, err := os.Open(b.baseline)
 	if err != nil {
-		return fmt.Errorf("--baseline: %w", plain(err))
+		return fmt.Errorf("--baseline: %w", text.AtPath(b.baseline, err))
 	}
 	defer f.Close()
 	if b.before, err = baseline.Load(f); err != nil {
-		return fmt.Errorf("--baseline: %w", named(b.baseline, err))
+		return fmt.Errorf("--baseline: %w", text.AtPath(b.baseline, err))
 	}
 	return nil
-}
-
-// plain is an error without the name of the system call.
-func plain(err error) error {
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		return fmt.Errorf("%s: %w", pe.Path, pe.Err)
-	}
-	return err
 }
 
 // compare puts into a finished report what is held against it; spans are the times of which
@@ -147,7 +140,7 @@ func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string),
 			}
 			return ctx.Err()
 		}, func(err error) {
-			e.errorf("--log: %v", plain(err))
+			e.errorf("--log: %v", err)
 			failed = true
 		})
 		if err == nil && files == 0 && !failed {
@@ -173,7 +166,7 @@ func eachLog(path string, read func(path string, f *os.File, listed bool) error,
 	open := func(path string, listed bool) error {
 		f, err := os.Open(path)
 		if err != nil {
-			fail(err)
+			fail(text.AtPath(path, err))
 			return nil
 		}
 		defer f.Close()
@@ -185,7 +178,7 @@ func eachLog(path string, read func(path string, f *os.File, listed bool) error,
 	// The separator: WalkDir does not follow a link, not even the first.
 	return filepath.WalkDir(path+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			fail(err)
+			fail(text.AtPath(path, err))
 			return nil
 		}
 		kind := d.Type()

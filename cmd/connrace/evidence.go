@@ -13,6 +13,7 @@ import (
 	"connrace/cmd/connrace/internal/annotate"
 	"connrace/cmd/connrace/internal/recorder"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -209,9 +210,9 @@ func (w *watch) annotateKept() error {
 		err = w.annotated.Commit()
 	}
 	if err != nil {
-		return named(name, err)
+		return text.AtPath(name, err)
 	}
 	w.say(fmt.Sprintf("%s: %s with headers and bodies, %s of them with a comment; handle with care",
-		name, report.Plural(uint64(frames), "packet"), report.Grouped(uint64(commented))))
+		name, text.Plural(uint64(frames), "packet"), text.Grouped(uint64(commented))))
 	return nil
 }

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // stdinName is what messages call standard input.
@@ -61,10 +60,7 @@ func openSlow(ctx context.Context, path string) (*os.File, error) {
 	}()
 	select {
 	case o := <-c:
-		if pe, ok := o.err.(*fs.PathError); ok {
-			o.err = fmt.Errorf("%s: %w", path, pe.Err)
-		}
-		return o.h, o.err
+		return o.h, text.AtPath(path, o.err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

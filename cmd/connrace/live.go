@@ -11,6 +11,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/recorder"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -214,7 +215,7 @@ func (l *liveFlags) filter() (*capture.Filter, error) {
 	if l.ddd != "" {
 		f, err := os.Open(l.ddd)
 		if err != nil {
-			return nil, plain(err)
+			return nil, text.AtPath(l.ddd, err)
 		}
 		defer f.Close()
 		filter, err := capture.ParseDDD(f)

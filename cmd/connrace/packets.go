@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/annotate"
 	"connrace/cmd/connrace/internal/outfile"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // packetFlags are the flags that write packets out, which takes a second look at the
@@ -252,7 +252,7 @@ func (s *session) annotate(ctx context.Context) error {
 	comments := annotate.For(&s.report, &s.shown, 0)
 	a, err := annotate.Copy(ctx, s.annotated, in, c.Frames, comments)
 	if err != nil {
-		return named(name, err)
+		return text.AtPath(name, err)
 	}
 	if a.Frames < c.Frames {
 		return fmt.Errorf("%s: has %d of %d frames: %s changed while it was read", name, a.Frames, c.Frames, c.Path)
@@ -264,8 +264,12 @@ func (s *session) annotate(ctx context.Context) error {
 		s.warn(fmt.Sprintf("%s: ends where the capture is damaged, behind frame %d", name, a.Frames))
 	}
 	if n := len(a.Simple); n > 0 {
-		s.warn(fmt.Sprintf("%s: frame%s %s had the form of a simple packet block, which has no room for comments; "+
-			"in the copy they are enhanced ones, with the time of the frames before", name, plural(n), numbers(a.Simple)))
+		frames := "frames"
+		if n == 1 {
+			frames = "frame"
+		}
+		s.warn(fmt.Sprintf("%s: %s %s had the form of a simple packet block, which has no room for comments; "+
+			"in the copy they are enhanced ones, with the time of the frames before", name, frames, numbers(a.Simple)))
 	}
 	return nil
 }
@@ -296,27 +300,9 @@ func (s *session) exhibit(ctx context.Context) error {
 	case n == 0:
 		s.warn("no finding: nothing was written to " + dir)
 	default:
-		s.warn(fmt.Sprintf("%s: %d file%s with headers and bodies of the findings' connections; handle with care", dir, n, plural(n)))
+		s.warn(fmt.Sprintf("%s: %s with headers and bodies of the findings' connections; handle with care", dir, text.Plural(uint64(n), "file")))
 	}
 	return nil
-}
-
-// named makes an error begin with the name of the file if it does not yet.
-func named(name string, err error) error {
-	if pe := (*os.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
-	}
-	if strings.HasPrefix(err.Error(), name+":") {
-		return err
-	}
-	return fmt.Errorf("%s: %w", name, err)
-}
-
-func plural(n int) string {
-	if n == 1 {
-		return ""
-	}
-	return "s"
 }
 
 // numbers lists numbers, not all where they are many.

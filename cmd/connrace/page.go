@@ -8,6 +8,7 @@ import (
 	"connrace/cmd/connrace/internal/html"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // pageFlags is the flag that writes the report as a page.
@@ -51,7 +52,7 @@ func (p *pageFlags) write(e *env, r *report.Report, o *report.Options, code int)
 	if err == nil {
 		err = p.file.Commit()
 	} else {
-		err = named(p.html, err)
+		err = text.AtPath(p.html, err)
 	}
 	if err == nil {
 		return code

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/term"
 
 	"connrace/capture"
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // isTerminal reports whether a writer is a terminal.
@@ -44,7 +44,7 @@ func (s *session) progress(path string, src *capture.File) (stop func()) {
 				wait = progressEvery
 			}
 			read, size := src.Progress()
-			line := bar(report.Clean(path), read, size, time.Since(begun))
+			line := bar(text.Clean(path), read, size, time.Since(begun))
 			fmt.Fprintf(s.e.stderr, "\r%s\x1b[K", fitTerminal(s.e.stderr, line))
 		}
 	}()

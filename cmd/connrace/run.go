@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // Exit codes.
@@ -152,7 +152,7 @@ func closedPipe(err error) bool {
 
 // errorf writes one line to stderr. What it shows may come from file names or files.
 func (e *env) errorf(format string, args ...any) {
-	fmt.Fprintf(e.stderr, "connrace: %s\n", report.Clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(e.stderr, "connrace: %s\n", text.Clean(fmt.Sprintf(format, args...)))
 }
 
 // hint writes to stderr where to look further.

@@ -5,7 +5,7 @@ import (
 	"io"
 	"time"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // status is the line on a terminal that says how a watch is going.
@@ -29,7 +29,7 @@ func (s *status) text(line string) {
 		return
 	}
 	s.shown = true
-	fmt.Fprintf(s.w, "\r%s\x1b[K", fitTerminal(s.w, report.Clean(line)))
+	fmt.Fprintf(s.w, "\r%s\x1b[K", fitTerminal(s.w, text.Clean(line)))
 }
 
 // clear makes room for other output.
@@ -47,10 +47,10 @@ func (s *status) draw(name string, f *figures, now time.Time) {
 	}
 	rate := float64(f.Packets-s.packets) / max(now.Sub(s.at).Seconds(), 1e-3)
 	s.packets, s.at = f.Packets, now
-	line := fmt.Sprintf("%s: %s packets/s, %s, %s dropped, %s", name, report.Grouped(uint64(rate)), report.Plural(uint64(f.Live), "connection"),
-		report.Grouped(f.Drops), report.Plural(f.Progress.Findings, "finding"))
+	line := fmt.Sprintf("%s: %s packets/s, %s, %s dropped, %s", name, text.Grouped(uint64(rate)), text.Plural(uint64(f.Live), "connection"),
+		text.Grouped(f.Drops), text.Plural(f.Progress.Findings, "finding"))
 	if f.LostRequests > 0 {
-		line += ", " + report.Plural(f.LostRequests, "request") + " lost"
+		line += ", " + text.Plural(f.LostRequests, "request") + " lost"
 	}
 	s.text(line)
 }

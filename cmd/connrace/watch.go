@@ -15,6 +15,7 @@ import (
 	"connrace/cmd/connrace/internal/dump"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -372,7 +373,7 @@ const (
 
 // sayDrops warns of dropped packets; the report counts them.
 func (w *watch) sayDrops(n uint64) {
-	w.say(fmt.Sprintf("the kernel dropped %s: the ring was full (--ring, --snaplen and --target make room)", report.Plural(n, "packet")))
+	w.say(fmt.Sprintf("the kernel dropped %s: the ring was full (--ring, --snaplen and --target make room)", text.Plural(n, "packet")))
 }
 
 // hear takes the kernel's answers.
@@ -407,19 +408,19 @@ func (w *watch) linked(e capture.LinkEvent) {
 }
 
 // say warns.
-func (w *watch) say(text string) {
+func (w *watch) say(line string) {
 	w.status.clear()
-	w.warn(text)
+	w.warn(line)
 }
 
 // maxNotes bounds what the report says of the capture.
 const maxNotes = 100
 
 // note warns of what may have hidden something, and keeps that for the report.
-func (w *watch) note(text string) {
-	w.say(text)
+func (w *watch) note(line string) {
+	w.say(line)
 	if len(w.notes) < maxNotes {
-		w.notes = append(w.notes, time.Now().In(w.o.location()).Format(time.DateTime)+" "+text)
+		w.notes = append(w.notes, time.Now().In(w.o.location()).Format(time.DateTime)+" "+line)
 	}
 }
 

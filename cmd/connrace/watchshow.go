@@ -7,6 +7,7 @@ import (
 
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -121,7 +122,7 @@ func (w *watch) end() int {
 		}
 		if n := w.dump.Lost; n > 0 {
 			w.failed = true
-			w.note(fmt.Sprintf("%s could not be written to %s", report.Plural(n, "packet"), w.o.dump.path))
+			w.note(fmt.Sprintf("%s could not be written to %s", text.Plural(n, "packet"), w.o.dump.path))
 		}
 	}
 	f := w.figures()
@@ -130,7 +131,7 @@ func (w *watch) end() int {
 	w.showHeld(now, true)
 	if f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts(); f.EvidenceFailed > 0 {
 		w.failed = true
-		w.note(fmt.Sprintf("%s of evidence could not be written", report.Plural(f.EvidenceFailed, "file")))
+		w.note(fmt.Sprintf("%s of evidence could not be written", text.Plural(f.EvidenceFailed, "file")))
 	}
 	for _, o := range w.observers {
 		o.tick(f)
@@ -169,10 +170,10 @@ func (w *watch) watched(now time.Time) lblog.Span {
 		known = max(known, g.Last)
 	}
 	if known > first && len(w.o.logs) > 0 {
-		text := "findings before " + time.Unix(0, known).In(w.o.location()).Format(time.DateTime) + " are only counted: --log is compared with those from then on"
-		w.say(text)
+		line := "findings before " + time.Unix(0, known).In(w.o.location()).Format(time.DateTime) + " are only counted: --log is compared with those from then on"
+		w.say(line)
 		r := &w.report.Captures[0]
-		r.Warnings = append(r.Warnings, text)
+		r.Warnings = append(r.Warnings, line)
 	}
 	return lblog.Span{First: known, Last: last}
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/cmd/connrace/internal/wireshark"
 )
 
@@ -125,7 +125,7 @@ func installHelpers(e *env, dir string, force bool) int {
 				what = "overwritten"
 			}
 		}
-		if code := e.print(fmt.Sprintf("%-11s  %s\n", what, report.Clean(s.Path))); code != exitOK {
+		if code := e.print(fmt.Sprintf("%-11s  %s\n", what, text.Clean(s.Path))); code != exitOK {
 			return code
 		}
 	}
@@ -161,7 +161,7 @@ To use it from there:
 
 // quoted is a path as a shell takes it.
 func quoted(path string) string {
-	path = report.Clean(path)
+	path = text.Clean(path)
 	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == "" {
 		return path
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -68,10 +69,10 @@ func (f finding) indexOf(capture int) int {
 
 // about says what was found.
 func (f finding) about() []string {
-	cs := []string{fmt.Sprintf("connrace finding #%d: %s (%s, %s): %s", f.id(), f.Rule.ID, f.Severity, f.Confidence, report.Clean(f.Summary))}
+	cs := []string{fmt.Sprintf("connrace finding #%d: %s (%s, %s): %s", f.id(), f.Rule.ID, f.Severity, f.Confidence, text.Clean(f.Summary))}
 	for _, c := range []struct{ what, text string }{{"cause", f.Cause}, {"fix", f.Fix}} {
 		if c.text != "" {
-			cs = append(cs, c.what+": "+report.Clean(c.text))
+			cs = append(cs, c.what+": "+text.Clean(c.text))
 		}
 	}
 	return cs
@@ -103,5 +104,5 @@ func (f finding) comment(i int, number func(*detect.Evidence) uint64) string {
 		fmt.Fprintf(&b, "%s%s %d", sep, p.Role, n)
 		sep = ", "
 	}
-	return report.Clean(b.String())
+	return text.Clean(b.String())
 }

@@ -13,6 +13,7 @@ import (
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -184,7 +185,7 @@ func (e *Evidence) source(index int) string {
 	if index < 0 || index >= len(e.captures) || e.captures[index].Path == "-" {
 		return "standard input"
 	}
-	return report.Clean(filepath.Base(e.captures[index].Path))
+	return text.Clean(filepath.Base(e.captures[index].Path))
 }
 
 // spill moves what is held in memory to disk.

@@ -7,6 +7,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -40,7 +41,7 @@ func (k *Kept) Write(w io.Writer) (frames, commented int, err error) {
 			place[f.Number] = uint64(frames)
 		}
 	})
-	source := report.Clean(k.Source)
+	source := text.Clean(k.Source)
 	here := func(e *detect.Evidence) uint64 { return place[e.Frame] }
 	comments := Comments{}
 	for f := range shown(k.Report, k.Shown) {

@@ -6,6 +6,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -42,7 +43,7 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 		e := &f.Evidence[i]
 		if n := here(e); n != 0 {
 			numbers[e.Frame] = n
-			comments[e.Frame] = append(comments[e.Frame], fmt.Sprintf("%s; frame %d of %s", f.comment(i, here), e.Frame, report.Clean(r.Source)))
+			comments[e.Frame] = append(comments[e.Frame], fmt.Sprintf("%s; frame %d of %s", f.comment(i, here), e.Frame, text.Clean(r.Source)))
 		}
 	}
 	if e := f.IdleFrom; e != nil && here(e) != 0 {
@@ -99,12 +100,12 @@ func (r *Record) about(f finding) []string {
 			missing++
 		}
 	}
-	text := fmt.Sprintf("from %s, whose frame numbers these are: %s", report.Clean(r.Source), f.DisplayFilter())
+	line := fmt.Sprintf("from %s, whose frame numbers these are: %s", text.Clean(r.Source), f.DisplayFilter())
 	if r.Oldest > 1 {
-		text += fmt.Sprintf("; what came before frame %d was no longer in memory", r.Oldest)
+		line += fmt.Sprintf("; what came before frame %d was no longer in memory", r.Oldest)
 	}
 	if missing > 0 {
-		text += fmt.Sprintf(", %s of the evidence among it", report.Plural(uint64(missing), "segment"))
+		line += fmt.Sprintf(", %s of the evidence among it", text.Plural(uint64(missing), "segment"))
 	}
-	return append(cs, text)
+	return append(cs, line)
 }

@@ -4,12 +4,12 @@ package dump
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // Options say where to write and when to begin another file, as tcpdump's -w, -C, -G and
@@ -136,7 +136,7 @@ func (d *Dump) open() {
 	path := d.path()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
-		d.err = named(path, err)
+		d.err = text.AtPath(path, err)
 		return
 	}
 	d.file = f
@@ -189,7 +189,7 @@ func (d *Dump) flush() error {
 	}
 	if err != nil {
 		d.file.Truncate(d.wrote)
-		return named(d.file.Name(), err)
+		return text.AtPath(d.file.Name(), err)
 	}
 	d.wrote += n
 	d.head = d.head[:0]
@@ -215,13 +215,4 @@ func (d *Dump) Close(received, drops uint64, now int64) error {
 	}
 	d.close()
 	return err
-}
-
-// named makes an error of "PATH: reason".
-func named(path string, err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

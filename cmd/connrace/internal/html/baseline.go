@@ -3,6 +3,7 @@ package html
 import (
 	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // baselineText compares with an earlier report.
@@ -20,12 +21,12 @@ type changeText struct{ Name, Before, Now, Change string }
 func (p *page) baseline() baselineText {
 	c := p.r.Baseline
 	before, now := c.Runs.Before, c.Runs.After
-	t := baselineText{Path: report.Clean(c.Path), Summary: sentence(report.Clean(c.Summary)) + "."}
+	t := baselineText{Path: text.Clean(c.Path), Summary: text.Sentence(text.Clean(c.Summary)) + "."}
 	if !before.First.IsZero() {
 		t.When = before.First.In(p.zone).Format("2006-01-02 15:04 MST")
 	}
 	for _, d := range c.Details {
-		t.Details = append(t.Details, sentence(report.Clean(d)))
+		t.Details = append(t.Details, text.Sentence(text.Clean(d)))
 	}
 	t.Rates = append(t.Rates, changeText{
 		"lost requests", rate(int(before.Lost), baseline.Figure(c.PerThousand.Before)), rate(int(now.Lost), baseline.Figure(c.PerThousand.After)), "",
@@ -37,7 +38,7 @@ func (p *page) baseline() baselineText {
 			change += " (perhaps by chance)"
 		}
 		per := report.ChangePerThousand(c, r)
-		t.Rates = append(t.Rates, changeText{report.Clean(r.Rule), rate(r.Count.Before, per[0]), rate(r.Count.After, per[1]), change})
+		t.Rates = append(t.Rates, changeText{text.Clean(r.Rule), rate(r.Count.Before, per[0]), rate(r.Count.After, per[1]), change})
 	}
 	for i := range c.Timers {
 		t.Timers = append(t.Timers, timerChange(&c.Timers[i]))
@@ -47,7 +48,7 @@ func (p *page) baseline() baselineText {
 
 // rate writes a count with its share of a thousand requests, unless that is "-".
 func rate(n int, perThousand string) string {
-	s := report.Grouped(uint64(max(n, 0)))
+	s := text.Grouped(uint64(max(n, 0)))
 	if perThousand != "-" {
 		s += " (" + perThousand + " per thousand requests)"
 	}
@@ -60,13 +61,13 @@ func timerChange(x *baseline.Timer) changeText {
 		t.Name = "idle timeout of the load balancer"
 	}
 	if x.Target != "" {
-		t.Name += ", " + report.Clean(x.Target)
+		t.Name += ", " + text.Clean(x.Target)
 	}
 	if x.Seconds.Before > 0 {
-		t.Before = digits(x.Seconds.Before, 4) + "\u00a0s"
+		t.Before = text.Digits(x.Seconds.Before, 4) + "\u00a0s"
 	}
 	if x.Seconds.After > 0 {
-		t.Now = digits(x.Seconds.After, 4) + "\u00a0s"
+		t.Now = text.Digits(x.Seconds.After, 4) + "\u00a0s"
 	}
 	if x.Moved() {
 		t.Change = "changed"

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // browser is a tab of a real browser, and what it should not have done.
@@ -445,7 +446,7 @@ func testHostile(b *browser) {
 // Ten thousand findings open, search and unfold without a wait that one would notice.
 func testMany(b *browser) {
 	const n = 9000 / slowdown
-	all := report.Grouped(n + n/10)
+	all := text.Grouped(n + n/10)
 	begun := time.Now()
 	b.open(sample(n))
 	b.t.Logf("%s findings: written and opened in %v", all, time.Since(begun).Round(time.Millisecond))

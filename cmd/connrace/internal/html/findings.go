@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -175,7 +175,7 @@ func (g *group) describe() {
 	at := map[advice]int{} // by Cause and Fix; N is 0
 	for _, f := range g.all {
 		targets[f.at()] = true
-		k := advice{Cause: report.Clean(f.Cause), Fix: report.Clean(f.Fix)}
+		k := advice{Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix)}
 		i, ok := at[k]
 		if !ok {
 			i = len(g.Advice)
@@ -222,7 +222,7 @@ func (p *page) row(f *found) row {
 	r := row{
 		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: f.at(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
-		Confidence: f.Confidence.String(), Grounds: report.Clean(f.Grounds), Summary: sentence(report.Clean(f.Summary)),
+		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
 		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
 	}
 	if f.LB != (tcpstate.Endpoint{}) {
@@ -240,7 +240,7 @@ func (p *page) row(f *found) row {
 	for _, e := range es {
 		r.Frames = append(r.Frames, frameText{
 			Frame: f.frame(e), Time: p.stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),
-			Numbers: bs.numbers(f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: report.Clean(e.Note),
+			Numbers: bs.numbers(f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: text.Clean(e.Note),
 		})
 	}
 	r.Facts = p.facts(f)
@@ -251,11 +251,11 @@ func (p *page) row(f *found) row {
 func waited(m *detect.Measures) string {
 	switch {
 	case m.Idle.Known:
-		return "idle " + short(m.Idle.NS)
+		return "idle " + text.Short(m.Idle.NS)
 	case m.Delay.Known:
-		return "late by " + short(m.Delay.NS)
+		return "late by " + text.Short(m.Delay.NS)
 	case m.Outstanding.Known:
-		return "after " + short(m.Outstanding.NS)
+		return "after " + text.Short(m.Outstanding.NS)
 	}
 	return ""
 }
@@ -270,11 +270,11 @@ func (p *page) facts(f *found) []fact {
 	}
 	span := func(name string, d detect.Duration) {
 		if d.Known {
-			add(name, report.Span(d.NS), "")
+			add(name, text.Span(d.NS), "")
 		}
 	}
 	m := &f.Measures
-	add("Confidence", f.Confidence.String(), report.Clean(f.Grounds))
+	add("Confidence", f.Confidence.String(), text.Clean(f.Grounds))
 	span("Idle before", m.Idle)
 	span("Round trip", m.RTT)
 	span("Outstanding", m.Outstanding)
@@ -304,7 +304,7 @@ func (p *page) facts(f *found) []fact {
 		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")
 	}
 	if q := f.Request; q != nil {
-		note := fmt.Sprintf("frame %d, %s", q.Frame, report.Plural(uint64(q.Bytes), "byte"))
+		note := fmt.Sprintf("frame %d, %s", q.Frame, text.Plural(uint64(q.Bytes), "byte"))
 		if q.Method == "" && q.Path == "" {
 			note = fmt.Sprintf("frame %d; not to be read: encrypted, or not captured", q.Frame)
 		}
@@ -312,8 +312,8 @@ func (p *page) facts(f *found) []fact {
 		if idempotent, known := q.Idempotent(); known && !idempotent {
 			add("Repeatable", "no", "the method is not idempotent: load balancers do not repeat it by themselves")
 		}
-		add("X-Amzn-Trace-Id", cut(report.Clean(q.TraceID), 200), "")
-		add("X-Request-Id", cut(report.Clean(q.RequestID), 200), "")
+		add("X-Amzn-Trace-Id", cut(text.Clean(q.TraceID), 200), "")
+		add("X-Request-Id", cut(text.Clean(q.RequestID), 200), "")
 	}
 	return fs
 }
@@ -323,12 +323,12 @@ func (p *page) text(f *found) string {
 	var b strings.Builder
 	for _, s := range []string{
 		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.at(),
-		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, report.Clean(f.Summary),
+		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, text.Clean(f.Summary),
 	} {
 		b.WriteString(s + " ")
 	}
 	if q := f.Request; q != nil {
-		b.WriteString(report.Clean(q.TraceID) + " " + report.Clean(q.RequestID) + " ")
+		b.WriteString(text.Clean(q.TraceID) + " " + text.Clean(q.RequestID) + " ")
 	}
 	if f.Lost {
 		b.WriteString("lost ")

@@ -5,7 +5,7 @@ import (
 	"html/template"
 	"math"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -79,7 +79,7 @@ func words(t *detect.Target, lanes []lane) string {
 		for _, k := range l.h {
 			n += uint64(k)
 		}
-		s += fmt.Sprintf(" %s: %s.", l.name, report.Plural(n, l.noun))
+		s += fmt.Sprintf(" %s: %s.", l.name, text.Plural(n, l.noun))
 	}
 	for _, x := range timersOf(t) {
 		s += " " + x.text + "."
@@ -106,7 +106,7 @@ func (h *hist) lane(l *lane, y float64) {
 	}
 	base := y + laneHeight
 	h.add(`<text class="name" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-20, l.name)
-	h.add(`<text class="count" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-5, report.Plural(sum, l.noun))
+	h.add(`<text class="count" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-5, text.Plural(sum, l.noun))
 	h.add(`<path class="base" d="M%v %vH%v"/>`, histLeft, base, histWidth-histRight)
 	for i := h.lo; i < h.hi; i++ {
 		n := l.h[i]
@@ -116,7 +116,7 @@ func (h *hist) lane(l *lane, y float64) {
 		tall := max(float64(n)/float64(most)*(laneHeight-4), 2)
 		x := h.x(float64(i))
 		h.add(`<rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, "bar "+l.class,
-			x+0.5, base-tall, max(h.x(float64(i+1))-x-1, 1), tall, h.bucket(i)+": "+report.Plural(uint64(n), l.noun))
+			x+0.5, base-tall, max(h.x(float64(i+1))-x-1, 1), tall, h.bucket(i)+": "+text.Plural(uint64(n), l.noun))
 	}
 }
 
@@ -124,11 +124,11 @@ func (h *hist) lane(l *lane, y float64) {
 func (h *hist) bucket(i int) string {
 	switch i {
 	case 0:
-		return "below " + short(gapOf(1))
+		return "below " + text.Short(gapOf(1))
 	case len(detect.Histogram{}) - 1:
-		return "over " + short(gapOf(i))
+		return "over " + text.Short(gapOf(i))
 	}
-	return short(gapOf(i)) + " to " + short(gapOf(i+1))
+	return text.Short(gapOf(i)) + " to " + text.Short(gapOf(i+1))
 }
 
 // danger is the stretch in which the LB still sends on a connection that the target closes.
@@ -170,7 +170,7 @@ func tickText(s float64) string {
 	case s >= 60:
 		return fmt.Sprintf("%v min", s/60)
 	}
-	return short(int64(math.Round(s * 1e9)))
+	return text.Short(int64(math.Round(s * 1e9)))
 }
 
 // mark is a time drawn into the histogram.
@@ -182,13 +182,13 @@ type mark struct {
 func timersOf(t *detect.Target) []mark {
 	var ms []mark
 	if t.LongestReuse.Known {
-		ms = append(ms, mark{"reuse", "longest answered reuse " + short(t.LongestReuse.NS), t.LongestReuse.NS})
+		ms = append(ms, mark{"reuse", "longest answered reuse " + text.Short(t.LongestReuse.NS), t.LongestReuse.NS})
 	}
 	if t.Idle != nil {
-		ms = append(ms, mark{"target", "target closes after " + short(t.Idle.NS), t.Idle.NS})
+		ms = append(ms, mark{"target", "target closes after " + text.Short(t.Idle.NS), t.Idle.NS})
 	}
 	if t.LBIdle != nil {
-		ms = append(ms, mark{"lb", "load balancer closes after " + short(t.LBIdle.NS), t.LBIdle.NS})
+		ms = append(ms, mark{"lb", "load balancer closes after " + text.Short(t.LBIdle.NS), t.LBIdle.NS})
 	}
 	return ms
 }

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -98,7 +98,7 @@ func newLadder(f *detect.Finding, t *detect.Target, query bool) *ladder {
 		es = slices.Concat(es[:headSteps], es[len(es)-(mostSteps-headSteps):])
 	}
 	for i, e := range es {
-		s := step{Evidence: e, at: since(e.Time, es[0].Time), look: lookOf(f, e, query), notes: wrap(report.Clean(e.Note), noteWidth)}
+		s := step{Evidence: e, at: since(e.Time, es[0].Time), look: lookOf(f, e, query), notes: text.Wrap(text.Clean(e.Note), noteWidth, " ")}
 		if i > 0 {
 			s.at = max(s.at, l.steps[i-1].at)
 		}

@@ -6,7 +6,7 @@ import (
 	"math"
 	"strings"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -42,7 +42,7 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 	n := len(l.steps) + l.left
 	s.add(`<svg class="ladder" role="img" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`,
 		ladderWidth, l.height, ladderWidth, l.height,
-		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right; the table below lists them", id, report.Plural(uint64(n), "segment")))
+		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right; the table below lists them", id, text.Plural(uint64(n), "segment")))
 	l.heads(&s, &c)
 	l.lines(&s, &c)
 	for i := range l.breaks {
@@ -109,12 +109,12 @@ func (l *ladder) lines(s *svg, c *columns) {
 
 // draw shows that the time axis is broken.
 func (g *gap) draw(s *svg, c *columns) {
-	text := report.Span(g.ns)
+	line := text.Span(g.ns)
 	switch {
 	case g.left > 0:
-		text = report.Plural(uint64(g.left), "segment") + " not drawn, " + text
+		line = text.Plural(uint64(g.left), "segment") + " not drawn, " + line
 	case g.idle:
-		text = "idle " + text
+		line = "idle " + line
 	}
 	class := "gap"
 	if g.idle {
@@ -128,9 +128,9 @@ func (g *gap) draw(s *svg, c *columns) {
 		}
 	}
 	middle := (c.line[lbSide] + c.line[targetSide]) / 2
-	w := 7*float64(len([]rune(text))) + 24
+	w := 7*float64(len([]rune(line))) + 24
 	s.add(`<path class="rule" d="M%v %vH%vM%v %vH%v"/>`, c.line[lbSide]+12, y, middle-w/2, middle+w/2, y, c.line[targetSide]-12)
-	s.add(`<text x="%v" y="%v" text-anchor="middle">%v</text></g>`, middle, y+4, text)
+	s.add(`<text x="%v" y="%v" text-anchor="middle">%v</text></g>`, middle, y+4, line)
 }
 
 // ends are where a step's arrow starts and where it points.
@@ -184,7 +184,7 @@ func (l *ladder) offset(at int64) string {
 	case d < 0:
 		d, sign = -d, "−"
 	}
-	return sign + short(d)
+	return sign + text.Short(d)
 }
 
 // tooltip says all of a segment, with absolute numbers.
@@ -194,7 +194,7 @@ func (l *ladder) tooltip(x *step, frame func(*detect.Evidence) string, clock fun
 		way = "LB → target"
 	}
 	return fmt.Sprintf("Frame %s, %s, %s\n%s %s, stream %d\n%s", frame(x.Evidence), clock(x.Time), way,
-		flagNames(x.Flags), absolute(x.Evidence), x.Stream, report.Clean(x.Note))
+		flagNames(x.Flags), absolute(x.Evidence), x.Stream, text.Clean(x.Note))
 }
 
 // caption says how far the drawing can be trusted.
@@ -203,7 +203,7 @@ func (l *ladder) caption() string {
 	if !l.rtt.Known {
 		return "The round trip time is not known: when a segment was at the other end is not shown." + scale
 	}
-	by := "estimated from the round trip time, " + short(l.rtt.NS) + "."
+	by := "estimated from the round trip time, " + text.Short(l.rtt.NS) + "."
 	switch {
 	case l.captured[targetSide]:
 		return "Times are those at the target, where the capture was taken; at the load balancer (≈) they are " + by + scale

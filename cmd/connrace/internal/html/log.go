@@ -6,6 +6,7 @@ import (
 
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -42,10 +43,10 @@ func (p *page) log() logText {
 	t := logText{Summary: report.LogSummary(l)}
 	for i := range l.Files {
 		f := &l.Files[i]
-		t.Files = append(t.Files, fact{report.Clean(f.Path), fmt.Sprintf("%s, %s failed", report.Plural(uint64(f.Lines), "line"), report.Grouped(uint64(f.Failed))), f.Kind.Title()})
+		t.Files = append(t.Files, fact{text.Clean(f.Path), fmt.Sprintf("%s, %s failed", text.Plural(uint64(f.Lines), "line"), text.Grouped(uint64(f.Failed))), f.Kind.Title()})
 	}
 	for _, n := range l.Notes {
-		t.Notes = append(t.Notes, sentence(report.Clean(n)))
+		t.Notes = append(t.Notes, text.Sentence(text.Clean(n)))
 	}
 	shown := map[int]bool{}
 	for _, f := range p.found {
@@ -66,7 +67,7 @@ func (p *page) log() logText {
 	for i := range l.Unexplained[:min(len(l.Unexplained), mostEntries)] {
 		u := &l.Unexplained[i]
 		e := p.entry(u.Entry)
-		e.Why = report.Clean(u.Why)
+		e.Why = text.Clean(u.Why)
 		t.Unexplained = append(t.Unexplained, e)
 	}
 	t.Left = len(l.Joined) + len(l.Unexplained) - len(t.Joined) - len(t.Unexplained)

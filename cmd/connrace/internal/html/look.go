@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -115,9 +115,9 @@ func requestLine(q *detect.Request, query bool) string {
 	case q == nil:
 		return ""
 	case q.Method == "" && q.Path == "":
-		return "request, " + report.Plural(uint64(q.Bytes), "byte")
+		return "request, " + text.Plural(uint64(q.Bytes), "byte")
 	}
-	return strings.TrimSpace(report.Clean(q.Method) + " " + report.Path(q.Path, query))
+	return strings.TrimSpace(text.Clean(q.Method) + " " + text.Path(q.Path, query))
 }
 
 // flagNames writes flags as Wireshark does.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -149,7 +150,7 @@ type found struct {
 // at is the name of its target.
 func (f *found) at() string {
 	if f.Socket != "" {
-		return report.Clean(f.TargetName())
+		return text.Clean(f.TargetName())
 	}
 	return endpoint(f.Target)
 }
@@ -205,7 +206,7 @@ func (p *page) names() string {
 	for i := range p.r.Captures {
 		switch {
 		case i == 3 && len(p.r.Captures) > 4:
-			return s + " and " + report.Plural(uint64(len(p.r.Captures)-i), "other")
+			return s + " and " + text.Plural(uint64(len(p.r.Captures)-i), "other")
 		case i > 0:
 			s += ", "
 		}
@@ -220,7 +221,7 @@ func (p *page) name(i int) string {
 	case "", "-":
 		return "standard input"
 	default:
-		return report.Clean(filepath.Base(path))
+		return text.Clean(filepath.Base(path))
 	}
 }
 

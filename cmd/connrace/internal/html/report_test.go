@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -359,7 +360,7 @@ func TestShort(t *testing.T) {
 		0: "0 µs", 999: "1 µs", 20_700_000: "20.7 ms", 999_400: "999 µs", 999_600: "1 ms", 999_600_000: "1 s", 2_000_351_000: "2 s",
 		5_001_874_000: "5.002 s", 60e9: "60 s", 350e9: "350 s", 3600e9: "60 min", 7200e9: "2 h", -1_500_000: "-1.5 ms",
 	} {
-		if got := strings.ReplaceAll(short(ns), "\u00a0", " "); got != want {
+		if got := strings.ReplaceAll(text.Short(ns), "\u00a0", " "); got != want {
 			t.Errorf("%d: %q, want %q", ns, got, want)
 		}
 	}

@@ -3,7 +3,7 @@ package html
 import (
 	"strings"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -55,8 +55,8 @@ func (p *page) captures() captures {
 		}
 		c := &p.r.Captures[i]
 		t := captureText{
-			Name: p.name(i), Path: report.Clean(c.Path), Format: strings.TrimSpace(c.Format + " " + c.Compression),
-			Frames: report.Grouped(c.Frames), Bytes: report.Grouped(uint64(max(c.Bytes, 0))),
+			Name: p.name(i), Path: text.Clean(c.Path), Format: strings.TrimSpace(c.Format + " " + c.Compression),
+			Frames: text.Grouped(c.Frames), Bytes: text.Grouped(uint64(max(c.Bytes, 0))),
 		}
 		if c.First != 0 {
 			t.From, t.To = p.date(c.First)+" "+p.clock(c.First), p.date(c.Last)+" "+p.clock(c.Last)
@@ -68,15 +68,15 @@ func (p *page) captures() captures {
 	}
 	x := p.r.Totals()
 	cs.Facts = []fact{
-		{"Frames", report.Grouped(x.Frames), ""},
-		{"TCP segments", report.Grouped(x.Segments), ""},
-		{"TCP streams", report.Grouped(x.Streams), ""},
-		{"Requests", report.Grouped(x.Requests), ""},
-		{"Lost requests", report.Grouped(x.LostRequests), ""},
-		{"RSTs after a FIN", report.Grouped(x.RSTAfterFIN.Total), report.Grouped(x.RSTAfterFIN.Explained) + " explained"},
+		{"Frames", text.Grouped(x.Frames), ""},
+		{"TCP segments", text.Grouped(x.Segments), ""},
+		{"TCP streams", text.Grouped(x.Streams), ""},
+		{"Requests", text.Grouped(x.Requests), ""},
+		{"Lost requests", text.Grouped(x.LostRequests), ""},
+		{"RSTs after a FIN", text.Grouped(x.RSTAfterFIN.Total), text.Grouped(x.RSTAfterFIN.Explained) + " explained"},
 	}
 	if x.DropsKnown {
-		cs.Facts = append(cs.Facts, fact{"Dropped by the kernel", report.Grouped(x.Drops), ""})
+		cs.Facts = append(cs.Facts, fact{"Dropped by the kernel", text.Grouped(x.Drops), ""})
 	}
 	return cs
 }

@@ -38,31 +38,6 @@ func cut(s string, n int) string {
 	return s
 }
 
-// wrap breaks a text into lines of at most n characters, a word only where it is longer.
-func wrap(s string, n int) []string {
-	var lines []string
-	line := []rune{}
-	for _, w := range strings.Fields(s) {
-		word := []rune(w)
-		if len(line) > 0 && len(line)+1+len(word) > n {
-			lines = append(lines, string(line))
-			line = line[:0]
-		}
-		for len(word) > n {
-			lines = append(lines, string(word[:n]))
-			word = word[n:]
-		}
-		if len(line) > 0 {
-			line = append(line, ' ')
-		}
-		line = append(line, word...)
-	}
-	if len(line) > 0 {
-		lines = append(lines, string(line))
-	}
-	return lines
-}
-
 // prose is a text in which what stands between backquotes is code.
 func prose(s string) template.HTML {
 	parts := strings.Split(s, "`")

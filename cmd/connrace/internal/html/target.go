@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -94,10 +95,10 @@ func grade(counts []ruleCount) int {
 func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
 	c := card{Name: endpoint(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
 	if t.LostRequests > 0 {
-		c.Lost = report.Grouped(t.LostRequests)
+		c.Lost = text.Grouped(t.LostRequests)
 	}
 	for _, s := range t.Advice {
-		c.Advice = append(c.Advice, sentence(report.Clean(s)))
+		c.Advice = append(c.Advice, text.Sentence(text.Clean(s)))
 	}
 	for _, r := range detect.Rules {
 		if counts[r] > 0 {
@@ -138,11 +139,11 @@ func timerFactOf(t *detect.Timeout) timerFact {
 	if t == nil {
 		return timerFact{}
 	}
-	notes := []string{fmt.Sprintf("from %s, at most %s apart", report.Plural(uint64(t.Samples), "close"), report.Span(t.SpreadNS))}
+	notes := []string{fmt.Sprintf("from %s, at most %s apart", text.Plural(uint64(t.Samples), "close"), text.Span(t.SpreadNS))}
 	if t.Advertised.Known {
 		notes = append(notes, "announced: Keep-Alive: timeout="+announced(t))
 	}
-	return timerFact{short(t.NS), append(notes, t.Hint...)}
+	return timerFact{text.Short(t.NS), append(notes, t.Hint...)}
 }
 
 // facts are the figures of a target that say something.
@@ -151,24 +152,24 @@ func (c *card) facts() {
 	add := func(name, value, note string) { c.Facts = append(c.Facts, fact{name, value, note}) }
 	count := func(name string, n uint64, note string) {
 		if n > 0 {
-			add(name, report.Grouped(n), note)
+			add(name, text.Grouped(n), note)
 		}
 	}
-	add("Connections", report.Grouped(t.Connections), "")
-	add("Requests", report.Grouped(t.Requests), "")
+	add("Connections", text.Grouped(t.Connections), "")
+	add("Requests", text.Grouped(t.Requests), "")
 	if t.RTTMedian.Known {
 		note := ""
 		if t.RTTP99.Known {
-			note = "99 % within " + short(t.RTTP99.NS)
+			note = "99 % within " + text.Short(t.RTTP99.NS)
 		}
-		add("Round trip", short(t.RTTMedian.NS), note)
+		add("Round trip", text.Short(t.RTTMedian.NS), note)
 	}
 	switch t.Vantage {
 	case "target", "lb", "between":
 		add("Captured", map[string]string{"target": "at the target", "lb": "at the load balancer", "between": "in between"}[t.Vantage], "")
 	}
 	if t.LongestReuse.Known {
-		add("Longest idle reuse", short(t.LongestReuse.NS), "a request was still answered after it")
+		add("Longest idle reuse", text.Short(t.LongestReuse.NS), "a request was still answered after it")
 	}
 	count("Near misses", t.NearMisses, "requests answered less than 100 ms before the target's timer")
 	if t.HasExposure {
@@ -184,7 +185,7 @@ func (c *card) facts() {
 
 func exposure(v float64) string {
 	if v >= 1000 {
-		return report.Grouped(uint64(v))
+		return text.Grouped(uint64(v))
 	}
-	return digits(v, 3)
+	return text.Digits(v, 3)
 }

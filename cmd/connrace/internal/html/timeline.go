@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -100,7 +101,7 @@ type bin struct {
 func (p *page) timeLane(s *svg, r *detect.Rule, fs []*found, y float64, x func(int64) float64) {
 	base := y + timeLane - 4
 	s.add(`<text class="name" x="0" y="%v">%v</text><text class="count" x="%v" y="%v" text-anchor="end">%v</text>`,
-		base-5, r.ID, timeLeft-12, base-5, report.Grouped(uint64(len(fs))))
+		base-5, r.ID, timeLeft-12, base-5, text.Grouped(uint64(len(fs))))
 	s.add(`<path class="base" d="M%v %vH%v"/>`, timeLeft, base, timeWidth-timeRight)
 	bins := make([]bin, (timeWidth-timeLeft-timeRight)/timeBin+1)
 	most := 1
@@ -118,9 +119,9 @@ func (p *page) timeLane(s *svg, r *detect.Rule, fs []*found, y float64, x func(i
 		}
 		// By the square root, for one finding beside a thousand must still be seen.
 		tall := 7 + (timeLane-13)*math.Sqrt(float64(b.n-1)/float64(max(most-1, 1)))
-		text := fmt.Sprintf("%s, %s", p.stamp(b.first.Time), report.Plural(uint64(b.n), "finding"))
+		line := fmt.Sprintf("%s, %s", p.stamp(b.first.Time), text.Plural(uint64(b.n), "finding"))
 		s.add(`<a href="%v" tabindex="-1"><rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect></a>`,
-			fmt.Sprintf("#f%d", b.first.id), "bar "+b.worst.String(), timeLeft+i*timeBin, base-tall, timeBin-1, tall, text)
+			fmt.Sprintf("#f%d", b.first.id), "bar "+b.worst.String(), timeLeft+i*timeBin, base-tall, timeBin-1, tall, line)
 	}
 }
 

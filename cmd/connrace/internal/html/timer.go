@@ -6,12 +6,9 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
-	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -32,7 +29,7 @@ func timerOf(q *problem) timerText {
 	case detect.StaleConnection:
 		t := timerText{Head: "No timer of the target", Lines: []string{"Something between the two, or the target's host, forgot the connection."}}
 		if idle := medianOf(q.found, idleOf); idle > 0 {
-			t.Lines = append(t.Lines, "It had been idle for "+short(idle)+" (median).")
+			t.Lines = append(t.Lines, "It had been idle for "+text.Short(idle)+" (median).")
 		}
 		return t
 	case detect.SYNDropped, detect.AcceptQueueOverflow:
@@ -46,7 +43,7 @@ func timerOf(q *problem) timerText {
 	case detect.ClosedWithRequestOutstanding, detect.ResponseTruncated, detect.FINRequestCrossing, detect.RequestAfterFIN, detect.RSTRequestCrossing:
 		t := timerText{Head: "No timer that shows", Lines: []string{"The close fits no idle timeout that could be inferred: look for a restart, a crash or a killed worker."}}
 		if d := medianOf(q.found, outstandingOf); d > 0 {
-			t.Lines = append(t.Lines, "It came "+short(d)+" after the request (median).")
+			t.Lines = append(t.Lines, "It came "+text.Short(d)+" after the request (median).")
 		}
 		return t
 	}
@@ -62,7 +59,7 @@ func keepAlive(q *problem) timerText {
 		}
 	}
 	seen := medianOf(q.found, idleOf)
-	t := timerText{Head: "The target's keep-alive timeout: about " + short(seen)}
+	t := timerText{Head: "The target's keep-alive timeout: about " + text.Short(seen)}
 	var lb *detect.Timeout
 	switch ts := slices.Collect(maps.Keys(targets)); {
 	case len(ts) == 0:
@@ -73,8 +70,8 @@ func keepAlive(q *problem) timerText {
 	case sameTimer(ts):
 		x := ts[0]
 		lb, seen = x.LBIdle, x.Idle.NS
-		t.Head = "The target's keep-alive timeout: " + short(seen)
-		t.Lines = append(t.Lines, fmt.Sprintf("Inferred from %s, at most %s apart.", report.Plural(uint64(x.Idle.Samples), "close"), report.Span(x.Idle.SpreadNS)))
+		t.Head = "The target's keep-alive timeout: " + text.Short(seen)
+		t.Lines = append(t.Lines, fmt.Sprintf("Inferred from %s, at most %s apart.", text.Plural(uint64(x.Idle.Samples), "close"), text.Span(x.Idle.SpreadNS)))
 		t.Lines = append(t.Lines, about(x.Idle)...)
 	default:
 		slices.SortFunc(ts, func(a, b *detect.Target) int { return strings.Compare(a.Target.String(), b.Target.String()) })
@@ -84,12 +81,12 @@ func keepAlive(q *problem) timerText {
 				t.Lines = append(t.Lines, fmt.Sprintf("and %d more", len(ts)-i))
 				break
 			}
-			t.Lines = append(t.Lines, fmt.Sprintf("%s: %s", x.Target, short(x.Idle.NS)))
+			t.Lines = append(t.Lines, fmt.Sprintf("%s: %s", x.Target, text.Short(x.Idle.NS)))
 		}
 		return t
 	}
 	if lb != nil {
-		t.Lines = append(t.Lines, "The load balancer keeps idle connections for "+short(lb.NS)+".")
+		t.Lines = append(t.Lines, "The load balancer keeps idle connections for "+text.Short(lb.NS)+".")
 	} else {
 		t.Lines = append(t.Lines, "The load balancer's own idle timeout is longer: it never closed first.")
 	}
@@ -113,7 +110,7 @@ func about(t *detect.Timeout) []string {
 		out = append(out, "The target announces Keep-Alive: timeout="+announced(t)+".")
 	}
 	for _, h := range t.Hint {
-		out = append(out, sentence(h)+".")
+		out = append(out, text.Sentence(h)+".")
 	}
 	return out
 }
@@ -138,7 +135,7 @@ func likelyKnobs(q *problem) []detect.Knob {
 }
 
 // announced is the value of Keep-Alive: timeout=, seconds.
-func announced(t *detect.Timeout) string { return digits(float64(t.Advertised.NS)/1e9, 4) }
+func announced(t *detect.Timeout) string { return text.Digits(float64(t.Advertised.NS)/1e9, 4) }
 
 // software names whose settings they are.
 func software(ks []detect.Knob) string {
@@ -155,12 +152,12 @@ func software(ks []detect.Knob) string {
 func race(target int64, lb *detect.Timeout) (h template.HTML) {
 	const left, width, full = 108, 360, 180.0
 	bar := [2]float64{full, full}
-	texts := [2]string{short(target), "longer"}
+	texts := [2]string{text.Short(target), "longer"}
 	if lb != nil {
 		longest := float64(max(target, lb.NS, 1))
 		// By the square root, for 2 s beside 60 s must still be seen.
 		bar = [2]float64{full * math.Sqrt(float64(target)/longest), full * math.Sqrt(float64(lb.NS)/longest)}
-		texts[1] = short(lb.NS)
+		texts[1] = text.Short(lb.NS)
 	} else {
 		bar[0] = full / 2
 	}
@@ -185,9 +182,9 @@ func race(target int64, lb *detect.Timeout) (h template.HTML) {
 func patience(ns int64) timerText {
 	const round, slack = second / 2, 15 * second / 1000
 	if off := (ns + slack) % round; ns >= round-slack && off <= 2*slack {
-		return timerText{Head: "The load balancer's limit for an answer: " + short((ns+slack)/round*round), Lines: []string{"It gave up " + short(ns) + " after the request (median), a round time."}}
+		return timerText{Head: "The load balancer's limit for an answer: " + text.Short((ns+slack)/round*round), Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), a round time."}}
 	}
-	return timerText{Head: "The load balancer waited " + short(ns), Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."}}
+	return timerText{Head: "The load balancer waited " + text.Short(ns), Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."}}
 }
 
 func outstandingOf(f *found) detect.Duration { return f.Measures.Outstanding }
@@ -209,37 +206,4 @@ func medianOf(fs []*found, of func(*found) detect.Duration) int64 {
 	return v[len(v)/2]
 }
 
-// short writes a duration to three digits, seconds to four: 2 s, 5.002 s, 20.7 ms, 90 min.
-// Number and unit stay on one line.
-func short(ns int64) string {
-	const unit = "\u00a0"
-	switch a := max(ns, -ns); {
-	case a < 999.5e3:
-		return digits(float64(ns)/1e3, 3) + unit + "µs"
-	case a < 999.5e6:
-		return digits(float64(ns)/1e6, 3) + unit + "ms"
-	case a < 600e9:
-		return digits(float64(ns)/1e9, 4) + unit + "s"
-	case a < 7200e9:
-		return digits(float64(ns)/60e9, 3) + unit + "min"
-	}
-	return digits(float64(ns)/3600e9, 3) + unit + "h"
-}
-
-// digits writes a number to n digits.
-func digits(v float64, n int) string {
-	decimals := max(n-1-int(math.Log10(max(math.Abs(v), 1))), 0)
-	s := strconv.FormatFloat(v, 'f', decimals, 64)
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
-}
-
 func sorted(m map[string]bool) []string { return slices.Sorted(maps.Keys(m)) }
-
-// sentence begins a text with a capital letter.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	return string(unicode.ToUpper(r)) + s[n:]
-}

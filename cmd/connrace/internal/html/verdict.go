@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -67,7 +68,7 @@ type ruleCount struct {
 
 // Text is "20 × FIN and request crossed".
 func (c ruleCount) Text() string {
-	return fmt.Sprintf("%s × %s", report.Grouped(uint64(c.N)), c.Rule.Title)
+	return fmt.Sprintf("%s × %s", text.Grouped(uint64(c.N)), c.Rule.Title)
 }
 
 // timerText says which timer it is, or that it is none.
@@ -94,16 +95,16 @@ func (p *page) verdict() verdict {
 	v.Problems, v.More = all[:n], all[n:]
 	v.Hidden = p.hidden()
 	if b := p.r.Baseline; b != nil {
-		v.Baseline = sentence(report.Clean(b.Summary)) + "."
+		v.Baseline = text.Sentence(text.Clean(b.Summary)) + "."
 	}
 	if p.r.Log != nil {
 		v.Log = report.LogSummary(p.r.Log)
 	}
 	if p.r.Since != "" {
-		v.Hidden += " Only findings since " + report.Clean(p.r.Since) + "."
+		v.Hidden += " Only findings since " + text.Clean(p.r.Since) + "."
 	}
 	if p.r.Until != "" {
-		v.Hidden += " Only findings until " + report.Clean(p.r.Until) + "."
+		v.Hidden += " Only findings until " + text.Clean(p.r.Until) + "."
 	}
 	return v
 }
@@ -118,18 +119,18 @@ func (p *page) hidden() (s string) {
 		}
 	}
 	if n := kept - len(p.found); n > 0 {
-		s = fmt.Sprintf("%s not shown (--rule, --severity).", report.Plural(uint64(n), "finding"))
+		s = fmt.Sprintf("%s not shown (--rule, --severity).", text.Plural(uint64(n), "finding"))
 	}
 	if forgotten > 0 {
-		s += fmt.Sprintf(" %s more only counted.", report.Plural(forgotten, "finding"))
+		s += fmt.Sprintf(" %s more only counted.", text.Plural(forgotten, "finding"))
 	}
 	return s
 }
 
 // title is the headline and the sentence below it.
 func (p *page) title(x *report.Totals, all []problem) (title, lede string) {
-	looked := fmt.Sprintf("%s, %s to %s, %s", report.Plural(x.Frames, "frame"), report.Plural(x.Flows, "connection"),
-		strings.TrimPrefix(p.to(), "its target "), report.Plural(x.Requests, "request"))
+	looked := fmt.Sprintf("%s, %s to %s, %s", text.Plural(x.Frames, "frame"), text.Plural(x.Flows, "connection"),
+		strings.TrimPrefix(p.to(), "its target "), text.Plural(x.Requests, "request"))
 	noConnection, late := 0, 0
 	worst := detect.Info
 	for _, f := range p.found {
@@ -142,18 +143,18 @@ func (p *page) title(x *report.Totals, all []problem) (title, lede string) {
 	}
 	came := ""
 	if late > 0 {
-		came = fmt.Sprintf(" %s came late.", report.Plural(uint64(late), "connection"))
+		came = fmt.Sprintf(" %s came late.", text.Plural(uint64(late), "connection"))
 	}
 	const client = " Unless the load balancer tried again, its client saw a 502, 503 or 504 for each."
 	switch {
 	case x.LostRequests > 0:
-		title = fmt.Sprintf("%s of %s got no answer", report.Grouped(x.LostRequests), report.Plural(x.Requests, "request"))
+		title = fmt.Sprintf("%s of %s got no answer", text.Grouped(x.LostRequests), text.Plural(x.Requests, "request"))
 		if noConnection > 0 {
-			title += fmt.Sprintf(", and %s failed", report.Plural(uint64(noConnection), "connection"))
+			title += fmt.Sprintf(", and %s failed", text.Plural(uint64(noConnection), "connection"))
 		}
 		return title, "Between the load balancer and " + p.to() + "." + client + came
 	case noConnection > 0:
-		return report.Plural(uint64(noConnection), "connection") + " could not be set up",
+		return text.Plural(uint64(noConnection), "connection") + " could not be set up",
 			"The load balancer could not connect to " + p.to() + "." + client + came
 	case len(all) == 0:
 		return "Nothing found", "0 findings in " + looked + "."
@@ -174,7 +175,7 @@ func (p *page) to() string {
 	if len(names) == 1 {
 		return "its target " + sorted(names)[0]
 	}
-	return report.Plural(uint64(len(names)), "target")
+	return text.Plural(uint64(len(names)), "target")
 }
 
 func endpoint(e tcpstate.Endpoint) string {
@@ -227,14 +228,14 @@ func reasonOf(f *detect.Finding) string {
 // describe fills in what a problem shows.
 func (p *page) describe(q *problem) {
 	q.Grade = q.worst.String()
-	type text struct{ cause, fix string }
-	texts, rules := map[text]int{}, map[*detect.Rule]int{}
+	type line struct{ cause, fix string }
+	texts, rules := map[line]int{}, map[*detect.Rule]int{}
 	targets := map[string]bool{}
-	var best text
+	var best line
 	for _, f := range q.found {
 		rules[f.Rule]++
 		targets[f.at()] = true
-		t, weight := text{report.Clean(f.Cause), report.Clean(f.Fix)}, 1
+		t, weight := line{text.Clean(f.Cause), text.Clean(f.Fix)}, 1
 		if f.Lost {
 			weight = 1 << 20 // the summary of a loss before that of a warning
 		}
@@ -253,7 +254,7 @@ func (p *page) describe(q *problem) {
 	})
 	q.Rule = q.Counts[0].Rule
 	if names := sorted(targets); len(names) > 3 {
-		q.Where = report.Plural(uint64(len(names)), "target")
+		q.Where = text.Plural(uint64(len(names)), "target")
 	} else {
 		q.Where = strings.Join(names, ", ")
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"connrace/cmd/connrace/internal/text"
 )
 
 // unfinished are the names of files that have neither been committed nor discarded.
@@ -41,11 +43,11 @@ func Create(path string) (*File, error) {
 	case err == nil && !st.Mode().IsRegular():
 		h, err := os.OpenFile(path, os.O_WRONLY, 0)
 		if err != nil {
-			return nil, named(path, err)
+			return nil, text.AtPath(path, err)
 		}
 		return &File{File: h, path: path, direct: true}, nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return nil, named(path, err)
+		return nil, text.AtPath(path, err)
 	}
 	target := path
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -58,7 +60,7 @@ func Create(path string) (*File, error) {
 			continue
 		}
 		if err != nil {
-			return nil, named(path, err)
+			return nil, text.AtPath(path, err)
 		}
 		unfinished.Store(h.Name(), nil)
 		if st != nil {
@@ -87,7 +89,7 @@ func (f *File) Commit() error {
 	}
 	if err != nil {
 		f.remove()
-		return named(f.path, err)
+		return text.AtPath(f.path, err)
 	}
 	return nil
 }
@@ -107,17 +109,4 @@ func (f *File) remove() {
 		os.Remove(f.Name())
 		unfinished.Delete(f.Name())
 	}
-}
-
-// named replaces "open NAME: reason" by "PATH: reason".
-func named(path string, err error) error {
-	var pe *fs.PathError
-	var le *os.LinkError
-	switch {
-	case errors.As(err, &pe):
-		err = pe.Err
-	case errors.As(err, &le):
-		err = le.Err
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -1,10 +1,8 @@
 package recorder
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +11,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/outfile"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // Store is a directory with the captures of findings, NNNN-rule-stream.pcapng. It never
@@ -49,11 +48,11 @@ var (
 // of an earlier run, and removes what that did not finish.
 func OpenStore(dir string, limit Limit) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, plain(dir, err)
+		return nil, text.AtPath(dir, err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, plain(dir, err)
+		return nil, text.AtPath(dir, err)
 	}
 	s := &Store{dir: dir, limit: limit, next: 1}
 	for _, e := range entries {
@@ -92,7 +91,7 @@ func (s *Store) Put(what string, write func(io.Writer) error) (path string, err 
 	size, err := s.write(path, write)
 	if err != nil {
 		s.Failed++
-		return "", plain(path, err)
+		return "", text.AtPath(path, err)
 	}
 	s.files = append(s.files, stored{name, s.next, size})
 	s.bytes += size
@@ -149,16 +148,4 @@ func nameable(r rune) rune {
 		return r
 	}
 	return '-'
-}
-
-// plain makes an error of "PATH: reason".
-func plain(path string, err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
-	if strings.HasPrefix(err.Error(), path+":") {
-		return err
-	}
-	return fmt.Errorf("%s: %w", path, err)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -104,13 +105,13 @@ func when(t time.Time) stamp {
 func baselineJSON(c *baseline.Comparison) baselineDoc {
 	b, a := c.Runs.Before, c.Runs.After
 	d := baselineDoc{
-		Path: Clean(c.Path), Captured: spanDoc{when(b.First), when(b.Last)},
+		Path: text.Clean(c.Path), Captured: spanDoc{when(b.First), when(b.Last)},
 		Requests: pairDoc{b.Requests, a.Requests}, Lost: pairDoc{b.Lost, a.Lost},
 		PerThousand: pairDoc{real(c.PerThousand.Before), real(c.PerThousand.After)}, Expected: real(c.Expected), P: real(c.P),
-		Verdict: c.Verdict.String(), Summary: Clean(c.Summary), Details: clean(c.Details), Rules: []ruleDoc{}, Timers: []timerDoc{},
+		Verdict: c.Verdict.String(), Summary: text.Clean(c.Summary), Details: clean(c.Details), Rules: []ruleDoc{}, Timers: []timerDoc{},
 	}
 	for _, r := range c.Rules {
-		d.Rules = append(d.Rules, ruleDoc{Clean(r.Rule), r.Count.Before, r.Count.After, r.Kind, r.Certain})
+		d.Rules = append(d.Rules, ruleDoc{text.Clean(r.Rule), r.Count.Before, r.Count.After, r.Kind, r.Certain})
 	}
 	for _, t := range c.Timers {
 		d.Timers = append(d.Timers, timerDoc{optional(t.Target), sideName(t.LB), known(t.Seconds.Before), known(t.Seconds.After)})
@@ -145,10 +146,10 @@ func (t *tables) comparison() error {
 	if c == nil {
 		return nil
 	}
-	t.heading("Compared with " + Clean(c.Path) + capturedWhen(c))
-	t.paragraph("  ", Clean(c.Summary)+".")
+	t.heading("Compared with " + text.Clean(c.Path) + capturedWhen(c))
+	t.paragraph("  ", text.Clean(c.Summary)+".")
 	for _, d := range c.Details {
-		t.paragraph("  ", Clean(d))
+		t.paragraph("  ", text.Clean(d))
 	}
 	if len(c.Rules) == 0 {
 		return nil
@@ -157,7 +158,7 @@ func (t *tables) comparison() error {
 	for i := range c.Rules {
 		x := &c.Rules[i]
 		row := []string{
-			strings.Join(changeColumns[0].cell(Clean(x.Rule)), "\n"), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)),
+			strings.Join(changeColumns[0].cell(text.Clean(x.Rule)), "\n"), text.Grouped(uint64(x.Count.Before)), text.Grouped(uint64(x.Count.After)),
 			strings.Join(ChangePerThousand(c, x), " → "),
 			change(x),
 		}

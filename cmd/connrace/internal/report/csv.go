@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -28,7 +29,7 @@ var csvColumns = []struct {
 	{"lb", func(r *csvRow) string { return string(endpoint(r.f.LB)) }},
 	{"target", func(r *csvRow) string { return string(targetOf(r.f)) }},
 	{"method", func(r *csvRow) string { return r.q.Method }},
-	{"path", func(r *csvRow) string { return path(r.q.Path, r.o.ShowQuery) }},
+	{"path", func(r *csvRow) string { return text.Path(r.q.Path, r.o.ShowQuery) }},
 	{"trace_id", func(r *csvRow) string { return r.q.TraceID }},
 	{"request_id", func(r *csvRow) string { return r.q.RequestID }},
 	{"request_frame", func(r *csvRow) string { return only(r.q.Frame > 0, r.q.Frame) }},
@@ -89,7 +90,7 @@ func CSV(w io.Writer, r *Report, o *Options) error {
 				row.q = *f.Request
 			}
 			for k := range csvColumns {
-				record[k] = inert(Clean(csvColumns[k].value(&row)))
+				record[k] = inert(text.Clean(csvColumns[k].value(&row)))
 			}
 			if err := c.Write(record); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -55,12 +56,12 @@ func advices(fs []*detect.Finding) []*advice {
 }
 
 func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
-	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, plural(uint64(len(fs)), "finding")))
+	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, text.Plural(uint64(len(fs)), "finding")))
 	t.paragraph("  what   ", r.Sequence)
 	groups := advices(fs)
 	for i, g := range groups {
 		if i == mostCauses && !t.o.Verbose {
-			t.paragraph("         ", fmt.Sprintf("… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
+			t.paragraph("         ", fmt.Sprintf("… and %s more (-v)", text.Plural(uint64(len(groups)-i), "cause")))
 			break
 		}
 		t.advise(a, r, g, len(groups) > 1)
@@ -90,10 +91,10 @@ func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
 			}
 			ids = append(ids, fmt.Sprintf("#%d", a.id(f)))
 		}
-		who = fmt.Sprintf(" (%s of them: %s)", grouped(uint64(len(g.findings))), strings.Join(ids, " "))
+		who = fmt.Sprintf(" (%s of them: %s)", text.Grouped(uint64(len(g.findings))), strings.Join(ids, " "))
 	}
-	t.paragraph("  why    ", Clean(g.cause)+who)
-	t.paragraph("  fix    ", Clean(g.fix))
+	t.paragraph("  why    ", text.Clean(g.cause)+who)
+	t.paragraph("  fix    ", text.Clean(g.fix))
 	f := g.findings[0]
 	if f.Measures.CloseCause != detect.CloseIdleTimeout || !f.Measures.Idle.Known {
 		return
@@ -105,12 +106,12 @@ func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
 
 // proof writes the evidence of a finding frame by frame.
 func (t *tables) proof(a *Analysis, f *detect.Finding) {
-	t.paragraph(fmt.Sprintf("  #%-5d ", a.id(f)), Clean(f.Summary))
-	if g := Clean(f.Grounds); g != "" {
+	t.paragraph(fmt.Sprintf("  #%-5d ", a.id(f)), text.Clean(f.Summary))
+	if g := text.Clean(f.Grounds); g != "" {
 		t.paragraph("         ", fmt.Sprintf("%s: %s", f.Confidence, g))
 	}
 	if q := f.Request; q != nil && (q.TraceID != "" || q.RequestID != "") {
-		t.paragraph("         ", strings.TrimSpace(word("X-Amzn-Trace-Id: ", ascii(q.TraceID))+word("  X-Request-Id: ", ascii(q.RequestID))))
+		t.paragraph("         ", strings.TrimSpace(word("X-Amzn-Trace-Id: ", text.ASCII(q.TraceID))+word("  X-Request-Id: ", text.ASCII(q.RequestID))))
 	}
 	if m := &f.Measures; m.Retried {
 		t.paragraph("         ", fmt.Sprintf("the same request came again in frame %d, stream %d", m.RetryFrame, m.RetryStream))
@@ -122,14 +123,14 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	for i := range es {
 		e := &es[i]
 		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.stamp(e.Time), who(e), e.Flags)
-		text := Clean(e.Note)
+		line := text.Clean(e.Note)
 		if e.Len > 0 {
-			text += fmt.Sprintf(", %s", plural(uint64(e.Len), "byte"))
+			line += fmt.Sprintf(", %s", text.Plural(uint64(e.Len), "byte"))
 		}
 		if f.HasStream && e.Stream != f.Stream {
-			text += fmt.Sprintf(" (stream %d)", e.Stream)
+			line += fmt.Sprintf(" (stream %d)", e.Stream)
 		}
-		t.paragraph(lead, text)
+		t.paragraph(lead, line)
 	}
 	filter := f.DisplayFilter()
 	if len(filter) > width-20 && f.HasStream {

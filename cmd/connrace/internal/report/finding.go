@@ -3,6 +3,7 @@ package report
 import (
 	"strings"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -24,7 +25,7 @@ func requestJSON(q *detect.Request, o *Options) *requestDoc {
 	}
 	d := &requestDoc{
 		Frame: q.Frame, Time: stamp(q.Time), Bytes: q.Bytes, Method: optional(q.Method),
-		Path: optional(path(q.Path, o.ShowQuery)), HTTPVersion: optional(strings.TrimPrefix(q.HTTPVersion, "HTTP/")),
+		Path: optional(text.Path(q.Path, o.ShowQuery)), HTTPVersion: optional(strings.TrimPrefix(q.HTTPVersion, "HTTP/")),
 		TraceID: optional(q.TraceID), RequestID: optional(q.RequestID),
 	}
 	if idempotent, known := q.Idempotent(); known {
@@ -89,7 +90,7 @@ func evidenceJSON(a *Analysis, es []detect.Evidence, file *EvidenceFile) []evide
 		ds[i] = evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len,
-			Role: string(e.Role), Note: Clean(e.Note),
+			Role: string(e.Role), Note: text.Clean(e.Note),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]
@@ -145,10 +146,10 @@ type findingDoc struct {
 func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findingDoc {
 	return findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
-		Grounds: Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
+		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost,
 		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -213,7 +214,7 @@ func (s optional) MarshalJSON() ([]byte, error) {
 	if s == "" {
 		return []byte("null"), nil
 	}
-	return []byte(`"` + escaped.Replace(Clean(string(s))) + `"`), nil
+	return []byte(`"` + escaped.Replace(text.Clean(string(s))) + `"`), nil
 }
 
 // escaped escapes what JSON wants escaped of the printable characters that Clean leaves.
@@ -285,11 +286,11 @@ func captureJSON(r *Report, i int) captureDoc {
 	c := &r.Captures[i]
 	ws := make([]string, len(c.Warnings))
 	for i, w := range c.Warnings {
-		ws[i] = Clean(w)
+		ws[i] = text.Clean(w)
 	}
 	exact := r.exactStreams(i)
 	return captureDoc{
-		Path: Clean(c.Path), Format: c.Format, Compression: optional(c.Compression),
+		Path: text.Clean(c.Path), Format: c.Format, Compression: optional(c.Compression),
 		LinkTypes: list(c.LinkTypes), Frames: c.Frames, Bytes: c.Bytes,
 		First: stamp(c.First), Last: stamp(c.Last),
 		Snaplen: count{uint64(c.Snaplen), c.Snaplen > 0}, Truncated: c.Truncated,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -58,7 +59,7 @@ func drawLadder(f *detect.Finding, c *clock) []string {
 			l.rung(&es[i], labels[i], i)
 		}
 		if i == 0 && f.IdleFrom != nil && f.Measures.Idle.Known {
-			l.rest("… idle " + span(f.Measures.Idle.NS) + " …")
+			l.rest("… idle " + text.Span(f.Measures.Idle.NS) + " …")
 		}
 	}
 	return l.lines
@@ -144,9 +145,9 @@ func (l *ladder) head() {
 func (l *ladder) stampWidth() int { return len(l.clock.stamp(l.f.Time)) }
 
 // rest writes a line without a segment.
-func (l *ladder) rest(text string) {
-	pad := max(l.width+2-len([]rune(text)), 0)
-	l.lines = append(l.lines, fmt.Sprintf("%8s  %*s  |%*s%s%*s|", "", l.stampWidth(), "", pad/2, "", text, pad-pad/2, ""))
+func (l *ladder) rest(line string) {
+	pad := max(l.width+2-len([]rune(line)), 0)
+	l.lines = append(l.lines, fmt.Sprintf("%8s  %*s  |%*s%s%*s|", "", l.stampWidth(), "", pad/2, "", line, pad-pad/2, ""))
 }
 
 // rung writes a segment.
@@ -165,7 +166,7 @@ func (l *ladder) rung(e *detect.Evidence, label string, i int) {
 	case l.cross[1]:
 		bar[at+1] = 'X'
 	}
-	note := Clean(e.Note)
+	note := text.Clean(e.Note)
 	if e.Stream != l.f.Stream {
 		note += fmt.Sprintf(" (stream %d)", e.Stream)
 	}

@@ -1,17 +1,15 @@
 package report
 
 import (
-	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/pkg/twwidth"
 	"github.com/olekukonko/tablewriter/renderer"
 	"github.com/olekukonko/tablewriter/tw"
+
+	"connrace/cmd/connrace/internal/text"
 )
 
 // width is how many columns the table report has at most.
@@ -25,9 +23,9 @@ type page struct {
 
 // paragraph writes a text in lines; the first begins with lead, the others with as many
 // spaces.
-func (p *page) paragraph(lead, text string) {
-	indent := strings.Repeat(" ", columns(lead))
-	for i, l := range wrap(text, width-len(indent), " ") {
+func (p *page) paragraph(lead, line string) {
+	indent := strings.Repeat(" ", text.Width(lead))
+	for i, l := range text.Wrap(line, width-len(indent), " ") {
 		if i == 0 {
 			p.WriteString(strings.TrimRight(lead+l, " ") + "\n")
 		} else {
@@ -37,9 +35,9 @@ func (p *page) paragraph(lead, text string) {
 }
 
 // heading writes a line that stands out.
-func (p *page) heading(text string) {
+func (p *page) heading(line string) {
 	p.WriteString("\n")
-	for _, l := range wrap(text, width, " ") {
+	for _, l := range text.Wrap(line, width, " ") {
 		p.WriteString(p.paint(bold, l) + "\n")
 	}
 }
@@ -126,55 +124,10 @@ func (c *column) cell(texts ...string) []string {
 	var lines []string
 	for _, t := range texts {
 		if t != "" {
-			lines = append(lines, wrap(t, c.width, " "+c.after)...)
+			lines = append(lines, text.Wrap(t, c.width, " "+c.after)...)
 		}
 	}
 	return lines
-}
-
-// wrap breaks a text into lines of at most n columns: behind one of the characters in
-// breaks, in the middle of a word only where one is too long. Spaces at a break vanish.
-func wrap(s string, n int, breaks string) []string {
-	var lines []string
-	for s != "" {
-		end, at := fit(s, n, breaks)
-		if end < len(s) && at > 0 {
-			end = at
-		}
-		lines = append(lines, strings.TrimRight(s[:end], " "))
-		s = strings.TrimLeft(s[end:], " ")
-	}
-	return lines
-}
-
-// fit is how much of s fits into n columns, at least one character, and where in that the
-// last place to break is, 0 where there is none.
-func fit(s string, n int, breaks string) (end, at int) {
-	for i, r := range s {
-		next := i + utf8.RuneLen(r)
-		// The whole is measured: characters combine.
-		if columns(s[:next]) > n && i > 0 {
-			if r == ' ' {
-				at = i
-			}
-			break
-		}
-		end = next
-		if strings.ContainsRune(breaks, r) {
-			at = end
-		}
-	}
-	return end, at
-}
-
-// columns is how wide a text is on a terminal.
-func columns(s string) int {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return twwidth.Width(s)
-		}
-	}
-	return len(s)
 }
 
 // cut shortens lines to at most n, the last with an ellipsis.
@@ -187,54 +140,6 @@ func cut(lines []string, n, columns int) []string {
 		last = last[:columns-1]
 	}
 	return append(lines[:n-1:n-1], last+"…")
-}
-
-// grouped writes a number with commas between groups of three digits.
-func grouped(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// plural writes "1 request", "2 requests", "1,234 requests".
-func plural(n uint64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return grouped(n) + " " + noun + "s"
-}
-
-// span writes a duration as people read it: 31.2 ms, 5.001874 s.
-func span(ns int64) string {
-	switch a := max(ns, -ns); {
-	case a < 1e6:
-		return fmt.Sprintf("%d µs", ns/1e3)
-	case a < 1e9:
-		return trimZeros(strconv.FormatFloat(float64(ns)/1e6, 'f', 1, 64)) + " ms"
-	default:
-		s := strconv.FormatFloat(float64(ns)/1e9, 'f', 6, 64)
-		if len(s) > 8 {
-			s = s[:max(8, strings.IndexByte(s, '.'))]
-		}
-		return trimZeros(s) + " s"
-	}
-}
-
-// length writes how long something took, without a precision that nobody needs.
-func length(ns int64) string {
-	if ns < int64(time.Minute) {
-		return span(ns)
-	}
-	return time.Duration(ns).Round(time.Second).String()
-}
-
-func trimZeros(s string) string {
-	if strings.Contains(s, ".") {
-		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
-	}
-	return s
 }
 
 // clock shows times: with the date unless all are of one day.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -77,20 +78,20 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 		ends = f.LB.String() + " → " + ends
 	}
 	p := page{color: l.o.Color}
-	l.head(&p, f.Time, f.Rule, f.Severity, fmt.Sprintf("#%d %s  %s  %s", a.id(f), f.Rule.ID, Clean(ends), grade))
-	text := Clean(f.Summary)
+	l.head(&p, f.Time, f.Rule, f.Severity, fmt.Sprintf("#%d %s  %s  %s", a.id(f), f.Rule.ID, text.Clean(ends), grade))
+	line := text.Clean(f.Summary)
 	if q := f.Request; q != nil && (q.Method != "" || q.Path != "") {
-		text += "; " + (&tables{o: l.o}).request(q)
+		line += "; " + (&tables{o: l.o}).request(q)
 	}
 	if f.Measures.Kernel != nil {
-		text += "; the kernel: " + f.Measures.Kernel.String()
+		line += "; the kernel: " + f.Measures.Kernel.String()
 	}
 	if d := f.DisplayFilter(); d != "" {
-		text += "; " + d
+		line += "; " + d
 	}
-	p.paragraph(runningIndent, text)
+	p.paragraph(runningIndent, line)
 	if e := a.Files[f.ID]; e != nil {
-		p.WriteString(runningIndent + Clean(e.Path) + "\n")
+		p.WriteString(runningIndent + text.Clean(e.Path) + "\n")
 	}
 	l.write(&p)
 }
@@ -98,7 +99,7 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 // Update writes what more was learnt about a finding.
 func (l *Running) Update(a *Analysis, f *detect.Finding) {
 	p := page{color: l.o.Color}
-	p.paragraph(runningIndent, fmt.Sprintf("#%d is %s, %s: %s", a.id(f), f.Severity, f.Confidence, Clean(f.Cause)))
+	p.paragraph(runningIndent, fmt.Sprintf("#%d is %s, %s: %s", a.id(f), f.Severity, f.Confidence, text.Clean(f.Cause)))
 	l.write(&p)
 }
 
@@ -107,22 +108,22 @@ func (l *Running) Repeated(r *Repeated) {
 	p := page{color: l.o.Color}
 	lost := ""
 	if r.Lost > 0 {
-		lost = ", " + grouped(r.Lost) + " lost"
+		lost = ", " + text.Grouped(r.Lost) + " lost"
 	}
-	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", grouped(r.Count), r.Rule.ID, Clean(r.Target), lost, l.clock.time(r.First)))
+	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", text.Grouped(r.Count), r.Rule.ID, text.Clean(r.Target), lost, l.clock.time(r.First)))
 	l.write(&p)
 }
 
 const runningIndent = "                 "
 
 // head writes the first line of an entry, and the date where that has changed.
-func (l *Running) head(p *page, at int64, r *detect.Rule, s detect.Severity, text string) {
+func (l *Running) head(p *page, at int64, r *detect.Rule, s detect.Severity, line string) {
 	if d := l.clock.date(at); d != l.day {
 		l.day = d
 		p.WriteString(d + " " + l.clock.name(at) + "\n")
 	}
 	var plain page
-	plain.paragraph(l.clock.time(at)+"  ", text)
+	plain.paragraph(l.clock.time(at)+"  ", line)
 	p.WriteString(strings.Replace(plain.String(), r.ID, p.paint(severityPaint(s), r.ID), 1))
 }
 
@@ -145,13 +146,13 @@ func fileJSON(f *EvidenceFile) optional {
 	if f == nil {
 		return ""
 	}
-	return optional(Clean(f.Path))
+	return optional(text.Clean(f.Path))
 }
 
 // targetOf is a finding's target in JSON.
 func targetOf(f *detect.Finding) optional {
 	if f.Socket != "" {
-		return optional(Clean(f.TargetName()))
+		return optional(text.Clean(f.TargetName()))
 	}
 	return endpoint(f.Target)
 }
@@ -208,7 +209,7 @@ func (j *object) forgotten(r *Report) {
 			for _, g := range r.Analyses[i].Result.Forgotten {
 				target := endpoint(g.Target)
 				if g.Socket != "" {
-					target = optional("unix:" + Clean(g.Socket))
+					target = optional("unix:" + text.Clean(g.Socket))
 				}
 				if !yield(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, g.Count, stamp(g.First), stamp(g.Last)}) {
 					return

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -81,7 +82,7 @@ type unexplainedDoc struct {
 func entryJSON(e *lblog.Entry, o *Options) entryDoc {
 	return entryDoc{
 		Time: stamp(e.End), File: e.File, Line: e.Line, Status: count{uint64(max(e.Status, 0)), e.Status > 0},
-		Method: optional(e.Method), Path: optional(path(e.Path, o.ShowQuery)), Target: endpoint(e.Target),
+		Method: optional(e.Method), Path: optional(text.Path(e.Path, o.ShowQuery)), Target: endpoint(e.Target),
 		TraceID: optional(e.TraceID), Says: optional(e.Says),
 	}
 }
@@ -94,7 +95,7 @@ func logJSON(l *lblog.Join, o *Options) logDoc {
 	}
 	for i := range l.Files {
 		f := &l.Files[i]
-		d.Files = append(d.Files, logFileDoc{Clean(f.Path), optional(f.Kind.String()), f.Lines, f.Entries, f.Failed})
+		d.Files = append(d.Files, logFileDoc{text.Clean(f.Path), optional(f.Kind.String()), f.Lines, f.Entries, f.Failed})
 	}
 	for i := range l.Joined {
 		j := &l.Joined[i]
@@ -102,7 +103,7 @@ func logJSON(l *lblog.Join, o *Options) logDoc {
 	}
 	for i := range l.Unexplained {
 		u := &l.Unexplained[i]
-		d.Unexplained = append(d.Unexplained, unexplainedDoc{entryJSON(u.Entry, o), u.Reason.String(), Clean(u.Why)})
+		d.Unexplained = append(d.Unexplained, unexplainedDoc{entryJSON(u.Entry, o), u.Reason.String(), text.Clean(u.Why)})
 	}
 	return d
 }
@@ -110,7 +111,7 @@ func logJSON(l *lblog.Join, o *Options) logDoc {
 func clean(ss []string) []string {
 	out := make([]string, len(ss))
 	for i, s := range ss {
-		out[i] = Clean(s)
+		out[i] = text.Clean(s)
 	}
 	return out
 }
@@ -138,10 +139,10 @@ func LogSummary(l *lblog.Join) string {
 		s = fmt.Sprintf("All %s are explained by findings: %s.", entries(n, "failed "), byRule(l.ByRule))
 	default:
 		s = fmt.Sprintf("%s of %s explained by findings: %s. The other %s: %s.",
-			grouped(uint64(l.Explained)), entries(n, "failed "), byRule(l.ByRule), grouped(uint64(others)), byReason(l))
+			text.Grouped(uint64(l.Explained)), entries(n, "failed "), byRule(l.ByRule), text.Grouped(uint64(others)), byReason(l))
 	}
 	if l.Ambiguous > 0 {
-		s += fmt.Sprintf(" Of %s it is not certain which finding it is: several fit.", grouped(uint64(l.Ambiguous)))
+		s += fmt.Sprintf(" Of %s it is not certain which finding it is: several fit.", text.Grouped(uint64(l.Ambiguous)))
 	}
 	if l.OutsideCapture > 0 {
 		s += fmt.Sprintf(" %s outside of the capture's time.", entries(l.OutsideCapture, "failed "))
@@ -154,13 +155,13 @@ func entries(n int, of string) string {
 	if n == 1 {
 		return "1 " + of + "entry"
 	}
-	return grouped(uint64(n)) + " " + of + "entries"
+	return text.Grouped(uint64(n)) + " " + of + "entries"
 }
 
 func byRule(n map[string]int) string {
 	var parts []string
 	for _, id := range ruleOrder(n) {
-		parts = append(parts, fmt.Sprintf("%s %s", grouped(uint64(n[id])), id))
+		parts = append(parts, fmt.Sprintf("%s %s", text.Grouped(uint64(n[id])), id))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -169,7 +170,7 @@ func byReason(l *lblog.Join) string {
 	var parts []string
 	for r, n := range l.ByReason {
 		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %s", grouped(uint64(n)), lblog.Reason(r).Title()))
+			parts = append(parts, fmt.Sprintf("%s %s", text.Grouped(uint64(n)), lblog.Reason(r).Title()))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -184,11 +185,11 @@ func (t *tables) logs() error {
 	t.heading("The load balancer's log")
 	for i := range l.Files {
 		f := &l.Files[i]
-		t.paragraph("  ", fmt.Sprintf("%s (%s): %s, %s failed", Clean(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
+		t.paragraph("  ", fmt.Sprintf("%s (%s): %s, %s failed", text.Clean(f.Path), f.Kind.Title(), text.Plural(uint64(f.Lines), "line"), text.Grouped(uint64(f.Failed))))
 	}
 	t.paragraph("  ", LogSummary(l))
 	for _, n := range l.Notes {
-		t.paragraph("  - ", Clean(n))
+		t.paragraph("  - ", text.Clean(n))
 	}
 	if err := t.joined(l); err != nil {
 		return err
@@ -306,7 +307,7 @@ func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, columns []column, rest 
 	row := make([]string, len(columns))
 	for i := range columns {
 		for k, s := range cells[i] {
-			cells[i][k] = Clean(s)
+			cells[i][k] = text.Clean(s)
 		}
 		row[i] = strings.Join(cut(columns[i].cell(cells[i]...), 4, columns[i].width), "\n")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -63,17 +64,17 @@ func (m *markdown) title() {
 	for _, n := range t.Findings {
 		all += n
 	}
-	m.section(1, fmt.Sprintf("connrace: %s, %s lost", plural(uint64(all), "finding"), plural(t.LostRequests, "request")))
+	m.section(1, fmt.Sprintf("connrace: %s, %s lost", text.Plural(uint64(all), "finding"), text.Plural(t.LostRequests, "request")))
 }
 
 func (m *markdown) captures() {
 	for i := range m.report.Captures {
 		c := &m.report.Captures[i]
-		text := fmt.Sprintf("- %s: %s", code(c.Path), plural(c.Frames, "frame"))
+		line := fmt.Sprintf("- %s: %s", code(c.Path), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
-			text += fmt.Sprintf(", %s %s to %s %s (%s)", m.clock.date(c.First), m.clock.time(c.First), m.clock.stamp(c.Last), m.clock.name(c.First), span(c.Last-c.First))
+			line += fmt.Sprintf(", %s %s to %s %s (%s)", m.clock.date(c.First), m.clock.time(c.First), m.clock.stamp(c.Last), m.clock.name(c.First), text.Span(c.Last-c.First))
 		}
-		m.line(text)
+		m.line(line)
 	}
 }
 
@@ -126,11 +127,11 @@ func (m *markdown) targets(a *Analysis) {
 			break
 		}
 		name, timeout, kinds := targetFigures(x, found[x.Target])
-		rows = append(rows, []string{code(name), grouped(x.Connections), grouped(x.Requests), grouped(x.LostRequests), timeout, strings.Join(kinds, "<br>")})
+		rows = append(rows, []string{code(name), text.Grouped(x.Connections), text.Grouped(x.Requests), text.Grouped(x.LostRequests), timeout, strings.Join(kinds, "<br>")})
 	}
 	m.grid([]string{"Target", "Connections", "Requests", "Lost", "Idle timeout", "Findings"}, "lrrrr", rows)
 	if n := len(targets) - len(rows); n > 0 {
-		m.say(fmt.Sprintf("… and %s (-v lists all)", plural(uint64(n), "target")))
+		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "target")))
 	}
 	m.block()
 	for i := range targets[:len(rows)] {
@@ -161,7 +162,7 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 	}
 	m.grid([]string{"No.", "Time " + m.clock.name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
 	if n := len(fs) - len(rows); n > 0 {
-		m.say(fmt.Sprintf("… and %s (-v lists all)", plural(uint64(n), "finding")))
+		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "finding")))
 	}
 }
 
@@ -169,17 +170,17 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 // the first.
 func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 	r := fs[0].Rule
-	m.section(2, fmt.Sprintf("%s: %s (%s)", r.ID, escape(r.Title), plural(uint64(len(fs)), "finding")))
+	m.section(2, fmt.Sprintf("%s: %s (%s)", r.ID, escape(r.Title), text.Plural(uint64(len(fs)), "finding")))
 	m.line("**What.** " + escape(r.Sequence))
 	groups := advices(fs)
 	for i, g := range groups {
 		if i == mostCauses && !m.o.Verbose {
-			m.say(fmt.Sprintf("… and %s more (-v)", plural(uint64(len(groups)-i), "cause")))
+			m.say(fmt.Sprintf("… and %s more (-v)", text.Plural(uint64(len(groups)-i), "cause")))
 			break
 		}
 		of := ""
 		if len(groups) > 1 {
-			of = fmt.Sprintf(" (%s of them)", grouped(uint64(len(g.findings))))
+			of = fmt.Sprintf(" (%s of them)", text.Grouped(uint64(len(g.findings))))
 		}
 		m.say("**Why" + of + ".** " + escape(g.cause))
 		m.say("**Fix.** " + escape(g.fix))
@@ -249,7 +250,7 @@ func (m *markdown) comparison() {
 	for i := range c.Rules {
 		x := &c.Rules[i]
 		rates := ChangePerThousand(c, x)
-		rows = append(rows, []string{code(x.Rule), grouped(uint64(x.Count.Before)), grouped(uint64(x.Count.After)), rates[0], rates[1], change(x)})
+		rows = append(rows, []string{code(x.Rule), text.Grouped(uint64(x.Count.Before)), text.Grouped(uint64(x.Count.After)), rates[0], rates[1], change(x)})
 	}
 	m.grid([]string{"Rule", "Before", "Now", "Per thousand before", "Per thousand now", ""}, "lrrrr", rows)
 }
@@ -263,7 +264,7 @@ func (m *markdown) logs() {
 	m.section(2, "The load balancer's log")
 	for i := range l.Files {
 		f := &l.Files[i]
-		m.line(fmt.Sprintf("- %s (%s): %s, %s failed", code(f.Path), f.Kind.Title(), plural(uint64(f.Lines), "line"), grouped(uint64(f.Failed))))
+		m.line(fmt.Sprintf("- %s (%s): %s, %s failed", code(f.Path), f.Kind.Title(), text.Plural(uint64(f.Lines), "line"), text.Grouped(uint64(f.Failed))))
 	}
 	m.say("**" + escape(LogSummary(l)) + "**")
 	m.block()
@@ -309,7 +310,7 @@ func (m *markdown) entry(l *lblog.Join, e *lblog.Entry) []string {
 
 // escape makes a text plain: no character of it means anything to Markdown or HTML.
 func escape(s string) string {
-	s = Clean(s)
+	s = text.Clean(s)
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune("\\`*_[]<>#|~&$!", r) {
@@ -323,7 +324,7 @@ func escape(s string) string {
 // code makes a code span of a text, in which nothing means anything: fenced by more
 // backticks than it has in a row. Where a table may be around it, only a pipe does.
 func code(s string) string {
-	s = strings.TrimSpace(Clean(s))
+	s = strings.TrimSpace(text.Clean(s))
 	if s == "" {
 		return "-"
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"connrace/cmd/connrace/internal/text"
 )
 
 // notes say what may have hidden something.
@@ -30,7 +32,7 @@ func (r *Report) Notes() []string {
 	}
 	for i := range r.Captures {
 		for _, w := range r.Captures[i].Warnings {
-			add("%s", Clean(w))
+			add("%s", text.Clean(w))
 		}
 	}
 	switch {
@@ -45,14 +47,14 @@ func (r *Report) Notes() []string {
 		if n == x.Flows {
 			return "all connections"
 		}
-		return fmt.Sprintf("%s of %s", grouped(n), plural(x.Flows, "connection"))
+		return fmt.Sprintf("%s of %s", text.Grouped(n), text.Plural(x.Flows, "connection"))
 	}
 	if n := x.OneDirection - min(x.OneDirection, x.Unanswered+x.Pending); n > 0 {
 		add("of %s only one direction was captured: a race needs both (capture at the target or the load balancer, "+
 			"or mirror both directions)", of(n))
 	}
 	if n := x.Pending; n > 0 {
-		add("%s without an answer yet when the capture ended; a longer capture tells more", plural(n, "SYN"))
+		add("%s without an answer yet when the capture ended; a longer capture tells more", text.Plural(n, "SYN"))
 	}
 	if n := x.NoHandshake; n > 0 {
 		add("of %s no handshake was captured: which side is the load balancer is inferred there; --target says it", of(n))
@@ -65,17 +67,17 @@ func (r *Report) Notes() []string {
 			"responses missed; capture with -s 0 or at least -s 512", n)
 	}
 	if x.DropsKnown && x.Drops > 0 {
-		add("the kernel dropped %s while capturing (%s)", plural(x.Drops, "packet"), r.room())
+		add("the kernel dropped %s while capturing (%s)", text.Plural(x.Drops, "packet"), r.room())
 	}
 	if x.EvictedFlows > 0 {
-		add("%s forgotten for want of room (--max-flows)", plural(x.EvictedFlows, "connection"))
+		add("%s forgotten for want of room (--max-flows)", text.Plural(x.EvictedFlows, "connection"))
 	}
 	ns = append(ns, r.inexact()...)
 	if x.StreamsCut {
 		add("not all streams are listed, for want of room (--max-flows)")
 	}
 	if x.Unlisted > 0 && !r.Live {
-		add("%s counted, but not listed, for want of room", plural(x.Unlisted, "finding"))
+		add("%s counted, but not listed, for want of room", text.Plural(x.Unlisted, "finding"))
 	}
 	if l := x.Leaps; l.Count > 0 {
 		in := ""
@@ -83,7 +85,7 @@ func (r *Report) Notes() []string {
 			in = fmt.Sprintf(" of file %d", l.Capture)
 		}
 		add("the clock is wrong in %s, first at frame %d%s, by %s: what was going on where it went back was judged as it stood",
-			plural(l.Count, "place"), l.Frame, in, roughly(l.By))
+			text.Plural(l.Count, "place"), l.Frame, in, text.Roughly(l.By))
 	}
 	return ns
 }
@@ -113,23 +115,6 @@ func (r *Report) inexact() (ns []string) {
 	return ns
 }
 
-// roughly is a long time in words.
-func roughly(ns int64) string {
-	sign := "+"
-	hours := ns / 3600e9
-	if ns < 0 {
-		sign, hours = "-", -hours
-	}
-	n, unit := hours, "hour"
-	switch {
-	case hours >= 2*365*24:
-		n, unit = hours/(365*24), "year"
-	case hours >= 2*24:
-		n, unit = hours/24, "day"
-	}
-	return sign + plural(uint64(n), unit)
-}
-
 // snaplen is the least limit of captured bytes; 0: none.
 func (r *Report) snaplen() (least uint32) {
 	for i := range r.Captures {
@@ -157,7 +142,7 @@ func (r *Report) skipped() string {
 	const most = 3
 	var parts []string
 	for _, w := range why[:min(most, len(why))] {
-		parts = append(parts, fmt.Sprintf("%s %s", plural(r.Skipped[w], "frame"), w))
+		parts = append(parts, fmt.Sprintf("%s %s", text.Plural(r.Skipped[w], "frame"), w))
 	}
 	return ": " + strings.Join(parts, ", ")
 }
@@ -170,7 +155,7 @@ func Seen(listeners []string) string {
 	const most = 8
 	s := "; these listeners were seen: " + strings.Join(listeners[:min(most, len(listeners))], ", ")
 	if n := len(listeners) - most; n > 0 {
-		s += fmt.Sprintf(" and %s more", grouped(uint64(n)))
+		s += fmt.Sprintf(" and %s more", text.Grouped(uint64(n)))
 	}
 	return s
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -192,7 +193,7 @@ func TestTableFits(t *testing.T) {
 			if n := twwidth.Width(l); n > width {
 				t.Errorf("%d columns: %s", n, l)
 			}
-			if Clean(l) != l {
+			if text.Clean(l) != l {
 				t.Errorf("control characters: %q", l)
 			}
 			if strings.TrimRight(l, " ") != l {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -60,19 +61,19 @@ type tables struct {
 func (t *tables) captures() {
 	for i := range t.report.Captures {
 		c := &t.report.Captures[i]
-		text := fmt.Sprintf("%s: %s", Clean(c.Path), plural(c.Frames, "frame"))
+		line := fmt.Sprintf("%s: %s", text.Clean(c.Path), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
 			end := t.clock.time(c.Last)
 			if t.clock.date(c.First) != t.clock.date(c.Last) {
 				end = t.clock.date(c.Last) + " " + end
 			}
-			text += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), length(c.Last-c.First))
+			line += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), text.Length(c.Last-c.First))
 		}
 		lead := ""
 		if len(t.report.Captures) > 1 {
 			lead = fmt.Sprintf("%d  ", i)
 		}
-		t.paragraph(lead, text)
+		t.paragraph(lead, line)
 	}
 }
 
@@ -95,7 +96,7 @@ func (t *tables) analysis(a *Analysis) error {
 	if len(t.report.Analyses) > 1 {
 		var names []string
 		for _, i := range a.Captures {
-			names = append(names, Clean(t.report.Captures[i].Path))
+			names = append(names, text.Clean(t.report.Captures[i].Path))
 		}
 		t.heading("Analysis of " + strings.Join(names, ", "))
 	}
@@ -129,30 +130,30 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 			frames += t.report.Captures[i].Frames
 		}
 	}
-	text := fmt.Sprintf("%s in %s, %s", plural(uint64(kept)+older, "finding"), plural(frames, "frame"), plural(x.Flows, "connection"))
+	line := fmt.Sprintf("%s in %s, %s", text.Plural(uint64(kept)+older, "finding"), text.Plural(frames, "frame"), text.Plural(x.Flows, "connection"))
 	if n := len(a.Result.Targets); n == 1 {
-		text += " to " + a.Result.Targets[0].Target.String()
+		line += " to " + a.Result.Targets[0].Target.String()
 	} else if n > 1 {
-		text += " to " + plural(uint64(n), "target")
+		line += " to " + text.Plural(uint64(n), "target")
 	}
-	text += ", " + plural(x.Requests, "request")
+	line += ", " + text.Plural(x.Requests, "request")
 	if x.LostRequests > 0 {
-		text += fmt.Sprintf(", %s lost", grouped(x.LostRequests))
+		line += fmt.Sprintf(", %s lost", text.Grouped(x.LostRequests))
 	}
-	text += "."
+	line += "."
 	if t.report.Since != "" || t.report.Until != "" {
-		text += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
+		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}
 	if older > 0 {
-		text += fmt.Sprintf(" The %s oldest are counted only.", grouped(older))
+		line += fmt.Sprintf(" The %s oldest are counted only.", text.Grouped(older))
 	}
 	if n := kept - len(fs) - hidden; n > 0 {
-		text += fmt.Sprintf(" %s not shown (--rule, --severity).", grouped(uint64(n)))
+		line += fmt.Sprintf(" %s not shown (--rule, --severity).", text.Grouped(uint64(n)))
 	}
 	if hidden > 0 {
-		text += fmt.Sprintf(" %s not shown (-v shows them).", plural(uint64(hidden), "info finding"))
+		line += fmt.Sprintf(" %s not shown (-v shows them).", text.Plural(uint64(hidden), "info finding"))
 	}
-	return text
+	return line
 }
 
 func word(lead, s string) string {
@@ -191,11 +192,11 @@ func (t *tables) targets(a *Analysis) error {
 		return err
 	}
 	if left > 0 {
-		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", plural(uint64(left), "target")))
+		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "target")))
 	}
 	for i := range targets {
 		for _, advice := range targets[i].Advice {
-			t.paragraph("  "+targets[i].Target.String()+"  ", Clean(advice))
+			t.paragraph("  "+targets[i].Target.String()+"  ", text.Clean(advice))
 		}
 	}
 	return nil
@@ -233,7 +234,7 @@ func targetFigures(x *detect.Target, found map[string]int) (name, timeout string
 	}
 	timeout = "-"
 	if x.Idle != nil && x.Idle.Samples > 0 {
-		timeout = span(x.Idle.NS)
+		timeout = text.Span(x.Idle.NS)
 	}
 	for _, id := range ruleOrder(found) {
 		kinds = append(kinds, fmt.Sprintf("%d %s", found[id], id))
@@ -247,7 +248,7 @@ func targetFigures(x *detect.Target, found map[string]int) (name, timeout string
 func targetRow(x *detect.Target, found map[string]int) []string {
 	name, timeout, kinds := targetFigures(x, found)
 	cells := [][]string{
-		{name}, {grouped(x.Connections)}, {grouped(x.Requests)}, {grouped(x.LostRequests)}, {timeout}, kinds,
+		{name}, {text.Grouped(x.Connections)}, {text.Grouped(x.Requests)}, {text.Grouped(x.LostRequests)}, {timeout}, kinds,
 	}
 	row := make([]string, len(cells))
 	for i := range cells {
@@ -284,7 +285,7 @@ func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
 		return err
 	}
 	if left > 0 {
-		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", plural(uint64(left), "finding")))
+		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", text.Plural(uint64(left), "finding")))
 	}
 	return nil
 }
@@ -332,11 +333,11 @@ func severityPaint(s detect.Severity) paint {
 func waited(m *detect.Measures) string {
 	switch {
 	case m.Idle.Known:
-		return "idle " + span(m.Idle.NS)
+		return "idle " + text.Span(m.Idle.NS)
 	case m.Delay.Known:
-		return "late " + span(m.Delay.NS)
+		return "late " + text.Span(m.Delay.NS)
 	case m.Outstanding.Known:
-		return "after " + span(m.Outstanding.NS)
+		return "after " + text.Span(m.Outstanding.NS)
 	}
 	return ""
 }
@@ -421,9 +422,9 @@ func (t *tables) request(q *detect.Request) string {
 	case q == nil:
 		return ""
 	case q.Method != "" || q.Path != "":
-		return strings.TrimSpace(ascii(q.Method) + " " + ascii(path(q.Path, t.o.ShowQuery)))
+		return strings.TrimSpace(text.ASCII(q.Method) + " " + text.ASCII(text.Path(q.Path, t.o.ShowQuery)))
 	case q.Bytes > 0:
-		return plural(uint64(q.Bytes), "byte")
+		return text.Plural(uint64(q.Bytes), "byte")
 	}
 	return ""
 }

@@ -1,13 +1,14 @@
-package report
+package text
 
 import (
-	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
-
-	"connrace/detect"
 )
 
 func TestClean(t *testing.T) {
@@ -28,7 +29,7 @@ func TestClean(t *testing.T) {
 			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
 		}
 	}
-	if got := ascii("/名\x1b"); got != `/\u540d\x1b` {
+	if got := ASCII("/名\x1b"); got != `/\u540d\x1b` {
 		t.Errorf("ascii: %q", got)
 	}
 }
@@ -44,12 +45,8 @@ func FuzzClean(f *testing.F) {
 		if again := Clean(c); again != c {
 			t.Errorf("Clean twice: %q, then %q", c, again)
 		}
-		var read string
-		if b, err := json.Marshal(optional(s)); err != nil || json.Unmarshal(b, &read) != nil || read != c {
-			t.Errorf("%q as JSON: %s, %v", c, b, err)
-		}
-		for _, l := range wrap(c, 10, " /") {
-			if n := columns(l); n > 10 {
+		for _, l := range Wrap(c, 10, " /") {
+			if n := Width(l); n > 10 {
 				t.Errorf("wrap(%q): %q has %d columns", c, l, n)
 			}
 		}
@@ -68,27 +65,12 @@ func TestPath(t *testing.T) {
 		{"*", "*", "*"},
 		{"", "", ""},
 	} {
-		if got := path(tt.in, false); got != tt.short {
+		if got := Path(tt.in, false); got != tt.short {
 			t.Errorf("path(%q, false) = %q, want %q", tt.in, got, tt.short)
 		}
-		if got := path(tt.in, true); got != tt.long {
+		if got := Path(tt.in, true); got != tt.long {
 			t.Errorf("path(%q, true) = %q, want %q", tt.in, got, tt.long)
 		}
-	}
-}
-
-func TestSeconds(t *testing.T) {
-	for ns, want := range map[int64]string{
-		0: "0", 1: "0.000000001", 5001874000: "5.001874", 60e9: "60", 100e6: "0.1", -1500e6: "-1.5", 1<<63 - 1: "9223372036.854775807",
-		-1 << 63: "-9223372036.854775808",
-	} {
-		b, err := json.Marshal(seconds{NS: ns, Known: true})
-		if err != nil || string(b) != want {
-			t.Errorf("%d ns: %s, %v, want %s", ns, b, err, want)
-		}
-	}
-	if b, _ := json.Marshal(seconds(detect.Duration{})); string(b) != "null" {
-		t.Errorf("unknown: %s", b)
 	}
 }
 
@@ -97,7 +79,7 @@ func TestSpan(t *testing.T) {
 		0: "0 µs", 212e3: "212 µs", 31195136: "31.2 ms", 1e6: "1 ms", 5001874000: "5.001874 s", 59998130123: "59.99813 s", 350e9: "350 s",
 		3600e9: "3600 s", 1<<63 - 1: "9223372036 s",
 	} {
-		if got := span(ns); got != want {
+		if got := Span(ns); got != want {
 			t.Errorf("span(%d) = %s, want %s", ns, got, want)
 		}
 	}
@@ -105,11 +87,11 @@ func TestSpan(t *testing.T) {
 
 func TestGrouped(t *testing.T) {
 	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
+		if got := Grouped(n); got != want {
 			t.Errorf("grouped(%d) = %s, want %s", n, got, want)
 		}
 	}
-	if got := plural(1, "frame") + plural(2000, "frame"); got != "1 frame2,000 frames" {
+	if got := Plural(1, "frame") + Plural(2000, "frame"); got != "1 frame2,000 frames" {
 		t.Error(got)
 	}
 }
@@ -132,8 +114,42 @@ func TestWrap(t *testing.T) {
 		{"名前名前", 5, " ", []string{"名前", "名前"}},
 		{"a  b", 1, " ", []string{"a", "b"}},
 	} {
-		if got := wrap(tt.in, tt.n, tt.breaks); !slices.Equal(got, tt.want) {
+		if got := Wrap(tt.in, tt.n, tt.breaks); !slices.Equal(got, tt.want) {
 			t.Errorf("wrap(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
 		}
+	}
+}
+
+func TestShort(t *testing.T) {
+	for ns, want := range map[int64]string{
+		0: "0 µs", 212e3: "212 µs", 999.6e3: "1 ms", 20.71e6: "20.7 ms", 5001874000: "5.002 s", 2e9: "2 s", 600e9: "10 min", 7200e9: "2 h", -5e6: "-5 ms",
+	} {
+		if got := strings.ReplaceAll(Short(ns), "\u00a0", " "); got != want {
+			t.Errorf("Short(%d) = %s, want %s", ns, got, want)
+		}
+	}
+}
+
+func TestAtPath(t *testing.T) {
+	_, missing := os.Open("testdata/missing")
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{missing, "f: no such file or directory"},
+		{fmt.Errorf("opening: %w", missing), "f: no such file or directory"},
+		{&os.LinkError{Op: "rename", Old: "a", New: "b", Err: fs.ErrPermission}, "f: permission denied"},
+		{errors.New("f: frame 3: cut off"), "f: frame 3: cut off"},
+		{errors.New("cut off"), "f: cut off"},
+	} {
+		if got := AtPath("f", tt.err); got == nil || got.Error() != tt.want {
+			t.Errorf("AtPath(%v) = %v, want %s", tt.err, got, tt.want)
+		}
+	}
+	if !errors.Is(AtPath("f", missing), fs.ErrNotExist) {
+		t.Error("the cause is lost")
+	}
+	if AtPath("f", nil) != nil {
+		t.Error("an error out of none")
 	}
 }

@@ -1,4 +1,6 @@
-package report
+// Package text writes figures, durations and messages as people read them, and makes
+// strings from packets and file names harmless on the way.
+package text
 
 import (
 	"strconv"
@@ -32,8 +34,8 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// ascii is Clean for what must keep its width: what is not ASCII is escaped too.
-func ascii(s string) string {
+// ASCII is Clean for what must keep its width: what is not ASCII is escaped too.
+func ASCII(s string) string {
 	s = Clean(s)
 	if strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
 		return s
@@ -64,9 +66,9 @@ func hexByte(c byte) string {
 	return string([]byte{digits[c>>4], digits[c&15]})
 }
 
-// path is a request target as it is shown: without user information, and without the
+// Path is a request target as it is shown: without user information, and without the
 // query string unless it is asked for, for both carry secrets.
-func path(s string, query bool) string {
+func Path(s string, query bool) string {
 	if i := strings.Index(s, "://"); i >= 0 && !strings.ContainsAny(s[:i], "/?#") {
 		host := s[i+3:]
 		end := strings.IndexAny(host, "/?#")

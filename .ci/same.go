@@ -241,7 +241,8 @@ func (out outputs) add(name, binary, dir string, args []string) error {
 		return err
 	}
 	out[name] = stdout.Bytes()
-	out[name+": stderr"] = stderr.Bytes()
+	// The addresses of a panic's trace differ from run to run.
+	out[name+": stderr"], _, _ = bytes.Cut(stderr.Bytes(), []byte("\ngoroutine "))
 	out[name+": exit status"] = []byte(cmd.ProcessState.String())
 	return filepath.WalkDir(work, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"math/bits"
 	"slices"
 )
@@ -370,32 +369,6 @@ func (p *pcapng) section(b []byte, swap bool) error {
 	return nil
 }
 
-// addInterface reads an interface description block.
-func (p *pcapng) addInterface(b []byte) {
-	link, snaplen := LinkType(p.u16(b[8:])), p.u32(b[12:])
-	if len(p.links) < maxLinkTypes && !slices.Contains(p.links, link) {
-		p.links = append(p.links, link)
-	}
-	p.snaplen = max(p.snaplen, snaplen)
-	p.unlimited = p.unlimited || snaplen == 0
-	if len(p.interfaces) == maxInterfaces {
-		p.ignored++
-		return
-	}
-	i := iface{link: link, snaplen: snaplen, limit: maxPacketOf(link)}
-	resolution, offset := byte(6), int64(0)
-	for code, value := range p.options(b[16 : len(b)-4]) {
-		switch {
-		case code == 9 && len(value) == 1: // if_tsresol
-			resolution = value[0]
-		case code == 14 && len(value) == 8: // if_tsoffset
-			offset = int64(p.u64(value))
-		}
-	}
-	i.setTime(resolution, offset)
-	p.interfaces = append(p.interfaces, i)
-}
-
 func (p *pcapng) u64(b []byte) uint64 {
 	if p.swap {
 		return binary.BigEndian.Uint64(b)
@@ -409,74 +382,6 @@ func (p *pcapng) order() byteOrder {
 		return binary.BigEndian
 	}
 	return binary.LittleEndian
-}
-
-// optionsLen is how many octets of b are options that make sense, without their end.
-func (p *pcapng) optionsLen(b []byte) (n int) {
-	for len(b)-n >= 4 {
-		next := n + 4 + (int(p.u16(b[n+2:]))+3)&^3
-		if p.u16(b[n:]) == optionEnd || next > len(b) {
-			break
-		}
-		n = next
-	}
-	return n
-}
-
-// options yields the options in b as far as they make sense. wiretap gives the file up at
-// a bad one; the blocks behind it are as good as ever.
-func (p *pcapng) options(b []byte) func(yield func(uint16, []byte) bool) {
-	return func(yield func(uint16, []byte) bool) {
-		for len(b) >= 4 {
-			code, n := p.u16(b), int(p.u16(b[2:]))
-			b = b[4:]
-			if code == 0 || n > len(b) || !yield(code, b[:n]) {
-				return
-			}
-			b = b[min((n+3)&^3, len(b)):]
-		}
-	}
-}
-
-// statistics reads from an interface statistics block what was lost, a running total.
-func (p *pcapng) statistics(b []byte) {
-	if len(b) < statsMin {
-		return
-	}
-	index := p.u32(b[8:])
-	if int64(index) >= int64(len(p.interfaces)) {
-		return
-	}
-	var lost uint64
-	known := false
-	for code, value := range p.options(b[20 : len(b)-4]) {
-		if code != 5 && code != 7 || len(value) != 8 { // isb_ifdrop, isb_osdrop
-			continue
-		}
-		if v := p.u64(value); v != math.MaxUint64 { // which says unknown
-			lost, known = addSat(lost, v), true
-		}
-	}
-	if known {
-		p.interfaces[index].drops = lost
-		p.dropsKnown = true
-	}
-}
-
-func (p *pcapng) totalDrops() uint64 {
-	sum := p.drops
-	for i := range p.interfaces {
-		sum = addSat(sum, p.interfaces[i].drops)
-	}
-	return sum
-}
-
-func addSat(a, b uint64) uint64 {
-	sum, carry := bits.Add64(a, b, 0)
-	if carry != 0 {
-		return math.MaxUint64
-	}
-	return sum
 }
 
 func (p *pcapng) fill(info *Info) {

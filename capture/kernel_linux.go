@@ -20,7 +20,6 @@ type Witness struct {
 	diag     sockDiag
 	route    netlink // its addresses
 	netstat  counterFile
-	snmp     counterFile
 	somax    *os.File
 	paths    []unixPath
 	sample   Sample
@@ -71,17 +70,10 @@ func (w *Witness) open() (err error) {
 	w.netstat = counterFile{prefix: "TcpExt:", counters: []counter64{
 		{name: "ListenOverflows", value: &c.ListenOverflows},
 		{name: "ListenDrops", value: &c.ListenDrops},
-		{name: "TCPReqQFullDrop", value: &c.TCPReqQFullDrop},
-		{name: "TCPReqQFullDoCookies", value: &c.TCPReqQFullDoCookies},
-		{name: "TCPAbortOnData", value: &c.TCPAbortOnData},
-		{name: "TCPAbortOnClose", value: &c.TCPAbortOnClose},
-		{name: "TCPDeferAcceptDrop", value: &c.TCPDeferAcceptDrop},
+		{name: "TCPReqQFullDrop", value: &c.ReqQFullDrop},
+		{name: "TCPReqQFullDoCookies", value: &c.ReqQFullDoCookies},
 	}}
-	w.snmp = counterFile{prefix: "Tcp:", counters: []counter64{{name: "OutRsts", value: &c.OutRsts}}}
 	if w.netstat.f, err = os.Open("/proc/thread-self/net/netstat"); err != nil {
-		return err
-	}
-	if w.snmp.f, err = os.Open("/proc/thread-self/net/snmp"); err != nil {
 		return err
 	}
 	// Containers may hide it.
@@ -111,9 +103,6 @@ func (w *Witness) Sample() (Sample, error) {
 	if err := w.netstat.read(); err != nil {
 		return Sample{}, err
 	}
-	if err := w.snmp.read(); err != nil {
-		return Sample{}, err
-	}
 	s.SomaxConn = w.somaxconn()
 	return *s, nil
 }
@@ -132,20 +121,19 @@ func (w *Witness) stat(path string, st *unix.Stat_t) error {
 // listener takes a TCP socket's message (struct inet_diag_msg).
 func (w *Witness) listener(m []byte) {
 	const (
-		port, addr, iface, rqueue, wqueue, inode, size = 4, 8, 40, 56, 60, 68, 72
-		attrMemInfo, attrV6Only                        = 7, 11
-		memDrops                                       = 8 // SK_MEMINFO_DROPS
+		port, addr, rqueue, wqueue, size = 4, 8, 56, 60, 72
+		attrMemInfo, attrV6Only          = 7, 11
+		memDrops                         = 8 // SK_MEMINFO_DROPS
 	)
 	if len(m) < size {
 		return
 	}
 	l := Listener{
-		Endpoint:  tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]), Port: be16(m, port)},
-		Interface: native32(m[iface:]), Inode: native32(m[inode:]),
+		End:   tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]), Port: be16(m, port)},
 		Queue: native32(m[rqueue:]), Limit: native32(m[wqueue:]),
 	}
 	if m[0] == unix.AF_INET {
-		l.Endpoint.Addr = tcpstate.Addr4(m[addr:])
+		l.End.Addr = tcpstate.Addr4(m[addr:])
 	}
 	for kind, v := range attributes(m[size:]) {
 		switch {
@@ -161,14 +149,14 @@ func (w *Witness) listener(m []byte) {
 // unixListener takes a unix socket's message (struct unix_diag_msg).
 func (w *Witness) unixListener(m []byte) {
 	const (
-		inode, size                 = 4, 16
+		size                        = 16
 		attrName, attrFile, attrLen = 0, 1, 4
 	)
 	if len(m) < size {
 		return
 	}
 	var name, file []byte
-	l := UnixListener{Inode: native32(m[inode:])}
+	var l UnixListener
 	for kind, v := range attributes(m[size:]) {
 		switch {
 		case kind == attrName:
@@ -217,7 +205,7 @@ func (w *Witness) Close() error {
 	w.diag.close()
 	w.route.close()
 	var errs []error
-	for _, f := range []*os.File{w.netstat.f, w.snmp.f, w.somax, w.root} {
+	for _, f := range []*os.File{w.netstat.f, w.somax, w.root} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}
@@ -225,7 +213,8 @@ func (w *Witness) Close() error {
 	return errors.Join(errs...)
 }
 
-// counterFile is /proc/net/netstat or snmp: a line of names, a line of values.
+// counterFile is a file like /proc/net/netstat: a line of names, then a line of values, both
+// with the same prefix.
 type counterFile struct {
 	f        *os.File
 	prefix   string // of both lines

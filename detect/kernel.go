@@ -32,20 +32,16 @@ type KernelSocket struct {
 	Missing      bool // nobody listens there
 }
 
-// KernelCounters are counters of a whole network namespace, as /proc/net/netstat and
-// /proc/net/snmp have them.
+// KernelCounters are counters of a whole network namespace, as /proc/net/netstat has them.
 type KernelCounters struct {
 	ListenOverflows, ListenDrops    uint64
 	ReqQFullDrop, ReqQFullDoCookies uint64
-	AbortOnData, AbortOnClose       uint64
-	OutRsts                         uint64
 }
 
 func (c KernelCounters) minus(b KernelCounters) KernelCounters {
 	return KernelCounters{
 		c.ListenOverflows - b.ListenOverflows, c.ListenDrops - b.ListenDrops,
 		c.ReqQFullDrop - b.ReqQFullDrop, c.ReqQFullDoCookies - b.ReqQFullDoCookies,
-		c.AbortOnData - b.AbortOnData, c.AbortOnClose - b.AbortOnClose, c.OutRsts - b.OutRsts,
 	}
 }
 
@@ -151,7 +147,6 @@ func (d *Detector) Witness(s *KernelSample) {
 	before := k.last
 	k.last, k.somaxconn = s.Time, s.SOMaxConn
 	c := s.Counters
-	c.AbortOnData, c.AbortOnClose, c.OutRsts = 0, 0, 0 // not about queues, and always busy
 	if n := k.counters.newest(); n == nil || n.KernelCounters != c {
 		k.counters.add(counted{s.Time, c})
 	}

@@ -106,18 +106,12 @@ func (s *sampler) close() {
 
 // sample is an answer as the detector takes it.
 func (s *sampler) sample(a *capture.Sample) *detect.KernelSample {
-	c := &a.Counters
 	k := &detect.KernelSample{
-		Time: a.Time, SOMaxConn: a.SomaxConn, Listeners: make([]detect.KernelListener, len(a.Listeners)),
-		Counters: detect.KernelCounters{
-			ListenOverflows: c.ListenOverflows, ListenDrops: c.ListenDrops,
-			ReqQFullDrop: c.TCPReqQFullDrop, ReqQFullDoCookies: c.TCPReqQFullDoCookies,
-			AbortOnData: c.TCPAbortOnData, AbortOnClose: c.TCPAbortOnClose, OutRsts: c.OutRsts,
-		},
+		Time: a.Time, SOMaxConn: a.SomaxConn, Counters: detect.KernelCounters(a.Counters),
+		Listeners: make([]detect.KernelListener, len(a.Listeners)),
 	}
-	for i := range a.Listeners {
-		l := &a.Listeners[i]
-		k.Listeners[i] = detect.KernelListener{End: l.Endpoint, V6Only: l.V6Only, Queue: l.Queue, Limit: l.Limit, Drops: l.Drops}
+	for i, l := range a.Listeners {
+		k.Listeners[i] = detect.KernelListener(l)
 	}
 	for _, path := range s.options.Unix {
 		x := detect.KernelSocket{Path: path, Missing: true}

@@ -1,5 +1,7 @@
 package tcpstate
 
+import "connrace/tcpstate/internal/framing"
+
 // begin takes the first own segment of a flow: who is who, and does anybody care.
 func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
 	f.flags |= flowBegun
@@ -40,9 +42,9 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 		}
 	}
 	switch {
-	case looksLikeRequest(s.Payload):
+	case framing.LooksLikeRequest(s.Payload):
 		return dir, ByHTTP
-	case looksLikeResponse(s.Payload):
+	case framing.LooksLikeResponse(s.Payload):
 		return 1 - dir, ByHTTP
 	case f.key.port(0) != f.key.port(1):
 		if f.key.port(0) < f.key.port(1) {

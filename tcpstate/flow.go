@@ -1,6 +1,10 @@
 package tcpstate
 
-import "math"
+import (
+	"math"
+
+	"connrace/tcpstate/internal/framing"
+)
 
 // SegRef is a segment worth remembering: the facts of it that rules compare and evidence
 // shows. It has no more than four fields on a level, for then the compiler keeps it in
@@ -140,7 +144,7 @@ type Flow struct {
 
 	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
 	Half    [2]Half
-	framing framing
+	framing framing.State
 	sent    [2]sent
 }
 
@@ -232,31 +236,31 @@ func (f *Flow) HasPayload() bool { return f.flags&flowPayload != 0 }
 
 // MayBeTLS reports whether the payload is TLS, or was not captured.
 func (f *Flow) MayBeTLS() bool {
-	return f.framing.proto == protoTLS || f.flags&flowPayload == 0
+	return f.framing.Protocol() == framing.TLS || f.flags&flowPayload == 0
 }
 
 // Opaque reports whether payload was captured and is neither HTTP nor TLS.
 func (f *Flow) Opaque() bool {
-	return f.framing.proto == protoUnknown && f.flags&flowPayload != 0
+	return f.framing.Protocol() == framing.Unknown && f.flags&flowPayload != 0
 }
 
 // AnswerUnfinished reports whether, by its framing, octets of the answer are missing.
-func (f *Flow) AnswerUnfinished() bool { return f.framing.unfinished(answers) }
+func (f *Flow) AnswerUnfinished() bool { return f.framing.Unfinished(framing.Answers) }
 
 // RequestUnfinished reports whether, by its framing, octets of the request are missing.
-func (f *Flow) RequestUnfinished() bool { return f.framing.unfinished(asks) }
+func (f *Flow) RequestUnfinished() bool { return f.framing.Unfinished(framing.Requests) }
 
 // Upgraded reports whether the connection has left HTTP: a 101 or a tunnel.
-func (f *Flow) Upgraded() bool { return f.framing.lane[answers].state == opaque }
+func (f *Flow) Upgraded() bool { return f.framing.Upgraded() }
 
 // CloseAnnounced reports whether the newest answer's head said Connection: close.
 func (f *Flow) CloseAnnounced() bool { return f.flags&flowCloseAnnounced != 0 }
 
 // KeepAlive is what the newest answer's head advertised, ns; 0: nothing.
-func (f *Flow) KeepAlive() int64 { return int64(f.framing.keep[answers]) * second }
+func (f *Flow) KeepAlive() int64 { return int64(f.framing.KeepAlive()) * second }
 
 // Status is the status of the newest HTTP/1 answer; 0: unknown.
-func (f *Flow) Status() int { return int(f.framing.lane[answers].status) }
+func (f *Flow) Status() int { return f.framing.Status() }
 
 // Used reports whether this half had been answered before its newest turn began.
 func (h *Half) Used() bool { return h.flags&flagTwoTurns != 0 }

@@ -1,5 +1,7 @@
 package tcpstate
 
+import "connrace/tcpstate/internal/framing"
+
 // headSize is how much of a request is kept while it is outstanding: enough for the
 // request line and, mostly, its trace id.
 const headSize = 768
@@ -66,6 +68,13 @@ func (hs *heads) drop(f *Flow) {
 		f.head = 0
 	}
 }
+
+// RequestHead is what a finding shows of a request.
+type RequestHead = framing.RequestHead
+
+// ParseRequestHead reads the beginning of an HTTP/1 request, however much of it there is.
+// The zero value: no request.
+func ParseRequestHead(p []byte) RequestHead { return framing.ParseRequestHead(p) }
 
 // Head is the captured beginning of the newest request; nil: none was captured. It is
 // valid until the tracker's next call.

@@ -1,5 +1,7 @@
 package tcpstate
 
+import "connrace/tcpstate/internal/framing"
+
 // sight is what the framing says of a segment's new octets.
 type sight struct {
 	verdict
@@ -17,7 +19,7 @@ type verdict struct {
 
 // see feeds a segment's new octets to the framing. next is the octet that was expected;
 // those up to at are missing in the capture. v is what it fills.
-func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
+func (t *Tracker) see(v *sight, f *Flow, sd framing.Side, s *Segment, next, at Seq) {
 	if n := at.Sub(next); n > 0 {
 		t.skip(f, sd, uint32(n))
 	}
@@ -31,8 +33,8 @@ func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
 	}
 	n := s.Len - off
 	fr := &f.framing
-	if uint32(len(p)) < n && (fr.proto == protoHTTP1 || fr.proto == protoUnknown && fr.sync(sd, p) && fr.proto == protoHTTP1) {
-		if status, ok := fr.cutHead(sd, p, &t.carries); ok {
+	if uint32(len(p)) < n && (fr.Protocol() == framing.HTTP1 || fr.Protocol() == framing.Unknown && fr.Sync(sd, p) && fr.Protocol() == framing.HTTP1) {
+		if status, ok := fr.CutHead(sd, p, &t.carries); ok {
 			v.known = true
 			if !(status/100 == 1) {
 				v.begins, v.at, v.answers, v.head = true, at, true, uint32(len(p))
@@ -40,68 +42,64 @@ func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
 			return
 		}
 	}
-	if !fr.synced(sd) && !(len(p) > 0 && fr.sync(sd, p)) {
-		v.known = fr.mute(sd, p)
+	if !fr.Synced(sd) && !(len(p) > 0 && fr.Sync(sd, p)) {
+		v.known = fr.Meaningless(sd, p)
 		return
 	}
 	v.known = true
-	switch fr.inside(sd) {
-	case closingBegins:
+	switch fr.Inside(sd) {
+	case framing.ClosingBegins:
 		v.only = CloseNotify
-	case setupBegins:
+	case framing.SetupBegins:
 		v.only = setUp
 	}
 	data := false
 	for {
-		b, used := fr.next(sd, p, n, &t.carries)
-		if b.kind == noBoundary {
+		b, used := fr.Next(sd, p, n, &t.carries)
+		if b.Kind == framing.None {
 			break
 		}
 		p, n = p[min(int(used), len(p)):], n-used
 		at = at.Add(used)
-		switch b.kind {
-		case messageBegins:
-			if b.interim() {
+		switch b.Kind {
+		case framing.MessageBegins:
+			if b.Interim() {
 				continue
 			}
-			if sd == answers && fr.proto == protoHTTP1 && b.status == 408 && fr.open == 0 {
+			if sd == framing.Answers && fr.Protocol() == framing.HTTP1 && b.Status == 408 && fr.Open() == 0 {
 				v.only = RequestTimeout408
 				continue
 			}
-			v.begins, v.at, v.head = true, at-Seq(b.back), 0
+			v.begins, v.at, v.head = true, at-Seq(b.Back), 0
 			data = true
-			if fr.proto == protoHTTP2 {
-				v.answers = sd == answers && b.stream == fr.ids[asks]
-			} else {
-				v.answers = fr.open <= 1
-			}
-		case headEnds:
-			if sd == asks && v.begins {
+			v.answers = fr.AnswersNewest(sd, &b)
+		case framing.HeadEnds:
+			if sd == framing.Requests && v.begins {
 				v.head = uint32(at.Sub(v.at))
 			}
-			if sd == answers && !b.interim() {
+			if sd == framing.Answers && !b.Interim() {
 				f.flags &^= flowCloseAnnounced
-				if b.close {
+				if b.Close {
 					f.flags |= flowCloseAnnounced
 				}
 			}
-		case dataBegins:
+		case framing.DataBegins:
 			if !v.begins {
-				v.begins, v.at, v.byTurn = true, at-Seq(b.back), true
+				v.begins, v.at, v.byTurn = true, at-Seq(b.Back), true
 			}
 			v.answers, data = true, true
-		case setupBegins:
+		case framing.SetupBegins:
 			if v.only == 0 {
 				v.only = setUp
 			}
-		case closingBegins:
+		case framing.ClosingBegins:
 			v.only = CloseNotify
-			if fr.proto == protoHTTP2 {
+			if fr.Protocol() == framing.HTTP2 {
 				v.only = GoAway
 			}
-		case syncLost:
+		case framing.SyncLost:
 			if !v.begins && !data {
-				v.known = fr.mute(sd, p)
+				v.known = fr.Meaningless(sd, p)
 			}
 		}
 	}
@@ -110,24 +108,16 @@ func (t *Tracker) see(v *sight, f *Flow, sd side, s *Segment, next, at Seq) {
 	}
 }
 
-// mute reports whether the direction of octets p, which the framing does not understand,
-// says nothing. Of HTTP/2 it never does: both sides send as they like. In HTTP/1 a request
-// begins with a request line: other octets of the LB are of a body, or of a protocol
-// that it changed to in a part that the capture does not have.
-func (f *framing) mute(s side, p []byte) bool {
-	return f.proto == protoHTTP2 || f.proto == protoHTTP1 && s == asks && len(p) > 0
-}
-
 // side is what a half does in the application protocol.
-func (f *Flow) side(dir int) side {
-	return side(dir^f.LB()) & 1
+func (f *Flow) side(dir int) framing.Side {
+	return framing.Side(dir^f.LB()) & 1
 }
 
 // skip tells the framing that octets are missing in the capture.
-func (t *Tracker) skip(f *Flow, sd side, n uint32) {
+func (t *Tracker) skip(f *Flow, sd framing.Side, n uint32) {
 	for {
-		b, used := f.framing.next(sd, nil, n, &t.carries)
-		if b.kind == noBoundary {
+		b, used := f.framing.Next(sd, nil, n, &t.carries)
+		if b.Kind == framing.None {
 			return
 		}
 		n -= used

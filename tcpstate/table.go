@@ -76,8 +76,8 @@ func (t *Tracker) prepare(segs []Segment) []query {
 		f := t.flows.at(q.place - 1)
 		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
 		if segs[i].Len > 0 {
-			sum += uint32(f.framing.proto) + f.sent[0].lastLen + f.sent[1].lastLen
-			if b := segs[i].Payload; len(b) > 0 && f.framing.lane[f.side(int(q.dir))].state < octets {
+			sum += uint32(f.framing.Protocol()) + f.sent[0].lastLen + f.sent[1].lastLen
+			if b := segs[i].Payload; len(b) > 0 && f.framing.NeedsPayload(f.side(int(q.dir))) {
 				sum += uint32(b[0])
 			}
 		}
@@ -237,7 +237,7 @@ func (t *Tracker) forget(f *Flow) {
 	t.finishStats(f)
 	t.dropNotes(f)
 	t.heads.drop(f)
-	f.framing.reset(&t.carries)
+	f.framing.Reset(&t.carries)
 	if f.flags&flowWide != 0 {
 		t.wides.give(f.key.lo)
 	}

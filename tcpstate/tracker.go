@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"sort"
+
+	"connrace/tcpstate/internal/framing"
 )
 
 // Config steers a Tracker. The zero value tracks everything within default bounds.
@@ -79,7 +81,7 @@ type Tracker struct {
 	noteArena []*Notes
 	noteFree  []uint32
 	heads     heads
-	carries   carryPool
+	carries   framing.Pool
 	timers    timers
 	sweepAt   uint32
 	sweepIn   int

@@ -1,5 +1,7 @@
 package tcpstate
 
+import "connrace/tcpstate/internal/framing"
+
 // octets takes a segment's payload: seq is its first octet's number. Most segments are
 // the next octets of a turn that goes on and change Nxt and Last only.
 func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
@@ -31,11 +33,11 @@ func (t *Tracker) octets(f *Flow, dir int, s *Segment, seq Seq) {
 		h.openHole(&t.notes(f).Half[dir], at, seq)
 		at = seq
 	}
-	if f.framing.proto == protoUnknown && f.Basis() >= ByHTTP && dir != f.LB() && looksLikeRequest(s.Payload) {
+	if f.framing.Protocol() == framing.Unknown && f.Basis() >= ByHTTP && dir != f.LB() && framing.LooksLikeRequest(s.Payload) {
 		t.setLB(f, dir, ByHTTP, s) // guessed wrong so far
 	}
 	sd := f.side(dir)
-	if at == h.Nxt && f.framing.within(sd, uint32(end.Sub(at))) {
+	if at == h.Nxt && f.framing.SkipBody(sd, uint32(end.Sub(at))) {
 		t.carryOn(f, dir, s, at, end) // inside of a body: nothing begins
 		return
 	}
@@ -49,7 +51,7 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
 	h.fillHole(&t.notes(f).Half[dir], seq, end)
 	v := sight{verdict: verdict{known: true}}
-	if sd := f.side(dir); !f.framing.synced(sd) { // else the FIN has counted them
+	if sd := f.side(dir); !f.framing.Synced(sd) { // else the FIN has counted them
 		v.known = false
 		t.see(&v, f, sd, s, seq, seq)
 	}
@@ -62,7 +64,7 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 // which said nothing without (see mute); false: it is not one.
 func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 	h, sd := &f.Half[dir], f.side(dir)
-	if sd != asks || f.framing.proto != protoHTTP1 || f.framing.synced(sd) || !looksLikeRequest(s.Payload) ||
+	if sd != framing.Requests || f.framing.Protocol() != framing.HTTP1 || f.framing.Synced(sd) || !framing.LooksLikeRequest(s.Payload) ||
 		!t.notes(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.sent[dir].turn.Seq.AtOrAfter(seq) {
 		return false
 	}
@@ -117,7 +119,7 @@ func (t *Tracker) take(f *Flow, dir int, s *Segment, at, end Seq, v *sight) {
 		}
 	}
 	t.carryOn(f, dir, s, at, end)
-	if f.head != 0 && dir != f.LB() && f.flags&flowClosing == 0 && p.Answered() && !f.framing.unfinished(answers) && !f.framing.unfinished(asks) {
+	if f.head != 0 && dir != f.LB() && f.flags&flowClosing == 0 && p.Answered() && !f.framing.Unfinished(framing.Answers) && !f.framing.Unfinished(framing.Requests) {
 		t.heads.drop(f) // the exchange is complete, nothing will be said of its request
 	}
 }
@@ -176,7 +178,7 @@ func (t *Tracker) startsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	if h.HasTurn() {
 		return false
 	}
-	return f.BeginCaptured() || looksLikeRequest(s.Payload)
+	return f.BeginCaptured() || framing.LooksLikeRequest(s.Payload)
 }
 
 // turn begins a new turn with the octets of s from at on; head of them are the head of a
@@ -186,7 +188,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagTwoTurns
 	}
-	if n := s.Seq.Add(s.Len).Sub(at); (n == alertSize13 || n == alertSize12) && f.MayBeTLS() && h.HasTurn() {
+	if n := s.Seq.Add(s.Len).Sub(at); framing.IsAlertSize(n) && f.MayBeTLS() && h.HasTurn() {
 		m := &t.notes(f).Half[dir]
 		m.PrevTurn, m.PrevAnswered, m.PrevAnswer = t.newestTurn(f, dir), h.Answered(), h.AnswerSeq
 	}
@@ -217,7 +219,7 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 		}
 		h.flags |= flagAnswered
 		if dir == f.LB() {
-			f.framing.answeredBefore()
+			f.framing.AnsweredBefore()
 		}
 	}
 	if f.flags&flowNoted != 0 {
@@ -231,8 +233,8 @@ func (t *Tracker) turn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if heard {
 		gap = s.Time - last.lastTime
 	}
-	if f.framing.unfinished(answers) && s.Ack == p.Nxt {
-		f.framing.lose(answers, &t.carries) // the LB took the answer for complete
+	if f.framing.Unfinished(framing.Answers) && s.Ack == p.Nxt {
+		f.framing.LoseSync(framing.Answers, &t.carries) // the LB took the answer for complete
 	}
 	t.heads.keep(f, s, at)
 	t.arm(f, s.Time+stallAfter)

@@ -17,7 +17,8 @@ var layers = []struct {
 	allowed []string
 	reason  string
 }{
-	{"tcpstate", nil, "it is arithmetic on segments, testable without a capture"},
+	{"tcpstate", []string{"connrace/tcpstate/internal/framing"}, "it is arithmetic on segments, testable without a capture"},
+	{"tcpstate/internal/framing", nil, "it sees octets of two sides, and no TCP"},
 	{"detect", []string{"connrace/tcpstate"}, "rules read facts, not packets: they hold for files and live alike"},
 	{"capture", []string{
 		"connrace/tcpstate", "github.com/google/gopacket", "golang.org/x/sys", "golang.org/x/net/bpf", "github.com/prometheus/procfs",

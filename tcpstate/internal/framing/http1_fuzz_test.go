@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"bufio"
@@ -25,8 +25,8 @@ func FuzzHTTP1(f *testing.F) {
 		}
 		p, q := newHTTP1Probe(), newHTTP1Probe()
 		for s, b := range [][]byte{ask, answer} {
-			feedCut(p, side(s), b, nil)
-			feedCut(q, side(s), b, cuts)
+			feedCut(p, Side(s), b, nil)
+			feedCut(q, Side(s), b, cuts)
 			want, lost := p.untilLost()
 			got, lostToo := q.untilLost()
 			if got != want {
@@ -35,7 +35,7 @@ func FuzzHTTP1(f *testing.F) {
 			if lost || lostToo {
 				break
 			}
-			if p.unfinished(side(s)) != q.unfinished(side(s)) || p.open != q.open {
+			if p.Unfinished(Side(s)) != q.Unfinished(Side(s)) || p.open != q.open {
 				t.Fatalf("%s: not the same state", want)
 			}
 		}
@@ -153,8 +153,8 @@ func TestHTTP1Random(t *testing.T) {
 			cuts[i] = byte(r.Uint32() >> (24 + r.IntN(8)))
 		}
 		p := newHTTP1Probe()
-		feedCut(p, asks, []byte(ask.String()), cuts)
-		feedCut(p, answers, []byte(answer.String()), cuts[100:])
+		feedCut(p, Requests, []byte(ask.String()), cuts)
+		feedCut(p, Answers, []byte(answer.String()), cuts[100:])
 		want := oracle([]byte(ask.String()), []byte(answer.String()))
 		if len(want) != len(p.log) || p.open != 0 {
 			t.Fatalf("seed %d\ngot  %s\nwant %s", seed, p, strings.Join(want, ", "))

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import "bytes"
 
@@ -16,9 +16,9 @@ type RequestHead struct {
 // is. Header fields count only if their line is whole. The zero value: no request.
 func ParseRequestHead(p []byte) (h RequestHead) {
 	p = p[min(proxyHeader(p), len(p)):]
-	n, _ := messageStart(asks, p)
+	n, _ := messageStart(Requests, p)
 	p = p[n:]
-	if !looksLikeRequest(p) || isPreface(p) {
+	if !LooksLikeRequest(p) || isPreface(p) {
 		return h
 	}
 	line, rest, whole := cutLine(p)
@@ -44,42 +44,6 @@ func ParseRequestHead(p []byte) (h RequestHead) {
 			h.RequestID = string(value)
 		}
 	})
-	return h
-}
-
-// ResponseHead is what a finding shows of a response.
-type ResponseHead struct {
-	Status    int
-	Version   string
-	KeepAlive int // seconds of Keep-Alive: timeout=; 0: not announced
-	Close     bool
-}
-
-// ParseResponseHead reads the beginning of an HTTP/1 response, however much of it there
-// is. The zero value: no response, or the status is not in it.
-func ParseResponseHead(p []byte) (h ResponseHead) {
-	n, _ := messageStart(answers, p)
-	p = p[n:]
-	h.Status = int(visibleStatus(p))
-	if h.Status == 0 {
-		return h
-	}
-	h.Version = string(p[:8])
-	var l lane
-	var keep uint16
-	_, rest, _ := cutLine(p)
-	for {
-		line, more, whole := cutLine(rest)
-		if !whole || len(line) == 0 {
-			break
-		}
-		l.header(line, &keep)
-		rest = more
-	}
-	if p[7] == '0' {
-		l.flags |= headOld
-	}
-	h.KeepAlive, h.Close = int(keep), l.closes()
 	return h
 }
 

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"strings"
@@ -170,8 +170,8 @@ func TestHTTP1(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			run := func(size int) string {
 				p := newHTTP1Probe()
-				p.segments(asks, tt.ask, size)
-				p.segments(answers, tt.answer, size)
+				p.segments(Requests, tt.ask, size)
+				p.segments(Answers, tt.answer, size)
 				return p.String()
 			}
 			if got := run(1 << 20); got != tt.want {
@@ -197,70 +197,70 @@ func TestHTTP1Gaps(t *testing.T) {
 		want string
 	}{
 		{"inside a body", func(p *probe) {
-			p.segment(asks, []byte(post))
-			p.feed(asks, nil, 999)
-			p.segment(asks, []byte("x"+get))
+			p.segment(Requests, []byte(post))
+			p.feed(Requests, nil, 999)
+			p.segment(Requests, []byte("x"+get))
 		}, "q0 begins, q41 head, q1041 ends, q1041 begins, q1059 head bodiless, q1059 ends"},
 		{"up to a body's end", func(p *probe) {
-			p.segment(asks, []byte(post))
-			p.feed(asks, nil, 1000)
-			p.segment(asks, []byte(get))
+			p.segment(Requests, []byte(post))
+			p.feed(Requests, nil, 1000)
+			p.segment(Requests, []byte(get))
 		}, "q0 begins, q41 head, q1041 ends, q1041 begins, q1059 head bodiless, q1059 ends"},
 		{"beyond a body's end", func(p *probe) {
-			p.segment(asks, []byte(post))
-			p.feed(asks, nil, 1001)
-			p.segment(asks, []byte("ET / HTTP/1.1\r\n\r\n"))
-			p.segment(asks, []byte(get))
+			p.segment(Requests, []byte(post))
+			p.feed(Requests, nil, 1001)
+			p.segment(Requests, []byte("ET / HTTP/1.1\r\n\r\n"))
+			p.segment(Requests, []byte(get))
 		}, "q0 begins, q41 head, q1041 ends, q1041 lost, q1059 begins, q1077 head bodiless, q1077 ends"},
 		{"body cut by the snap length", func(p *probe) {
-			p.feed(asks, []byte(post+"xx"), 41+1000)
-			p.segment(asks, []byte(get))
+			p.feed(Requests, []byte(post+"xx"), 41+1000)
+			p.segment(Requests, []byte(get))
 		}, "q0 begins, q41 head, q1041 ends, q1041 begins, q1059 head bodiless, q1059 ends"},
 		{"head cut by the snap length", func(p *probe) {
-			p.feed(asks, []byte(post[:20]), 500)
-			p.feed(answers, []byte("HTTP/1.1 200 OK\r\nCon"), 600)
-			p.feed(asks, []byte(get[:9]), 18)
+			p.feed(Requests, []byte(post[:20]), 500)
+			p.feed(Answers, []byte("HTTP/1.1 200 OK\r\nCon"), 600)
+			p.feed(Requests, []byte(get[:9]), 18)
 		}, "q0 begins, q20 lost, a0 begins, a20 lost, q500 begins, q509 lost"},
 		{"inside a chunk", func(p *probe) {
-			p.segment(asks, []byte(chunked))
-			p.feed(asks, nil, 1000)
-			p.segment(asks, []byte("\r\n0\r\n\r\n"))
+			p.segment(Requests, []byte(chunked))
+			p.feed(Requests, nil, 1000)
+			p.segment(Requests, []byte("\r\n0\r\n\r\n"))
 		}, "q0 begins, q47 head, q1059 ends"},
 		{"over a chunk's size", func(p *probe) {
-			p.segment(asks, []byte(chunked))
-			p.feed(asks, nil, 1001)
-			p.segment(asks, []byte("\n0\r\n\r\n"))
+			p.segment(Requests, []byte(chunked))
+			p.feed(Requests, nil, 1001)
+			p.segment(Requests, []byte("\n0\r\n\r\n"))
 		}, "q0 begins, q47 head, q1052 lost"},
 		{"inside a head", func(p *probe) {
-			p.segment(asks, []byte("GET / HTTP/1.1\r\nHo"))
-			p.feed(asks, nil, 10)
-			p.segment(asks, []byte("\r\n\r\n"))
+			p.segment(Requests, []byte("GET / HTTP/1.1\r\nHo"))
+			p.feed(Requests, nil, 10)
+			p.segment(Requests, []byte("\r\n\r\n"))
 		}, "q0 begins, q18 lost"},
 		{"between messages", func(p *probe) {
-			p.segment(asks, []byte(get))
-			p.feed(asks, nil, 18)
-			p.segment(asks, []byte(get))
+			p.segment(Requests, []byte(get))
+			p.feed(Requests, nil, 18)
+			p.segment(Requests, []byte(get))
 		}, "q0 begins, q18 head bodiless, q18 ends, q18 lost, q36 begins, q54 head bodiless, q54 ends"},
 		{"until close", func(p *probe) {
-			p.segment(asks, []byte(get))
-			p.segment(answers, []byte("HTTP/1.1 200 OK\r\n\r\nx"))
-			p.feed(answers, nil, 1e6)
+			p.segment(Requests, []byte(get))
+			p.segment(Answers, []byte("HTTP/1.1 200 OK\r\n\r\nx"))
+			p.feed(Answers, nil, 1e6)
 		}, "q0 begins, q18 head bodiless, q18 ends, a0 begins, a19 head 200"},
 		{"the request of an answer", func(p *probe) {
 			// It may have been a HEAD: its answer is not framed, the next is.
-			p.segment(asks, []byte(get))
-			p.segment(answers, []byte("HTTP/1.1 204 No\r\n\r\n"))
-			p.feed(asks, nil, 18)
-			p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
-			p.segment(asks, []byte(get))
-			p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"))
+			p.segment(Requests, []byte(get))
+			p.segment(Answers, []byte("HTTP/1.1 204 No\r\n\r\n"))
+			p.feed(Requests, nil, 18)
+			p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
+			p.segment(Requests, []byte(get))
+			p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"))
 		}, "q0 begins, q18 head bodiless, q18 ends, a0 begins, a19 head 204 bodiless, a19 ends, q18 lost, " +
 			"a19 begins, a57 head 200, a57 lost, q36 begins, q54 head bodiless, q54 ends, a57 begins, a95 head 200, a96 ends"},
 		{"the answer before a HEAD", func(p *probe) {
-			p.segment(asks, []byte(get))
-			p.feed(answers, nil, 100)
-			p.segment(asks, []byte("HEAD / HTTP/1.1\r\n\r\n"))
-			p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
+			p.segment(Requests, []byte(get))
+			p.feed(Answers, nil, 100)
+			p.segment(Requests, []byte("HEAD / HTTP/1.1\r\n\r\n"))
+			p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
 		}, "q0 begins, q18 head bodiless, q18 ends, a0 lost, q18 begins, q37 head bodiless, q37 ends, " +
 			"a100 begins, a138 head 200 bodiless, a138 ends"},
 	}
@@ -271,8 +271,8 @@ func TestHTTP1Gaps(t *testing.T) {
 			if got := p.String(); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
-			for s := range p.lane {
-				if !p.synced(side(s)) && p.lane[s].carry != 0 {
+			for s := range p.dir {
+				if !p.Synced(Side(s)) && p.dir[s].kept != 0 {
 					t.Error("keeps octets that are of no use")
 				}
 			}
@@ -283,11 +283,11 @@ func TestHTTP1Gaps(t *testing.T) {
 // TestHTTP1MidStream: a capture that begins inside a body ignores it.
 func TestHTTP1MidStream(t *testing.T) {
 	var p probe
-	p.segment(asks, []byte("binary \x00 POST / HTTP/1.1\r\n"))
-	p.segment(answers, []byte("<html>"))
-	p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) // of what?
-	p.segment(asks, []byte("GET / HTTP/1.1\r\n\r\n"))
-	p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
+	p.segment(Requests, []byte("binary \x00 POST / HTTP/1.1\r\n"))
+	p.segment(Answers, []byte("<html>"))
+	p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) // of what?
+	p.segment(Requests, []byte("GET / HTTP/1.1\r\n\r\n"))
+	p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))
 	const want = "a6 begins, a44 head 200, a44 lost, q26 begins, q44 head bodiless, q44 ends, " +
 		"a46 begins, a84 head 200, a86 ends"
 	if got := p.String(); got != want {
@@ -299,19 +299,19 @@ func TestHTTP1MidStream(t *testing.T) {
 func TestHTTP1Pipelining(t *testing.T) {
 	p := newHTTP1Probe()
 	const get = "HEAD / HTTP/1.1\r\n\r\n"
-	p.segment(asks, []byte(strings.Repeat(get, maxOpen)))
-	if !p.synced(asks) || p.open != maxOpen {
+	p.segment(Requests, []byte(strings.Repeat(get, maxOpen)))
+	if !p.Synced(Requests) || p.open != maxOpen {
 		t.Fatalf("%d outstanding: %s", p.open, p)
 	}
 	p.log = nil
 	for range maxOpen {
-		p.segment(answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
+		p.segment(Answers, []byte("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"))
 	}
 	if strings.Contains(p.String(), "lost") || p.open != 0 {
 		t.Errorf("%d outstanding: %s", p.open, p)
 	}
-	p.segment(asks, []byte(strings.Repeat(get, maxOpen+1)))
-	if p.synced(asks) {
+	p.segment(Requests, []byte(strings.Repeat(get, maxOpen+1)))
+	if p.Synced(Requests) {
 		t.Error("still counting")
 	}
 }
@@ -337,9 +337,9 @@ func TestUnfinished(t *testing.T) {
 	}
 	for _, tt := range tests {
 		p := newHTTP1Probe()
-		p.segment(asks, []byte("GET / HTTP/1.1\r\n\r\n"))
-		p.segment(answers, []byte(tt.answer))
-		if got := p.unfinished(answers); got != tt.want {
+		p.segment(Requests, []byte("GET / HTTP/1.1\r\n\r\n"))
+		p.segment(Answers, []byte(tt.answer))
+		if got := p.Unfinished(Answers); got != tt.want {
 			t.Errorf("%q: unfinished %v", tt.answer, got)
 		}
 	}
@@ -379,10 +379,10 @@ func TestLooksLike(t *testing.T) {
 		{p: "HTTP/1.1 OK"},
 		{p: "HTTP/2 200"},
 	} {
-		if got := looksLikeRequest([]byte(tt.p)); got != tt.request {
+		if got := LooksLikeRequest([]byte(tt.p)); got != tt.request {
 			t.Errorf("%q: request %v", tt.p, got)
 		}
-		if got := looksLikeResponse([]byte(tt.p)); got != tt.response {
+		if got := LooksLikeResponse([]byte(tt.p)); got != tt.response {
 			t.Errorf("%q: response %v", tt.p, got)
 		}
 	}

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import "encoding/binary"
 
@@ -15,13 +15,13 @@ const (
 	recordHead = 5
 	recordMax  = 1<<14 + 2048 // RFC 5246 §6.2.3; TLS 1.3 allows less
 
-	// A TLS 1.3 alert is two octets, the content type and the tag in a record of
-	// application data; as TCP payload, with its header, 24 octets. An alert of
-	// TLS 1.2 with AES-GCM has 31.
-	alertLen13  = 2 + 1 + 16
-	alertSize13 = recordHead + alertLen13
-	alertSize12 = recordHead + 8 + 2 + 16
+	alertLen13 = 2 + 1 + 16 // alert, content type, tag, as a record of application data
+	alertLen12 = 8 + 2 + 16 // nonce, alert, tag with AES-GCM (RFC 5288 §3)
 )
+
+// IsAlertSize reports whether n octets can be a TLS alert alone, by their number: 24 in TLS
+// 1.3, 31 in TLS 1.2 with AES-GCM.
+func IsAlertSize(n int32) bool { return n == recordHead+alertLen13 || n == recordHead+alertLen12 }
 
 // Flags of framing for TLS.
 const (
@@ -54,30 +54,18 @@ func isRecord(p []byte) bool {
 	return true
 }
 
-// closeNotifyShape reports whether a segment's payload of n octets, of which p was
-// captured, can be a TLS close_notify alone. Without captured octets only its size
-// speaks, and only directly before a FIN or RST.
-func closeNotifyShape(p []byte, n uint32) bool {
-	if len(p) < recordHead {
-		return n == alertSize13 || n == alertSize12
-	}
-	typ, length, ok := tlsRecord(p)
-	return ok && n == uint32(recordHead+length) &&
-		(typ == recordAlert || typ == recordData && length == alertLen13)
-}
-
 // syncTLS resumes at a record.
-func (f *framing) syncTLS(s side, p []byte) bool {
+func (f *State) syncTLS(s Side, p []byte) bool {
 	if !isRecord(p) {
 		return false
 	}
-	f.lane[s].state = unitHeader
+	f.dir[s].state = unitHeader
 	return true
 }
 
-// nextTLS is next for TLS: every record is a boundary.
-func (f *framing) nextTLS(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
-	l := &f.lane[s]
+// nextTLS is Next for TLS: every record is a boundary.
+func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
+	l := &f.dir[s]
 	used := l.pass(n)
 	head, back, used := l.unitHead(recordHead, p, n, used, pool)
 	if head == nil {
@@ -91,7 +79,7 @@ func (f *framing) nextTLS(s side, p []byte, n uint32, pool *carryPool) (boundary
 	kind := f.recordKind(s, typ, length)
 	l.unit = uint8(kind)
 	l.state, l.left = unitOctets, uint64(recordHead-back+length)
-	return boundary{kind: kind, back: uint8(back), said: said{disguised: kind == closingBegins && typ == recordData}}, used
+	return Boundary{Kind: kind, Back: uint8(back)}, used
 }
 
 // recordKind tells what a record is for.
@@ -101,30 +89,30 @@ func (f *framing) nextTLS(s side, p []byte, n uint32, pool *carryPool) (boundary
 // first, directly behind its change_cipher_spec (RFC 8446 §D.4) and as long as an
 // encrypted Finished with SHA-256 or SHA-384, ends its own. The server's session tickets
 // behind the first request cannot be told from data.
-func (f *framing) recordKind(s side, typ uint8, length int) boundaryKind {
-	l := &f.lane[s]
+func (f *State) recordKind(s Side, typ uint8, length int) Kind {
+	l := &f.dir[s]
 	afterCCS := l.flags&recordAfterCCS != 0
 	l.flags &^= recordAfterCCS
 	switch typ {
 	case recordAlert:
-		return closingBegins
+		return ClosingBegins
 	case recordData:
 	case recordCCS:
 		l.flags |= recordAfterCCS
-		return setupBegins
+		return SetupBegins
 	default:
 		f.flags |= tlsShook
-		return setupBegins
+		return SetupBegins
 	}
 	switch {
 	case length == alertLen13:
-		return closingBegins
-	case s == answers && f.flags&(tlsShook|tlsAsked) == tlsShook:
-		return setupBegins
-	case s == asks && afterCCS && (length == 4+32+1+16 || length == 4+48+1+16):
-		return setupBegins
-	case s == asks:
+		return ClosingBegins
+	case s == Answers && f.flags&(tlsShook|tlsAsked) == tlsShook:
+		return SetupBegins
+	case s == Requests && afterCCS && (length == 4+32+1+16 || length == 4+48+1+16):
+		return SetupBegins
+	case s == Requests:
 		f.flags |= tlsAsked
 	}
-	return dataBegins
+	return DataBegins
 }

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import "encoding/binary"
 
@@ -73,26 +73,26 @@ func isPreface(p []byte) bool {
 }
 
 // syncHTTP2 resumes at a frame.
-func (f *framing) syncHTTP2(s side, p []byte) bool {
+func (f *State) syncHTTP2(s Side, p []byte) bool {
 	if len(p) < frameHead {
 		return false
 	}
 	if h := parseFrame(p); h.typ > frameContinuation || h.length > frameLikely || !h.valid() {
 		return false
 	}
-	f.lane[s].state = unitHeader
+	f.dir[s].state = unitHeader
 	return true
 }
 
-// nextHTTP2 is next for HTTP/2. Boundaries are HEADERS, GOAWAY and the ends of streams.
-func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
-	l := &f.lane[s]
+// nextHTTP2 is Next for HTTP/2. Boundaries are HEADERS, GOAWAY and the ends of streams.
+func (f *State) nextHTTP2(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
+	l := &f.dir[s]
 	var used uint32
 	for {
 		used += l.pass(n - used)
 		if l.state == unitHeader && l.flags&frameEnding != 0 {
 			l.flags &^= frameEnding
-			return boundary{kind: messageEnds, numbers: numbers{stream: f.ids[s]}}, used
+			return Boundary{Kind: MessageEnds, numbers: numbers{Stream: f.ids[s]}}, used
 		}
 		head, back, at := l.unitHead(frameHead, p, n, used, pool)
 		if used = at; head == nil {
@@ -105,41 +105,41 @@ func (f *framing) nextHTTP2(s side, p []byte, n uint32, pool *carryPool) (bounda
 		}
 		l.unit = h.typ
 		l.state, l.left = unitOctets, uint64(frameHead-back)+uint64(h.length)
-		if kind := f.frame(s, h); kind != noBoundary {
-			return boundary{kind: kind, back: uint8(back), numbers: numbers{stream: h.stream}}, used
+		if kind := f.frame(s, h); kind != None {
+			return Boundary{Kind: kind, Back: uint8(back), numbers: numbers{Stream: h.stream}}, used
 		}
 	}
 }
 
-// frame takes a frame's header and keeps count of the open streams.
+// frame interprets a frame's header and keeps count of the open streams.
 //
 // A stream counts as answered with its first HEADERS and ends with the answer's
 // END_STREAM or an RST_STREAM of either side, whichever comes first.
-func (f *framing) frame(s side, h h2Frame) boundaryKind {
-	l := &f.lane[s]
-	kind := noBoundary
+func (f *State) frame(s Side, h h2Frame) Kind {
+	l := &f.dir[s]
+	kind := None
 	switch h.typ {
 	case frameGoAway:
-		return closingBegins
+		return ClosingBegins
 	case frameHeaders:
 		switch {
-		case s == answers:
-			kind = messageBegins
-		case h.stream > f.ids[asks]: // else trailers
-			kind, f.ids[asks] = messageBegins, h.stream
+		case s == Answers:
+			kind = MessageBegins
+		case h.stream > f.ids[Requests]: // else trailers
+			kind, f.ids[Requests] = MessageBegins, h.stream
 			f.open = max(f.open, f.open+1) // a flood does not wrap it
 		}
 	case frameData:
 	case frameRSTStream:
 		h.flags = flagEndStream
-		if s == asks && h.stream != f.ids[answers] && f.open > 0 {
+		if s == Requests && h.stream != f.ids[Answers] && f.open > 0 {
 			f.open--
 		}
 	default:
-		return noBoundary
+		return None
 	}
-	if s == answers && h.flags&flagEndStream != 0 && h.stream != f.ids[answers] {
-		f.ids[answers] = h.stream
+	if s == Answers && h.flags&flagEndStream != 0 && h.stream != f.ids[Answers] {
+		f.ids[Answers] = h.stream
 		l.flags |= frameEnding
 		if f.open > 0 {
 			f.open--

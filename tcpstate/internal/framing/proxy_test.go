@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import "testing"
 
@@ -26,7 +26,7 @@ func TestProxyHeader(t *testing.T) {
 	for _, tt := range tests {
 		var p probe
 		for _, s := range tt.segments {
-			p.segment(asks, []byte(s))
+			p.segment(Requests, []byte(s))
 		}
 		if got := p.String(); got != tt.want {
 			t.Errorf("%s\ngot  %s\nwant %s", tt.name, got, tt.want)
@@ -34,8 +34,8 @@ func TestProxyHeader(t *testing.T) {
 	}
 
 	var p probe
-	p.segment(asks, []byte(v2[:20]))
-	if got := p.inside(asks); got != setupBegins {
+	p.segment(Requests, []byte(v2[:20]))
+	if got := p.Inside(Requests); got != SetupBegins {
 		t.Errorf("inside %d", got)
 	}
 	if h := ParseRequestHead([]byte(v1 + get)); h.Method != "GET" || h.Target != "/" {

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"slices"
@@ -23,12 +23,12 @@ func TestTLS(t *testing.T) {
 		{
 			name: "TLS 1.2",
 			feed: func(p *probe, size int) {
-				p.segments(asks, hello, size)
-				p.segments(answers, record(recordHandshake, 3000), size)
-				p.segments(asks, record(recordHandshake, 70)+ccs+record(recordHandshake, 40), size)
-				p.segments(answers, ccs+record(recordHandshake, 40), size)
-				p.segments(asks, record(recordData, 100)+record(recordAlert, 26), size)
-				p.segments(answers, record(recordData, 16400), size)
+				p.segments(Requests, hello, size)
+				p.segments(Answers, record(recordHandshake, 3000), size)
+				p.segments(Requests, record(recordHandshake, 70)+ccs+record(recordHandshake, 40), size)
+				p.segments(Answers, ccs+record(recordHandshake, 40), size)
+				p.segments(Requests, record(recordData, 100)+record(recordAlert, 26), size)
+				p.segments(Answers, record(recordData, 16400), size)
 			},
 			want: "q0 setup, a0 setup, q205 setup, q280 setup, q286 setup, a3005 setup, a3011 setup, " +
 				"q331 data, q436 closing, a3056 data",
@@ -37,26 +37,26 @@ func TestTLS(t *testing.T) {
 			// RFC 8446 §4, §D.4: all that is encrypted looks like application data.
 			name: "TLS 1.3",
 			feed: func(p *probe, size int) {
-				p.segments(asks, hello, size)
-				p.segments(answers, record(recordHandshake, 122)+ccs+record(recordData, 1100)+record(recordData, 250), size)
-				p.segments(asks, ccs+record(recordData, 53)+record(recordData, 100), size)
-				p.segments(answers, record(recordData, 300)+record(recordData, alertLen13), size)
+				p.segments(Requests, hello, size)
+				p.segments(Answers, record(recordHandshake, 122)+ccs+record(recordData, 1100)+record(recordData, 250), size)
+				p.segments(Requests, ccs+record(recordData, 53)+record(recordData, 100), size)
+				p.segments(Answers, record(recordData, 300)+record(recordData, alertLen13), size)
 			},
 			want: "q0 setup, a0 setup, a127 setup, a133 setup, a1238 setup, q205 setup, q211 setup, q269 data, " +
-				"a1493 data, a1798 closing disguised",
+				"a1493 data, a1798 closing",
 		},
 		{
 			name: "TLS 1.3 with a client certificate",
 			feed: func(p *probe, size int) {
-				p.segments(asks, hello, size)
-				p.segments(asks, ccs+record(recordData, 900)+record(recordData, 69), size)
+				p.segments(Requests, hello, size)
+				p.segments(Requests, ccs+record(recordData, 900)+record(recordData, 69), size)
 			},
 			want: "q0 setup, q205 setup, q211 data, q1116 data",
 		},
 		{
 			name: "no record",
 			feed: func(p *probe, size int) {
-				p.segments(asks, hello+"GET / HTTP/1.1\r\n\r\n", size)
+				p.segments(Requests, hello+"GET / HTTP/1.1\r\n\r\n", size)
 			},
 			want:  "q0 setup, q205 lost",
 			whole: true,
@@ -64,7 +64,7 @@ func TestTLS(t *testing.T) {
 		{
 			name: "record too long",
 			feed: func(p *probe, size int) {
-				p.segments(asks, hello+record(recordData, recordMax+1), size)
+				p.segments(Requests, hello+record(recordData, recordMax+1), size)
 			},
 			want:  "q0 setup, q205 lost",
 			whole: true,
@@ -72,15 +72,15 @@ func TestTLS(t *testing.T) {
 		{
 			name: "octets missing",
 			feed: func(p *probe, _ int) {
-				p.segment(asks, []byte(hello))
-				p.feed(asks, []byte(record(recordData, 1000)[:40]), 1005) // snap length
-				p.segment(asks, []byte(record(recordData, 1000)[:500]))
-				p.feed(asks, nil, 505) // up to the record's end
-				p.segment(asks, []byte(record(recordData, 1000)[:500]))
-				p.feed(asks, nil, 506) // beyond it
-				p.segment(asks, []byte("\x03\x03\xff"))
-				p.segment(asks, []byte(record(recordData, 3)))
-				p.feed(asks, []byte(record(recordData, 30)[:4]), 35)
+				p.segment(Requests, []byte(hello))
+				p.feed(Requests, []byte(record(recordData, 1000)[:40]), 1005) // snap length
+				p.segment(Requests, []byte(record(recordData, 1000)[:500]))
+				p.feed(Requests, nil, 505) // up to the record's end
+				p.segment(Requests, []byte(record(recordData, 1000)[:500]))
+				p.feed(Requests, nil, 506) // beyond it
+				p.segment(Requests, []byte("\x03\x03\xff"))
+				p.segment(Requests, []byte(record(recordData, 3)))
+				p.feed(Requests, []byte(record(recordData, 30)[:4]), 35)
 			},
 			want:  "q0 setup, q205 data, q1210 data, q2215 data, q3220 lost, q3224 data, q3236 lost",
 			whole: true,
@@ -88,12 +88,12 @@ func TestTLS(t *testing.T) {
 		{
 			name: "mid-stream",
 			feed: func(p *probe, _ int) {
-				p.segment(answers, []byte("\x17\x03\x03\xff\xff"))
-				p.segment(answers, []byte("\xaa\xbb"))
-				p.segment(answers, []byte(record(recordData, 50)[:10]))
-				p.segment(asks, []byte("\xaa\xbb\xcc\xdd\xee"))
-				p.segment(asks, []byte(record(recordData, 50)))
-				p.segment(answers, []byte(record(recordData, 50)[10:]+record(recordData, 60)))
+				p.segment(Answers, []byte("\x17\x03\x03\xff\xff"))
+				p.segment(Answers, []byte("\xaa\xbb"))
+				p.segment(Answers, []byte(record(recordData, 50)[:10]))
+				p.segment(Requests, []byte("\xaa\xbb\xcc\xdd\xee"))
+				p.segment(Requests, []byte(record(recordData, 50)))
+				p.segment(Answers, []byte(record(recordData, 50)[10:]+record(recordData, 60)))
 			},
 			want:  "a7 data, q0 lost, q5 data, a62 data",
 			whole: true,
@@ -106,8 +106,8 @@ func TestTLS(t *testing.T) {
 					break
 				}
 				var p probe
-				p.proto = protoTLS // a header in pieces is none to recognise TLS by
-				p.lane[asks].state, p.lane[answers].state = unitHeader, unitHeader
+				p.proto = TLS // a header in pieces is none to recognise TLS by
+				p.dir[Requests].state, p.dir[Answers].state = unitHeader, unitHeader
 				if tt.whole {
 					p = probe{}
 				}
@@ -124,46 +124,19 @@ func TestTLS(t *testing.T) {
 func TestTLSInside(t *testing.T) {
 	for _, tt := range []struct {
 		typ  byte
-		want boundaryKind
+		want Kind
 	}{
-		{recordHandshake, setupBegins}, {recordAlert, closingBegins}, {recordData, dataBegins},
+		{recordHandshake, SetupBegins}, {recordAlert, ClosingBegins}, {recordData, DataBegins},
 	} {
 		var p probe
 		r := record(tt.typ, 100)
-		p.segment(asks, []byte(r[:50]))
-		if got := p.inside(asks); got != tt.want {
+		p.segment(Requests, []byte(r[:50]))
+		if got := p.Inside(Requests); got != tt.want {
 			t.Errorf("record type %d: inside %d, want %d", tt.typ, got, tt.want)
 		}
-		p.segment(asks, []byte(r[50:]))
-		if got := p.inside(asks); got != noBoundary {
+		p.segment(Requests, []byte(r[50:]))
+		if got := p.Inside(Requests); got != None {
 			t.Errorf("behind record type %d: inside %d", tt.typ, got)
-		}
-	}
-}
-
-func TestCloseNotifyShape(t *testing.T) {
-	for _, tt := range []struct {
-		p    string
-		n    uint32
-		want bool
-	}{
-		{record(recordAlert, 2), 7, true},
-		{record(recordAlert, 26), 31, true},
-		{record(recordAlert, 26)[:5], 31, true},
-		{record(recordData, 19), 24, true},
-		{record(recordData, 19), 48, false},
-		{record(recordData, 26), 31, false},
-		{record(recordData, 20), 25, false},
-		{record(recordHandshake, 19), 24, false},
-		{"GET / HTTP/1.1\r\n\r\n123456", 24, false},
-		{"", 24, true},
-		{"", 31, true},
-		{"", 32, false},
-		{"", 0, false},
-		{"\x15\x03", 24, true},
-	} {
-		if got := closeNotifyShape([]byte(tt.p), tt.n); got != tt.want {
-			t.Errorf("%x of %d: %v", tt.p, tt.n, got)
 		}
 	}
 }
@@ -175,9 +148,9 @@ func FuzzTLS(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b, cuts []byte) {
 		run := func(cuts []byte) *probe {
 			var p probe
-			p.proto = protoTLS
-			p.lane[asks].state = unitHeader
-			feedCut(&p, asks, b, cuts)
+			p.proto = TLS
+			p.dir[Requests].state = unitHeader
+			feedCut(&p, Requests, b, cuts)
 			return &p
 		}
 		p, q := run(nil), run(cuts)
@@ -185,8 +158,8 @@ func FuzzTLS(f *testing.F) {
 		if got, _ := q.untilLost(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		if !lost && p.lane[asks].left != q.lane[asks].left {
-			t.Errorf("%d octets left, want %d", q.lane[asks].left, p.lane[asks].left)
+		if !lost && p.dir[Requests].left != q.dir[Requests].left {
+			t.Errorf("%d octets left, want %d", q.dir[Requests].left, p.dir[Requests].left)
 		}
 	})
 }
@@ -206,7 +179,7 @@ func (p *probe) untilLost() (log string, lost bool) {
 }
 
 // feedCut feeds b in segments whose sizes are those of cuts, the last as long as it takes.
-func feedCut(p *probe, s side, b, cuts []byte) {
+func feedCut(p *probe, s Side, b, cuts []byte) {
 	for len(b) > 0 {
 		n := len(b)
 		if len(cuts) > 0 {

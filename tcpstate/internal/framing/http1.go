@@ -1,20 +1,20 @@
-package tcpstate
+package framing
 
 import "bytes"
 
-// laneFlags are what the head at hand has said so far.
-type laneFlags uint16
+// directionFlags are what the head at hand has said so far.
+type directionFlags uint16
 
 const (
-	headLength     laneFlags = 1 << iota // Content-Length: left is its value
-	headBadLength                        // no number, or two different ones
-	headChunked                          // the final transfer coding is chunked
-	headCoded                            // the final transfer coding is another
-	headClose                            // Connection: close
-	headKeep                             // Connection: keep-alive
-	headOld                              // HTTP/1.0
-	frameEnding                          // HTTP/2: the frame at hand ends its stream
-	recordAfterCCS                       // TLS: the newest record was change_cipher_spec
+	headLength     directionFlags = 1 << iota // Content-Length: left is its value
+	headBadLength                             // no number, or two different ones
+	headChunked                               // the final transfer coding is chunked
+	headCoded                                 // the final transfer coding is another
+	headClose                                 // Connection: close
+	headKeep                                  // Connection: keep-alive
+	headOld                                   // HTTP/1.0
+	frameEnding                               // HTTP/2: the frame at hand ends its stream
+	recordAfterCCS                            // TLS: the newest record was change_cipher_spec
 )
 
 // kinds of request that the framing of the answer depends on (RFC 9112 §6.3).
@@ -30,28 +30,28 @@ const (
 )
 
 // syncHTTP1 resumes at a start line.
-func (f *framing) syncHTTP1(s side, p []byte) bool {
-	if s == asks && !looksLikeRequest(p) || s == answers && !looksLikeResponse(p) {
+func (f *State) syncHTTP1(s Side, p []byte) bool {
+	if s == Requests && !LooksLikeRequest(p) || s == Answers && !LooksLikeResponse(p) {
 		return false
 	}
-	if s == answers && f.open > 1 {
+	if s == Answers && f.open > 1 {
 		// Which of them it answers is not known; without pipelining, the newest.
-		f.ids[asks] >>= kindBits * (f.open - 1)
+		f.ids[Requests] >>= kindBits * (f.open - 1)
 		f.open = 1
 	}
-	if a := f.lane[answers].state; s == asks && a != startLine && a != headerLines {
+	if a := f.dir[Answers].state; s == Requests && a != startLine && a != headerLines {
 		f.open = 0 // a new request: what was asked before has been answered
 	}
-	f.lane[s].state = between
+	f.dir[s].state = between
 	return true
 }
 
-// cutHead takes at once the beginning of a message whose head was not captured whole: the
-// snap length cut it. It comes to what sync and next come to line by line. What lies
+// CutHead takes at once the beginning of a message whose head was not captured whole: the
+// snap length cut it. It comes to what Sync and Next come to line by line. What lies
 // behind cannot be framed, so sync is lost until the next start line. status is that of
 // an answer.
-func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok bool) {
-	l := &f.lane[s&1]
+func (f *State) CutHead(s Side, p []byte, pool *Pool) (status uint16, ok bool) {
+	l := &f.dir[s&1]
 	if l.state != unsynced && l.state != between {
 		return 0, false
 	}
@@ -59,23 +59,23 @@ func (f *framing) cutHead(s side, p []byte, pool *carryPool) (status uint16, ok 
 	if end >= 0 && hasEmptyLine(p[end+1:]) {
 		return 0, false
 	}
-	if s == asks {
+	if s == Requests {
 		n := methodLen(p)
 		if n == len(p) || !beginsRequest(p, n, end) {
 			return 0, false
 		}
-		f.ids[asks], f.open = uint32(askKind(p[:n])), 1
+		f.ids[Requests], f.open = uint32(askKind(p[:n])), 1
 	} else {
 		status = visibleStatus(p)
-		if f.open != 1 || status == 0 || status == 101 || f.ids[asks]&(1<<kindBits-1) == uint32(askConnect) {
+		if f.open != 1 || status == 0 || status == 101 || f.ids[Requests]&(1<<kindBits-1) == uint32(askConnect) {
 			return 0, false
 		}
 		if status/100 != 1 {
-			f.ids[asks], f.open = 0, 0
+			f.ids[Requests], f.open = 0, 0
 			l.status = status
 		}
 	}
-	f.lose(s, pool)
+	f.LoseSync(s, pool)
 	return status, true
 }
 
@@ -94,24 +94,24 @@ func hasEmptyLine(p []byte) bool {
 	return false
 }
 
-// nextHTTP1 is next for HTTP/1 (RFC 9112).
-func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
-	l := &f.lane[s&1]
+// nextHTTP1 is Next for HTTP/1 (RFC 9112).
+func (f *State) nextHTTP1(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
+	l := &f.dir[s&1]
 	var used uint32
 	for {
 		switch l.state {
 		case unsynced, opaque, untilClose:
-			return boundary{}, n
+			return Boundary{}, n
 		case misframed:
-			f.lose(s, pool)
-			return boundary{kind: syncLost}, used
+			f.LoseSync(s, pool)
+			return Boundary{Kind: SyncLost}, used
 		case complete:
 			l.state = between
-			return boundary{kind: messageEnds, numbers: numbers{status: l.status}}, used
+			return Boundary{Kind: MessageEnds, numbers: numbers{Status: l.status}}, used
 		case bodyOctets, chunkOctets:
 			used += l.pass(n - used)
 			if l.left > 0 {
-				return boundary{}, n
+				return Boundary{}, n
 			}
 			if l.state = complete; l.flags&headChunked != 0 {
 				l.state = chunkEnd
@@ -119,7 +119,7 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 			continue
 		}
 		if used == n {
-			return boundary{}, n
+			return Boundary{}, n
 		}
 		if used >= uint32(len(p)) { // not captured, but needed
 			l.state = misframed
@@ -132,20 +132,20 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 			case !ok:
 				l.state = misframed
 			case used < uint32(len(p)):
-				*l = lane{state: startLine}
+				*l = direction{state: startLine}
 				f.keep[s] = 0
-				b := boundary{kind: messageBegins}
-				if s == answers {
-					b.status = visibleStatus(p[used:])
+				b := Boundary{Kind: MessageBegins}
+				if s == Answers {
+					b.Status = visibleStatus(p[used:])
 				}
 				return b, used
 			}
 			continue
 		}
-		if l.state == headerLines && l.carry == 0 {
+		if l.state == headerLines && l.kept == 0 {
 			k, ended := f.wholeLines(s, p[used:])
 			if used += uint32(k); ended {
-				f.body(s, pool)
+				f.beginBody(s, pool)
 				return f.headEnd(s), used
 			}
 			if k > 0 {
@@ -154,16 +154,16 @@ func (f *framing) nextHTTP1(s side, p []byte, n uint32, pool *carryPool) (bounda
 		}
 		line, k, ok := l.line(p[used:], pool)
 		used += uint32(k)
-		if ok && f.takeLine(s, line, pool) {
+		if ok && f.acceptLine(s, line, pool) {
 			return f.headEnd(s), used
 		}
 	}
 }
 
-// wholeLines takes the header lines that are whole in p, up to and with the empty one that
-// ends the head. It is what line and takeLine do, in one go.
-func (f *framing) wholeLines(s side, p []byte) (used int, ended bool) {
-	l := &f.lane[s&1]
+// wholeLines reads the header lines that are whole in p, up to and with the empty one that
+// ends the head. It is what line and acceptLine do, in one go.
+func (f *State) wholeLines(s Side, p []byte) (used int, ended bool) {
+	l := &f.dir[s&1]
 	for {
 		i := bytes.IndexByte(p[used:], '\n')
 		if i < 0 {
@@ -177,38 +177,38 @@ func (f *framing) wholeLines(s side, p []byte) (used int, ended bool) {
 		if len(line) == 0 {
 			return used, true
 		}
-		l.header(line, &f.keep[s&1])
+		l.headerLine(line, &f.keep[s&1])
 	}
 }
 
 // messageStart skips the empty lines that may stand before a message (RFC 9112 §2.2)
 // and reports whether what follows can begin one where one is due.
-func messageStart(s side, p []byte) (skipped int, ok bool) {
+func messageStart(s Side, p []byte) (skipped int, ok bool) {
 	for skipped < len(p) && (p[skipped] == '\r' || p[skipped] == '\n') {
 		skipped++
 	}
-	if p = p[skipped:]; s == answers {
+	if p = p[skipped:]; s == Answers {
 		return skipped, beginsStatusLine(p)
 	}
 	return skipped, beginsRequestLine(p)
 }
 
-// line takes octets up to the end of a line, with those kept from segments before, and
+// line joins octets up to the end of a line to those kept from segments before, and
 // returns it without CR LF. A lone LF ends a line too (RFC 9112 §2.2). The line is valid
-// until the next one is taken; of a line in pieces it is the first carrySize octets.
-func (l *lane) line(p []byte, pool *carryPool) (line []byte, used int, ok bool) {
+// until the next call; of a line in pieces it is the first carrySize octets.
+func (l *direction) line(p []byte, pool *Pool) (line []byte, used int, ok bool) {
 	i := bytes.IndexByte(p, '\n')
 	if i < 0 {
-		if !pool.add(&l.carry, p) {
+		if !pool.add(&l.kept, p) {
 			l.state = misframed
 		}
 		return nil, len(p), false
 	}
 	line = p[:i]
-	if l.carry != 0 {
-		pool.add(&l.carry, line)
-		line = pool.get(l.carry)
-		pool.free(&l.carry)
+	if l.kept != 0 {
+		pool.add(&l.kept, line)
+		line = pool.get(l.kept)
+		pool.release(&l.kept)
 	}
 	if k := len(line); k > 0 && line[k-1] == '\r' {
 		line = line[:k-1]
@@ -216,22 +216,22 @@ func (l *lane) line(p []byte, pool *carryPool) (line []byte, used int, ok bool) 
 	return line, i + 1, true
 }
 
-// takeLine takes a whole line; it reports whether that was the end of a head.
-func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
-	l := &f.lane[s&1]
+// acceptLine interprets a whole line; it reports whether that was the end of a head.
+func (f *State) acceptLine(s Side, line []byte, pool *Pool) bool {
+	l := &f.dir[s&1]
 	switch l.state {
 	case startLine:
-		if !f.start(s, line) {
+		if !f.startLine(s, line) {
 			l.state = misframed
 			return false
 		}
 		l.state = headerLines
 	case headerLines: // a line of which a part came before
 		if len(line) == 0 {
-			f.body(s, pool)
+			f.beginBody(s, pool)
 			return true
 		}
-		l.header(line, &f.keep[s])
+		l.headerLine(line, &f.keep[s])
 	case chunkSize:
 		size, ok := parseChunkSize(line)
 		switch {
@@ -254,10 +254,10 @@ func (f *framing) takeLine(s side, line []byte, pool *carryPool) bool {
 	return false
 }
 
-// start takes a request or status line.
-func (f *framing) start(s side, line []byte) bool {
-	l := &f.lane[s&1]
-	if s == answers {
+// startLine interprets a request or status line; false: it is none.
+func (f *State) startLine(s Side, line []byte) bool {
+	l := &f.dir[s&1]
+	if s == Answers {
 		status := visibleStatus(line)
 		if status == 0 {
 			return false
@@ -279,37 +279,37 @@ func (f *framing) start(s side, line []byte) bool {
 }
 
 // push adds a request to those outstanding; false: there are too many.
-func (f *framing) push(kind uint16) bool {
-	if !f.synced(answers) {
+func (f *State) push(kind uint16) bool {
+	if !f.Synced(Answers) {
 		f.open = 0 // the answers to what was asked before are lost
 	}
 	if f.open == maxOpen {
 		return false
 	}
 	at := kindBits * f.open
-	f.ids[asks] = f.ids[asks]&(1<<at-1) | uint32(kind)<<at
+	f.ids[Requests] = f.ids[Requests]&(1<<at-1) | uint32(kind)<<at
 	f.open++
 	return true
 }
 
-// pop takes the oldest outstanding request; false: there is none.
-func (f *framing) pop() (kind uint16, ok bool) {
+// pop removes the oldest outstanding request; false: there is none.
+func (f *State) pop() (kind uint16, ok bool) {
 	if f.open == 0 {
 		return askOther, false
 	}
-	kind = uint16(f.ids[asks] & (1<<kindBits - 1))
-	f.ids[asks] >>= kindBits
+	kind = uint16(f.ids[Requests] & (1<<kindBits - 1))
+	f.ids[Requests] >>= kindBits
 	f.open--
 	return kind, true
 }
 
-// body decides at the end of a head what follows it (RFC 9112 §6.3).
-func (f *framing) body(s side, pool *carryPool) {
-	l := &f.lane[s&1]
+// beginBody decides at the end of a head what follows it (RFC 9112 §6.3).
+func (f *State) beginBody(s Side, pool *Pool) {
+	l := &f.dir[s&1]
 	length := l.left
 	l.left = 0
 	l.state = complete
-	if s == answers && f.noBody(length, pool) {
+	if s == Answers && f.noBody(length, pool) {
 		return
 	}
 	switch {
@@ -317,29 +317,29 @@ func (f *framing) body(s side, pool *carryPool) {
 		l.state = misframed // HTTP/1.0 knows no transfer codings: faulty (RFC 9112 §6.1)
 	case l.flags&headChunked != 0: // wins over Content-Length
 		l.state = chunkSize
-	case l.flags&headCoded != 0 && s == asks, l.flags&headBadLength != 0:
+	case l.flags&headCoded != 0 && s == Requests, l.flags&headBadLength != 0:
 		l.state = misframed
 	case l.flags&headCoded != 0:
 		l.state = untilClose
 	case length > 0:
 		l.state, l.left = bodyOctets, length
-	case s == answers && l.flags&headLength == 0:
+	case s == Answers && l.flags&headLength == 0:
 		l.state = untilClose
 	}
 }
 
 // noBody reports whether an answer has no body whatever its header fields say, or
 // whether it cannot be known, and then takes care of it.
-func (f *framing) noBody(length uint64, pool *carryPool) bool {
-	l := &f.lane[answers]
+func (f *State) noBody(length uint64, pool *Pool) bool {
+	l := &f.dir[Answers]
 	if l.status < 200 && l.status != 101 {
 		return true
 	}
 	kind, known := f.pop()
 	switch {
 	case l.status == 101, kind == askConnect && l.status/100 == 2:
-		f.lose(asks, pool)
-		f.lane[asks].state, l.state = opaque, opaque
+		f.LoseSync(Requests, pool)
+		f.dir[Requests].state, l.state = opaque, opaque
 		return true
 	case kind == askHead, l.status == 204, l.status == 304:
 		return true
@@ -352,17 +352,13 @@ func (f *framing) noBody(length uint64, pool *carryPool) bool {
 }
 
 // headEnd makes the boundary at the end of a head.
-func (f *framing) headEnd(s side) boundary {
-	l := &f.lane[s&1]
-	return boundary{
-		kind:    headEnds,
-		said:    said{close: l.closes(), bodiless: l.state == complete, upgraded: l.state == opaque},
-		numbers: numbers{status: l.status, keepAlive: f.keep[s]},
-	}
+func (f *State) headEnd(s Side) Boundary {
+	l := &f.dir[s&1]
+	return Boundary{Kind: HeadEnds, Close: l.closes(), numbers: numbers{Status: l.status}}
 }
 
 // closes reports whether the head says that the connection ends with this message
 // (RFC 9112 §9.3).
-func (l *lane) closes() bool {
+func (l *direction) closes() bool {
 	return l.flags&headClose != 0 || l.flags&(headOld|headKeep) == headOld
 }

@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"strings"
@@ -33,26 +33,6 @@ func TestParseRequestHead(t *testing.T) {
 		"GET http://h/ HT":                  {Method: "GET", Target: "http://h/"},
 	} {
 		if got := ParseRequestHead([]byte(p)); got != want {
-			t.Errorf("%q: got %+v, want %+v", p, got, want)
-		}
-	}
-}
-
-func TestParseResponseHead(t *testing.T) {
-	for p, want := range map[string]ResponseHead{
-		"":             {},
-		"HTTP/1.1 20":  {},
-		"GET / HTTP/1": {},
-		"HTTP/1.1 204": {Status: 204, Version: "HTTP/1.1"},
-		"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nKeep-Alive: timeout=72, max=3\r\n\r\n": {Status: 200, Version: "HTTP/1.1", KeepAlive: 72},
-		"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=7":                                           {Status: 200, Version: "HTTP/1.1"},
-		"HTTP/1.1 200 OK\r\n\r\nKeep-Alive: timeout=7\r\n":                                   {Status: 200, Version: "HTTP/1.1"},
-		"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=99999\r\n":                                   {Status: 200, Version: "HTTP/1.1", KeepAlive: 65535},
-		"HTTP/1.1 408 Request Timeout\nConnection: close\n":                                  {Status: 408, Version: "HTTP/1.1", Close: true},
-		"HTTP/1.0 200 OK\r\n":                           {Status: 200, Version: "HTTP/1.0", Close: true},
-		"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n": {Status: 200, Version: "HTTP/1.0"},
-	} {
-		if got := ParseResponseHead([]byte(p)); got != want {
 			t.Errorf("%q: got %+v, want %+v", p, got, want)
 		}
 	}

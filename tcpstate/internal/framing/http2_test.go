@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"bytes"
@@ -20,8 +20,8 @@ func h2(typ, flags byte, stream byte, n int) string {
 func TestHTTP2(t *testing.T) {
 	settings, ack := h2(frameSettings, 0, 0, 12), h2(frameSettings, 1, 0, 0)
 	open := func(p *probe, size int) {
-		p.segments(asks, preface+settings, size)
-		p.segments(answers, settings+ack, size)
+		p.segments(Requests, preface+settings, size)
+		p.segments(Answers, settings+ack, size)
 		p.log = nil
 	}
 	tests := []struct {
@@ -34,10 +34,10 @@ func TestHTTP2(t *testing.T) {
 		{
 			name: "one stream behind the other",
 			feed: func(p *probe, size int) {
-				p.segments(asks, h2(frameHeaders, 5, 1, 30), size)
-				p.segments(answers, h2(frameHeaders, 4, 1, 20)+h2(frameData, 0, 1, 100)+h2(frameData, 1, 1, 7), size)
-				p.segments(asks, ack+h2(frameHeaders, 4, 3, 30)+h2(frameData, 1, 3, 10), size)
-				p.segments(answers, h2(frameHeaders, 5, 3, 20), size)
+				p.segments(Requests, h2(frameHeaders, 5, 1, 30), size)
+				p.segments(Answers, h2(frameHeaders, 4, 1, 20)+h2(frameData, 0, 1, 100)+h2(frameData, 1, 1, 7), size)
+				p.segments(Requests, ack+h2(frameHeaders, 4, 3, 30)+h2(frameData, 1, 3, 10), size)
+				p.segments(Answers, h2(frameHeaders, 5, 3, 20), size)
 			},
 			want: "q45 begins stream 1, a30 begins stream 1, a184 ends stream 1, q93 begins stream 3, " +
 				"a184 begins stream 3, a213 ends stream 3",
@@ -45,8 +45,8 @@ func TestHTTP2(t *testing.T) {
 		{
 			name: "streams at once, trailers, PING",
 			feed: func(p *probe, size int) {
-				p.segments(asks, h2(frameHeaders, 4, 1, 9)+h2(frameHeaders, 5, 3, 9)+h2(frameHeaders, 5, 1, 3), size)
-				p.segments(answers, h2(framePing, 0, 0, 8)+h2(frameHeaders, 4, 3, 9)+h2(frameHeaders, 5, 3, 3), size)
+				p.segments(Requests, h2(frameHeaders, 4, 1, 9)+h2(frameHeaders, 5, 3, 9)+h2(frameHeaders, 5, 1, 3), size)
+				p.segments(Answers, h2(framePing, 0, 0, 8)+h2(frameHeaders, 4, 3, 9)+h2(frameHeaders, 5, 3, 3), size)
 			},
 			want: "q45 begins stream 1, q63 begins stream 3, a47 begins stream 3, a65 begins stream 3, a77 ends stream 3",
 			open: 1,
@@ -54,9 +54,9 @@ func TestHTTP2(t *testing.T) {
 		{
 			name: "an answer without end is reset",
 			feed: func(p *probe, size int) {
-				p.segments(asks, h2(frameHeaders, 5, 1, 9)+h2(frameHeaders, 5, 3, 9), size)
-				p.segments(answers, h2(frameHeaders, 4, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
-				p.segments(asks, h2(frameRSTStream, 0, 1, 4), size) // crossed: counts once
+				p.segments(Requests, h2(frameHeaders, 5, 1, 9)+h2(frameHeaders, 5, 3, 9), size)
+				p.segments(Answers, h2(frameHeaders, 4, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
+				p.segments(Requests, h2(frameRSTStream, 0, 1, 4), size) // crossed: counts once
 			},
 			want: "q45 begins stream 1, q63 begins stream 3, a30 begins stream 1, a61 ends stream 1",
 			open: 1,
@@ -64,22 +64,22 @@ func TestHTTP2(t *testing.T) {
 		{
 			name: "the client gives up",
 			feed: func(p *probe, size int) {
-				p.segments(asks, h2(frameHeaders, 5, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
+				p.segments(Requests, h2(frameHeaders, 5, 1, 9)+h2(frameRSTStream, 0, 1, 4), size)
 			},
 			want: "q45 begins stream 1",
 		},
 		{
 			name: "GOAWAY",
 			feed: func(p *probe, size int) {
-				p.segments(asks, h2(frameHeaders, 5, 1, 9), size)
-				p.segments(answers, h2(frameHeaders, 5, 1, 9)+h2(frameGoAway, 0, 0, 8), size)
+				p.segments(Requests, h2(frameHeaders, 5, 1, 9), size)
+				p.segments(Answers, h2(frameHeaders, 5, 1, 9)+h2(frameGoAway, 0, 0, 8), size)
 			},
 			want: "q45 begins stream 1, a30 begins stream 1, a48 ends stream 1, a48 closing",
 		},
 		{
 			name: "a frame that cannot be",
 			feed: func(p *probe, size int) {
-				p.segments(answers, h2(framePing, 0, 0, 9)+h2(framePing, 0, 0, 8), size)
+				p.segments(Answers, h2(framePing, 0, 0, 9)+h2(framePing, 0, 0, 8), size)
 			},
 			want:  "a30 lost",
 			whole: true,
@@ -87,10 +87,10 @@ func TestHTTP2(t *testing.T) {
 		{
 			name: "octets missing",
 			feed: func(p *probe, _ int) {
-				p.feed(asks, []byte(h2(frameHeaders, 4, 1, 9)+h2(frameData, 0, 1, 500)[:20]), 18+509)
-				p.feed(asks, nil, 20)
-				p.segment(asks, []byte("some data"))
-				p.segment(asks, []byte(h2(frameHeaders, 5, 3, 9)))
+				p.feed(Requests, []byte(h2(frameHeaders, 4, 1, 9)+h2(frameData, 0, 1, 500)[:20]), 18+509)
+				p.feed(Requests, nil, 20)
+				p.segment(Requests, []byte("some data"))
+				p.segment(Requests, []byte(h2(frameHeaders, 5, 3, 9)))
 			},
 			want:  "q45 begins stream 1, q572 lost, q601 begins stream 3",
 			open:  2,
@@ -104,13 +104,13 @@ func TestHTTP2(t *testing.T) {
 					break
 				}
 				var p probe
-				p.sync(asks, []byte(preface))
+				p.Sync(Requests, []byte(preface))
 				open(&p, size)
 				tt.feed(&p, size)
 				if got := p.String(); got != tt.want {
 					t.Errorf("in segments of %d octets\ngot  %s\nwant %s", size, got, tt.want)
 				}
-				if p.open != tt.open || p.unfinished(answers) != (tt.open > 0) {
+				if p.open != tt.open || p.Unfinished(Answers) != (tt.open > 0) {
 					t.Errorf("%d streams open, want %d", p.open, tt.open)
 				}
 			}
@@ -120,11 +120,11 @@ func TestHTTP2(t *testing.T) {
 
 // TestPreface: an HTTP/2 connection is not taken for HTTP/1.
 func TestPreface(t *testing.T) {
-	for p, want := range map[string]protocol{
-		preface: protoHTTP2, preface[:10]: protoHTTP2, "PRI * HTTP/1.1\r\n\r\n": protoHTTP1, "PRI": protoUnknown,
+	for p, want := range map[string]Protocol{
+		preface: HTTP2, preface[:10]: HTTP2, "PRI * HTTP/1.1\r\n\r\n": HTTP1, "PRI": Unknown,
 	} {
-		var f framing
-		f.sync(asks, []byte(p))
+		var f State
+		f.Sync(Requests, []byte(p))
 		if f.proto != want {
 			t.Errorf("%q: protocol %d, want %d", p, f.proto, want)
 		}
@@ -231,13 +231,13 @@ func (c recordedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	c.r.segment(asks, p[:n])
+	c.r.segment(Requests, p[:n])
 	return n, err
 }
 
 func (c recordedConn) Write(p []byte) (int, error) {
 	c.r.mu.Lock()
-	c.r.segment(answers, p)
+	c.r.segment(Answers, p)
 	c.r.mu.Unlock()
 	return c.Conn.Write(p)
 }

@@ -1,13 +1,13 @@
-package tcpstate
+package framing
 
 import (
 	"bytes"
 	"math"
 )
 
-// looksLikeRequest reports whether p begins like an HTTP/1 request, wherever it stands:
+// LooksLikeRequest reports whether p begins like an HTTP/1 request, wherever it stands:
 // a method, a target as far as p goes and, if the line's end is there, a version.
-func looksLikeRequest(p []byte) bool {
+func LooksLikeRequest(p []byte) bool {
 	n := methodLen(p)
 	if n < 3 || n == len(p) || !beginsRequestLine(p) {
 		return false
@@ -48,12 +48,12 @@ func endsInVersion(rest []byte) bool {
 	return n > 1 && rest[n-1] == ' ' && string(rest[n:n+7]) == version[:7] && isDigit(rest[n+7])
 }
 
-// looksLikeResponse reports whether p begins like an HTTP/1 status line.
-func looksLikeResponse(p []byte) bool {
+// LooksLikeResponse reports whether p begins like an HTTP/1 status line.
+func LooksLikeResponse(p []byte) bool {
 	return len(p) >= len("HTTP/1.") && beginsStatusLine(p)
 }
 
-// beginsStatusLine is looksLikeResponse for however few octets.
+// beginsStatusLine is LooksLikeResponse for however few octets.
 func beginsStatusLine(p []byte) bool {
 	const pattern = "HTTP/1.d ddd"
 	if len(p) >= len(pattern) {
@@ -115,7 +115,7 @@ func askKind(method []byte) uint16 {
 	return askOther
 }
 
-// The header fields that framing reads; the values of lane.unit.
+// The header fields that framing reads; the values of direction.unit.
 const (
 	fieldOther uint8 = iota
 	fieldContentLength
@@ -124,9 +124,10 @@ const (
 	fieldKeepAlive
 )
 
-// header takes a line of a head; keep is what Keep-Alive: timeout= says. A line that begins with white space continues the one
-// before (obsolete folding, RFC 9112 §5.2).
-func (l *lane) header(line []byte, keep *uint16) {
+// headerLine interprets a line of a head; keep is set to what Keep-Alive: timeout= says. A
+// line that begins with white space continues the one before (obsolete folding, RFC 9112
+// §5.2).
+func (l *direction) headerLine(line []byte, keep *uint16) {
 	value := line
 	switch line[0] {
 	case ' ', '\t':
@@ -144,12 +145,12 @@ func (l *lane) header(line []byte, keep *uint16) {
 		var e []byte
 		e, value, more = bytes.Cut(value, []byte{','})
 		if e = trimBlanks(e); len(e) > 0 {
-			l.element(e, keep)
+			l.fieldElement(e, keep)
 		}
 	}
 }
 
-// trimBlanks takes spaces and tabs off both ends.
+// trimBlanks removes spaces and tabs at both ends.
 func trimBlanks(p []byte) []byte {
 	for len(p) > 0 && (p[0] == ' ' || p[0] == '\t') {
 		p = p[1:]
@@ -160,8 +161,8 @@ func trimBlanks(p []byte) []byte {
 	return p
 }
 
-// element takes one member of the list that a field's value is.
-func (l *lane) element(e []byte, keep *uint16) {
+// fieldElement interprets one member of the list that a field's value is.
+func (l *direction) fieldElement(e []byte, keep *uint16) {
 	switch l.unit {
 	case fieldContentLength:
 		n, ok := parseUint(e, 10)

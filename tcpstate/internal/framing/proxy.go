@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"bytes"
@@ -26,21 +26,21 @@ func proxyHeader(p []byte) int {
 	return 0
 }
 
-// nextUnknown is next before the protocol is known: at most a PROXY header.
-func (f *framing) nextUnknown(s side, p []byte, n uint32, pool *carryPool) (boundary, uint32) {
-	l := &f.lane[s]
+// nextUnknown is Next before the protocol is known: at most a PROXY header.
+func (f *State) nextUnknown(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
+	l := &f.dir[s]
 	if l.state == unitHeader {
-		l.state, l.unit = unitOctets, uint8(setupBegins)
-		return boundary{kind: setupBegins}, 0
+		l.state, l.unit = unitOctets, uint8(SetupBegins)
+		return Boundary{Kind: SetupBegins}, 0
 	}
 	used := l.pass(n)
 	if l.state != unitHeader {
-		return boundary{}, n
+		return Boundary{}, n
 	}
 	l.state = unsynced
 	if used < uint32(len(p)) && f.recognise(s, p[used:]) {
-		b, more := f.next(s, p[used:], n-used, pool)
+		b, more := f.Next(s, p[used:], n-used, pool)
 		return b, used + more
 	}
-	return boundary{}, n
+	return Boundary{}, n
 }

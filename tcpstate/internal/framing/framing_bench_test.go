@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"strings"
@@ -19,17 +19,17 @@ var (
 )
 
 // exchangeOnce is a request and an answer with a body of ten segments.
-func exchangeOnce(f *framing, pool *carryPool) {
-	take(f, asks, benchRequest, pool)
-	take(f, answers, benchAnswer, pool)
+func exchangeOnce(f *State, pool *Pool) {
+	take(f, Requests, benchRequest, pool)
+	take(f, Answers, benchAnswer, pool)
 	for range 10 {
-		take(f, answers, benchBody, pool)
+		take(f, Answers, benchBody, pool)
 	}
 }
 
-func take(f *framing, s side, p []byte, pool *carryPool) {
-	if n := uint32(len(p)); !f.within(s, n) {
-		for b, used := f.next(s, p, n, pool); b.kind != noBoundary; b, used = f.next(s, p, n, pool) {
+func take(f *State, s Side, p []byte, pool *Pool) {
+	if n := uint32(len(p)); !f.SkipBody(s, n) {
+		for b, used := f.Next(s, p, n, pool); b.Kind != None; b, used = f.Next(s, p, n, pool) {
 			p, n = p[used:], n-used
 		}
 	}
@@ -38,23 +38,23 @@ func take(f *framing, s side, p []byte, pool *carryPool) {
 func BenchmarkHTTP1(b *testing.B) {
 	p := newHTTP1Probe()
 	for b.Loop() {
-		exchangeOnce(&p.framing, &p.pool)
+		exchangeOnce(&p.State, &p.pool)
 	}
 }
 
 func BenchmarkHTTP1Body(b *testing.B) {
 	p := newHTTP1Probe()
-	p.lane[answers].state, p.lane[answers].left = bodyOctets, 1<<60
+	p.dir[Answers].state, p.dir[Answers].left = bodyOctets, 1<<60
 	for b.Loop() {
-		take(&p.framing, answers, benchBody, &p.pool)
+		take(&p.State, Answers, benchBody, &p.pool)
 	}
 }
 
 func BenchmarkTLS(b *testing.B) {
 	var p probe
-	p.sync(asks, benchRecord)
+	p.Sync(Requests, benchRecord)
 	for b.Loop() {
-		take(&p.framing, asks, benchRecord, &p.pool)
+		take(&p.State, Requests, benchRecord, &p.pool)
 	}
 }
 
@@ -68,25 +68,25 @@ func BenchmarkParseRequestHead(b *testing.B) {
 func TestFramingAllocates(t *testing.T) {
 	p := newHTTP1Probe()
 	var q probe
-	q.sync(asks, benchRecord)
+	q.Sync(Requests, benchRecord)
 	n := testing.AllocsPerRun(100, func() {
-		exchangeOnce(&p.framing, &p.pool)
+		exchangeOnce(&p.State, &p.pool)
 		for k := 100; k > 0; k -= 30 {
-			take(&p.framing, asks, benchRequest[100-k:130-k], &p.pool)
+			take(&p.State, Requests, benchRequest[100-k:130-k], &p.pool)
 		}
-		take(&p.framing, asks, benchRequest[120:], &p.pool)
-		take(&p.framing, answers, benchAnswer[:30], &p.pool)
-		take(&p.framing, answers, benchAnswer[30:], &p.pool)
+		take(&p.State, Requests, benchRequest[120:], &p.pool)
+		take(&p.State, Answers, benchAnswer[:30], &p.pool)
+		take(&p.State, Answers, benchAnswer[30:], &p.pool)
 		for range 10 {
-			take(&p.framing, answers, benchBody, &p.pool)
+			take(&p.State, Answers, benchBody, &p.pool)
 		}
-		take(&q.framing, asks, benchRecord[:3], &q.pool)
-		take(&q.framing, asks, benchRecord[3:], &q.pool)
+		take(&q.State, Requests, benchRecord[:3], &q.pool)
+		take(&q.State, Requests, benchRecord[3:], &q.pool)
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if !p.synced(asks) || !p.synced(answers) || p.open != 0 || !q.synced(asks) {
+	if !p.Synced(Requests) || !p.Synced(Answers) || p.open != 0 || !q.Synced(Requests) {
 		t.Error("lost sync")
 	}
 }

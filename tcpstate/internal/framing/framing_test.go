@@ -1,4 +1,4 @@
-package tcpstate
+package framing
 
 import (
 	"fmt"
@@ -10,42 +10,42 @@ import (
 // probe feeds a framing as the tracker does and writes down the boundaries: "q" or "a"
 // for the side, the offset in the side's stream, the kind and what matters of it.
 type probe struct {
-	framing
-	pool carryPool
+	State
+	pool Pool
 	off  [2]int
 	log  []string
 }
 
-func (p *probe) segment(s side, b []byte) { p.feed(s, b, uint32(len(b))) }
+func (p *probe) segment(s Side, b []byte) { p.feed(s, b, uint32(len(b))) }
 
 // feed takes n octets of which b were captured.
-func (p *probe) feed(s side, b []byte, n uint32) {
-	if !p.synced(s) {
-		p.sync(s, b)
+func (p *probe) feed(s Side, b []byte, n uint32) {
+	if !p.Synced(s) {
+		p.Sync(s, b)
 	}
-	if p.within(s, n) {
+	if p.SkipBody(s, n) {
 		p.off[s] += int(n)
 		return
 	}
 	for {
-		bd, used := p.next(s, b, n, &p.pool)
+		bd, used := p.Next(s, b, n, &p.pool)
 		if used > n {
 			panic("used more than there is")
 		}
 		p.off[s] += int(used)
-		if bd.kind == noBoundary {
+		if bd.Kind == None {
 			if used != n {
 				panic("stopped early")
 			}
 			return
 		}
-		p.log = append(p.log, fmt.Sprintf("%c%d %s", "qa"[s], p.off[s]-int(bd.back), describe(&bd)))
+		p.log = append(p.log, fmt.Sprintf("%c%d %s", "qa"[s], p.off[s]-int(bd.Back), p.describe(s, &bd)))
 		b, n = b[min(int(used), len(b)):], n-used
 	}
 }
 
 // segments feeds b in segments of size octets.
-func (p *probe) segments(s side, b string, size int) {
+func (p *probe) segments(s Side, b string, size int) {
 	for len(b) > 0 {
 		n := min(size, len(b))
 		p.segment(s, []byte(b[:n]))
@@ -56,27 +56,30 @@ func (p *probe) segments(s side, b string, size int) {
 // newHTTP1Probe is in sync on both sides from the first octet on.
 func newHTTP1Probe() *probe {
 	var p probe
-	p.proto = protoHTTP1
-	p.lane[asks].state, p.lane[answers].state = between, between
+	p.proto = HTTP1
+	p.dir[Requests].state, p.dir[Answers].state = between, between
 	return &p
 }
 
-func describe(b *boundary) string {
+func (p *probe) describe(side Side, b *Boundary) string {
 	var s strings.Builder
-	s.WriteString([...]string{"none", "begins", "head", "ends", "data", "setup", "closing", "lost"}[b.kind])
-	if b.status != 0 && b.kind == headEnds {
-		fmt.Fprintf(&s, " %d", b.status)
+	s.WriteString([...]string{"none", "begins", "head", "ends", "data", "setup", "closing", "lost"}[b.Kind])
+	if b.Status != 0 && b.Kind == HeadEnds {
+		fmt.Fprintf(&s, " %d", b.Status)
 	}
-	if b.stream != 0 {
-		fmt.Fprintf(&s, " stream %d", b.stream)
+	if b.Stream != 0 {
+		fmt.Fprintf(&s, " stream %d", b.Stream)
 	}
-	if b.keepAlive != 0 {
-		fmt.Fprintf(&s, " keep %d", b.keepAlive)
+	if b.Kind != HeadEnds {
+		return s.String()
+	}
+	if keep := p.keep[side]; keep != 0 {
+		fmt.Fprintf(&s, " keep %d", keep)
 	}
 	for _, x := range []struct {
 		is   bool
 		name string
-	}{{b.close, "close"}, {b.bodiless, "bodiless"}, {b.upgraded, "upgraded"}, {b.disguised, "disguised"}} {
+	}{{b.Close, "close"}, {p.dir[side].state == complete, "bodiless"}, {p.dir[side].state == opaque, "upgraded"}} {
 		if x.is {
 			s.WriteString(" " + x.name)
 		}
@@ -88,13 +91,13 @@ func (p *probe) String() string { return strings.Join(p.log, ", ") }
 
 // TestFramingSize: a million flows hold one each.
 func TestFramingSize(t *testing.T) {
-	if n := unsafe.Sizeof(framing{}); n > 48 {
+	if n := unsafe.Sizeof(State{}); n > 48 {
 		t.Errorf("framing has %d octets", n)
 	}
-	if n := unsafe.Sizeof(lane{}); n > 16 {
+	if n := unsafe.Sizeof(direction{}); n > 16 {
 		t.Errorf("lane has %d octets", n)
 	}
-	if n := unsafe.Sizeof(boundary{}); n > 16 {
+	if n := unsafe.Sizeof(Boundary{}); n > 16 {
 		t.Errorf("boundary has %d octets", n)
 	}
 	if n := unsafe.Sizeof(carry{}); n > 256 {
@@ -103,7 +106,7 @@ func TestFramingSize(t *testing.T) {
 }
 
 func TestCarryPoolIsBounded(t *testing.T) {
-	var pool carryPool
+	var pool Pool
 	handles := make([]uint16, maxCarries)
 	for i := range handles {
 		if !pool.add(&handles[i], []byte("a")) {
@@ -117,17 +120,17 @@ func TestCarryPoolIsBounded(t *testing.T) {
 
 	// A lane that gets none loses sync and no more.
 	p := probe{pool: pool}
-	p.segment(asks, []byte("GET / HT"))
+	p.segment(Requests, []byte("GET / HT"))
 	if got, want := p.String(), "q0 begins, q8 lost"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	p.segment(asks, []byte("GET / HTTP/1.1\r\n\r\n"))
+	p.segment(Requests, []byte("GET / HTTP/1.1\r\n\r\n"))
 	if got, want := p.String(), "q0 begins, q8 lost, q8 begins, q26 head bodiless, q26 ends"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 
 	for i := range handles {
-		pool.free(&handles[i])
+		pool.release(&handles[i])
 	}
 	if !pool.add(&h, []byte("b")) || string(pool.get(h)) != "b" {
 		t.Error("what was given back is not used again")
@@ -137,11 +140,11 @@ func TestCarryPoolIsBounded(t *testing.T) {
 // TestReset: what a lane keeps goes back to the pool.
 func TestReset(t *testing.T) {
 	var p probe
-	p.segment(asks, []byte("GET / HTTP/1.1\r\nHost"))
-	p.segment(answers, []byte("HTTP/1.1 2"))
-	p.reset(&p.pool)
-	if p.framing != (framing{}) {
-		t.Errorf("left: %+v", p.framing)
+	p.segment(Requests, []byte("GET / HTTP/1.1\r\nHost"))
+	p.segment(Answers, []byte("HTTP/1.1 2"))
+	p.Reset(&p.pool)
+	if p.State != (State{}) {
+		t.Errorf("left: %+v", p.State)
 	}
 	if n := len(p.pool.unused); n != 2 || n != len(p.pool.bufs) {
 		t.Errorf("%d of %d given back", n, len(p.pool.bufs))
@@ -161,7 +164,7 @@ func FuzzFraming(f *testing.F) {
 		var p probe
 		left := [2][]byte{ask, answer}
 		for _, step := range append(steps, 0x3f, 0x7f) {
-			s := side(step >> 6 & 1) // side, size, and whether the end was not captured
+			s := Side(step >> 6 & 1) // side, size, and whether the end was not captured
 			n := min(int(step&0x3f)*4+1, len(left[s]))
 			b := left[s][:n]
 			left[s] = left[s][n:]
@@ -169,12 +172,12 @@ func FuzzFraming(f *testing.F) {
 				b = b[:n/2]
 			}
 			p.feed(s, b, uint32(n))
-			for i := range p.lane {
-				l := &p.lane[i]
+			for i := range p.dir {
+				l := &p.dir[i]
 				if l.left != 0 && l.state < octets && l.state != startLine && l.state != headerLines {
 					t.Fatalf("%s: %d octets left in state %d", &p, l.left, l.state)
 				}
-				if l.carry != 0 && !p.synced(side(i)) {
+				if l.kept != 0 && !p.Synced(Side(i)) {
 					t.Fatalf("%s: keeps octets in state %d", &p, l.state)
 				}
 			}
@@ -182,11 +185,10 @@ func FuzzFraming(f *testing.F) {
 		if len(p.log) > 4*(len(ask)+len(answer))+8 {
 			t.Errorf("%d boundaries", len(p.log))
 		}
-		p.reset(&p.pool)
+		p.Reset(&p.pool)
 		if len(p.pool.unused) != len(p.pool.bufs) {
 			t.Error("not all given back")
 		}
 		ParseRequestHead(ask)
-		ParseResponseHead(answer)
 	})
 }

@@ -1,0 +1,415 @@
+package framing
+
+// State follows the application protocol of one connection as far as it tells where
+// requests and answers begin and end. It is fed the octets of each side in order and
+// looks only at those that the protocol says are a line or a header; all others are
+// counted. What it remembers is of fixed size, whatever the peers send.
+//
+// The zero value has recognised nothing yet.
+type State struct {
+	dir [2]direction
+	// ids are, of HTTP/2, the newest stream of requests and the one of answers that ended last;
+	// of HTTP/1, that of requests are the kinds of the outstanding requests, the oldest lowest.
+	ids   [2]uint32
+	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
+	open  uint16    // HTTP/1: requests without a final head; HTTP/2: open streams
+	proto Protocol
+	flags uint8
+}
+
+// Side is a direction of a connection: an index into State.dir.
+type Side uint8
+
+const (
+	Requests Side = iota // the LB's octets
+	Answers              // the target's
+)
+
+// Protocol is what a connection was recognised to speak.
+type Protocol uint8
+
+const (
+	Unknown Protocol = iota
+	HTTP1
+	TLS
+	HTTP2
+)
+
+// direction is the state of one side.
+//
+// Invariant: outside of a head, left is not 0 only in a state from octets on.
+type direction struct {
+	left   uint64         // octets of the body, chunk, record or frame still to come
+	kept   uint16         // what is kept of an unfinished line or header; 0: nothing
+	flags  directionFlags // of the message or frame at hand
+	status uint16         // HTTP/1: status of an answer
+	state  dirState
+	unit   uint8 // HTTP/1: field name of the newest header line; TLS: kind of
+	// the record; HTTP/2: type of the frame
+}
+
+type dirState uint8
+
+const (
+	// unsynced: it is not known what the next octet is. Octets are ignored until sync
+	// succeeds.
+	unsynced dirState = iota
+	// misframed: what came cannot be; Next says so and goes to unsynced.
+	misframed
+	// opaque: an upgraded connection or a tunnel; nothing is looked at any more.
+	opaque
+	// between messages.
+	between
+	startLine
+	headerLines
+	chunkSize
+	chunkEnd
+	trailerLines
+	untilClose
+	// complete: the message's last octet has come; Next says so.
+	complete
+	// unitHeader: a TLS record's or an HTTP/2 frame's header.
+	unitHeader
+	// From here on left octets are skipped unseen.
+	bodyOctets
+	chunkOctets
+	unitOctets
+)
+
+const octets = bodyOctets
+
+// Kind is what begins or ends at an octet of a stream.
+type Kind uint8
+
+// The kinds of boundary.
+const (
+	None Kind = iota
+	// MessageBegins: the first octet of an HTTP/1 request or answer (interim ones, 1xx,
+	// too), or of the HEADERS of an HTTP/2 stream.
+	MessageBegins
+	// HeadEnds: behind the empty line of an HTTP/1 head.
+	HeadEnds
+	// MessageEnds: behind the last octet of a message.
+	MessageEnds
+	// DataBegins: the first octet of a TLS record of application data.
+	DataBegins
+	// SetupBegins: the first octet of a TLS record that belongs to the handshake, or of
+	// a PROXY header.
+	SetupBegins
+	// ClosingBegins: the first octet of a TLS alert or an HTTP/2 GOAWAY.
+	ClosingBegins
+	// SyncLost: from here on the octets are not understood.
+	SyncLost
+)
+
+// Boundary is a point of a stream at which something begins or ends. It is nested so that
+// the compiler keeps it in registers: no more than four fields on a level.
+type Boundary struct {
+	Kind Kind
+	// Back is how many octets before the point the thing began, when its beginning
+	// was recognised only in a later segment than it was in; 0 else.
+	Back uint8
+	// Close: the head announced that this message is the connection's last.
+	Close bool
+	numbers
+}
+
+type numbers struct {
+	// status of an HTTP/1 answer: with HeadEnds; with MessageBegins if the segment
+	// shows it, else 0.
+	Status uint16
+	// Stream is the HTTP/2 stream.
+	Stream uint32
+}
+
+// Interim reports whether the boundary belongs to an answer that is not the final one
+// (RFC 9110 §15.2); 101 is final.
+func (b *Boundary) Interim() bool { return b.Status/100 == 1 && b.Status != 101 }
+
+// Protocol is what the connection was recognised to speak.
+func (f *State) Protocol() Protocol { return f.proto }
+
+// Open is how many requests have no final head (HTTP/1), or streams no end (HTTP/2).
+func (f *State) Open() int { return int(f.open) }
+
+// AnswersNewest reports whether the message of side s that begins at b answers the newest
+// request.
+func (f *State) AnswersNewest(s Side, b *Boundary) bool {
+	if f.proto == HTTP2 {
+		return s == Answers && b.Stream == f.ids[Requests]
+	}
+	return f.open <= 1
+}
+
+// Upgraded reports whether the connection has left HTTP: a 101 or a tunnel.
+func (f *State) Upgraded() bool { return f.dir[Answers].state == opaque }
+
+// Status is the status of the newest HTTP/1 answer; 0: unknown.
+func (f *State) Status() int { return int(f.dir[Answers].status) }
+
+// KeepAlive is what the newest answer's Keep-Alive: timeout= says, in seconds; 0: nothing.
+func (f *State) KeepAlive() uint16 { return f.keep[Answers] }
+
+// NeedsPayload reports whether the next octets of a side will be looked at.
+func (f *State) NeedsPayload(s Side) bool { return f.dir[s&1].state < octets }
+
+// Held is how many lines or headers in pieces are kept for the connection in a Pool.
+func (f *State) Held() (n int) {
+	for i := range f.dir {
+		if f.dir[i].kept != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// Synced reports whether a side's octets are understood.
+func (f *State) Synced(s Side) bool { return f.dir[s&1].state > misframed }
+
+// Sync looks whether p, the first octets of a segment, begin something known. It is for
+// a side that is not synced and to be called where a message may begin. A protocol once
+// recognised stays.
+func (f *State) Sync(s Side, p []byte) bool {
+	if f.Synced(s) {
+		return true
+	}
+	switch f.proto {
+	case Unknown:
+		return f.recognise(s, p)
+	case HTTP1:
+		return f.syncHTTP1(s, p)
+	case TLS:
+		return f.syncTLS(s, p)
+	default:
+		return f.syncHTTP2(s, p)
+	}
+}
+
+// recognise tells the protocol from the first octets of one side. The other side is
+// taken to be between two messages; it loses sync by itself if it is not.
+func (f *State) recognise(s Side, p []byte) bool {
+	state := between
+	switch {
+	case s == Requests && isPreface(p):
+		f.proto, state = HTTP2, unitHeader
+		f.dir[Requests].state, f.dir[Requests].left = unitOctets, uint64(len(preface))
+	case s == Requests && LooksLikeRequest(p), s == Answers && LooksLikeResponse(p):
+		f.proto = HTTP1
+	case isRecord(p):
+		f.proto, state = TLS, unitHeader
+	case s == Requests && proxyHeader(p) > 0:
+		f.dir[Requests].state, f.dir[Requests].left = unitHeader, uint64(proxyHeader(p))
+		return true
+	default:
+		return false
+	}
+	for i := range f.dir {
+		if l := &f.dir[i]; Side(i) != s || l.state == unsynced {
+			l.state, l.left = state, 0
+		}
+	}
+	return true
+}
+
+// SkipBody counts n octets and reports true if all of them, and at least one more, belong to
+// a body, chunk, record or frame that has begun. Most segments go this way.
+func (f *State) SkipBody(s Side, n uint32) bool {
+	l := &f.dir[s&1]
+	if l.left <= uint64(n) || l.state < octets {
+		return false
+	}
+	l.left -= uint64(n)
+	return true
+}
+
+// Next goes on to the next boundary within n octets, of which p is what was captured;
+// for octets missing in the capture p is nil. It returns the boundary and how many
+// octets lie before it. The caller goes on behind these until there is no boundary:
+//
+//	for {
+//		b, used := f.Next(s, p, n, pool)
+//		if b.Kind == None {
+//			break // all n octets are taken
+//		}
+//		…
+//		p, n = p[min(int(used), len(p)):], n-used
+//	}
+func (f *State) Next(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
+	switch f.proto {
+	case HTTP1:
+		return f.nextHTTP1(s, p, n, pool)
+	case TLS:
+		return f.nextTLS(s, p, n, pool)
+	case HTTP2:
+		return f.nextHTTP2(s, p, n, pool)
+	}
+	return f.nextUnknown(s, p, n, pool)
+}
+
+// AnsweredBefore says that the newest request's answer was captured before it.
+func (f *State) AnsweredBefore() {
+	if f.proto == HTTP1 && f.open > 0 {
+		f.open--
+		f.ids[Requests] &= 1<<(kindBits*min(uint32(f.open), maxOpen)) - 1
+	}
+}
+
+// Inside tells what a side's next octet belongs to if it begins nothing new: to a
+// message (MessageBegins), TLS data (DataBegins), setting up (SetupBegins), an alert or
+// GOAWAY (ClosingBegins), or None if that is not known or it lies between two of them.
+func (f *State) Inside(s Side) Kind {
+	l := &f.dir[s&1]
+	switch {
+	case l.state <= between || l.state == complete || l.state == unitHeader:
+		return None
+	case f.proto == TLS, f.proto == Unknown:
+		return Kind(l.unit)
+	case f.proto == HTTP2 && l.unit == frameGoAway:
+		return ClosingBegins
+	}
+	return MessageBegins
+}
+
+// Unfinished reports whether, by the framing, octets of a side's message are still to
+// come. A body that ends with the connection is never unfinished.
+func (f *State) Unfinished(s Side) bool {
+	l := &f.dir[s&1]
+	if f.proto == HTTP2 {
+		return s == Answers && f.open > 0 && f.Synced(s)
+	}
+	return f.proto == HTTP1 && l.state > between && l.state != untilClose && l.state != complete
+}
+
+// pass counts those of n octets that belong to the body, chunk, record or frame at hand.
+func (l *direction) pass(n uint32) (used uint32) {
+	if l.state < octets {
+		return 0
+	}
+	used = uint32(min(l.left, uint64(n)))
+	if l.left -= uint64(used); l.left == 0 && l.state == unitOctets {
+		l.state = unitHeader
+	}
+	return used
+}
+
+// unitHead is the header of a record or frame, size octets, that begins behind the used
+// ones; back of them were in segments before. Octets of p beyond used stay to be
+// counted. No header: all n octets are taken or, if the direction is misframed then, octets
+// are needed that were not captured.
+func (l *direction) unitHead(size int, p []byte, n, used uint32, pool *Pool) (head []byte, back int, taken uint32) {
+	switch {
+	case l.state != unitHeader || used == n:
+		return nil, 0, n
+	case used >= uint32(len(p)):
+		l.state = misframed
+		return nil, 0, used
+	}
+	p = p[used:]
+	if l.kept == 0 && len(p) >= size {
+		return p[:size], 0, used
+	}
+	if l.kept != 0 {
+		back = len(pool.get(l.kept))
+	}
+	k := min(size-back, len(p))
+	if !pool.add(&l.kept, p[:k]) {
+		l.state = misframed
+		return nil, 0, used
+	}
+	if back+k == size {
+		head = pool.get(l.kept)
+		pool.release(&l.kept)
+		return head, back, used
+	}
+	if used += uint32(k); used < n {
+		l.state = misframed
+	}
+	return nil, 0, used
+}
+
+// noUnit is what Next returns when there is no header.
+func (f *State) noUnit(s Side, used uint32, pool *Pool) (Boundary, uint32) {
+	if f.dir[s].state == misframed {
+		f.LoseSync(s, pool)
+		return Boundary{Kind: SyncLost}, used
+	}
+	return Boundary{}, used
+}
+
+// LoseSync says that what a side sends next is not known.
+func (f *State) LoseSync(s Side, pool *Pool) {
+	l := &f.dir[s&1]
+	pool.release(&l.kept)
+	l.state, l.left = unsynced, 0
+}
+
+// Meaningless reports whether octets p, which the framing does not understand, say nothing
+// by their direction either. Of HTTP/2 it never does: both sides send as they like. In HTTP/1 a request
+// begins with a request line: other octets of the LB are of a body, or of a protocol
+// that it changed to in a part that the capture does not have.
+func (f *State) Meaningless(s Side, p []byte) bool {
+	return f.proto == HTTP2 || f.proto == HTTP1 && s == Requests && len(p) > 0
+}
+
+// Reset forgets everything.
+func (f *State) Reset(pool *Pool) {
+	f.LoseSync(Requests, pool)
+	f.LoseSync(Answers, pool)
+	*f = State{}
+}
+
+// carrySize is how much of an unfinished line is kept. The field values that matter are
+// much shorter; a longer line is followed to its end without being kept.
+const carrySize = 254
+
+// maxCarries bounds the lines kept at one time, 4 MB; beyond it sync is lost.
+const maxCarries = 1 << 14
+
+// Pool holds what directions keep of lines and headers that a segment's end has cut.
+type Pool struct {
+	bufs   []carry
+	unused []uint16
+}
+
+type carry struct {
+	n uint8
+	b [carrySize]byte
+}
+
+// add keeps octets behind those of a handle, taking a new one if it is 0; false: there
+// is no room for another.
+func (c *Pool) add(h *uint16, p []byte) bool {
+	if *h == 0 {
+		switch n := len(c.unused); {
+		case n > 0:
+			*h = c.unused[n-1]
+			c.unused = c.unused[:n-1]
+		case len(c.bufs) < maxCarries:
+			c.bufs = append(c.bufs, carry{})
+			*h = uint16(len(c.bufs))
+		default:
+			return false
+		}
+		c.bufs[*h-1].n = 0
+	}
+	b := &c.bufs[*h-1]
+	b.n += uint8(copy(b.b[b.n:], p))
+	return true
+}
+
+// get is what a handle keeps; it is valid until the next add.
+func (c *Pool) get(h uint16) []byte {
+	b := &c.bufs[h-1]
+	return b.b[:b.n]
+}
+
+// release gives a handle back.
+func (c *Pool) release(h *uint16) {
+	if *h != 0 {
+		c.unused = append(c.unused, *h)
+		*h = 0
+	}
+}
+
+// Held is how many lines and headers are kept now.
+func (c *Pool) Held() int { return len(c.bufs) - len(c.unused) }

@@ -9,7 +9,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// Decoder finds the TCP segments in frames. It takes headers the way Wireshark 4.0 does
+// Decoder finds the TCP segments in frames. It reads headers the way Wireshark 4.0 does
 // with its default preferences, so that stream numbers come out alike: ports and types
 // choose the next protocol, fragments are put together, what a snapshot length cut off is
 // counted by the lengths that headers state.
@@ -44,10 +44,10 @@ type enclosing struct {
 	vlan     uint16 // of the outermost tag with a VLAN; 0: none
 	depth    int
 	fragment bool // of a datagram that is not whole: nothing says how long the segment is
-	excerpt  bool // only the beginning of a packet (ICMP error, sFlow sample), for the same effect
-	quoted   bool // by an ICMP error
+	excerpt  bool // only the beginning of a packet (ICMP error, sFlow sample): the length is unknown too
+	quoted   bool // inside an ICMP error
 	inflated bool // it was compressed
-	// fragLen is how many octets behind an IPv6 fragment header belong to the fragment;
+	// fragLen is how many bytes behind an IPv6 fragment header belong to the fragment;
 	// 0 where the enclosing header does not say (jumbograms, none at all).
 	fragLen int
 }
@@ -79,7 +79,7 @@ func (d *Decoder) headers(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment 
 	if f.NoPacket {
 		d.why = noPacket
 	} else {
-		d.link(f.LinkType, octets{f.Data, max(int(f.Length), len(f.Data))})
+		d.link(f.LinkType, view{f.Data, max(int(f.Length), len(f.Data))})
 	}
 	if len(d.segs) == len(segs) {
 		d.skip()
@@ -99,33 +99,33 @@ func (d *Decoder) deeper() bool {
 	return true
 }
 
-// octets is a stretch of a packet: what was captured of it, and how long it was.
-type octets struct {
+// view is a part of a packet: the bytes of it that were captured, and its length on the wire.
+type view struct {
 	b    []byte
 	wire int // never less than len(b)
 }
 
-// from leaves out the first n octets; false where fewer were captured.
-func (o octets) from(n int) (octets, bool) {
+// from returns the view without its first n bytes; false if fewer were captured.
+func (o view) from(n int) (view, bool) {
 	if n < 0 || n > len(o.b) {
-		return octets{}, false
+		return view{}, false
 	}
-	return octets{o.b[n:], o.wire - n}, true
+	return view{o.b[n:], o.wire - n}, true
 }
 
-// first leaves out what stands behind the first n octets: padding, trailers.
-func (o octets) first(n int) octets {
+// first returns the first n bytes of the view, without padding and trailers.
+func (o view) first(n int) view {
 	if n >= o.wire {
 		return o
 	}
-	return octets{o.b[:min(max(n, 0), len(o.b))], max(n, 0)}
+	return view{o.b[:min(max(n, 0), len(o.b))], max(n, 0)}
 }
 
-// has reports whether the first n octets were captured.
-func (o octets) has(n int) bool { return len(o.b) >= n }
+// has reports whether the first n bytes were captured.
+func (o view) has(n int) bool { return len(o.b) >= n }
 
-func (o octets) u16(at int) uint16 { return binary.BigEndian.Uint16(o.b[at:]) }
-func (o octets) u32(at int) uint32 { return binary.BigEndian.Uint32(o.b[at:]) }
+func (o view) u16(at int) uint16 { return binary.BigEndian.Uint16(o.b[at:]) }
+func (o view) u32(at int) uint32 { return binary.BigEndian.Uint32(o.b[at:]) }
 
 // reason says why a frame gave no segment.
 type reason uint8
@@ -158,10 +158,11 @@ var reasonNames = [reasons]string{
 	tooDeep:   "nested-too-deep",
 }
 
-// maxUnknownLinks bounds how many link types are counted by number.
+// maxUnknownLinks bounds how many unknown link types are counted one by one; a hostile file
+// has 65536. Frames of the others count as not-ip.
 const maxUnknownLinks = 64
 
-// skip counts the frame under the reason that it was given up for.
+// skip counts a frame that gave no segment, by reason.
 func (d *Decoder) skip() {
 	if d.why < reasons {
 		d.skipped[d.why]++

@@ -6,10 +6,10 @@ import (
 	"connrace/tcpstate"
 )
 
-// peek takes at fixed offsets what nearly all frames are: Ethernet, perhaps a VLAN tag,
+// peek decodes, at fixed offsets, what nearly all frames are: Ethernet, perhaps a VLAN tag,
 // IPv4 without options or IPv6, and a TCP segment of which the whole header was captured.
-// It fills s as Decoder.headers would, or reports false and leaves s in disorder; a fuzz
-// test holds them to each other.
+// It fills s as Decoder.headers would, or reports false and leaves s undefined; a fuzz test
+// compares the two.
 func peek(f *Frame, s *tcpstate.Segment) bool {
 	const (
 		typeIP4, typeIP6, typeVLAN = 0x0800, 0x86dd, 0x8100
@@ -27,7 +27,7 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	}
 	b, wire = b[at:], wire-at
 
-	// Field by field: a composite literal would be built first and copied then.
+	// Field by field, because a composite literal would be built first and then copied.
 	var size int // of the TCP header and what follows it
 	switch {
 	case t == typeIP4 && len(b) >= ip4Fixed && b[0] == 0x45 && b[9] == protoTCP && be.Uint16(b[6:])&0x3fff == 0:

@@ -6,7 +6,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// fragmentKey tells the datagrams apart whose fragments are held.
+// fragmentKey identifies a datagram whose fragments are held.
 type fragmentKey struct {
 	src, dst tcpstate.Addr
 	id       uint32
@@ -31,8 +31,9 @@ func local(a tcpstate.Addr) bool {
 	return ip.IsPrivate() || ip.IsLinkLocalUnicast()
 }
 
-// Bounds of what is held of incomplete datagrams. When one is reached, what has been held
-// longest is given up.
+// Bounds of what is held of incomplete datagrams. When one is reached, the oldest datagram
+// is given up. maxHeldBytes is 128 datagrams of the largest size: a judgement, generous for
+// traffic whose fragments arrive together.
 const (
 	maxHeldBytes     = 8 << 20
 	maxHeldFragments = 8192 // of one datagram: 64 KiB in pieces of 8
@@ -48,7 +49,7 @@ type reassembly struct {
 	bytes int
 }
 
-// datagramParts is a datagram of which fragments are missing.
+// datagramParts is a datagram with fragments missing.
 type datagramParts struct {
 	key    fragmentKey
 	pieces []piece // by offset
@@ -107,7 +108,7 @@ func (p *datagramParts) insert(f piece) {
 	p.pieces[i] = f
 }
 
-// assemble returns the datagram if no octet of it is missing.
+// assemble returns the datagram if no byte of it is missing.
 func (p *datagramParts) assemble() []byte {
 	if p.size < 0 {
 		return nil

@@ -1,7 +1,7 @@
 package capture
 
-// icmp takes an ICMP message (RFC 792): errors quote the packet that they are about.
-func (d *Decoder) icmp(o octets) {
+// icmp decodes an ICMP message (RFC 792): errors quote the packet that they are about.
+func (d *Decoder) icmp(o view) {
 	const unreachable, quench, redirect, exceeded, parameter = 3, 4, 5, 11, 12
 	rest, ok := o.from(8)
 	if !ok || !rest.has(4) {
@@ -23,8 +23,8 @@ func (d *Decoder) icmp(o octets) {
 	d.ip(rest)
 }
 
-// icmpv6 takes an ICMPv6 message (RFC 4443 §3).
-func (d *Decoder) icmpv6(o octets) {
+// icmpv6 decodes an ICMPv6 message (RFC 4443 §3).
+func (d *Decoder) icmpv6(o view) {
 	const unreachable, tooBig, exceeded, parameter, redirect = 1, 2, 3, 4, 137
 	rest, ok := o.from(8)
 	if !ok {
@@ -41,7 +41,7 @@ func (d *Decoder) icmpv6(o octets) {
 
 // redirected looks for the option of an ICMPv6 redirect that quotes a packet (RFC 4861
 // §4.5, §4.6.3).
-func (d *Decoder) redirected(o octets) {
+func (d *Decoder) redirected(o view) {
 	const options, header = 40, 4
 	o, ok := o.from(options)
 	for ok && o.has(2) && o.b[1] > 0 {

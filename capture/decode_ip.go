@@ -14,8 +14,8 @@ const (
 	ip6Fixed = 40
 )
 
-// ip takes a packet that is IPv4 or IPv6 by its first nibble.
-func (d *Decoder) ip(o octets) {
+// ip decodes a packet that is IPv4 or IPv6 by its first nibble.
+func (d *Decoder) ip(o view) {
 	if !o.has(1) {
 		d.why = shortIP
 		return
@@ -30,8 +30,8 @@ func (d *Decoder) ip(o octets) {
 	}
 }
 
-// ipv4 takes an IPv4 packet (RFC 791).
-func (d *Decoder) ipv4(o octets) {
+// ipv4 decodes an IPv4 packet (RFC 791).
+func (d *Decoder) ipv4(o view) {
 	if !d.deeper() {
 		return
 	}
@@ -72,7 +72,7 @@ func (d *Decoder) ipv4(o octets) {
 				d.why = fragment
 				return
 			}
-			o = octets{whole, len(whole)}
+			o = view{whole, len(whole)}
 			d.outer.fragment = false
 		} else if off > 0 {
 			d.why = fragment
@@ -84,8 +84,8 @@ func (d *Decoder) ipv4(o octets) {
 	}
 }
 
-// sourceRoute returns the last address of a source route that is not used up: where the
-// packet finally goes (RFC 791 §3.1).
+// sourceRoute returns the last address of a source route that is not used up: the packet's
+// final destination (RFC 791 §3.1).
 func sourceRoute(b []byte) []byte {
 	const loose, strict = 131, 137
 	for len(b) > 0 && b[0] != 0 {
@@ -111,9 +111,9 @@ func sourceRoute(b []byte) []byte {
 	return nil
 }
 
-// ipv6 takes an IPv6 packet (RFC 8200). gopacket's would take the hop-by-hop header
-// along, allocating its options, and refuses a length of 0.
-func (d *Decoder) ipv6(o octets) {
+// ipv6 decodes an IPv6 packet (RFC 8200). gopacket's decoder is not used: it allocates for
+// the options of a hop-by-hop header and refuses a length of 0.
+func (d *Decoder) ipv6(o view) {
 	if !d.deeper() {
 		return
 	}
@@ -192,8 +192,8 @@ const (
 	protoEthernet = 143
 )
 
-// ipProto takes what an IP header announces as protocol or next header p.
-func (d *Decoder) ipProto(p uint8, o octets) {
+// ipProto decodes what an IP header announces as protocol or next header p.
+func (d *Decoder) ipProto(p uint8, o view) {
 	if !d.deeper() {
 		return
 	}
@@ -225,10 +225,9 @@ func (d *Decoder) ipProto(p uint8, o octets) {
 	}
 }
 
-// extension skips an extension header whose length counts units: of eight octets, not
-// counting the first (RFC 8200 §4.3), or, for AH, of four, not counting the first two
-// (RFC 4302 §2.2).
-func (d *Decoder) extension(o octets, unit int) {
+// extension skips an extension header whose length field counts units: of 8 bytes without
+// the first 8 (RFC 8200 §4.3), or, in AH, of 4 bytes without the first 8 (RFC 4302 §2.2).
+func (d *Decoder) extension(o view, unit int) {
 	if !o.has(2) {
 		d.why = shortIP
 		return
@@ -243,9 +242,9 @@ func (d *Decoder) extension(o octets, unit int) {
 	d.ipProto(next, o)
 }
 
-// routing skips a routing header (RFC 8200 §4.4) and, where segments are left, notes the
-// final destination: it is the connection's.
-func (d *Decoder) routing(o octets) {
+// routing skips a routing header (RFC 8200 §4.4). If it has segments left, its final
+// destination is the connection's.
+func (d *Decoder) routing(o view) {
 	const type0, mobile, segment = 0, 2, 4 // RFC 5095, RFC 6275 §6.4, RFC 8754
 	if size := 8; o.has(size) && o.b[3] > 0 && !d.outer.dst.Is4() {
 		size += int(o.b[1]) * 8
@@ -259,8 +258,8 @@ func (d *Decoder) routing(o octets) {
 	d.extension(o, 8)
 }
 
-// fragment6 takes an IPv6 fragment header (RFC 8200 §4.5).
-func (d *Decoder) fragment6(o octets) {
+// fragment6 decodes an IPv6 fragment header (RFC 8200 §4.5).
+func (d *Decoder) fragment6(o view) {
 	const size = 8
 	if !o.has(size) {
 		d.why = shortIP
@@ -280,7 +279,7 @@ func (d *Decoder) fragment6(o octets) {
 			d.why = fragment
 			return
 		}
-		o = octets{whole, len(whole)}
+		o = view{whole, len(whole)}
 		d.outer.fragLen = 0
 	}
 	d.ipProto(next, o)

@@ -9,12 +9,14 @@ import (
 // socksPort is where Wireshark expects SOCKS.
 const socksPort = 1080
 
-// maxProxied bounds how many SOCKS connections are followed.
+// maxProxied bounds how many SOCKS connections are followed; beyond that all are forgotten,
+// and stream numbers may differ from Wireshark's.
 const maxProxied = 1024
 
-// socks follows the handshakes of SOCKS connections (RFC 1928, SOCKS 4) for one reason:
-// Wireshark looks at what such a connection carries as at a connection to the port that
-// was asked for (call_next_dissector in packet-socks.c), and that uses up a stream number.
+// socks follows the handshakes of SOCKS connections (RFC 1928, SOCKS 4) only to number
+// streams as Wireshark does: it dissects what such a connection carries as a connection to
+// the port that was asked for (call_next_dissector in packet-socks.c), with a stream number
+// of its own.
 type socks struct {
 	proxied map[[2]tcpstate.Endpoint]*proxied
 }
@@ -64,9 +66,10 @@ const (
 	socksGranted = 90 // SOCKS 4
 )
 
-// see takes a segment to or from the SOCKS port. It returns the port that Wireshark puts in
-// the place of 1080 for the payload, if it does.
-func (x *socks) see(s *tcpstate.Segment) (port uint16, ok bool) {
+// follow updates the connection that a segment to or from the SOCKS port belongs to. If
+// Wireshark dissects the payload as one of its own connection, ok is true, and port stands
+// there in the place of 1080.
+func (x *socks) follow(s *tcpstate.Segment) (port uint16, ok bool) {
 	key, way := [2]tcpstate.Endpoint{s.Src, s.Dst}, 0
 	if s.Src.Port == socksPort {
 		key, way = [2]tcpstate.Endpoint{s.Dst, s.Src}, 1
@@ -120,7 +123,7 @@ func (p *proxied) handshake(b []byte, fromClient bool) {
 	}
 }
 
-// ask5 takes what the client sends (RFC 1928 §3, §4).
+// ask5 handles what the client sends (RFC 1928 §3, §4).
 func (p *proxied) ask5(b []byte) {
 	switch {
 	case p.asking == askMethods:
@@ -163,7 +166,7 @@ func addressEnd5(b []byte) int {
 	return at
 }
 
-// reply5 takes what the proxy sends (RFC 1928 §3, §6; RFC 1929, RFC 1961 for the methods).
+// reply5 handles what the proxy sends (RFC 1928 §3, §6; RFC 1929, RFC 1961 for the methods).
 func (p *proxied) reply5(b []byte) {
 	switch p.replying {
 	case replyMethod:

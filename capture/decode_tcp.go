@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	tcpFixed = 20 // octets of a TCP header without options (RFC 9293 §3.1)
+	tcpFixed = 20 // bytes of a TCP header without options (RFC 9293 §3.1)
 	// tcpLeast is how much of it must be there: Wireshark reads ports to window, in
 	// this order, before it gives the segment a stream number.
 	tcpLeast = 16
 )
 
-// segment takes a TCP header and what follows it.
-func (d *Decoder) segment(o octets) {
+// segment decodes a TCP header and what follows it.
+func (d *Decoder) segment(o view) {
 	if !o.has(tcpLeast) {
 		d.why = shortTCP
 		return
@@ -70,10 +70,10 @@ func (d *Decoder) segment(o octets) {
 	}
 }
 
-// throughProxy adds the header that Wireshark makes up for what a SOCKS connection
-// carries.
+// throughProxy appends the segment that Wireshark makes up for what a SOCKS connection
+// carries, if it does.
 func (d *Decoder) throughProxy(s *tcpstate.Segment) {
-	port, ok := d.socks.see(s)
+	port, ok := d.socks.follow(s)
 	if !ok {
 		return
 	}
@@ -98,7 +98,7 @@ const (
 	optTS   = 8
 )
 
-// tcpOptions notes the options in b, as many as are whole: damage costs the options
+// tcpOptions decodes the options in b up to the first damaged one: damage costs the options
 // behind it, not the segment.
 func tcpOptions(b []byte, s *tcpstate.Segment) {
 	syn := s.Flags.Has(tcpstate.SYN)

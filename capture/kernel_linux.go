@@ -14,8 +14,8 @@ import (
 	"connrace/tcpstate"
 )
 
-// Witness asks the kernel about listeners: what a capture can only infer, it knows. It
-// belongs to one goroutine.
+// Witness asks the kernel about the listeners of a network namespace: what a capture can
+// only infer, the kernel knows. A Witness belongs to one goroutine.
 type Witness struct {
 	diag     sockDiag
 	route    netlink // its addresses
@@ -36,15 +36,15 @@ type unixPath struct {
 	seen bool // stat is valid
 }
 
-// OpenWitness opens what it takes to ask, in the namespace; nothing of it needs a
-// privilege except to enter another one.
+// OpenWitness opens the sockets and files that Sample reads, in the namespace. Only entering
+// another namespace needs a privilege.
 func OpenWitness(o WitnessOptions) (*Witness, error) {
 	w := &Witness{diag: sockDiag{netlink{fd: -1}}, route: netlink{fd: -1}}
 	for _, path := range o.Unix {
 		w.paths = append(w.paths, unixPath{path: path})
 	}
 	if _, err := strconv.ParseUint(o.NetNS, 10, 32); err == nil && len(o.Unix) > 0 {
-		// Once, for it takes a right over the process that may be given up.
+		// Opened once: it needs a privilege over the process that may be dropped later.
 		w.elsewhere = true
 		w.root, _ = os.OpenFile(filepath.Join("/proc", o.NetNS, "root"), unix.O_PATH|unix.O_DIRECTORY, 0)
 	}
@@ -81,7 +81,7 @@ func (w *Witness) open() (err error) {
 	return nil
 }
 
-// Sample asks the kernel.
+// Sample reads the queues, then the counters. The result is overwritten by the next call.
 func (w *Witness) Sample() (Sample, error) {
 	s := &w.sample
 	s.Listeners, s.Unix = s.Listeners[:0], s.Unix[:0]
@@ -107,7 +107,7 @@ func (w *Witness) Sample() (Sample, error) {
 	return *s, nil
 }
 
-// stat tells about the file of a socket, as the process sees it that is watched.
+// stat is stat(2) of a socket's file, in the file system of the process that is watched.
 func (w *Witness) stat(path string, st *unix.Stat_t) error {
 	switch {
 	case !w.elsewhere:
@@ -175,8 +175,8 @@ func (w *Witness) unixListener(m []byte) {
 	}
 }
 
-// is reports whether a socket that was bound to name, which made a file, is the one. The
-// name alone could be that of a socket whose file was replaced.
+// is reports whether p is the socket that was bound to name and made file. The name is not
+// enough: a server that restarts replaces the file, and the old socket keeps its name.
 func (p *unixPath) is(name, file []byte) bool {
 	const minorBits = 20 // of the kernel's own dev_t
 	for len(name) > 0 && name[len(name)-1] == 0 {

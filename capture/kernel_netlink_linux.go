@@ -33,7 +33,7 @@ func (d *netlink) open(name string, protocol int) (err error) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	d.buf = make([]byte, dumpBuffer)
-	// The kernel answers at once; should it not, nobody waits forever.
+	// The kernel answers at once; the limit only keeps a mistake from blocking forever.
 	return unix.SetsockoptTimeval(d.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1})
 }
 
@@ -44,7 +44,7 @@ func (d *netlink) close() {
 	}
 }
 
-// request makes room for a request of size octets.
+// request makes room for a request of size bytes.
 func (d *netlink) request(kind uint16, size int) []byte {
 	if cap(d.req) < netlinkHeader+size {
 		d.req = make([]byte, 128)
@@ -59,8 +59,8 @@ func (d *netlink) request(kind uint16, size int) []byte {
 	return d.req[netlinkHeader:]
 }
 
-// dump sends the request and calls take with the answers, which are of a kind.
-func (d *netlink) dump(kind uint16, take func([]byte)) error {
+// dump sends the request and calls each with the answers, which are of a kind.
+func (d *netlink) dump(kind uint16, each func([]byte)) error {
 	if _, err := unix.Write(d.fd, d.req); err != nil {
 		return fmt.Errorf("%s: %w", d.name, err)
 	}
@@ -72,14 +72,14 @@ func (d *netlink) dump(kind uint16, take func([]byte)) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
-		if done, err := d.answers(d.buf[:n], kind, take); done || err != nil {
+		if done, err := d.answers(d.buf[:n], kind, each); done || err != nil {
 			return err
 		}
 	}
 }
 
-// answers takes the messages in b; done: there are no more.
-func (d *netlink) answers(b []byte, kind uint16, take func([]byte)) (done bool, err error) {
+// answers calls each with the messages in b; done: there are no more.
+func (d *netlink) answers(b []byte, kind uint16, each func([]byte)) (done bool, err error) {
 	for len(b) >= netlinkHeader {
 		n := int(native32(b))
 		if n < netlinkHeader || n > len(b) {
@@ -98,7 +98,7 @@ func (d *netlink) answers(b []byte, kind uint16, take func([]byte)) (done bool, 
 			}
 			return true, nil
 		case kind:
-			take(m)
+			each(m)
 		}
 	}
 	return false, nil

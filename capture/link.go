@@ -8,7 +8,7 @@ import (
 
 // The link types that are decoded (LINKTYPE_ values of
 // https://www.tcpdump.org/linktypes.html). 11 to 14 are DLT_ values that differ between
-// systems; files have them all the same, and Wireshark takes them as here.
+// systems; files have them all the same, and Wireshark reads them as here.
 const (
 	LinkNull            LinkType = 0
 	LinkEthernet        LinkType = 1
@@ -119,9 +119,9 @@ var opened = [...][2]LinkType{
 	{292, 295},
 }
 
-// readable reports whether there is any use in opening a pcap file of link type t. Frame
-// numbers of a file that Wireshark refuses mean nothing to anybody, unless its packets are
-// decoded here.
+// readable reports whether a pcap file of link type t is opened at all. Findings cite frame
+// numbers, which are of no use in a file that Wireshark refuses; of those only the link types
+// that are decoded here are opened.
 func readable(t LinkType) bool {
 	for _, r := range opened {
 		if r[0] <= t && t <= r[1] {
@@ -131,8 +131,8 @@ func readable(t LinkType) bool {
 	return t == LinkPFLogOld
 }
 
-// link takes a frame by its link type.
-func (d *Decoder) link(t LinkType, o octets) {
+// link decodes a frame according to its link type.
+func (d *Decoder) link(t LinkType, o view) {
 	switch t {
 	case LinkEthernet:
 		d.ethernet(o)
@@ -187,8 +187,8 @@ func (d *Decoder) link(t LinkType, o octets) {
 	}
 }
 
-// behind skips a header of n octets.
-func (d *Decoder) behind(n int, o octets, next func(*Decoder, octets)) {
+// behind skips a header of n bytes and hands the rest to next.
+func (d *Decoder) behind(n int, o view, next func(*Decoder, view)) {
 	if rest, ok := o.from(n); ok {
 		next(d, rest)
 	} else {
@@ -196,7 +196,7 @@ func (d *Decoder) behind(n int, o octets, next func(*Decoder, octets)) {
 	}
 }
 
-// Address families as the BSDs number them; that of IPv6 is another one in each.
+// Address families as the BSDs number them; each has its own number for IPv6.
 const (
 	familyINET        = 2
 	familyINET6Linux  = 10
@@ -205,8 +205,8 @@ const (
 	familyINET6Darwin = 30
 )
 
-// family takes the packet behind a header of n octets that gave its address family.
-func (d *Decoder) family(f uint32, n int, o octets) {
+// family decodes the packet behind a header of n bytes that gave its address family.
+func (d *Decoder) family(f uint32, n int, o view) {
 	rest, ok := o.from(n)
 	if !ok {
 		d.why = shortLink
@@ -220,8 +220,8 @@ func (d *Decoder) family(f uint32, n int, o octets) {
 	}
 }
 
-// loop takes OpenBSD's loopback header: the address family.
-func (d *Decoder) loop(o octets) {
+// loop decodes OpenBSD's loopback header: the address family.
+func (d *Decoder) loop(o view) {
 	if !o.has(4) {
 		d.why = shortLink
 		return
@@ -229,10 +229,10 @@ func (d *Decoder) loop(o octets) {
 	d.family(o.u32(0), 4, o)
 }
 
-// null takes a BSD loopback header: the address family in the byte order of whoever wrote
+// null decodes a BSD loopback header: the address family in the byte order of whoever wrote
 // it, 16 or 32 bits wide (dissect_null in Wireshark's packet-null.c), or an Ethernet type,
 // or PPP.
-func (d *Decoder) null(o octets) {
+func (d *Decoder) null(o view) {
 	const ppp, families = 0xff03, 6
 	if !o.has(4) {
 		d.why = shortLink
@@ -259,9 +259,9 @@ func (d *Decoder) null(o octets) {
 	d.family(f, 4, o)
 }
 
-// raw takes a packet without link header, or with what old Linux drivers put there
+// raw decodes a packet without link header, or with what old Linux drivers put there
 // (dissect_raw in Wireshark's packet-raw.c).
-func (d *Decoder) raw(o octets) {
+func (d *Decoder) raw(o view) {
 	const ppp = 0xff03
 	for _, at := range [...]int{0, 6, 1} {
 		if o.has(at+2) && o.u16(at) == ppp {
@@ -284,9 +284,9 @@ const (
 	hardwareNetlink  = 824
 )
 
-// cooked takes a Linux cooked header (LINKTYPE_LINUX_SLL). gopacket's trusts the address
+// cooked decodes a Linux cooked header (LINKTYPE_LINUX_SLL). gopacket's trusts the address
 // length.
-func (d *Decoder) cooked(o octets) {
+func (d *Decoder) cooked(o view) {
 	const header = 16
 	rest, ok := o.from(header)
 	if !ok {
@@ -296,8 +296,8 @@ func (d *Decoder) cooked(o octets) {
 	d.cookedPayload(o.u16(14), o.u16(2), rest)
 }
 
-// cooked2 takes a Linux cooked header of version 2 (LINKTYPE_LINUX_SLL2).
-func (d *Decoder) cooked2(o octets) {
+// cooked2 decodes a Linux cooked header of version 2 (LINKTYPE_LINUX_SLL2).
+func (d *Decoder) cooked2(o view) {
 	const header = 20
 	rest, ok := o.from(header)
 	if !ok {
@@ -307,8 +307,8 @@ func (d *Decoder) cooked2(o octets) {
 	d.cookedPayload(o.u16(0), o.u16(8), rest)
 }
 
-// cookedPayload takes what follows a cooked header.
-func (d *Decoder) cookedPayload(protocol, hardware uint16, o octets) {
+// cookedPayload decodes what follows a cooked header.
+func (d *Decoder) cookedPayload(protocol, hardware uint16, o view) {
 	const ethernet, llc, ppp = 3, 4, 7 // Linux's ETH_P_ALL and so on, below macTypes
 	switch {
 	case hardware == hardwareNetlink:
@@ -329,9 +329,9 @@ func (d *Decoder) cookedPayload(protocol, hardware uint16, o octets) {
 	}
 }
 
-// nflog takes a netfilter log header: attributes, one of which is the packet
+// nflog decodes a netfilter log header: attributes, one of which is the packet
 // (LINKTYPE_NFLOG; Linux include/uapi/linux/netfilter/nfnetlink_log.h).
-func (d *Decoder) nflog(o octets) {
+func (d *Decoder) nflog(o view) {
 	const packetHeader, payload = 1, 9
 	const ip4, ip6 = 2, 10
 	if !o.has(4) {
@@ -340,7 +340,7 @@ func (d *Decoder) nflog(o octets) {
 	}
 	family := o.b[0]
 	var protocol uint16
-	var packet octets
+	var packet view
 	for o, _ = o.from(4); o.has(4); {
 		// Lengths are in the byte order of the host.
 		n, kind := int(binary.LittleEndian.Uint16(o.b)), binary.LittleEndian.Uint16(o.b[2:])
@@ -374,8 +374,8 @@ func (d *Decoder) nflog(o octets) {
 	}
 }
 
-// pflog takes the header of OpenBSD's packet filter log (LINKTYPE_PFLOG).
-func (d *Decoder) pflog(o octets) {
+// pflog decodes the header of OpenBSD's packet filter log (LINKTYPE_PFLOG).
+func (d *Decoder) pflog(o view) {
 	if !o.has(2) {
 		d.why = shortLink
 		return
@@ -383,8 +383,8 @@ func (d *Decoder) pflog(o octets) {
 	d.family(uint32(o.b[1]), (int(o.b[0])+3)&^3, o)
 }
 
-// enc takes the header of OpenBSD's IPsec interface (LINKTYPE_ENC).
-func (d *Decoder) enc(o octets) {
+// enc decodes the header of OpenBSD's IPsec interface (LINKTYPE_ENC).
+func (d *Decoder) enc(o view) {
 	if !o.has(4) {
 		d.why = shortLink
 		return

@@ -31,8 +31,8 @@ const (
 	etherTypeArista     layers.EthernetType = 0xd28b
 )
 
-// ethernet takes an Ethernet frame.
-func (d *Decoder) ethernet(o octets) {
+// ethernet decodes an Ethernet frame.
+func (d *Decoder) ethernet(o view) {
 	if !o.has(macHeader) {
 		d.why = shortLink
 		return
@@ -52,8 +52,8 @@ func (d *Decoder) ethernet(o octets) {
 	}
 }
 
-// typeOrLength takes what follows a tag: a type, or a length and LLC.
-func (d *Decoder) typeOrLength(t uint16, o octets) {
+// typeOrLength decodes what follows a tag: a type, or a length and LLC.
+func (d *Decoder) typeOrLength(t uint16, o view) {
 	if t > macLenMax {
 		d.etherType(layers.EthernetType(t), o)
 	} else {
@@ -61,8 +61,8 @@ func (d *Decoder) typeOrLength(t uint16, o octets) {
 	}
 }
 
-// etherType takes the payload that an Ethernet type announces.
-func (d *Decoder) etherType(t layers.EthernetType, o octets) {
+// etherType decodes the payload that an Ethernet type announces.
+func (d *Decoder) etherType(t layers.EthernetType, o view) {
 	if !d.deeper() {
 		return
 	}
@@ -122,8 +122,8 @@ func knownType(t uint16) bool {
 	return t > 0 && t <= macLenMax
 }
 
-// vlan takes an IEEE 802.1Q tag.
-func (d *Decoder) vlan(o octets) {
+// vlan decodes an IEEE 802.1Q tag.
+func (d *Decoder) vlan(o view) {
 	if d.tag.DecodeFromBytes(o.b, gopacket.NilDecodeFeedback) != nil {
 		d.why = shortLink
 		return
@@ -136,8 +136,8 @@ func (d *Decoder) vlan(o octets) {
 	d.typeOrLength(t, o)
 }
 
-// tagged skips a header of size octets, the last two of which are an Ethernet type.
-func (d *Decoder) tagged(o octets, size int) {
+// tagged skips a header of size bytes, the last two of which are an Ethernet type.
+func (d *Decoder) tagged(o view, size int) {
 	rest, ok := o.from(size)
 	if !ok {
 		d.why = shortLink
@@ -146,8 +146,8 @@ func (d *Decoder) tagged(o octets, size int) {
 	d.etherType(layers.EthernetType(o.u16(size-2)), rest)
 }
 
-// timestamped takes the header that Arista switches put into mirrored frames.
-func (d *Decoder) timestamped(o octets) {
+// timestamped decodes the header that Arista switches put into mirrored frames.
+func (d *Decoder) timestamped(o view) {
 	const timestamp, bits64, bits48 = 1, 0x10, 0x20
 	if !o.has(4) {
 		d.why = shortLink
@@ -167,9 +167,9 @@ func (d *Decoder) timestamped(o octets) {
 	d.tagged(o, size+2)
 }
 
-// macsec takes an IEEE 802.1AE SecTAG. Only where it authenticates and leaves the data as
+// macsec decodes an IEEE 802.1AE SecTAG. Only where it authenticates and leaves the data as
 // they are (§9.5, bits E and C) is there something to see.
-func (d *Decoder) macsec(o octets) {
+func (d *Decoder) macsec(o view) {
 	const version, sci, changed, icv = 0x80, 0x20, 0x0c, 16
 	if !o.has(1) || o.b[0]&version != 0 {
 		return
@@ -189,9 +189,9 @@ func (d *Decoder) macsec(o octets) {
 	d.tagged(o, size+2)
 }
 
-// fabricPath takes a Cisco FabricPath header: switch addresses in place of MAC addresses,
+// fabricPath decodes a Cisco FabricPath header: switch addresses in place of MAC addresses,
 // its type, a forwarding tag, then an Ethernet frame, then a checksum.
-func (d *Decoder) fabricPath(o octets) bool {
+func (d *Decoder) fabricPath(o view) bool {
 	const checksum = 4
 	size := macHeader + 2
 	switch layers.EthernetType(o.u16(12)) {
@@ -211,9 +211,9 @@ func (d *Decoder) fabricPath(o octets) bool {
 	return true
 }
 
-// isl takes Cisco's Inter-Switch Link header, known by its destination address, which
-// puts a 26-octet header before an Ethernet frame.
-func (d *Decoder) isl(o octets) bool {
+// isl decodes Cisco's Inter-Switch Link header, known by its destination address, which
+// puts a 26-byte header before an Ethernet frame.
+func (d *Decoder) isl(o view) bool {
 	const size, checksum = 26, 4
 	b := o.b
 	if o.u16(12) > macLenMax || b[0] != 0x01 && b[0] != 0x0c || b[1] != 0 || b[2] != 0x0c || b[3] != 0 || b[4] != 0 {
@@ -230,8 +230,8 @@ func (d *Decoder) isl(o octets) bool {
 	return true
 }
 
-// logicalLink takes an IEEE 802.2 LLC header.
-func (d *Decoder) logicalLink(o octets) {
+// logicalLink decodes an IEEE 802.2 LLC header.
+func (d *Decoder) logicalLink(o view) {
 	if d.llc.DecodeFromBytes(o.b, gopacket.NilDecodeFeedback) != nil {
 		d.why = shortLink
 		return
@@ -250,9 +250,9 @@ func (d *Decoder) logicalLink(o octets) {
 	}
 }
 
-// snap takes an OUI and a type behind LLC or frame relay; pad octets precede a bridged
+// snap decodes an OUI and a type behind LLC or frame relay; pad bytes precede a bridged
 // frame (RFC 2684 §5.2, RFC 2427 §4.2).
-func (d *Decoder) snap(o octets, information bool, pad int) {
+func (d *Decoder) snap(o view, information bool, pad int) {
 	const encapsulated, cisco, ieee8021 = 0x000000, 0x0000f8, 0x0080c2
 	rest, ok := o.from(5)
 	if !ok {
@@ -277,8 +277,8 @@ func (d *Decoder) snap(o octets, information bool, pad int) {
 	}
 }
 
-// fddi takes an FDDI frame: of those only asynchronous LLC has packets in it.
-func (d *Decoder) fddi(o octets) {
+// fddi decodes an FDDI frame: of those only asynchronous LLC has packets in it.
+func (d *Decoder) fddi(o view) {
 	rest, ok := o.from(13)
 	if !ok {
 		d.why = shortLink
@@ -289,8 +289,8 @@ func (d *Decoder) fddi(o octets) {
 	}
 }
 
-// tokenRing takes an IEEE 802.5 frame.
-func (d *Decoder) tokenRing(o octets) {
+// tokenRing decodes an IEEE 802.5 frame.
+func (d *Decoder) tokenRing(o view) {
 	const size, routed = 14, 0x80
 	if !o.has(size) {
 		d.why = shortLink
@@ -310,9 +310,9 @@ func (d *Decoder) tokenRing(o octets) {
 	}
 }
 
-// batman takes a B.A.T.M.A.N. advanced header, version 15, of those that carry a frame
+// batman decodes a B.A.T.M.A.N. advanced header, version 15, of those that carry a frame
 // (Linux include/uapi/linux/batadv_packet.h).
-func (d *Decoder) batman(o octets) {
+func (d *Decoder) batman(o view) {
 	const version, broadcast, unicast, unicast4 = 15, 0x01, 0x40, 0x42
 	if !o.has(2) || o.b[1] != version {
 		return
@@ -333,8 +333,8 @@ func (d *Decoder) batman(o octets) {
 	}
 }
 
-// nsh takes a network service header (RFC 8300 §2.2).
-func (d *Decoder) nsh(o octets) {
+// nsh decodes a network service header (RFC 8300 §2.2).
+func (d *Decoder) nsh(o view) {
 	if !o.has(8) {
 		d.why = shortLink
 		return
@@ -354,9 +354,9 @@ func (d *Decoder) nsh(o octets) {
 	d.nextProtocol(next, rest)
 }
 
-// nextProtocol takes the payload of NSH (RFC 8300 §11.2.5) or VXLAN-GPE
+// nextProtocol decodes the payload of NSH (RFC 8300 §11.2.5) or VXLAN-GPE
 // (draft-ietf-nvo3-vxlan-gpe §3.2), which number alike.
-func (d *Decoder) nextProtocol(next uint8, o octets) {
+func (d *Decoder) nextProtocol(next uint8, o view) {
 	if !d.deeper() {
 		return
 	}
@@ -374,8 +374,8 @@ func (d *Decoder) nextProtocol(next uint8, o octets) {
 	}
 }
 
-// trill takes a TRILL header (RFC 6325 §3.1).
-func (d *Decoder) trill(o octets) {
+// trill decodes a TRILL header (RFC 6325 §3.1).
+func (d *Decoder) trill(o view) {
 	if !o.has(6) {
 		d.why = shortLink
 		return

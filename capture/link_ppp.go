@@ -20,13 +20,13 @@ const (
 	pppMux      = 0x0059
 )
 
-// ppp takes a PPP packet without address and control octets (RFC 1661 §2).
-func (d *Decoder) ppp(o octets) {
+// ppp decodes a PPP packet without address and control bytes (RFC 1661 §2).
+func (d *Decoder) ppp(o view) {
 	if !o.has(1) {
 		d.why = shortLink
 		return
 	}
-	// An odd first octet is a compressed protocol field (§6.5).
+	// An odd first byte is a compressed protocol field (§6.5).
 	protocol, size := uint16(o.b[0]), 1
 	if protocol&1 == 0 {
 		if !o.has(2) {
@@ -39,7 +39,7 @@ func (d *Decoder) ppp(o octets) {
 	d.pppProtocol(protocol, o)
 }
 
-func (d *Decoder) pppProtocol(protocol uint16, o octets) {
+func (d *Decoder) pppProtocol(protocol uint16, o view) {
 	if !d.deeper() {
 		return
 	}
@@ -63,20 +63,20 @@ func (d *Decoder) pppProtocol(protocol uint16, o octets) {
 	}
 }
 
-// vanJacobson takes a packet whose header is the one that others will be compressed by: in
+// vanJacobson decodes a packet whose header is the one that others will be compressed by: in
 // place of the protocol, which is TCP, it has a number (RFC 1144 §3.2.2).
-func (d *Decoder) vanJacobson(o octets) {
+func (d *Decoder) vanJacobson(o view) {
 	if !o.has(ip4Fixed) || o.b[0]>>4 != 4 {
 		return
 	}
 	b := bytes.Clone(o.b)
 	b[9] = protoTCP
-	d.ipv4(octets{b, o.wire})
+	d.ipv4(view{b, o.wire})
 }
 
-// pppMultilink takes a multilink header (RFC 1990 §3) in front of a packet that was not
+// pppMultilink decodes a multilink header (RFC 1990 §3) in front of a packet that was not
 // split.
-func (d *Decoder) pppMultilink(o octets) {
+func (d *Decoder) pppMultilink(o view) {
 	const begins, ends = 0x80, 0x40
 	rest, ok := o.from(4)
 	switch {
@@ -89,8 +89,8 @@ func (d *Decoder) pppMultilink(o octets) {
 	}
 }
 
-// pppMultiplexed takes several PPP packets in one (RFC 3153 §1.1).
-func (d *Decoder) pppMultiplexed(o octets) {
+// pppMultiplexed decodes several PPP packets in one (RFC 3153 §1.1).
+func (d *Decoder) pppMultiplexed(o view) {
 	const named, long = 0x80, 0x40
 	var protocol uint16
 	around := d.outer
@@ -120,8 +120,8 @@ func (d *Decoder) pppMultiplexed(o octets) {
 	}
 }
 
-// pppHDLC takes PPP in HDLC-like framing (RFC 1662 §3.1), or Cisco HDLC by its address.
-func (d *Decoder) pppHDLC(o octets) {
+// pppHDLC decodes PPP in HDLC-like framing (RFC 1662 §3.1), or Cisco HDLC by its address.
+func (d *Decoder) pppHDLC(o view) {
 	const allStations, unicast, multicast = 0xff, 0x0f, 0x8f
 	if !o.has(1) {
 		d.why = shortLink
@@ -139,8 +139,8 @@ func (d *Decoder) pppHDLC(o octets) {
 	}
 }
 
-// ciscoHDLC takes address, control and an Ethernet type.
-func (d *Decoder) ciscoHDLC(o octets) {
+// ciscoHDLC decodes address, control and an Ethernet type.
+func (d *Decoder) ciscoHDLC(o view) {
 	rest, ok := o.from(4)
 	if !ok {
 		d.why = shortLink
@@ -149,8 +149,8 @@ func (d *Decoder) ciscoHDLC(o octets) {
 	d.hdlcType(layers.EthernetType(o.u16(2)), rest)
 }
 
-// hdlcType takes the few types that Cisco HDLC and frame relay carry.
-func (d *Decoder) hdlcType(t layers.EthernetType, o octets) bool {
+// hdlcType decodes the few types that Cisco HDLC and frame relay carry.
+func (d *Decoder) hdlcType(t layers.EthernetType, o view) bool {
 	switch t {
 	case layers.EthernetTypeIPv4, layers.EthernetTypeIPv6, layers.EthernetTypeMPLSUnicast,
 		etherTypeMPLSMulti, etherTypeTEB:
@@ -160,8 +160,8 @@ func (d *Decoder) hdlcType(t layers.EthernetType, o octets) bool {
 	return false
 }
 
-// pppoe takes a PPPoE session header (RFC 2516 §4).
-func (d *Decoder) pppoe(o octets) {
+// pppoe decodes a PPPoE session header (RFC 2516 §4).
+func (d *Decoder) pppoe(o view) {
 	const size, credits = 6, 0x0106
 	rest, ok := o.from(size)
 	if !ok {
@@ -177,8 +177,8 @@ func (d *Decoder) pppoe(o octets) {
 	d.ppp(rest)
 }
 
-// frameRelay takes a Q.922 address and what RFC 2427, or Cisco, puts behind it.
-func (d *Decoder) frameRelay(o octets) {
+// frameRelay decodes a Q.922 address and what RFC 2427, or Cisco, puts behind it.
+func (d *Decoder) frameRelay(o view) {
 	const last, longest, unnumbered = 1, 4, 3
 	size := 0
 	for {
@@ -209,9 +209,9 @@ func (d *Decoder) frameRelay(o octets) {
 	}
 }
 
-// nlpid takes a network layer protocol identifier, padded to an even place where needed
+// nlpid decodes a network layer protocol identifier, padded to an even place where needed
 // (RFC 2427 §3).
-func (d *Decoder) nlpid(o octets) {
+func (d *Decoder) nlpid(o view) {
 	const snap = 0x80
 	if o.has(1) && o.b[0] == 0 {
 		o, _ = o.from(1)
@@ -224,8 +224,8 @@ func (d *Decoder) nlpid(o octets) {
 	d.osi(o)
 }
 
-// osi takes the identifiers that need nothing more (ISO/IEC TR 9577).
-func (d *Decoder) osi(o octets) {
+// osi decodes the identifiers that need nothing more (ISO/IEC TR 9577).
+func (d *Decoder) osi(o view) {
 	const ip4, ip6, ppp = 0xcc, 0x8e, 0xcf
 	rest, ok := o.from(1)
 	if !ok {
@@ -250,9 +250,9 @@ const (
 	juniperIncoming   = 0x01
 )
 
-// juniper takes a frame of one of Juniper's link types. next gets what follows the
+// juniper decodes a frame of one of Juniper's link types. next gets what follows the
 // metadata.
-func (d *Decoder) juniper(o octets, next func(d *Decoder, flags byte, o octets)) {
+func (d *Decoder) juniper(o view, next func(d *Decoder, flags byte, o view)) {
 	if !o.has(6) {
 		d.why = shortLink
 		return
@@ -278,8 +278,8 @@ func (d *Decoder) juniper(o octets, next func(d *Decoder, flags byte, o octets))
 	}
 }
 
-// juniperProto takes a payload by Juniper's own numbers.
-func (d *Decoder) juniperProto(p uint32, o octets) {
+// juniperProto decodes a payload by Juniper's own numbers.
+func (d *Decoder) juniperProto(p uint32, o view) {
 	switch p {
 	case 2, 3:
 		d.ip(o)
@@ -300,18 +300,18 @@ func (d *Decoder) juniperProto(p uint32, o octets) {
 	}
 }
 
-func juniperEthernet(d *Decoder, _ byte, o octets) { d.ethernet(o) }
-func juniperRelay(d *Decoder, _ byte, o octets)    { d.frameRelay(o) }
-func juniperHDLC(d *Decoder, _ byte, o octets)     { d.ciscoHDLC(o) }
+func juniperEthernet(d *Decoder, _ byte, o view) { d.ethernet(o) }
+func juniperRelay(d *Decoder, _ byte, o view)    { d.frameRelay(o) }
+func juniperHDLC(d *Decoder, _ byte, o view)     { d.ciscoHDLC(o) }
 
-func juniperPPP(d *Decoder, _ byte, o octets) {
+func juniperPPP(d *Decoder, _ byte, o view) {
 	if o, ok := o.from(2); ok {
 		d.ppp(o)
 	}
 }
 
-// juniperMultilink takes PPP with or without a cookie.
-func juniperMultilink(d *Decoder, _ byte, o octets) {
+// juniperMultilink decodes PPP with or without a cookie.
+func juniperMultilink(d *Decoder, _ byte, o view) {
 	const cookie = 2
 	if o.has(2) && o.u16(0) == 0 {
 		o, _ = o.from(cookie)
@@ -319,9 +319,9 @@ func juniperMultilink(d *Decoder, _ byte, o octets) {
 	d.pppHDLC(o)
 }
 
-func juniperVP(d *Decoder, _ byte, o octets) { d.behind(18, o, (*Decoder).ip) }
+func juniperVP(d *Decoder, _ byte, o view) { d.behind(18, o, (*Decoder).ip) }
 
-func juniperServices(d *Decoder, flags byte, o octets) {
+func juniperServices(d *Decoder, flags byte, o view) {
 	cookie := 12
 	if flags&juniperIncoming != 0 {
 		cookie = 16
@@ -331,8 +331,8 @@ func juniperServices(d *Decoder, flags byte, o octets) {
 	}
 }
 
-// juniperATM guesses what the cells of an ATM interface carried, cookie octets into them.
-func (d *Decoder) juniperATM(flags byte, o octets, cookie int) {
+// juniperATM guesses what the cells of an ATM interface carried, cookie bytes into them.
+func (d *Decoder) juniperATM(flags byte, o view, cookie int) {
 	const osi, gap = 0xfefe03, 0x3f
 	rest, ok := o.from(cookie)
 	if !ok || !rest.has(4) {
@@ -352,5 +352,5 @@ func (d *Decoder) juniperATM(flags byte, o octets, cookie int) {
 	}
 }
 
-func juniperATM1(d *Decoder, flags byte, o octets) { d.juniperATM(flags, o, 4) }
-func juniperATM2(d *Decoder, flags byte, o octets) { d.juniperATM(flags, o, 8) }
+func juniperATM1(d *Decoder, flags byte, o view) { d.juniperATM(flags, o, 4) }
+func juniperATM2(d *Decoder, flags byte, o view) { d.juniperATM(flags, o, 8) }

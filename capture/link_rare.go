@@ -9,8 +9,8 @@ import (
 	"connrace/tcpstate"
 )
 
-// rareLink takes the link types that few captures have.
-func (d *Decoder) rareLink(t LinkType, o octets) {
+// rareLink decodes the link types that few captures have.
+func (d *Decoder) rareLink(t LinkType, o view) {
 	switch t {
 	case LinkPFLogOld:
 		const header = 28
@@ -75,9 +75,9 @@ func (d *Decoder) rareLink(t LinkType, o octets) {
 // snapHeader begins an LLC frame with a SNAP header.
 const snapHeader = 0xaaaa03
 
-// sunATM takes a frame with a direction, a circuit and the kind of traffic
+// sunATM decodes a frame with a direction, a circuit and the kind of traffic
 // (LINKTYPE_SUNATM).
-func (d *Decoder) sunATM(o octets) {
+func (d *Decoder) sunATM(o view) {
 	const lane, llc = 1, 2
 	if !o.has(4) {
 		d.why = shortLink
@@ -95,8 +95,8 @@ func (d *Decoder) sunATM(o octets) {
 	}
 }
 
-// ipoib takes IP over InfiniBand behind a global routing header (RFC 4391 §6).
-func (d *Decoder) ipoib(o octets) {
+// ipoib decodes IP over InfiniBand behind a global routing header (RFC 4391 §6).
+func (d *Decoder) ipoib(o view) {
 	const route, header = 40, 4
 	rest, ok := o.from(route + header)
 	if !ok {
@@ -109,9 +109,9 @@ func (d *Decoder) ipoib(o octets) {
 	}
 }
 
-// ipnet takes the header of Solaris' ipnet(4D): its length is what the packet, whose
+// ipnet decodes the header of Solaris' ipnet(4D): its length is what the packet, whose
 // length it gives, leaves of the frame.
-func (d *Decoder) ipnet(o octets) {
+func (d *Decoder) ipnet(o view) {
 	const family, length = 1, 4
 	const ip4, ip6 = 2, 26
 	if !o.has(length + 4) {
@@ -129,9 +129,9 @@ func (d *Decoder) ipnet(o octets) {
 	}
 }
 
-// arcnet takes an ARCNET header (RFC 1201 §2) whose type stands at octet at. exceptions:
+// arcnet decodes an ARCNET header (RFC 1201 §2) whose type stands at byte at. exceptions:
 // exception frames can occur.
-func (d *Decoder) arcnet(o octets, at int, exceptions bool) {
+func (d *Decoder) arcnet(o view, at int, exceptions bool) {
 	const ip1051, ip1201, ip6, exception = 0xf0, 0xd4, 0xc4, 0xff
 	if !o.has(at + 2) {
 		d.why = shortLink
@@ -157,9 +157,9 @@ func (d *Decoder) arcnet(o octets, at int, exceptions bool) {
 	}
 }
 
-// pktap takes Apple's packet tap header, which names the link type of the rest
+// pktap decodes Apple's packet tap header, which names the link type of the rest
 // (LINKTYPE_PKTAP).
-func (d *Decoder) pktap(o octets) {
+func (d *Decoder) pktap(o view) {
 	const least, packet = 108, 1
 	if !o.has(12) {
 		d.why = shortLink
@@ -173,8 +173,8 @@ func (d *Decoder) pktap(o octets) {
 	d.link(LinkType(t), rest)
 }
 
-// erf takes a record of Endace's Extensible Record Format (LINKTYPE_ERF).
-func (d *Decoder) erf(o octets) {
+// erf decodes a record of Endace's Extensible Record Format (LINKTYPE_ERF).
+func (d *Decoder) erf(o view) {
 	const header, extension, more = 16, 8, 0x80
 	if !o.has(header) {
 		d.why = shortLink
@@ -190,24 +190,24 @@ func (d *Decoder) erf(o octets) {
 		next = o.b[size]
 	}
 	switch kind &^ more {
-	case 2, 11, 16, 20: // Ethernet: two octets of padding
+	case 2, 11, 16, 20: // Ethernet: two bytes of padding
 		if rest, ok := o.from(size + 2); ok {
-			d.ethernet(octets{rest.b, max(wire, len(rest.b))})
+			d.ethernet(view{rest.b, max(wire, len(rest.b))})
 		}
 	case 22, 23: // IPv4, IPv6
 		if rest, ok := o.from(size); ok {
-			d.ip(octets{rest.b, max(wire, len(rest.b))})
+			d.ip(view{rest.b, max(wire, len(rest.b))})
 		}
 	case 1: // PPP in HDLC
 		if rest, ok := o.from(size); ok {
-			d.pppHDLC(octets{rest.b, max(wire, len(rest.b))})
+			d.pppHDLC(view{rest.b, max(wire, len(rest.b))})
 		}
 	}
 }
 
-// docsis takes a frame of a cable network (DOCSIS MULPI 3.1 §6.2): only packets, neither
+// docsis decodes a frame of a cable network (DOCSIS MULPI 3.1 §6.2): only packets, neither
 // pieces of them nor several in one.
-func (d *Decoder) docsis(o octets) {
+func (d *Decoder) docsis(o view) {
 	const packet, isolation, extended = 0x00, 0x80, 0x01
 	const privacyUp, privacyDown, privacyUp2, enabled = 3, 4, 7, 0x80
 	size := 6
@@ -233,9 +233,9 @@ func (d *Decoder) docsis(o octets) {
 	d.behind(size, o, (*Decoder).ethernet)
 }
 
-// mpacket takes a frame with its preamble and checksum (IEEE 802.3br §99.3). Pieces of
+// mpacket decodes a frame with its preamble and checksum (IEEE 802.3br §99.3). Pieces of
 // preempted ones are left alone.
-func (d *Decoder) mpacket(o octets) {
+func (d *Decoder) mpacket(o view) {
 	const preamble, express = 8, 0xd5
 	if !o.has(preamble) || o.b[0] != 0x55 {
 		d.ethernet(o)
@@ -246,9 +246,9 @@ func (d *Decoder) mpacket(o octets) {
 	}
 }
 
-// upperPDU takes what Wireshark exported from a capture: tags that name its dissector and
+// upperPDU decodes what Wireshark exported from a capture: tags that name its dissector and
 // the endpoints, then the packet (epan/exported_pdu.h).
-func (d *Decoder) upperPDU(o octets) {
+func (d *Decoder) upperPDU(o view) {
 	const end, dissector, src4, dst4, src6, dst6 = 0, 12, 20, 21, 22, 23
 	var name []byte
 	for {
@@ -285,7 +285,7 @@ func (d *Decoder) upperPDU(o octets) {
 }
 
 // upperPDUs are the dissectors that lead to TCP, by Wireshark's names.
-var upperPDUs = map[string]func(*Decoder, octets){
+var upperPDUs = map[string]func(*Decoder, view){
 	"ip":             (*Decoder).ip,
 	"ipv6":           (*Decoder).ipv6,
 	"tcp":            (*Decoder).segment,

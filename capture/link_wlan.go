@@ -12,13 +12,13 @@ type wlanFormat uint8
 
 const (
 	wlanPlain   wlanFormat = 0
-	wlanSwapped wlanFormat = 1 // the two octets of frame control exchanged
-	wlanPadded  wlanFormat = 2 // the header padded to a multiple of four octets
+	wlanSwapped wlanFormat = 1 // the two bytes of frame control exchanged
+	wlanPadded  wlanFormat = 2 // the header padded to a multiple of four bytes
 )
 
-// wlan takes an IEEE 802.11 frame (§9.2.3, §9.3.2.1) and the payload of a data frame that
+// wlan decodes an IEEE 802.11 frame (§9.2.3, §9.3.2.1) and the payload of a data frame that
 // is neither encrypted nor a later fragment.
-func (d *Decoder) wlan(o octets, format wlanFormat) {
+func (d *Decoder) wlan(o view, format wlanFormat) {
 	const (
 		data, null, qos              = 0x08, 0x40, 0x80
 		toDS, fromDS, more           = 0x01, 0x02, 0x04
@@ -87,7 +87,7 @@ func (d *Decoder) wlan(o octets, format wlanFormat) {
 
 // mesh leaves out a mesh control field (§9.2.4.7.3) where LLC behind it shows that it is
 // one.
-func mesh(o octets) octets {
+func mesh(o view) view {
 	const extension, reserved = 0x03, 0x03
 	if !o.has(1) || o.b[0]&^extension != 0 || o.b[0] == reserved {
 		return o
@@ -99,9 +99,9 @@ func mesh(o octets) octets {
 	return rest
 }
 
-// wlanPayload takes LLC, or one of the other things seen behind an 802.11 header: a whole
-// Ethernet frame, two odd octets, or an Ethernet type.
-func (d *Decoder) wlanPayload(o octets, dst, src []byte) {
+// wlanPayload decodes LLC, or one of the other things seen behind an 802.11 header: a whole
+// Ethernet frame, two odd bytes, or an Ethernet type.
+func (d *Decoder) wlanPayload(o view, dst, src []byte) {
 	const llcSNAP = 0xaaaa
 	if !o.has(2) {
 		d.why = shortLink
@@ -123,8 +123,8 @@ func (d *Decoder) wlanPayload(o octets, dst, src []byte) {
 	}
 }
 
-// aggregate takes the subframes of an A-MSDU (§9.3.2.2.2).
-func (d *Decoder) aggregate(o octets) {
+// aggregate decodes the subframes of an A-MSDU (§9.3.2.2.2).
+func (d *Decoder) aggregate(o view) {
 	around, at := d.outer, 0
 	for {
 		sub, ok := o.from(at)
@@ -142,8 +142,8 @@ func (d *Decoder) aggregate(o octets) {
 	}
 }
 
-// radiotap takes 802.11 behind a radiotap header (https://www.radiotap.org).
-func (d *Decoder) radiotap(o octets) {
+// radiotap decodes 802.11 behind a radiotap header (https://www.radiotap.org).
+func (d *Decoder) radiotap(o view) {
 	const (
 		more, tsft, flags  = 1 << 31, 1 << 0, 1 << 1 // of the presence bits
 		checksum, dataPad  = 0x10, 0x20              // of the flags
@@ -181,9 +181,9 @@ func (d *Decoder) radiotap(o octets) {
 	d.wlan(rest, format)
 }
 
-// prism takes 802.11 behind the header of the Prism II drivers, behind an AVS header, or
+// prism decodes 802.11 behind the header of the Prism II drivers, behind an AVS header, or
 // bare: drivers mix them.
-func (d *Decoder) prism(o octets) {
+func (d *Decoder) prism(o view) {
 	const avs1, avs2, prism1, prism2 = 0x80211001, 0x80211002, 0x41, 0x44
 	const size = 144
 	if !o.has(4) {
@@ -203,8 +203,8 @@ func (d *Decoder) prism(o octets) {
 	}
 }
 
-// avs takes 802.11 behind an AVS header.
-func (d *Decoder) avs(o octets) {
+// avs decodes 802.11 behind an AVS header.
+func (d *Decoder) avs(o view) {
 	if !o.has(8) || o.u32(4) > uint32(len(o.b)) {
 		d.why = shortLink
 		return
@@ -213,8 +213,8 @@ func (d *Decoder) avs(o octets) {
 	d.wlan(rest, wlanPlain)
 }
 
-// ppi takes a Per-Packet Information header, which names the link type of the rest.
-func (d *Decoder) ppi(o octets) {
+// ppi decodes a Per-Packet Information header, which names the link type of the rest.
+func (d *Decoder) ppi(o view) {
 	const common80211, checksum, checksumLen = 2, 0x01, 4
 	if !o.has(8) {
 		d.why = shortLink

@@ -20,16 +20,16 @@ const maxSnaplen = 256 << 10
 
 // LiveOptions say what is captured.
 type LiveOptions struct {
-	// Interfaces are names, or AnyInterface alone. Where there are several, a packet that
-	// crosses more than one of them is seen once.
+	// Interfaces are names, or AnyInterface alone. A packet that crosses several of them is
+	// delivered once.
 	Interfaces []string
 	// NetNS is the network namespace that they are in: a process id, a path or a name as
 	// of ip-netns(8); "" is the process's own.
 	NetNS       string
 	Filter      *Filter // nil: all TCP
-	Snaplen     int     // octets kept of each packet
+	Snaplen     int     // bytes kept of each packet
 	Ring        int     // size in bytes of what is shared with the kernel
-	Promiscuous bool    // named interfaces take in packets for others
+	Promiscuous bool    // named interfaces also receive packets for other hosts
 	// Idle is how long Read waits for a packet before it returns none.
 	Idle time.Duration
 	// Link, if set, is told within Read that a named interface went down, came up again,

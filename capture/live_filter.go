@@ -30,10 +30,10 @@ type Filter struct {
 // NewFilter makes a filter for the TCP segments that come from or go to one of ends, for
 // all TCP segments where there are none.
 //
-// No such segment is kept away, be it IPv4 or IPv6, with VLAN tags or without. A little
-// more comes through, for a filter has no loops and remembers nothing: fragments that do
-// not show their ports, and what stands behind several IPv6 extension headers. It does not
-// look into tunnels; their devices can be watched.
+// The filter passes all of these, IPv4 and IPv6, with VLAN tags and without. It passes a
+// little more, because a BPF program has no loops and no memory: fragments, which do not
+// show their ports, and packets with several IPv6 extension headers. It does not look into
+// tunnels; capture from the tunnel's device instead.
 func NewFilter(ends []EndpointSpec) *Filter {
 	f := &Filter{}
 	for _, e := range ends {
@@ -66,19 +66,20 @@ func (f *Filter) program(l filterLink) ([]bpf.RawInstruction, error) {
 	}
 	raw, err := assembleFilter(l, f.ends)
 	if err == nil && len(raw) > maxInstructions {
-		// The kernel takes no program for so many endpoints: whoever reads sorts them.
+		// The kernel accepts no program for so many endpoints: all TCP is captured, and the
+		// caller leaves out what it does not want.
 		raw, err = assembleFilter(l, nil)
 	}
 	return raw, err
 }
 
-// coarser reports whether all TCP can be taken in place of what f says.
+// coarser reports whether a filter for all TCP passes more than f.
 func (f *Filter) coarser() bool { return f != nil && f.raw == nil && len(f.ends) > 0 }
 
-// filterLink is what a filter finds in front of it.
+// filterLink says which frames a filter will see.
 type filterLink struct {
 	header     headerKind
-	interfaces []uint32 // the only ones to take frames from; none: all
+	interfaces []uint32 // frames of others are refused; none: all pass
 	snaplen    uint32
 }
 
@@ -185,7 +186,7 @@ func (p *program) ipv4(ends []EndpointSpec) {
 	p.drop()
 	p.place(tcp)
 	if len(ends) == 0 {
-		p.take()
+		p.accept()
 		p.place(other)
 		return
 	}
@@ -251,10 +252,10 @@ func (p *program) ipv6(ends []EndpointSpec) {
 		p.place(hidden)
 	}
 	p.place(all)
-	p.take()
+	p.accept()
 }
 
-// addresses loads both addresses, words in all, from off octets behind X: from memory they
+// addresses loads both addresses, words in all, from off bytes behind X: from memory they
 // can be had in fewer of the kernel's instructions.
 func (p *program) addresses(off uint32, words int) {
 	for i := range words {
@@ -262,7 +263,7 @@ func (p *program) addresses(off uint32, words int) {
 	}
 }
 
-// ports loads the ports of a TCP header off octets behind X.
+// ports loads the ports of a TCP header off bytes behind X.
 func (p *program) ports(off uint32) {
 	for i := range 2 {
 		p.emit(bpf.LoadIndirect{Off: off + 2*uint32(i), Size: 2}, bpf.StoreScratch{Src: bpf.RegA, N: memPorts + i})
@@ -292,7 +293,7 @@ func (p *program) endpoints(ends []EndpointSpec, bits int) {
 				p.near(bpf.JumpNotEqual, anyPort, next)
 				p.place(match)
 			}
-			p.take()
+			p.accept()
 			p.place(next)
 		}
 	}

@@ -28,9 +28,9 @@ func (p *program) place(l label) { p.places[l] = len(p.ins) }
 
 func (p *program) emit(ins ...bpf.Instruction) { p.ins = append(p.ins, ins...) }
 
-// take accepts the packet, drop refuses it.
-func (p *program) take() { p.emit(bpf.RetConstant{Val: p.snaplen}) }
-func (p *program) drop() { p.emit(bpf.RetConstant{}) }
+// accept passes the packet, drop refuses it.
+func (p *program) accept() { p.emit(bpf.RetConstant{Val: p.snaplen}) }
+func (p *program) drop()   { p.emit(bpf.RetConstant{}) }
 
 func (p *program) jump(l label) {
 	p.jumps = append(p.jumps, jump{len(p.ins), l})

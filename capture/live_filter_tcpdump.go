@@ -76,8 +76,8 @@ const (
 	skfAdOff    = 0xfffff000
 )
 
-// checkProgram refuses what bpf_check_classic in net/core/filter.c does, for the kernel
-// would not say why.
+// checkProgram refuses what bpf_check_classic in net/core/filter.c does, because the kernel
+// does not say why.
 func checkProgram(raw []bpf.RawInstruction) error {
 	for at, i := range raw {
 		decoded := i.Disassemble()

@@ -54,7 +54,7 @@ func interfaceNames() string {
 	return strings.Join(names, ", ")
 }
 
-// header is the kind of link header that the only interface has.
+// header returns the kind of link header of the only interface.
 func (l *Live) header() (headerKind, error) {
 	name := l.links[0].name
 	r, err := unix.NewIfreq(name)
@@ -68,7 +68,7 @@ func (l *Live) header() (headerKind, error) {
 	case arphrdEther, arphrdLoopback:
 		return etherHeader, nil
 	case unix.ARPHRD_NONE, unix.ARPHRD_RAWIP, unix.ARPHRD_TUNNEL, unix.ARPHRD_TUNNEL6, unix.ARPHRD_SIT, unix.ARPHRD_IPGRE:
-		return otherHeader, nil // for tcpdump, too, packets begin with the IP header
+		return otherHeader, nil // tcpdump's programs, too, see packets that begin with IP
 	}
 	if l.opt.Filter != nil && l.opt.Filter.raw != nil {
 		return 0, fmt.Errorf("%s: filters of tcpdump are not understood for its kind of link", name)
@@ -76,12 +76,12 @@ func (l *Live) header() (headerKind, error) {
 	return otherHeader, nil
 }
 
-// look notes when a named interface goes down, comes up or is gone.
-func (l *Live) look(now time.Time) {
-	if now.Sub(l.looked) < lookEvery || len(l.links) == 0 {
+// checkLinks reports named interfaces that went down, came up or are gone.
+func (l *Live) checkLinks(now time.Time) {
+	if now.Sub(l.checked) < checkEvery || len(l.links) == 0 {
 		return
 	}
-	l.looked = now
+	l.checked = now
 	left := 0
 	for i := range l.links {
 		k := &l.links[i]
@@ -90,12 +90,12 @@ func (l *Live) look(now time.Time) {
 		}
 		state := l.linkState(k)
 		if l.bounced && state == LinkUp {
-			l.linkIs(k, LinkDown)
+			l.setLinkState(k, LinkDown)
 		}
-		l.linkIs(k, state)
+		l.setLinkState(k, state)
 		switch state {
 		case LinkDown:
-			l.looked = now.Add(lookSoon - lookEvery)
+			l.checked = now.Add(checkSoon - checkEvery)
 			fallthrough
 		case LinkUp:
 			left++
@@ -107,8 +107,8 @@ func (l *Live) look(now time.Time) {
 	}
 }
 
-// linkIs reports a change.
-func (l *Live) linkIs(k *link, s LinkState) {
+// setLinkState reports a change to LiveOptions.Link.
+func (l *Live) setLinkState(k *link, s LinkState) {
 	if k.state == s {
 		return
 	}
@@ -130,8 +130,8 @@ func (l *Live) linkState(k *link) LinkState {
 	return LinkUp
 }
 
-// InterfaceName is the name of the interface that frames have the index of; "" where it is
-// not known any more.
+// InterfaceName returns the name of the interface with Frame.Interface's index; "" if it is
+// gone and was never asked for.
 func (l *Live) InterfaceName(index uint32) string {
 	if name, ok := l.names[index]; ok {
 		return name

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Live captures from interfaces. It is a Source, but for Read's returning nothing now and
-// then. Read, Stats, Info and Close belong to one goroutine.
+// Live captures from interfaces. It is a Source, except that Read can return 0, nil. Read,
+// Stats, Info and Close belong to one goroutine; Wake and Stop may be called by any.
 type Live struct {
 	opt   LiveOptions
 	fd    int
@@ -27,7 +27,7 @@ type Live struct {
 	stats LiveStats
 
 	gap     bool      // packets were dropped in front of the next frame
-	looked  time.Time // at the links
+	checked time.Time // when the links were looked at
 	bounced bool      // the only one was down for a moment at least
 	end     error     // what Read returns once it is empty; nil: it goes on
 	endTime time.Time // when it is
@@ -40,21 +40,26 @@ type Live struct {
 }
 
 const (
-	// blockSize is what a ring is made of: a block is handed over when it is full or
-	// blockAge old, so many small blocks outlast a stalled reader however few packets
-	// they hold.
+	// The kernel hands a block over when it is full or blockAge old, full or not. The ring
+	// therefore lasts for (ring size / blockSize) x blockAge of a stalled reader at least:
+	// 64 MiB in blocks of 256 KiB are 12.8 s. blockAge is also the delay of a finding at
+	// low traffic.
 	blockSize = 256 << 10
 	blockAge  = 50 * time.Millisecond
-	// lookEvery is how often named interfaces are looked at, lookSoon while one is down.
-	lookEvery = time.Second
-	lookSoon  = 100 * time.Millisecond
-	maxNames  = 1 << 16
+	// checkEvery is how often the state of named interfaces is asked for, two ioctls each:
+	// a message about a link may come that late. checkSoon is how often while one is down,
+	// because packets are missed until it is seen to be up.
+	checkEvery = time.Second
+	checkSoon  = 100 * time.Millisecond
+	// maxNames bounds the cache of interface names: indexes of interfaces that come and go
+	// (containers) are never used again.
+	maxNames = 1 << 16
 )
 
-// Read fills batch with the frames that are there. It waits for one, but no longer than
-// LiveOptions.Idle, nor longer than until Wake is called: then it returns 0, nil. After
-// Stop it returns what had come till then, then 0, io.EOF. Where no interface is left, it
-// ends likewise with an error that names the last of them. Data stays valid until the next
+// Read fills batch with the frames that have come. If there are none it waits for one, but
+// at most for LiveOptions.Idle or until Wake is called: then it returns 0, nil. After Stop it
+// returns the frames that came before, then 0, io.EOF. When no interface is left it ends in
+// the same way with an error that names the last of them. Data stays valid until the next
 // Read.
 func (l *Live) Read(batch []Frame) (int, error) {
 	if len(batch) == 0 {
@@ -66,13 +71,13 @@ func (l *Live) Read(batch []Frame) (int, error) {
 	if l.stop.Load() {
 		l.finish(io.EOF)
 	}
-	if n := l.take(batch); n > 0 {
+	if n := l.fill(batch); n > 0 {
 		return n, nil
 	}
 	for deadline := time.Now().Add(l.opt.Idle); ; {
 		now := time.Now()
-		l.look(now)
-		l.count()
+		l.checkLinks(now)
+		l.readStats()
 		until := deadline
 		if l.end != nil {
 			if !now.Before(l.endTime) {
@@ -86,7 +91,7 @@ func (l *Live) Read(batch []Frame) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if n := l.take(batch); n > 0 {
+		if n := l.fill(batch); n > 0 {
 			return n, nil
 		}
 		if l.stop.Load() {
@@ -97,8 +102,9 @@ func (l *Live) Read(batch []Frame) (int, error) {
 	}
 }
 
-// take fills batch from the block that is held, or from the next one that has something.
-func (l *Live) take(batch []Frame) int {
+// fill fills batch from the block that is held, or from the next one that holds a frame to
+// deliver. It returns 0 if the kernel has handed over none.
+func (l *Live) fill(batch []Frame) int {
 	n := 0
 	for n == 0 {
 		if l.ring.left == 0 {
@@ -110,15 +116,15 @@ func (l *Live) take(batch []Frame) int {
 				return 0
 			}
 			if losing {
-				l.count()
+				l.readStats()
 			}
-			l.look(time.Now())
+			l.checkLinks(time.Now())
 		}
 		for ; n < len(batch) && l.ring.left > 0; n++ {
 			f := &batch[n]
 			*f = Frame{}
 			l.ring.packet(f, l.opt.Snaplen)
-			if l.pins != nil && l.pins.copied(f) {
+			if l.pins != nil && l.pins.isCopy(f) {
 				l.stats.Copies++
 				n--
 				continue
@@ -131,7 +137,7 @@ func (l *Live) take(batch []Frame) int {
 	return n
 }
 
-// delivered keeps account of frames.
+// delivered updates Info for the frames that Read returns.
 func (l *Live) delivered(batch []Frame) {
 	if l.gap {
 		batch[0].AfterGap = true
@@ -151,10 +157,10 @@ func (l *Live) delivered(batch []Frame) {
 	}
 }
 
-// count adds up the kernel's statistics, which begin at zero each time. They are read when
-// a block says that packets were dropped in front of it, and while the ring is empty, so
-// that it is known where packets are missing.
-func (l *Live) count() {
+// readStats adds the kernel's statistics, which reading resets, to Stats. It is called when
+// a block says that packets were dropped before it, and while the ring is empty, so that the
+// gap is marked at the right frame.
+func (l *Live) readStats() {
 	s, err := unix.GetsockoptTpacketStatsV3(l.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS)
 	if err != nil {
 		return
@@ -182,7 +188,7 @@ func (l *Live) wait(d time.Duration) (woken bool, err error) {
 		case err != nil:
 			return false, fmt.Errorf("packet socket: %w", err)
 		case unix.Errno(code) == unix.ENETDOWN:
-			l.looked, l.bounced = time.Time{}, true
+			l.checked, l.bounced = time.Time{}, true
 		case code != 0:
 			return false, fmt.Errorf("packet socket: %w", unix.Errno(code))
 		}
@@ -195,8 +201,9 @@ func (l *Live) wait(d time.Duration) (woken bool, err error) {
 	return woken, nil
 }
 
-// finish lets in no more packets. Those that are in the ring come out when their block is
-// old enough; the kernel looks at that only every blockAge.
+// finish lets no more packets in, and makes Read return err when the ring is empty. Packets
+// in the ring become readable when their block is blockAge old, which the kernel checks every
+// blockAge: 3 x blockAge covers both and its timer's delay.
 func (l *Live) finish(err error) {
 	if l.end != nil {
 		return
@@ -214,15 +221,15 @@ func (l *Live) Wake() {
 	}
 }
 
-// Stop ends the capture: Read returns what has come, within about 150 ms, then io.EOF. It
+// Stop ends the capture: Read returns what has come, within 3 x blockAge, then io.EOF. It
 // may be called by any goroutine.
 func (l *Live) Stop() {
 	l.stop.Store(true)
 	l.Wake()
 }
 
-// Stats returns what Read has met so far. What the kernel has to say is as of when the
-// ring was empty last, or had lost packets.
+// Stats returns the counts so far. The kernel's are as of the last time that the ring was
+// empty or had lost packets.
 func (l *Live) Stats() LiveStats { return l.stats }
 
 // Info returns what is known of the capture so far.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenLive begins to capture. Not one packet comes that the filter refuses: the filter is
-// there before the socket is.
+// OpenLive begins to capture. No packet that the filter refuses is delivered: the filter is
+// attached before the socket is bound.
 func OpenLive(o LiveOptions) (*Live, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -89,7 +89,7 @@ func socketError(err error) error {
 	return fmt.Errorf("capturing is not permitted: use sudo, or \"setcap cap_net_raw+ep %s\", or AmbientCapabilities=CAP_NET_RAW in the systemd unit (%w)", exe, err)
 }
 
-// filter has the kernel filter.
+// filter attaches the program of the filter for f.
 func (l *Live) filter(f filterLink) error {
 	prog, err := l.opt.Filter.program(f)
 	if err != nil {
@@ -97,7 +97,8 @@ func (l *Live) filter(f filterLink) error {
 	}
 	err = l.attach(prog)
 	if errors.Is(err, unix.ENOMEM) && l.opt.Filter.coarser() {
-		// More endpoints than net.core.optmem_max has room for: whoever reads sorts them.
+		// More endpoints than net.core.optmem_max has room for: all TCP is captured, and the
+		// caller leaves out what it does not want.
 		if prog, err = (*Filter)(nil).program(f); err == nil {
 			err = l.attach(prog)
 		}
@@ -108,7 +109,7 @@ func (l *Live) filter(f filterLink) error {
 	return nil
 }
 
-// attach gives the kernel a program.
+// attach makes a program the socket's filter.
 func (l *Live) attach(prog []bpf.RawInstruction) error {
 	f := make([]unix.SockFilter, len(prog))
 	for i, ins := range prog {
@@ -118,7 +119,7 @@ func (l *Live) attach(prog []bpf.RawInstruction) error {
 		&unix.SockFprog{Len: uint16(len(f)), Filter: unsafe.SliceData(f)})
 }
 
-// mapRing sets up the memory that packets come in.
+// mapRing sets up the memory that the kernel writes packets to.
 func (l *Live) mapRing() error {
 	if err := unix.SetsockoptInt(l.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return fmt.Errorf("packet ring (needs Linux 3.2): %w", err)
@@ -132,7 +133,7 @@ func (l *Live) mapRing() error {
 		block *= 2
 	}
 	blocks := max(l.opt.Ring/block, 4)
-	const frame = 2048 // only for the kernel's arithmetic: packets lie close together
+	const frame = 2048 // the kernel checks it, but TPACKET_V3 packs packets closely
 	req := unix.TpacketReq3{
 		Block_size: uint32(block), Block_nr: uint32(blocks),
 		Frame_size: frame, Frame_nr: uint32(block / frame * blocks),
@@ -162,7 +163,7 @@ func (l *Live) promiscuous() error {
 	return nil
 }
 
-// networkOrder swaps the octets of v on a little-endian machine.
+// networkOrder is htons(3).
 func networkOrder(v uint16) uint16 {
 	b := [2]byte{byte(v >> 8), byte(v)}
 	return *(*uint16)(unsafe.Pointer(&b))

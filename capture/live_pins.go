@@ -6,10 +6,10 @@ import (
 	"math/rand/v2"
 )
 
-// pins remember on which interface, and in which direction, each direction of a flow came
-// to be seen first, so that a packet that crosses several interfaces (a VLAN, a bridge, a
-// bond, a router's two sides) is taken once. It is a cache of fixed size: a flow that falls
-// out is pinned anew.
+// pins remember for each direction of a flow on which interface, and in which direction, it
+// was seen first, so that a packet that crosses several interfaces (a VLAN, a bridge, a
+// bond, a router's two sides) is delivered once. It is a cache of fixed size: a flow that
+// falls out is pinned anew.
 type pins struct {
 	seed    [2]uint64
 	buckets []pinBucket
@@ -25,8 +25,9 @@ type pin struct {
 
 const (
 	pinBuckets = 1 << 14
-	// pinAge is how long an interface may show nothing of a flow before another one
-	// that does takes its place: longer than a packet waits between two interfaces.
+	// pinAge, in ms, is how long an interface may show nothing of a flow before another one
+	// replaces it: longer than a packet waits between two interfaces of one host. A judgement;
+	// queues of a host hold milliseconds, a route changes in seconds.
 	pinAge = 1000
 )
 
@@ -37,8 +38,8 @@ func newPins() *pins {
 	}
 }
 
-// copied reports whether f is a packet that another interface shows, too.
-func (p *pins) copied(f *Frame) bool {
+// isCopy reports whether f is a packet that was delivered from another interface.
+func (p *pins) isCopy(f *Frame) bool {
 	key := p.key(f)
 	if key == 0 {
 		return false
@@ -71,8 +72,8 @@ func (p *pins) copied(f *Frame) bool {
 	return false
 }
 
-// key identifies addresses and, where they are to be seen, ports. It is 0 for what is
-// not IP.
+// key hashes the addresses and, where the packet shows them, the ports. It is 0 for what
+// is not IP.
 func (p *pins) key(f *Frame) uint64 {
 	const (
 		sllPayload  = 20

@@ -35,12 +35,12 @@ func TestPins(t *testing.T) {
 		{&Frame{LinkType: LinkEthernet, Data: []byte{1, 2, 3}, Interface: 9}, false},
 		{&Frame{LinkType: LinkLinuxSLL2}, false},
 	} {
-		if got := p.copied(c.f); got != c.want {
+		if got := p.isCopy(c.f); got != c.want {
 			t.Errorf("%d: %v", i, got)
 		}
 		for n := range c.f.Data { // cut off, it is still not out of bounds
-			cut.copied(&Frame{LinkType: LinkEthernet, Data: c.f.Data[:n]})
-			cut.copied(&Frame{LinkType: LinkLinuxSLL2, Data: c.f.Data[:n]})
+			cut.isCopy(&Frame{LinkType: LinkEthernet, Data: c.f.Data[:n]})
+			cut.isCopy(&Frame{LinkType: LinkLinuxSLL2, Data: c.f.Data[:n]})
 		}
 	}
 }
@@ -54,11 +54,11 @@ func TestPinsBounded(t *testing.T) {
 	for i := range flows {
 		f := Frame{LinkType: LinkEthernet, Time: int64(i) * 1000, Interface: 2, Data: numbered(testPacket{}, 1)}
 		f.Data[26], f.Data[27], f.Data[28] = byte(i>>16), byte(i>>8), byte(i)
-		if p.copied(&f) {
+		if p.isCopy(&f) {
 			t.Fatalf("flow %d is new", i)
 		}
 		f.Interface = 3
-		if p.copied(&f) {
+		if p.isCopy(&f) {
 			copies++
 		}
 	}

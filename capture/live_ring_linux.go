@@ -17,7 +17,7 @@ type ring struct {
 	index int // of the block that is held or comes next
 	held  []byte
 	head  *unix.TpacketHdrV1 // of the block held
-	left  uint32             // packets in it that were not taken
+	left  uint32             // packets in it that were not read
 	at    uint32             // where the next of them is
 }
 
@@ -32,8 +32,8 @@ const (
 	vlanTPIDValid = unix.TP_STATUS_VLAN_TPID_VALID
 )
 
-// acquire takes the next block if the kernel has handed it over. losing: since the
-// statistics were read last, packets have been dropped.
+// acquire holds the next block if the kernel has handed it over. losing: packets have been
+// dropped since the statistics were last read.
 func (r *ring) acquire() (ok, losing bool) {
 	b := r.mem[r.index*r.block:][:r.block]
 	h := (*unix.TpacketHdrV1)(unsafe.Pointer(&b[ringHeader]))
@@ -55,8 +55,8 @@ func (r *ring) release() {
 	}
 }
 
-// packet makes f of the next packet of the block held. What of its link header the kernel
-// took off or does not tell is put back, in place.
+// packet makes f of the next packet of the block held. A VLAN tag that the kernel removed is
+// put back in place, a link header that is not Ethernet's is replaced by LINKTYPE_LINUX_SLL2.
 func (r *ring) packet(f *Frame, snaplen int) {
 	at := int(r.at)
 	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&r.held[at]))
@@ -90,8 +90,7 @@ func (r *ring) packet(f *Frame, snaplen int) {
 	f.Data = r.held[begin:min(end, begin+snaplen)]
 }
 
-// insertTag puts a VLAN tag behind the addresses, which stand 4 octets further than they
-// should.
+// insertTag puts a VLAN tag behind the addresses, which it moves 4 bytes to the front.
 func insertTag(b []byte, h *unix.Tpacket3Hdr) {
 	copy(b, b[vlanSize:][:macAddrs])
 	tpid := uint16(ethPVLAN)
@@ -103,7 +102,7 @@ func insertTag(b []byte, h *unix.Tpacket3Hdr) {
 }
 
 // cookedHeader writes a header of LINKTYPE_LINUX_SLL2. It has room: in front of a network
-// header the kernel leaves at least 16 octets besides the room asked for.
+// header the kernel leaves at least 16 bytes besides the room asked for.
 func cookedHeader(b []byte, ll *unix.RawSockaddrLinklayer) {
 	sll := *ll // b can overlap it
 	binary.NativeEndian.PutUint16(b[0:], sll.Protocol)

@@ -126,7 +126,7 @@ func BenchmarkLive(b *testing.B) {
 		n := 0
 		for b.Loop() {
 			for {
-				k := l.take(batch)
+				k := l.fill(batch)
 				if k == 0 {
 					break
 				}
@@ -166,8 +166,8 @@ func BenchmarkLive(b *testing.B) {
 func TestLiveAllocations(t *testing.T) {
 	l := &Live{fd: -1, opt: LiveOptions{Snaplen: DefaultSnaplen}, ring: fillRing(pcaps.NewSteady(100, 34, 0).Frames, 10_000), pins: newPins()}
 	batch := make([]Frame, 10)
-	l.take(batch)
-	if n := testing.AllocsPerRun(500, func() { l.take(batch) }); n != 0 {
+	l.fill(batch)
+	if n := testing.AllocsPerRun(500, func() { l.fill(batch) }); n != 0 {
 		t.Errorf("%v allocations for ten packets", n)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// zstdWindow is the largest window that is accepted: what `zstd -d` takes by default.
+// zstdWindow is the largest window that is accepted, the default of `zstd -d`.
 const zstdWindow = 128 << 20
 
 // decompressor is the plain content of a compressed stream.
@@ -93,8 +93,8 @@ func (d *decompressor) close() {
 }
 
 // members reads the members of a gzip file one after the other. Like gzip(1) and unlike
-// gzip.Reader it takes anything else behind a member as the end (tape blocks are filled
-// up with zeros).
+// gzip.Reader it ends at anything else behind a member (tape blocks are filled up with
+// zeros).
 type members struct {
 	in *bufio.Reader
 	z  *gzip.Reader

@@ -33,8 +33,8 @@ type Gap struct {
 // maxGaps bounds Info.Gaps: a file of nothing but damage does not fill the memory.
 const maxGaps = 1000
 
-// reach is how far a search for the next record looks ahead before it decides: at least
-// to the header behind the largest record.
+// reach is how many bytes a search for the next record wants to see before it decides: at
+// least up to the header behind the largest record (maxPacket).
 const reach = 384 << 10
 
 // damaged makes the error for a record that cannot be read; what it does not know is

@@ -35,11 +35,11 @@ type Info struct {
 	Warnings    []string
 }
 
-// container takes records off a window.
+// container reads the records of one file format from a window.
 type container interface {
 	// next fills batch with the frames that are complete in the window, numbered from
-	// number on. Where it cannot complete even one it returns 0 and how many unread
-	// bytes it wants to see, or an error about the record at w.pos, a *DamageError.
+	// number on. If not even one is complete it returns 0 and how many unread bytes it
+	// wants, or a *DamageError about the record at w.pos.
 	next(w *window, batch []Frame, number uint64) (n, want int, err error)
 
 	// find looks in b for the start of records that make sense. It returns how many

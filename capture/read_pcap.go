@@ -68,7 +68,7 @@ type pcap struct {
 	first, last uint32
 	any         bool
 
-	copy *copier // nil: nobody wants the records themselves
+	copy *copier // nil: the file is only read, not copied
 }
 
 func isPcap(magic [4]byte) bool {

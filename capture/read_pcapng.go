@@ -62,7 +62,7 @@ type pcapng struct {
 	unlimited  bool
 	drops      uint64 // of the sections before this one
 	dropsKnown bool
-	copy       *copier // nil: nobody wants the blocks themselves
+	copy       *copier // nil: the file is only read, not copied
 }
 
 // openPcapng reads the first section header.
@@ -232,7 +232,7 @@ func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err
 	return n, 0, nil
 }
 
-// plain is the fast path: it takes enhanced packet blocks as long as they are whole and
+// plain is the fast path: it reads enhanced packet blocks as long as they are whole and
 // nothing about them is unusual, and leaves the rest to next.
 func (p *pcapng) plain(w *window, batch []Frame, number uint64) (n int) {
 	buf, pos := w.buf[:w.end], w.pos
@@ -282,7 +282,7 @@ func (p *pcapng) plain(w *window, batch []Frame, number uint64) (n int) {
 	return n
 }
 
-// packet fills f. The captured octets are at the start of data, room is what the block
+// packet fills f. The captured bytes are at the start of data, room is what the block
 // has for them.
 func (p *pcapng) packet(f *Frame, i *iface, time int64, data []byte, room int, captured, length uint32) error {
 	if int64(captured) > int64(room) {

@@ -23,7 +23,7 @@ type iface struct {
 	offset  int64  // ns to add
 }
 
-// setTime takes if_tsresol and if_tsoffset. Resolutions that no 64-bit number can express
+// setTime applies if_tsresol and if_tsoffset. Resolutions that no 64-bit number can express
 // are the finest that can, as in wiretap/pcapng.c.
 func (i *iface) setTime(resolution byte, seconds int64) {
 	i.units = math.MaxUint64
@@ -176,7 +176,7 @@ func (p *pcapng) options(b []byte) func(yield func(uint16, []byte) bool) {
 	}
 }
 
-// optionsLen is how many octets of b are options that make sense, without their end.
+// optionsLen is how many bytes of b are options that make sense, without their end.
 func (p *pcapng) optionsLen(b []byte) (n int) {
 	for len(b)-n >= 4 {
 		next := n + 4 + (int(p.u16(b[n+2:]))+3)&^3

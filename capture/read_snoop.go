@@ -28,11 +28,11 @@ type snoop struct {
 	first, last uint32 // seconds of these records; valid iff any
 	any         bool
 
-	copy *copier // nil: nobody wants the records themselves
+	copy *copier // nil: the file is only read, not copied
 }
 
-// snoopLinks are the link types of RFC 1761 and the DL_ values of dlpi.h that wiretap takes,
-// but for InfiniBand, whose form here has no LINKTYPE_ value.
+// snoopLinks are the link types of RFC 1761 and the DL_ values of dlpi.h that wiretap reads,
+// except InfiniBand, whose form here has no LINKTYPE_ value.
 var snoopLinks = map[uint32]LinkType{
 	0: LinkEthernet, 2: LinkTokenRing, 4: LinkEthernet, 8: LinkFDDI, 9: LinkNull, 14: LinkNull,
 	16: LinkIPOverFC, 18: LinkSunATM, 0x80000005: LinkIPNET,
@@ -139,8 +139,8 @@ func (s *snoop) next(w *window, batch []Frame, number uint64) (n, want int, err 
 	return n, 0, nil
 }
 
-// radioFrame takes Surveyor's header off an 802.11 frame. Its fourth octet is the length of
-// what follows these four, at least eight.
+// radioFrame removes Surveyor's header from an 802.11 frame. Its fourth byte is the length
+// of what follows these four, at least eight.
 func radioFrame(data []byte) ([]byte, error) {
 	const least = 8
 	if len(data) < 4+least || data[3] < least || len(data) < 4+int(data[3]) {
@@ -155,7 +155,7 @@ func (s *snoop) fill(info *Info) {
 	info.Drops, info.DropsKnown = uint64(s.drops), s.drops > 0 && !s.surveyor
 }
 
-// fcsLen is how many octets of frame check sequence packets end with.
+// fcsLen is how many bytes of frame check sequence packets end with.
 func (s *snoop) fcsLen() uint8 {
 	if s.surveyor && (s.link == LinkEthernet || s.radio) {
 		return 4

@@ -15,8 +15,8 @@ type window struct {
 	pos, end int
 	base     int64   // offset of buf[0] in the stream
 	err      error   // of the last read; it stays
-	elided   int64   // bytes of the record at pos that an elide took out before it failed
-	spill    *[]byte // takes the bytes that elides take out; nil: nobody does
+	elided   int64   // bytes of the record at pos that elide removed before it failed
+	spill    *[]byte // receives the bytes that elide removes; nil: they are lost
 
 	// With File.Keep, frames outlive the call of Read that delivered them: then
 	// buffers take turns.
@@ -119,9 +119,9 @@ func (w *window) need(n int) bool {
 	return true
 }
 
-// elide takes n bytes out of the stream behind the first keep unread ones, without ever
-// holding all of them: a record too large for memory is cut in its middle. The offset of
-// what follows stays right, that of the kept bytes is n too large from then on.
+// elide removes n bytes of the stream behind the first keep unread ones without holding all
+// of them, so that a record too large for the window loses its middle. From then on offsets
+// of what follows are right, and those of the kept bytes n too large.
 func (w *window) elide(keep int, n int64) bool {
 	if w.spill != nil {
 		*w.spill = (*w.spill)[:0]

@@ -8,8 +8,8 @@ import (
 	"github.com/google/gopacket/layers"
 )
 
-// tunnel takes the IP protocols that carry packets or frames.
-func (d *Decoder) tunnel(p uint8, o octets) {
+// tunnel decodes the IP protocols that carry packets or frames.
+func (d *Decoder) tunnel(p uint8, o view) {
 	switch p {
 	case protoGRE:
 		d.gre(o)
@@ -47,8 +47,8 @@ const (
 	greAruba   = 0x8200 // to 0x8370: 802.11
 )
 
-// gre takes a GRE header. gopacket's reads beyond the end of short ones.
-func (d *Decoder) gre(o octets) {
+// gre decodes a GRE header. gopacket's reads beyond the end of short ones.
+func (d *Decoder) gre(o view) {
 	if !o.has(4) {
 		d.why = shortIP
 		return
@@ -91,8 +91,8 @@ func (d *Decoder) gre(o octets) {
 	d.greProtocol(t, rest, flags&greSequence != 0)
 }
 
-// greProtocol takes what GRE announces as t. header: ERSPAN has one.
-func (d *Decoder) greProtocol(t uint16, o octets, header bool) {
+// greProtocol decodes what GRE announces as t. header: ERSPAN has one.
+func (d *Decoder) greProtocol(t uint16, o view, header bool) {
 	switch {
 	case t == greWCCP:
 		d.ip(o)
@@ -121,8 +121,8 @@ func (d *Decoder) greProtocol(t uint16, o octets, header bool) {
 	}
 }
 
-// erspan takes a header of type II or III (draft-foschiano-erspan-03 §4).
-func (d *Decoder) erspan(o octets) {
+// erspan decodes a header of type II or III (draft-foschiano-erspan-03 §4).
+func (d *Decoder) erspan(o view) {
 	if !o.has(8) {
 		d.why = shortLink
 		return
@@ -152,15 +152,15 @@ func (d *Decoder) erspan(o octets) {
 	}
 }
 
-// etherIP takes Ethernet in IP (RFC 3378 §3).
-func (d *Decoder) etherIP(o octets) {
+// etherIP decodes Ethernet in IP (RFC 3378 §3).
+func (d *Decoder) etherIP(o view) {
 	if rest, ok := o.from(2); ok {
 		d.ethernet(rest)
 	}
 }
 
-// pim takes the packet in a PIM register message (RFC 7761 §4.9.3).
-func (d *Decoder) pim(o octets) {
+// pim decodes the packet in a PIM register message (RFC 7761 §4.9.3).
+func (d *Decoder) pim(o view) {
 	const register2, null = 0x21, 0x40
 	if rest, ok := o.from(8); ok && o.b[0] == register2 && o.b[4]&null == 0 && rest.has(1) {
 		d.ip(rest)
@@ -170,10 +170,10 @@ func (d *Decoder) pim(o octets) {
 // maxInflated bounds what an IPComp payload may expand to: an IP packet.
 const maxInflated = 1 << 16
 
-// ipComp takes an IP payload compression header (RFC 3173 §3.1) and tries DEFLATE (RFC
+// ipComp decodes an IP payload compression header (RFC 3173 §3.1) and tries DEFLATE (RFC
 // 2394), whatever the algorithm is, but not again on what came out. It allocates; such
 // packets are rare.
-func (d *Decoder) ipComp(o octets) {
+func (d *Decoder) ipComp(o view) {
 	rest, ok := o.from(4)
 	if !ok || d.outer.inflated {
 		d.why = shortIP
@@ -187,5 +187,5 @@ func (d *Decoder) ipComp(o octets) {
 		return
 	}
 	d.outer.excerpt = d.outer.excerpt || err != nil // cut off
-	d.ipProto(next, octets{plain, len(plain)})
+	d.ipProto(next, view{plain, len(plain)})
 }

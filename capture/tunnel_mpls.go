@@ -1,8 +1,8 @@
 package capture
 
-// mpls takes a label stack (RFC 3032 §2.1). What it carries is told by the first nibble
+// mpls decodes a label stack (RFC 3032 §2.1). What it carries is told by the first nibble
 // (RFC 4928 §3, RFC 4385 §3).
-func (d *Decoder) mpls(o octets) {
+func (d *Decoder) mpls(o view) {
 	const channel = 13 // the label of a generic associated channel (RFC 5586 §4)
 	for {
 		rest, ok := o.from(4)
@@ -37,8 +37,8 @@ func (d *Decoder) mpls(o octets) {
 	}
 }
 
-// associatedChannel takes a channel header of RFC 4385 §5.
-func (d *Decoder) associatedChannel(o octets) {
+// associatedChannel decodes a channel header of RFC 4385 §5.
+func (d *Decoder) associatedChannel(o view) {
 	const ip4, ip6 = 0x0021, 0x0057
 	rest, ok := o.from(4)
 	if !ok {
@@ -52,11 +52,11 @@ func (d *Decoder) associatedChannel(o octets) {
 	}
 }
 
-// pseudowire takes Ethernet in MPLS (RFC 4448) whose first nibble is 0: either a control
-// word or an address that begins so. Wireshark takes it for an address if both addresses
+// pseudowire decodes Ethernet in MPLS (RFC 4448) whose first nibble is 0: either a control
+// word or an address that begins so. Wireshark decides for an address if both addresses
 // have a known manufacturer; lacking its list, this asks for addresses that can have one
 // and for a type that makes no less sense there than behind a control word.
-func (d *Decoder) pseudowire(o octets) {
+func (d *Decoder) pseudowire(o view) {
 	const word = 4
 	plain := o.has(macHeader) && o.u32(0) != 0 && assigned(o.b) && assigned(o.b[6:])
 	if plain && o.has(word+macHeader) {

@@ -7,9 +7,9 @@ import (
 	"connrace/tcpstate"
 )
 
-// datagram takes a UDP header. UDP-Lite (RFC 3828) has the same, with a checksum coverage
+// datagram decodes a UDP header. UDP-Lite (RFC 3828) has the same, with a checksum coverage
 // in place of the length.
-func (d *Decoder) datagram(o octets) {
+func (d *Decoder) datagram(o view) {
 	const size = 8
 	rest, ok := o.from(size)
 	if !ok {
@@ -31,9 +31,9 @@ func (d *Decoder) datagram(o octets) {
 	}
 }
 
-// port takes what a UDP port carries that has packets in it; false where it is not known
+// port decodes what a UDP port carries that has packets in it; false where it is not known
 // for that.
-func (d *Decoder) port(p uint16, o octets) bool {
+func (d *Decoder) port(p uint16, o view) bool {
 	switch p {
 	case 1701:
 		return d.l2tp(o)
@@ -75,23 +75,23 @@ func (d *Decoder) port(p uint16, o octets) bool {
 	return true
 }
 
-// vxlan takes a VXLAN header (RFC 7348 §5).
-func (d *Decoder) vxlan(o octets) {
+// vxlan decodes a VXLAN header (RFC 7348 §5).
+func (d *Decoder) vxlan(o view) {
 	if rest, ok := o.from(8); ok {
 		d.ethernet(rest)
 	}
 }
 
-// vxlanGPE takes a VXLAN header that names the next protocol
+// vxlanGPE decodes a VXLAN header that names the next protocol
 // (draft-ietf-nvo3-vxlan-gpe §3).
-func (d *Decoder) vxlanGPE(o octets) {
+func (d *Decoder) vxlanGPE(o view) {
 	if rest, ok := o.from(8); ok {
 		d.nextProtocol(o.b[3], rest)
 	}
 }
 
-// geneve takes a Geneve header (RFC 8926 §3.4). gopacket's keeps appending options.
-func (d *Decoder) geneve(o octets) {
+// geneve decodes a Geneve header (RFC 8926 §3.4). gopacket's keeps appending options.
+func (d *Decoder) geneve(o view) {
 	const size = 8
 	if !o.has(size) {
 		return
@@ -102,9 +102,9 @@ func (d *Decoder) geneve(o octets) {
 	}
 }
 
-// gtp takes a GTP header of version 0 or 1 (3GPP TS 29.060 §6, TS 29.281 §5.1) and the
+// gtp decodes a GTP header of version 0 or 1 (3GPP TS 29.060 §6, TS 29.281 §5.1) and the
 // user packet behind it. gopacket's reads beyond the end of short ones.
-func (d *Decoder) gtp(o octets) bool {
+func (d *Decoder) gtp(o view) bool {
 	const (
 		tpdu                 = 0xff
 		notPrime             = 0x10
@@ -141,8 +141,8 @@ func (d *Decoder) gtp(o octets) bool {
 	return true
 }
 
-// tpdu tells by its first octets what a GTP user packet is.
-func (d *Decoder) tpdu(o octets) {
+// tpdu tells by its first bytes what a GTP user packet is.
+func (d *Decoder) tpdu(o view) {
 	switch first := o.b[0]; {
 	case first >= 0x45 && first <= 0x4e || first>>4 == 6:
 		d.ip(o)
@@ -154,9 +154,9 @@ func (d *Decoder) tpdu(o octets) {
 	}
 }
 
-// l2tp takes a data message of version 2 (RFC 2661 §3.1). Those of version 3 tell nothing
+// l2tp decodes a data message of version 2 (RFC 2661 §3.1). Those of version 3 tell nothing
 // of what they carry.
-func (d *Decoder) l2tp(o octets) bool {
+func (d *Decoder) l2tp(o view) bool {
 	const control, length, sequence, offset, version = 0x8000, 0x4000, 0x0800, 0x0200, 0x0f
 	if !o.has(2) || o.u16(0)&version != 2 {
 		return o.has(2) && o.u16(0)&version == 3
@@ -188,8 +188,8 @@ func (d *Decoder) l2tp(o octets) bool {
 	return true
 }
 
-// teredo takes IPv6 in UDP behind the indicators of RFC 4380 §5.1.1.
-func (d *Decoder) teredo(o octets) {
+// teredo decodes IPv6 in UDP behind the indicators of RFC 4380 §5.1.1.
+func (d *Decoder) teredo(o view) {
 	const authentication, origin = 1, 0
 	ok := true
 	if o.has(4) && o.u16(0) == authentication {
@@ -203,15 +203,15 @@ func (d *Decoder) teredo(o octets) {
 	}
 }
 
-// lisp takes a LISP data header (RFC 9300 §5.1).
-func (d *Decoder) lisp(o octets) {
+// lisp decodes a LISP data header (RFC 9300 §5.1).
+func (d *Decoder) lisp(o view) {
 	if rest, ok := o.from(8); ok && rest.has(1) {
 		d.ip(rest)
 	}
 }
 
-// amt takes multicast data of an AMT tunnel (RFC 7450 §5.1.6).
-func (d *Decoder) amt(o octets) {
+// amt decodes multicast data of an AMT tunnel (RFC 7450 §5.1.6).
+func (d *Decoder) amt(o view) {
 	const query, update, data = 4, 5, 6
 	if !o.has(1) {
 		return
@@ -229,8 +229,8 @@ func (d *Decoder) amt(o octets) {
 	}
 }
 
-// ayiya takes IPv6 of an AYIYA tunnel (draft-massar-v6ops-ayiya-02 §5).
-func (d *Decoder) ayiya(o octets) {
+// ayiya decodes IPv6 of an AYIYA tunnel (draft-massar-v6ops-ayiya-02 §5).
+func (d *Decoder) ayiya(o view) {
 	const forward = 1
 	if !o.has(4) || o.b[2]&0xf != forward {
 		return
@@ -241,9 +241,9 @@ func (d *Decoder) ayiya(o octets) {
 	}
 }
 
-// capwap takes a CAPWAP data header (RFC 5415 §4.3) that is not encrypted and not a
+// capwap decodes a CAPWAP data header (RFC 5415 §4.3) that is not encrypted and not a
 // fragment.
-func (d *Decoder) capwap(o octets) {
+func (d *Decoder) capwap(o view) {
 	const (
 		dtls                     = 1
 		native, split, keepAlive = 0x01, 0x80, 0x08
@@ -270,8 +270,8 @@ func (d *Decoder) capwap(o octets) {
 	}
 }
 
-// tzsp takes the TaZmen Sniffer Protocol, which mirrors frames.
-func (d *Decoder) tzsp(o octets) {
+// tzsp decodes the TaZmen Sniffer Protocol, which mirrors frames.
+func (d *Decoder) tzsp(o view) {
 	const null, port, pad, end = 3, 4, 0, 1
 	if !o.has(4) || o.b[1] == null || o.b[1] == port {
 		return
@@ -317,9 +317,9 @@ func (d *Decoder) tzsp(o octets) {
 	}
 }
 
-// sflow takes the packet headers in an sFlow datagram (sFlow Version 5, 2004). They are
+// sflow decodes the packet headers in an sFlow datagram (sFlow Version 5, 2004). They are
 // samples: no lengths can be had from them.
-func (d *Decoder) sflow(o octets) bool {
+func (d *Decoder) sflow(o view) bool {
 	const ip4, ip6, samples = 1, 2, 255
 	if !o.has(8) {
 		return false
@@ -358,8 +358,8 @@ func (d *Decoder) sflow(o octets) bool {
 	return true
 }
 
-// sample takes one sample of an sFlow datagram.
-func (d *Decoder) sample(format uint32, o octets) {
+// sample decodes one sample of an sFlow datagram.
+func (d *Decoder) sample(format uint32, o view) {
 	const flow, expanded, records = 1, 3, 255
 	size := 0
 	switch format {
@@ -390,8 +390,8 @@ func (d *Decoder) sample(format uint32, o octets) {
 	}
 }
 
-// sampled takes the beginning of a packet.
-func (d *Decoder) sampled(o octets) {
+// sampled decodes the beginning of a packet.
+func (d *Decoder) sampled(o view) {
 	const ethernet, ppp, ip4, ip6, mpls, wlan = 1, 7, 11, 12, 13, 15
 	const size = 16
 	if !o.has(size) {
@@ -403,7 +403,7 @@ func (d *Decoder) sampled(o octets) {
 	if n < 0 || n > len(o.b) {
 		return
 	}
-	o = octets{o.b[:n], max(n, length)}
+	o = view{o.b[:n], max(n, length)}
 	d.outer.excerpt = true
 	d.outer.src, d.outer.dst = tcpstate.Addr{}, tcpstate.Addr{}
 	switch protocol {

@@ -48,7 +48,7 @@ type Interface struct {
 	Name, Description, Filter string // optional
 	// Resolution is how many decimals of a second time stamps have, at most 9.
 	Resolution uint8
-	FCSLen     uint8 // octets of frame check sequence at the end of each packet; 0: not known
+	FCSLen     uint8 // bytes of frame check sequence at the end of each packet; 0: not known
 }
 
 // Packet is a packet to be written.
@@ -56,7 +56,7 @@ type Packet struct {
 	Interface uint32 // by number, see Writer.AddInterface
 	Time      int64  // ns since the Unix epoch
 	Data      []byte // what was captured
-	Length    uint32 // octets on the wire
+	Length    uint32 // bytes on the wire
 	Flags     uint32 // epb_flags: direction and such; 0: not known
 	Comments  []string
 }
@@ -68,7 +68,7 @@ type Statistics struct {
 	Start, End int64 // of the capture; 0: not known
 	Received   uint64
 	Dropped    uint64 // by the interface
-	OSDropped  uint64 // by the system for want of room
+	OSDropped  uint64 // by the system, because its buffer was full
 }
 
 // Writer writes a capture as pcapng. Each block goes to the underlying writer in one
@@ -204,7 +204,7 @@ func (e *encoder) u64(v uint64) { e.b = e.order.AppendUint64(e.b, v) }
 // time appends a time stamp: the upper half comes first in either byte order.
 func (e *encoder) time(ts uint64) { e.u32(uint32(ts>>32), uint32(ts)) }
 
-// data appends octets and pads them.
+// data appends bytes and pads them.
 func (e *encoder) data(b []byte) {
 	const zeros = "\x00\x00\x00"
 	e.b = append(e.b, b...)

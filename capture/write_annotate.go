@@ -17,13 +17,12 @@ type Annotated struct {
 	Damage error // that ended the input, a *DamageError; nil: it was read to its end
 }
 
-// Annotate copies the capture that f has just opened to dst as pcapng, and adds comments
-// to some of its frames. Of pcapng every block that can be read stays as it is, byte for
-// byte, in the byte order of its section, but for the added comments and the length that
-// a section states. Frames behind the last one wanted are left out.
+// Annotate copies the capture that f has just opened to dst as pcapng, and adds comments to
+// some of its frames. Blocks of a pcapng file stay as they are, byte for byte, except for the
+// added comments and the length that a section states. Frames after last are left out.
 //
-// Where dst is an io.WriterAt the stated length of a section is corrected, else taken
-// out. The error is one of dst.
+// If dst is an io.WriterAt the stated length of a section is corrected, else it becomes
+// unknown. The error is one of writing to dst; damage of the input is in Annotated.
 func Annotate(dst io.Writer, f *File, last uint64, comments func(frame uint64) []string) (Annotated, error) {
 	c := &copier{w: bufio.NewWriterSize(dst, windowSize), comments: comments, last: last}
 	c.at, _ = dst.(io.WriterAt)
@@ -65,7 +64,7 @@ type copier struct {
 	at       io.WriterAt // nil: what is written stays
 	comments func(frame uint64) []string
 	last     uint64
-	out      int64    // octets written
+	out      int64    // bytes written
 	spill    []byte   // the middle of a record too large for the window
 	e        encoder  // of blocks that change
 	pcap     *Writer  // for a capture that is no pcapng
@@ -88,8 +87,8 @@ func (c *copier) write(b []byte) {
 	}
 }
 
-// block takes a block from p; f is its frame if it is one. Of a block with a spill, b is
-// what goes before it and its last word.
+// block copies a block of p; f is its frame if it has one. Of a block with a spill, b is what
+// precedes the spill and the block's last word.
 func (c *copier) block(p *pcapng, kind uint32, b []byte, f *Frame, is bool) {
 	spill := c.spill
 	c.spill = nil
@@ -159,7 +158,7 @@ func (c *copier) annotate(p *pcapng, kind uint32, b []byte, f *Frame, texts []st
 	c.write(e.b)
 }
 
-// beginSection takes note of the length that a section header states.
+// beginSection notes the length that a section header states.
 func (c *copier) beginSection(p *pcapng, b []byte) {
 	c.endSection()
 	c.e.order = p.order()
@@ -189,8 +188,8 @@ func (c *copier) begin(i Interface) {
 	}
 }
 
-// record takes a record from a pcap or snoop file. Its length on the wire is what the file says,
-// however wrong.
+// record copies a record of a pcap or snoop file. Its length on the wire stays as the file
+// has it, however wrong.
 func (c *copier) record(f *Frame, length uint32) {
 	data := f.Data
 	if len(c.spill) > 0 {

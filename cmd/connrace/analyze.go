@@ -16,6 +16,7 @@ type analyzeFlags struct {
 	packetFlags
 	besideFlags
 	page         pageFlags
+	umask        umask
 	since, until moment
 	streams      bool
 	resync       bool
@@ -36,6 +37,7 @@ func newAnalyzeFlags() (*analyzeFlags, *pflag.FlagSet) {
 	a.addBaseline(fs)
 	a.page.add(fs)
 	a.packetFlags.add(fs)
+	a.umask.add(fs)
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
 	a.addTalk(fs)
@@ -100,7 +102,7 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	if wrong := idle(fs, logNeeds); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
 	}
-	if err := a.besideFlags.prepare(); err != nil {
+	if err := a.besideFlags.prepare(ctx); err != nil {
 		e.errorf("%v", err)
 		return exitError
 	}
@@ -110,7 +112,7 @@ func analyze(ctx context.Context, e *env, args []string) int {
 		e.errorf("%v", err)
 		return exitError
 	}
-	if err := a.page.create(); err != nil {
+	if err := a.page.create(a.umask); err != nil {
 		e.errorf("%v", err)
 		return exitError
 	}

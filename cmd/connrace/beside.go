@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/infile"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
@@ -78,7 +79,7 @@ func (z *zone) Set(s string) error {
 
 // prepare reads the earlier report and sees that the logs are there: what is wrong shall
 // be known before the captures are read.
-func (b *besideFlags) prepare() error {
+func (b *besideFlags) prepare(ctx context.Context) error {
 	for _, path := range b.logs {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("--log: %w", text.AtPath(path, err))
@@ -87,12 +88,12 @@ func (b *besideFlags) prepare() error {
 	if b.baseline == "" {
 		return nil
 	}
-	f, err := os.Open(b.baseline)
+	f, err := infile.Open(ctx, b.baseline)
 	if err != nil {
-		return fmt.Errorf("--baseline: %w", text.AtPath(b.baseline, err))
+		return fmt.Errorf("--baseline: %w", err)
 	}
 	defer f.Close()
-	if b.before, err = baseline.Load(f); err != nil {
+	if b.before, err = baseline.Load(infile.Stream(ctx, f)); err != nil {
 		return fmt.Errorf("--baseline: %w", text.AtPath(b.baseline, err))
 	}
 	return nil
@@ -121,7 +122,7 @@ func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string),
 	var done []os.FileInfo
 	for _, path := range b.logs {
 		files := 0
-		err := eachLog(path, func(file string, in *os.File, listed bool) error {
+		err := eachLog(ctx, path, func(file string, in *os.File, listed bool) error {
 			files++
 			if st, err := in.Stat(); err == nil {
 				if slices.ContainsFunc(done, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
@@ -129,7 +130,7 @@ func (b *besideFlags) compare(ctx context.Context, e *env, warn func(...string),
 				}
 				done = append(done, st)
 			}
-			err := j.Read(ctx, file, in)
+			err := j.Read(ctx, file, infile.Stream(ctx, in))
 			switch {
 			case err == nil:
 			case listed && errors.Is(err, lblog.ErrUnrecognised): // other things may lie beside logs
@@ -162,9 +163,15 @@ func (b *besideFlags) remedy(err error) string {
 // eachLog opens a file, or each one in and below a directory (listed), links to files
 // included, as Kubernetes has them in /var/log/containers. What cannot be opened it
 // reports, and goes on. The error is one of read.
-func eachLog(path string, read func(path string, f *os.File, listed bool) error, fail func(error)) error {
+func eachLog(ctx context.Context, path string, read func(path string, f *os.File, listed bool) error, fail func(error)) error {
 	open := func(path string, listed bool) error {
-		f, err := os.Open(path)
+		var f *os.File
+		var err error
+		if listed {
+			f, err = infile.OpenRegular(path)
+		} else {
+			f, err = infile.Open(ctx, path)
+		}
 		if err != nil {
 			fail(text.AtPath(path, err))
 			return nil

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/annotate"
+	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/recorder"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
@@ -21,8 +21,15 @@ import (
 type evidence struct {
 	ring    *recorder.Ring
 	store   *recorder.Store // nil: no --evidence, only --annotate
+	queue   *recorder.Queue // to the store
 	streams []streamOf      // of the frames being taken
 	written uint64          // files
+	failed  uint64          // files that could not be
+
+	// What is being written is shown meanwhile. Of that it is known what to show again if it
+	// comes to be otherwise.
+	pending map[int]*detect.Finding
+	closed  bool // all that waited is written
 
 	// A finding is settled seconds after it was decided. Its packets are held meanwhile, for
 	// the ring may go round in that time.
@@ -44,27 +51,40 @@ type recording struct {
 	oldest uint64 // what came before this frame was not at hand; 0: there was nothing
 }
 
-func openEvidence(v *evidenceFlags) (*evidence, error) {
+func openEvidence(v *evidenceFlags, m outfile.Umask) (*evidence, error) {
 	if v.dir == "" {
 		return &evidence{ring: recorder.NewRing(int(v.memory))}, nil
 	}
-	store, err := recorder.OpenStore(v.dir, recorder.Limit(v.max))
+	store, err := recorder.OpenStore(v.dir, recorder.Limit(v.max), m)
 	if err != nil {
 		return nil, err
 	}
 	const share = 8
 	room := int(v.memory) / share
 	return &evidence{
-		ring: recorder.NewRing(int(v.memory) - room), store: store, held: map[*detect.Finding]recording{}, room: room,
+		ring: recorder.NewRing(int(v.memory) - 2*room), store: store, queue: recorder.NewQueue(store, room),
+		pending: map[int]*detect.Finding{}, held: map[*detect.Finding]recording{}, room: room,
 	}, nil
+}
+
+// remarks are what to know of the directory from the beginning.
+func (v *evidence) remarks(dir string) (texts []string) {
+	if err := v.store.Doubt; err != nil {
+		texts = append(texts, fmt.Sprintf("%s: the index of earlier files is not believed: %v; no file in it will be removed but those of this run", dir, err))
+	}
+	if f := v.store.Foreign; f.Files > 0 {
+		texts = append(texts, fmt.Sprintf("%s has %s that connrace did not write or does not know any more (%q ...): they stay, and do not count for --evidence-max",
+			dir, text.Plural(uint64(f.Files), "capture"), f.First))
+	}
+	return texts
 }
 
 // counts are how many files were written, and how many could not be.
 func (v *evidence) counts() (written, failed uint64) {
-	if v == nil || v.store == nil {
+	if v == nil {
 		return 0, 0
 	}
-	return v.written, v.store.Failed
+	return v.written, v.failed
 }
 
 // segment takes note of a frame's stream; of several segments in a frame the first counts.
@@ -120,6 +140,24 @@ func (v *evidence) gather(f *detect.Finding) recording {
 	return r
 }
 
+// shorten leaves out the oldest packets until the rest fit into a file of a size.
+func (r *recording) shorten(size int) {
+	const (
+		block = 100     // of a packet, besides its octets
+		about = 4 << 10 // what else is in the file
+	)
+	n, i := about, len(r.frames)
+	for ; i > 0; i-- {
+		if n += len(r.frames[i-1].Data) + block; n > size {
+			break
+		}
+	}
+	if i > 0 && i < len(r.frames) {
+		r.frames = r.frames[i:]
+		r.oldest = r.frames[0].Number
+	}
+}
+
 // hold keeps the packets of findings that have just been decided, if they will be shown and
 // there is room.
 func (w *watch) hold(now time.Time) {
@@ -168,8 +206,10 @@ func (w *watch) record(fs []*detect.Finding) {
 	}
 }
 
-// put writes the file of a finding.
+// put lets the file of a finding be written.
 func (w *watch) put(f *detect.Finding, x recording) {
+	v := w.evidence
+	x.shorten(v.queue.Room())
 	r := annotate.Record{
 		Analysis: w.analysis, Finding: f, Source: w.name, Frames: x.frames, Oldest: x.oldest,
 		Snaplen: w.o.evidence.snaplen, Name: w.src.InterfaceName,
@@ -178,20 +218,64 @@ func (w *watch) put(f *detect.Finding, x recording) {
 	if !f.HasStream {
 		stream = f.Streams()[0]
 	}
-	var numbers map[uint64]uint64
-	path, err := w.evidence.store.Put(fmt.Sprintf("%s-%d", f.Rule.ID, stream), func(out io.Writer) (err error) {
-		numbers, err = r.Write(out)
-		return err
-	})
+	var b bytes.Buffer
+	numbers, err := r.Write(&b)
+	var path string
+	if err == nil {
+		path, err = v.queue.Put(f.ID, fmt.Sprintf("%s-%d", f.Rule.ID, stream), b.Bytes())
+	}
 	if err != nil {
-		w.complain("evidence is not written: ", err)
+		w.unwritten(err)
 		return
 	}
-	w.evidence.written++
+	v.pending[f.ID] = f
 	files := w.analysis.Files
 	files[f.ID] = &report.EvidenceFile{Path: path, Frames: numbers}
 	if len(files) > 2*idsKept {
 		maps.DeleteFunc(files, func(id int, _ *report.EvidenceFile) bool { return id <= f.ID-idsKept })
+	}
+}
+
+func (w *watch) unwritten(err error) {
+	w.evidence.failed++
+	w.complain("evidence is not written: ", err)
+}
+
+// filed takes what became of the files that were to be written, and returns the findings of
+// which something else was shown.
+func (w *watch) filed() (again []*detect.Finding) {
+	v := w.evidence
+	if v == nil || v.queue == nil {
+		return nil
+	}
+	for _, x := range v.queue.Written() {
+		f, file := v.pending[x.ID], w.analysis.Files[x.ID]
+		delete(v.pending, x.ID)
+		switch {
+		case x.Err != nil:
+			w.unwritten(x.Err)
+			delete(w.analysis.Files, x.ID)
+		case file != nil && file.Path != x.Path:
+			v.written++
+			w.say(fmt.Sprintf("%s is not connrace's: the packets of #%d are in %s", file.Path, w.analysis.FirstID+x.ID, x.Path))
+			file.Path = x.Path
+		default:
+			v.written++
+			continue
+		}
+		if w.lines != nil {
+			again = append(again, f)
+		}
+	}
+	return again
+}
+
+// close writes what waits; it does nothing the second time.
+func (v *evidence) close() {
+	if v != nil && v.queue != nil && !v.closed {
+		v.closed = true
+		v.queue.Close()
+		v.store.Close()
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/infile"
 	"connrace/cmd/connrace/internal/recorder"
-	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -74,6 +74,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.evidence.add(fs)
 	l.export.add(fs)
 	l.page.add(fs)
+	l.umask.add(fs)
 	l.addLogs(fs)
 	l.addBaseline(fs)
 	l.addHow(fs)
@@ -90,7 +91,7 @@ func (d *dumpFlags) add(fs *pflag.FlagSet) {
 }
 
 func (v *evidenceFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&v.dir, "evidence", "", "write for each finding the packets of its connections that are\nstill in memory to a small pcapng in `DIR`; they hold headers and\nbodies")
+	fs.StringVar(&v.dir, "evidence", "", "write for each finding the packets of its connections that are\nstill in memory to a small pcapng in `DIR`; they hold headers and\nbodies. What else is in DIR stays")
 	fs.Var(&v.max, "evidence-max", "keep at most so many of these files, or so much: `N`, SIZE or\nN,SIZE; the oldest are removed")
 	fs.Var(&v.memory, "evidence-memory", "keep the newest packets in `SIZE` of memory for it and for\n--annotate")
 	fs.IntVar(&v.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: as captured)")
@@ -150,7 +151,10 @@ func live(ctx context.Context, e *env, args []string) int {
 
 // run watches, and returns the exit code.
 func (l *liveFlags) run(ctx context.Context, e *env) int {
-	err := l.prepare()
+	err := l.prepare(ctx)
+	if err == nil {
+		err = l.waits()
+	}
 	var w *watch
 	if err == nil {
 		w, err = openWatch(ctx, e, l)
@@ -162,6 +166,16 @@ func (l *liveFlags) run(ctx context.Context, e *env) int {
 	defer w.close()
 	w.run()
 	return w.end()
+}
+
+// waits refuses a log that may never come: it is read at the end, which shall come soon.
+func (l *liveFlags) waits() error {
+	for _, path := range l.logs {
+		if st, err := os.Lstat(path); err == nil && st.Mode()&os.ModeNamedPipe != 0 {
+			return fmt.Errorf("--log: %s: is a named pipe, which may keep the end waiting; name a file", path)
+		}
+	}
+	return nil
 }
 
 // wrong is what is wrong with the use of the flags; "": nothing.
@@ -211,14 +225,14 @@ var liveNeeds = append([]needs{
 }, logNeeds...)
 
 // filter is what the kernel hands over.
-func (l *liveFlags) filter() (*capture.Filter, error) {
+func (l *liveFlags) filter(ctx context.Context) (*capture.Filter, error) {
 	if l.ddd != "" {
-		f, err := os.Open(l.ddd)
+		f, err := infile.Open(ctx, l.ddd)
 		if err != nil {
-			return nil, text.AtPath(l.ddd, err)
+			return nil, err
 		}
 		defer f.Close()
-		filter, err := capture.ParseDDD(f)
+		filter, err := capture.ParseDDD(infile.Stream(ctx, f))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", l.ddd, err)
 		}

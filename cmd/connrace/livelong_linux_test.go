@@ -121,7 +121,7 @@ func TestLiveKilled(t *testing.T) {
 	n.watching(1, p)
 	n.load(200)
 	n.until("there is evidence", func() bool {
-		es, _ := os.ReadDir(ev)
+		es := evidenceIn(ev)
 		return len(es) > 3
 	})
 	n.until("packets are written", func() bool { return infoOf(out).Frames >= 500 })
@@ -134,7 +134,7 @@ func TestLiveKilled(t *testing.T) {
 	if frames := ls[len(ls)-1].Totals.Frames; code != exitOK || frames < 500 {
 		t.Errorf("exit %d, %d frames: %s", code, frames, stderr)
 	}
-	es, _ := os.ReadDir(ev)
+	es := evidenceIn(ev)
 	whole := 0
 	for _, e := range es {
 		if strings.HasPrefix(e.Name(), ".") {
@@ -148,11 +148,11 @@ func TestLiveKilled(t *testing.T) {
 	// The next run goes on where this one ended.
 	q := n.connrace("live", "-i", "lo", "--target", ":8081", "-q", "--evidence", ev)
 	n.until("there is more evidence", func() bool {
-		es, _ = os.ReadDir(ev)
+		es = evidenceIn(ev)
 		return len(es) > whole+2
 	})
 	q.end(syscall.SIGTERM)
-	es, _ = os.ReadDir(ev)
+	es = evidenceIn(ev)
 	if len(es) <= whole || slices.ContainsFunc(es, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), ".") }) {
 		t.Errorf("%d files after %d, %s", len(es), whole, q.stderr)
 	}
@@ -228,7 +228,7 @@ cp -r "$1"/* "$3"; exit $code`, "bash", small, self.Path, kept)
 	if got == 0 {
 		t.Error("nothing is left of -w")
 	}
-	es, _ := os.ReadDir(filepath.Join(kept, "ev"))
+	es := evidenceIn(filepath.Join(kept, "ev"))
 	for i, e := range es {
 		if i < 5 && readable(t, filepath.Join(kept, "ev", e.Name()), false) == 0 {
 			t.Errorf("%s has no frames", e.Name())
@@ -392,7 +392,7 @@ func TestLiveSoak(t *testing.T) {
 	if shown+held != found || found < 20 || shown > allBurst+int(long/allEvery)+1 {
 		t.Errorf("%d findings, %d shown, %d counted", found, shown, held)
 	}
-	es, _ := os.ReadDir(ev)
+	es := evidenceIn(ev)
 	size := int64(0)
 	for _, e := range es {
 		if i, err := e.Info(); err == nil {

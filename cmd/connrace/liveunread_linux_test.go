@@ -58,7 +58,7 @@ func TestLiveUnread(t *testing.T) {
 			const many = 60
 			evidence := func(files int) func() bool {
 				return func() bool {
-					es, _ := os.ReadDir(file("ev"))
+					es := evidenceIn(file("ev"))
 					return len(es) == files
 				}
 			}

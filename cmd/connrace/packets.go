@@ -12,6 +12,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/annotate"
+	"connrace/cmd/connrace/internal/infile"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/text"
 )
@@ -26,7 +27,7 @@ type packetFlags struct {
 
 func (p *packetFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&p.annotate, "annotate", "", "write the capture again as `FILE` (pcapng), with a comment on each\nframe of evidence; nothing else in it changes")
-	fs.StringVar(&p.evidence, "evidence", "", "write for each finding all packets of its connections to a small\npcapng in `DIR`; they hold headers and bodies")
+	fs.StringVar(&p.evidence, "evidence", "", "write for each finding all packets of its connections to a small\npcapng in `DIR`, which must have none of an earlier run; they hold\nheaders and bodies")
 	fs.IntVar(&p.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: whole)")
 }
 
@@ -37,8 +38,6 @@ func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 		return "--evidence-snaplen must be a number of octets"
 	case p.snaplen > 0 && p.evidence == "":
 		return "--evidence-snaplen needs --evidence DIR"
-	case p.isEvidence(files) != "":
-		return "--evidence " + p.evidence + " may overwrite the capture " + p.isEvidence(files) + "; name another directory"
 	case p.annotate == "":
 	case len(files) > 1:
 		return fmt.Sprintf("--annotate copies one capture, and %d are given; name one at a time (mergecap joins captures)", len(files))
@@ -46,23 +45,6 @@ func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 		return "--annotate needs the name of a file: standard output holds the report"
 	case sameFile(files[0], p.annotate, stdin):
 		return "--annotate " + p.annotate + " is the capture itself; name another file"
-	}
-	return ""
-}
-
-// isEvidence is a capture that lies where --evidence writes, under a name such as that
-// gives; "": none does.
-func (p *packetFlags) isEvidence(files []string) string {
-	dir, err := os.Stat(p.evidence)
-	if p.evidence == "" || err != nil {
-		return ""
-	}
-	for _, f := range files {
-		if like, _ := filepath.Match("[0-9][0-9][0-9][0-9]*-*.pcapng", filepath.Base(f)); like {
-			if of, err := os.Stat(filepath.Dir(f)); err == nil && os.SameFile(of, dir) {
-				return f
-			}
-		}
 	}
 	return ""
 }
@@ -113,15 +95,24 @@ type source struct {
 	stdin *io.SectionReader // standard input that is a file; nil: it is none
 }
 
-// open opens the input again.
-func (c *source) open(o capture.ReadOptions) (*capture.File, error) {
+// open opens the input again. release is to be called behind the last Read.
+func (c *source) open(o capture.ReadOptions) (f *capture.File, release func(), err error) {
 	switch {
 	case c.spool != nil:
-		return c.spool.open(c.path, o)
+		f, err = c.spool.open(c.path, o)
+		return f, func() {}, err
 	case c.stdin != nil:
-		return capture.NewFile(c.path, io.NewSectionReader(c.stdin, 0, c.stdin.Size()), o)
+		f, err = capture.NewFile(c.path, io.NewSectionReader(c.stdin, 0, c.stdin.Size()), o)
+		return f, func() {}, err
 	}
-	return capture.Open(c.path, o)
+	h, err := infile.OpenRegular(c.path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f, err = capture.NewFile(c.path, h, o); err != nil {
+		h.Close()
+	}
+	return f, func() { h.Close() }, err
 }
 
 func (c *source) close() {
@@ -193,9 +184,15 @@ func (s *session) preparePackets() (err error) {
 		if st, err := os.Stat(dir); err == nil && !st.IsDir() {
 			return fmt.Errorf("%s: is not a directory", dir)
 		}
+		switch earlier, err := annotate.Earlier(dir); {
+		case err != nil:
+			return text.AtPath(dir, err)
+		case len(earlier) > 0:
+			return fmt.Errorf("%s: has evidence of an earlier run (%s); name another directory, or remove it", dir, andMore(earlier))
+		}
 	}
 	if s.flags.annotate != "" {
-		s.annotated, err = outfile.Create(s.flags.annotate)
+		s.annotated, err = outfile.Create(s.flags.annotate, outfile.Umask(s.flags.umask))
 	}
 	return err
 }
@@ -229,12 +226,12 @@ func (s *session) again(index int) (in *capture.File, done func(), err error) {
 	if c == nil {
 		c = &source{path: s.report.Captures[index].Path}
 	}
-	in, err = c.open(capture.ReadOptions{Resync: s.flags.resync})
+	in, release, err := c.open(capture.ReadOptions{Resync: s.flags.resync})
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := s.progress(s.report.Captures[index].Path, in)
-	return in, func() { stop(); in.Close() }, nil
+	return in, func() { stop(); in.Close(); release() }, nil
 }
 
 // annotate writes the copy with comments.
@@ -280,7 +277,9 @@ func (s *session) exhibit(ctx context.Context) error {
 	if dir == "" {
 		return nil
 	}
-	e := annotate.NewEvidence(dir, &s.report, &s.shown, s.flags.snaplen)
+	e := annotate.NewEvidence(annotate.EvidenceOptions{
+		Dir: dir, Snaplen: s.flags.snaplen, Umask: outfile.Umask(s.flags.umask),
+	}, &s.report, &s.shown)
 	defer e.Close()
 	for _, i := range e.Captures() {
 		in, done, err := s.again(i)
@@ -303,6 +302,14 @@ func (s *session) exhibit(ctx context.Context) error {
 		s.warn(fmt.Sprintf("%s: %s with headers and bodies of the findings' connections; handle with care", dir, text.Plural(uint64(n), "file")))
 	}
 	return nil
+}
+
+// andMore is the first of names, and how many others there are.
+func andMore(names []string) string {
+	if n := len(names) - 1; n > 0 {
+		return fmt.Sprintf("%s and %d more", names[0], n)
+	}
+	return names[0]
 }
 
 // numbers lists numbers, not all where they are many.

@@ -36,9 +36,9 @@ func (p *pageFlags) wrong(files []string, stdin io.Reader) string {
 
 // create begins the file before anything is read, so that one learns at once where it
 // cannot be written.
-func (p *pageFlags) create() (err error) {
+func (p *pageFlags) create(m umask) (err error) {
 	if p.html != "" {
-		p.file, err = outfile.Create(p.html)
+		p.file, err = outfile.Create(p.html, outfile.Umask(m))
 	}
 	return err
 }

@@ -103,7 +103,7 @@ type follower interface {
 
 // openWatch opens all that a watch needs. What is wrong shall be known before it begins.
 func openWatch(ctx context.Context, e *env, l *liveFlags) (*watch, error) {
-	filter, err := l.filter()
+	filter, err := l.filter(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -158,15 +158,18 @@ func (w *watch) openOutputs() (err error) {
 	l := w.o
 	v := &l.evidence
 	if v.dir != "" || v.annotate != "" {
-		if w.evidence, err = openEvidence(v); err != nil {
+		if w.evidence, err = openEvidence(v, outfile.Umask(l.umask)); err != nil {
 			return err
 		}
 	}
 	if v.dir != "" {
 		w.say(v.dir + " gets packets with headers and bodies of the findings' connections; handle with care")
+		for _, text := range w.evidence.remarks(v.dir) {
+			w.say(text)
+		}
 	}
 	if v.annotate != "" {
-		if w.annotated, err = outfile.Create(v.annotate); err != nil {
+		if w.annotated, err = outfile.Create(v.annotate, outfile.Umask(l.umask)); err != nil {
 			return err
 		}
 	}
@@ -174,7 +177,7 @@ func (w *watch) openOutputs() (err error) {
 		build, _ := debug.ReadBuildInfo()
 		w.dump, err = dump.New(dump.Options{
 			Path: d.path, Size: int64(d.size), Every: d.rotateEvery(), Files: d.files, Zone: l.location(), Snaplen: uint32(l.snaplen),
-			Section: capture.Section{OS: runtime.GOOS, Application: "connrace " + describeBuild(build)}, Name: w.src.InterfaceName,
+			Section: capture.Section{OS: runtime.GOOS, Application: "connrace " + describeBuild(build)}, Name: w.src.InterfaceName, Umask: outfile.Umask(l.umask),
 		}, time.Now().UnixNano())
 		if err != nil {
 			return err
@@ -183,7 +186,7 @@ func (w *watch) openOutputs() (err error) {
 	if err := w.openExports(); err != nil {
 		return err
 	}
-	return l.page.create()
+	return l.page.create(l.umask)
 }
 
 // start begins the analysis; first is the kernel's first answer, nil: it is not asked.

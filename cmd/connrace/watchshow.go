@@ -15,11 +15,12 @@ import (
 // publish shows what has been settled and learnt.
 func (w *watch) publish(now time.Time) {
 	w.hold(now)
-	if len(w.settled)+len(w.learnt) == 0 {
+	again := w.filed()
+	if len(w.settled)+len(w.learnt)+len(again) == 0 {
 		return
 	}
 	w.status.clear()
-	var show, again []*detect.Finding
+	var show []*detect.Finding
 	for _, f := range w.settled {
 		for _, o := range w.observers {
 			o.finding(f)
@@ -128,6 +129,8 @@ func (w *watch) end() int {
 	f := w.figures()
 	w.conclude()
 	w.publish(now)
+	w.evidence.close()
+	w.publish(now) // if a file could not be written after all
 	w.showHeld(now, true)
 	if f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts(); f.EvidenceFailed > 0 {
 		w.failed = true
@@ -188,6 +191,7 @@ func (w *watch) close() {
 		w.sampler.close()
 	}
 	w.src.Close()
+	w.evidence.close()
 	w.o.page.file.Discard()
 	w.annotated.Discard()
 }

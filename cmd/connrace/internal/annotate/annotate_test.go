@@ -110,7 +110,7 @@ func frames(t testing.TB, data []byte) (fs []capture.Frame, comments map[uint64]
 // writeCopy is a copy of data with the comments of the report's capture.
 func writeCopy(t testing.TB, path string, data []byte, r *report.Report, index int) Comments {
 	t.Helper()
-	out, err := outfile.Create(path)
+	out, err := outfile.Create(path, outfile.Private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func exhibits(t testing.TB, snaplen int, data ...[]byte) (r *report.Report, file
 	t.Helper()
 	r = analyse(t, data...)
 	dir = filepath.Join(t.TempDir(), "made")
-	e := NewEvidence(dir, r, &report.Options{}, snaplen)
+	e := NewEvidence(EvidenceOptions{dir, snaplen, outfile.Private}, r, &report.Options{})
 	defer e.Close()
 	for _, i := range e.Captures() {
 		if err := e.Read(context.Background(), i, open(t, data[i]), r.Captures[i].Frames); err != nil {
@@ -299,7 +299,7 @@ func TestEvidenceFile(t *testing.T) {
 	r := analyse(t, data)
 	file := filepath.Join(t.TempDir(), "file")
 	os.WriteFile(file, nil, 0o600)
-	e := NewEvidence(file, r, &report.Options{}, 0)
+	e := NewEvidence(EvidenceOptions{file, 0, outfile.Private}, r, &report.Options{})
 	if err := e.Read(context.Background(), 0, open(t, data), 1000); err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestEvidenceFile(t *testing.T) {
 	if err := e.Read(ctx, 0, open(t, data), 1000); err != context.Canceled {
 		t.Errorf("got %v", err)
 	}
-	out, err := outfile.Create(file)
+	out, err := outfile.Create(file, outfile.Private)
 	if err != nil {
 		t.Fatal(err)
 	}

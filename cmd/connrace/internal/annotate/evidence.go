@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"connrace/capture"
@@ -26,13 +29,21 @@ var maxHeld = 16 << 20
 // on disk when they become many; at the end, when it is known which number each has got,
 // the comments are put in.
 type Evidence struct {
-	dir      string
-	snaplen  int
+	o        EvidenceOptions
+	dir      *os.Root // nil: not opened
 	captures []report.Capture
 	cases    []*exhibit
 	streams  map[streamOf][]*exhibit
 	held     int
-	parts    string // a directory; "": not made
+	parts    *os.Root // a directory in dir; nil: not made
+	partsIn  string   // its name
+}
+
+// EvidenceOptions say where and how to write.
+type EvidenceOptions struct {
+	Dir     string // made if it is not there
+	Snaplen int    // to cut packets to, in octets; 0: not at all
+	Umask   outfile.Umask
 }
 
 // streamOf is a stream of a capture, by its index in the report.
@@ -53,17 +64,34 @@ type exhibit struct {
 	name   string
 	w      *capture.Writer // nil: nothing written
 	buf    bytes.Buffer
-	part   string // what was in buf before; "": nothing
+	spilt  bool // to a part: what was in buf before
 	links  map[capture.LinkType]uint32
 	frames uint64
 	last   frameOf
 	number map[frameOf]uint64 // of the segments of evidence, here
 }
 
-// NewEvidence prepares the captures of the findings that a report shows. Packets are cut
-// to snaplen octets, 0: not at all.
-func NewEvidence(dir string, r *report.Report, o *report.Options, snaplen int) *Evidence {
-	e := &Evidence{dir: dir, snaplen: snaplen, captures: r.Captures, streams: map[streamOf][]*exhibit{}}
+// exhibitName is what the files are called.
+var exhibitName = regexp.MustCompile(`^\d{4,}-[a-z-]+-\d+\.pcapng$`)
+
+// Earlier are the files in a directory that have names such as Evidence gives: an earlier
+// run's, most likely.
+func Earlier(dir string) (names []string, err error) {
+	es, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, e := range es {
+		if exhibitName.MatchString(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// NewEvidence prepares the captures of the findings that a report shows.
+func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evidence {
+	e := &Evidence{o: to, captures: r.Captures, streams: map[streamOf][]*exhibit{}}
 	for f := range shown(r, o) {
 		x := &exhibit{finding: f, links: map[capture.LinkType]uint32{}, number: map[frameOf]uint64{}}
 		add := func(k streamOf) {
@@ -162,15 +190,15 @@ func (x *exhibit) write(f *capture.Frame, e *Evidence) (err error) {
 	}
 	link, known := x.links[f.LinkType]
 	if !known {
-		link, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Snaplen: uint32(e.snaplen), Resolution: 9})
+		link, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Snaplen: uint32(e.o.Snaplen), Resolution: 9})
 		if err != nil {
 			return err
 		}
 		x.links[f.LinkType] = link
 	}
 	data := f.Data
-	if e.snaplen > 0 {
-		data = data[:min(len(data), e.snaplen)]
+	if e.o.Snaplen > 0 {
+		data = data[:min(len(data), e.o.Snaplen)]
 	}
 	return x.w.Packet(&capture.Packet{Interface: link, Time: f.Time, Data: data, Length: f.Length})
 }
@@ -188,27 +216,32 @@ func (e *Evidence) source(index int) string {
 	return text.Clean(filepath.Base(e.captures[index].Path))
 }
 
+// open opens the directory.
+func (e *Evidence) open() (err error) {
+	if e.dir == nil {
+		e.dir, err = outfile.OpenDir(e.o.Dir, e.o.Umask)
+	}
+	return err
+}
+
 // spill moves what is held in memory to disk.
 func (e *Evidence) spill() error {
-	if e.parts == "" {
-		if err := os.MkdirAll(e.dir, 0o777); err != nil {
-			return err
-		}
-		dir, err := os.MkdirTemp(e.dir, ".parts-")
-		if err != nil {
-			return err
-		}
-		e.parts = dir
+	if err := e.openParts(); err != nil {
+		return err
 	}
 	for _, x := range e.cases {
 		if x.buf.Len() == 0 {
 			continue
 		}
-		x.part = filepath.Join(e.parts, x.name)
-		h, err := os.OpenFile(x.part, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+		flag := os.O_APPEND
+		if !x.spilt {
+			flag = os.O_CREATE | os.O_EXCL
+		}
+		h, err := e.parts.OpenFile(x.name, os.O_WRONLY|flag, 0o600)
 		if err != nil {
 			return err
 		}
+		x.spilt = true
 		_, err = x.buf.WriteTo(h)
 		if err := errors.Join(err, h.Close()); err != nil {
 			return err
@@ -219,16 +252,32 @@ func (e *Evidence) spill() error {
 	return nil
 }
 
+// openParts makes a directory that nobody else can write to.
+func (e *Evidence) openParts() error {
+	if e.parts != nil {
+		return nil
+	}
+	if err := e.open(); err != nil {
+		return err
+	}
+	name := fmt.Sprintf(".parts-%08x", rand.Uint32())
+	if err := e.dir.Mkdir(name, 0o700); err != nil {
+		return err
+	}
+	e.partsIn = name
+	var err error
+	e.parts, err = e.dir.OpenRoot(name)
+	return err
+}
+
 // Finish writes the files, and returns how many.
 func (e *Evidence) Finish() (files int, err error) {
 	for _, x := range e.cases {
 		if x.frames == 0 {
 			continue
 		}
-		if files == 0 {
-			if err := os.MkdirAll(e.dir, 0o777); err != nil {
-				return 0, err
-			}
+		if err := e.open(); err != nil {
+			return 0, err
 		}
 		if err := e.finish(x); err != nil {
 			return files, err
@@ -240,20 +289,26 @@ func (e *Evidence) Finish() (files int, err error) {
 
 // Close removes what Finish did not.
 func (e *Evidence) Close() {
-	if e.parts != "" {
-		os.RemoveAll(e.parts)
+	if e.parts != nil {
+		e.parts.Close()
+	}
+	if e.partsIn != "" {
+		e.dir.RemoveAll(e.partsIn)
+	}
+	if e.dir != nil {
+		e.dir.Close()
 	}
 }
 
 // finish writes the file of a finding.
 func (e *Evidence) finish(x *exhibit) error {
 	var r io.Reader = &x.buf
-	if x.part != "" {
-		h, err := os.Open(x.part)
+	if x.spilt {
+		h, err := e.parts.Open(x.name)
 		if err != nil {
 			return err
 		}
-		defer os.Remove(x.part)
+		defer e.parts.Remove(x.name)
 		defer h.Close()
 		r = io.MultiReader(h, r)
 	}
@@ -262,7 +317,7 @@ func (e *Evidence) finish(x *exhibit) error {
 		return err
 	}
 	defer in.Close()
-	out, err := outfile.Create(filepath.Join(e.dir, x.name))
+	out, err := outfile.New(e.dir, x.name, filepath.Join(e.o.Dir, x.name), e.o.Umask)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/text"
 )
 
@@ -24,6 +25,8 @@ type Options struct {
 	Snaplen uint32
 	// Name is what an interface is called.
 	Name func(index uint32) string
+	// Umask is what others may not do with the files.
+	Umask outfile.Umask
 }
 
 // Dump writes frames to files. Of what it has written the file ends with a whole block at
@@ -31,6 +34,7 @@ type Options struct {
 type Dump struct {
 	o      Options
 	file   *os.File
+	name   string // of file
 	format *capture.Writer
 	links  map[link]uint32
 	begun  int64 // time of the frame that began the file
@@ -133,13 +137,16 @@ func (d *Dump) begin(now int64) {
 }
 
 func (d *Dump) open() {
-	path := d.path()
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	d.name = d.path()
+	f, err := outfile.Create(d.name, d.o.Umask)
+	if err == nil {
+		err = f.Place() // what grows can be read
+	}
 	if err != nil {
-		d.err = text.AtPath(path, err)
+		d.err = err
 		return
 	}
-	d.file = f
+	d.file = f.File
 }
 
 // path is the name of the current file, as tcpdump makes it (MakeFilename).
@@ -189,7 +196,7 @@ func (d *Dump) flush() error {
 	}
 	if err != nil {
 		d.file.Truncate(d.wrote)
-		return text.AtPath(d.file.Name(), err)
+		return text.AtPath(d.name, err)
 	}
 	d.wrote += n
 	d.head = d.head[:0]

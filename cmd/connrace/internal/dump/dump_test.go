@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/outfile"
 )
 
 const second = int64(time.Second)
@@ -21,7 +22,7 @@ const second = int64(time.Second)
 var start = time.Date(2026, 3, 9, 7, 5, 0, 0, time.UTC).UnixNano()
 
 func options(path string) Options {
-	return Options{Path: path, Zone: time.UTC, Name: func(i uint32) string { return string('a' + rune(i)) }}
+	return Options{Path: path, Umask: outfile.Private, Zone: time.UTC, Name: func(i uint32) string { return string('a' + rune(i)) }}
 }
 
 // frame is the i-th of a capture, one each second.

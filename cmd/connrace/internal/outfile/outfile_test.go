@@ -30,7 +30,7 @@ func TestFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, commit := range []bool{false, true} {
-		f, err := Create(path)
+		f, err := Create(path, Private)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,18 +64,18 @@ func TestFile(t *testing.T) {
 
 func TestFileThatCannotBe(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := Create(dir); err == nil || err.Error() != dir+": is a directory" {
+	if _, err := Create(dir, Private); err == nil || err.Error() != dir+": is a directory" {
 		t.Errorf("got %v", err)
 	}
 	path := filepath.Join(dir, "no", "x")
-	if _, err := Create(path); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), path+": ") {
+	if _, err := Create(path, Private); !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), path+": ") {
 		t.Errorf("got %v", err)
 	}
 	path = filepath.Join(dir, "gone", "x")
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Create(path)
+	f, err := Create(path, Private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestLinksAndDevices(t *testing.T) {
 	if err := os.Symlink(path, link); err != nil {
 		t.Skip(err)
 	}
-	f, err := Create(link)
+	f, err := Create(link, Private)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestLinksAndDevices(t *testing.T) {
 	if _, err := os.Stat(os.DevNull); err != nil {
 		t.Skip(err)
 	}
-	f, err = Create(os.DevNull)
+	f, err = Create(os.DevNull, Private)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,30 +1,37 @@
 package recorder
 
 import (
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/text"
 )
 
 // Store is a directory with the captures of findings, NNNN-rule-stream.pcapng. It never
-// holds more than its limits: the oldest make room. What else is in the directory is left
-// alone.
+// holds more of them than its limits: the oldest make room. What is a Store's own says an
+// index in the directory; everything else there is left alone, whatever it is called.
 type Store struct {
-	dir   string
+	dir   *os.Root
+	path  string // of dir
 	limit Limit
+	umask outfile.Umask
+	index *index   // nil: there is none that would be believed
 	files []stored // the oldest first
 	bytes int64
-	next  int
-	// Removed and Failed count files that made room, and files that could not be written.
-	Removed, Failed uint64
+	next  atomic.Int64
+	// Foreign are captures that it found and did not write, some of them by name.
+	Foreign Foreign
+	// Doubt is why the index that it found is not believed; nil: it is, or there was none.
+	Doubt error
 }
 
 // Limit bounds a Store; 0: without bound.
@@ -33,89 +40,197 @@ type Limit struct {
 	Bytes int64
 }
 
+// Foreign counts files and names the first of them.
+type Foreign struct {
+	Files int
+	First string
+}
+
+// stored is a file that was written.
 type stored struct {
-	name   string
-	number int
-	size   int64
+	entry
+	number int64
 }
 
 var (
-	ours     = regexp.MustCompile(`^(\d{4,9})-[a-z0-9-]+\.pcapng$`)
-	unfinish = regexp.MustCompile(`^\.\d{4,9}-[a-z0-9-]+\.pcapng\.[0-9a-f]{8}$`)
+	ours       = regexp.MustCompile(`^(\d{4,10})-[a-z0-9-]+\.pcapng$`)
+	unfinished = regexp.MustCompile(`^\.\d{4,10}-[a-z0-9-]+\.pcapng\.[0-9a-f]{8}$`)
+	captures   = regexp.MustCompile(`(?i)\.p?cap(ng)?(\.(gz|zst|lz4))?$`)
 )
+
+// maxFound bounds the numbers that are gone on from: whoever names a file in the directory
+// does not use them up.
+const maxFound = 100_000_000
 
 // OpenStore opens a directory, which is made if it is not there, goes on with the numbers
 // of an earlier run, and removes what that did not finish.
-func OpenStore(dir string, limit Limit) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, text.AtPath(dir, err)
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, text.AtPath(dir, err)
-	}
-	s := &Store{dir: dir, limit: limit, next: 1}
-	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		if unfinish.MatchString(e.Name()) {
-			os.Remove(filepath.Join(dir, e.Name()))
-			continue
-		}
-		m := ours.FindStringSubmatch(e.Name())
-		info, err := e.Info()
-		if m == nil || err != nil {
-			continue
-		}
-		n, _ := strconv.Atoi(m[1])
-		s.files = append(s.files, stored{e.Name(), n, info.Size()})
-		s.bytes += info.Size()
-		s.next = max(s.next, n+1)
-	}
-	slices.SortFunc(s.files, func(a, b stored) int { return a.number - b.number })
-	probe, err := outfile.Create(filepath.Join(dir, fmt.Sprintf("%04d-probe.pcapng", s.next)))
+func OpenStore(path string, limit Limit, m outfile.Umask) (*Store, error) {
+	dir, err := outfile.OpenDir(path, m)
 	if err != nil {
 		return nil, err
 	}
-	probe.Discard()
-	s.makeRoom(0)
+	s := &Store{dir: dir, path: path, limit: limit, umask: m}
+	if err := s.open(); err != nil {
+		s.Close()
+		return nil, text.AtPath(path, err)
+	}
 	return s, nil
 }
 
-// Put writes a file, complete or not at all, and returns its path. what names it, as
-// "rule-stream".
-func (s *Store) Put(what string, write func(io.Writer) error) (path string, err error) {
-	name := fmt.Sprintf("%04d-%s.pcapng", s.next, strings.Map(nameable, what))
-	path = filepath.Join(s.dir, name)
-	size, err := s.write(path, write)
-	if err != nil {
-		s.Failed++
-		return "", text.AtPath(path, err)
+func (s *Store) open() error {
+	known, err := readIndex(s.dir)
+	s.Doubt = err
+	for _, e := range known {
+		switch {
+		case !e.is(s.dir):
+		case e.size == unknown:
+			s.dir.Remove(e.name)
+		default:
+			s.keep(e)
+		}
 	}
-	s.files = append(s.files, stored{name, s.next, size})
-	s.bytes += size
-	s.next++
-	return path, nil
+	slices.SortStableFunc(s.files, func(a, b stored) int { return int(a.number - b.number) })
+	if err := s.look(); err != nil {
+		return err
+	}
+	if s.Doubt == nil {
+		if s.index, err = newIndex(s.dir, filepath.Join(s.path, indexName), s.files); err != nil {
+			return err
+		}
+	} else { // at least it shall be known now whether files can be made
+		f, err := outfile.New(s.dir, "probe", s.path, s.umask)
+		if err != nil {
+			return err
+		}
+		f.Discard()
+	}
+	s.makeRoom(0)
+	return nil
 }
 
-func (s *Store) write(path string, write func(io.Writer) error) (size int64, err error) {
-	f, err := outfile.Create(path)
+// look finds the next number, and what is foreign.
+func (s *Store) look() error {
+	dir, err := s.dir.Open(".")
 	if err != nil {
-		return 0, err
+		return err
+	}
+	defer dir.Close()
+	s.next.Store(1)
+	for {
+		es, err := dir.ReadDir(1000)
+		for _, e := range es {
+			n := numberOf(e.Name())
+			if n < maxFound {
+				s.next.Store(max(s.next.Load(), n+1))
+			}
+			if captures.MatchString(e.Name()) && !s.has(e.Name(), n) {
+				if s.Foreign.Files++; s.Foreign.First == "" || e.Name() < s.Foreign.First {
+					s.Foreign.First = e.Name()
+				}
+			}
+		}
+		if len(es) == 0 {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n := len(s.files); n > 0 {
+		s.next.Store(max(s.next.Load(), s.files[n-1].number+1))
+	}
+	return nil
+}
+
+// numberOf is the number of a file; 0: it has none.
+func numberOf(name string) int64 {
+	m := ours.FindStringSubmatch(name)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(m[1], 10, 64)
+	return n
+}
+
+func (s *Store) has(name string, number int64) bool {
+	i, _ := slices.BinarySearchFunc(s.files, number, func(f stored, n int64) int { return int(f.number - n) })
+	for ; i < len(s.files) && s.files[i].number == number; i++ {
+		if s.files[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) keep(e entry) {
+	s.files = append(s.files, stored{e, numberOf(e.name)})
+	s.bytes += e.size
+}
+
+// Name is what the next file will be called, unless something is called that by then; what
+// names it, as "rule-stream".
+func (s *Store) Name(what string) (path string) {
+	return filepath.Join(s.path, fmt.Sprintf("%04d-%s.pcapng", s.next.Add(1)-1, strings.Map(nameable, what)))
+}
+
+// maxTaken is how many names may be taken before it is given up.
+const maxTaken = 100
+
+// Put writes a file under a name that Name gave it, or the next one that is free, complete or
+// not at all, and returns its path.
+func (s *Store) Put(path string, data []byte) (string, error) {
+	if most := s.limit.Bytes; most > 0 && int64(len(data)) > most {
+		return "", fmt.Errorf("%s: would have %d octets, more than all files together may have", path, len(data))
+	}
+	f, err := outfile.New(s.dir, filepath.Base(path), path, s.umask)
+	if err != nil {
+		return "", err
 	}
 	defer f.Discard()
-	if err := write(f.File); err != nil {
-		return 0, err
+	st, err := f.Stat()
+	if err != nil {
+		return "", text.AtPath(path, err)
 	}
-	if size, err = f.Seek(0, io.SeekEnd); err != nil {
-		return 0, err
+	// A file is in the index before it has its name: none is there that would never make room.
+	temp, _ := entryOf(f.Temporary(), st, unknown)
+	err = s.index.add(temp)
+	if err == nil {
+		_, err = f.Write(data)
 	}
-	if s.limit.Bytes > 0 && size > s.limit.Bytes {
-		return 0, fmt.Errorf("would have %d octets, more than all files together may have", size)
+	if err != nil {
+		return "", text.AtPath(path, err)
 	}
-	s.makeRoom(size)
-	return size, f.Commit()
+	s.makeRoom(int64(len(data)))
+	for range maxTaken {
+		e, _ := entryOf(filepath.Base(path), st, int64(len(data)))
+		if err := s.index.add(e); err != nil {
+			return "", text.AtPath(path, err)
+		}
+		if err = f.Commit(); err == nil {
+			s.keep(e)
+			s.compact()
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		_, what, _ := strings.Cut(strings.TrimSuffix(e.name, ".pcapng"), "-")
+		path = s.Name(what)
+		f.Rename(filepath.Base(path), path)
+	}
+	return "", err
+}
+
+// compact writes the index anew where most of its lines are of files that are gone.
+func (s *Store) compact() {
+	const few = 1000
+	if x := s.index; x == nil || x.lines < 4*len(s.files)+few {
+		return
+	}
+	if x, err := newIndex(s.dir, filepath.Join(s.path, indexName), s.files); err == nil {
+		s.index.close()
+		s.index = x
+	}
 }
 
 // makeRoom removes files, the oldest first, until another of a size would fit; 0: none is
@@ -131,17 +246,22 @@ func (s *Store) makeRoom(size int64) {
 		if (s.limit.Files == 0 || files <= s.limit.Files) && (s.limit.Bytes == 0 || bytes <= s.limit.Bytes) {
 			break
 		}
-		f := &s.files[n]
-		if err := os.Remove(filepath.Join(s.dir, f.name)); err == nil {
-			s.Removed++
+		if f := &s.files[n]; f.is(s.dir) {
+			s.dir.Remove(f.name)
 		}
-		s.bytes -= f.size
+		s.bytes -= s.files[n].size
 	}
 	s.files = slices.Delete(s.files, 0, n)
 }
 
 // Kept are how many files there are, and their octets.
 func (s *Store) Kept() (files int, bytes int64) { return len(s.files), s.bytes }
+
+// Close lets go of the directory.
+func (s *Store) Close() {
+	s.index.close()
+	s.dir.Close()
+}
 
 func nameable(r rune) rune {
 	if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {

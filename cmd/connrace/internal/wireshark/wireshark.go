@@ -164,7 +164,7 @@ func (s *Step) Write() error {
 	if err := os.MkdirAll(filepath.Dir(s.Path), 0o755); err != nil {
 		return err
 	}
-	out, err := outfile.Create(s.Path)
+	out, err := outfile.Create(s.Path, outfile.Readable)
 	if err != nil {
 		return err
 	}

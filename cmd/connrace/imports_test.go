@@ -27,9 +27,13 @@ var layers = []struct {
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "every package's tests import it"},
 	{"cmd/connrace/internal/lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
 	{"cmd/connrace/internal/baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from; a rule says what they are of"},
+	{"cmd/connrace/internal/text", []string{"github.com/olekukonko/tablewriter"}, "it writes figures and words, whatever they are of"},
+	{"cmd/connrace/internal/diagnosis", []string{
+		"connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate",
+	}, "it works out the answer from findings; how that is shown is for others"},
 	{"cmd/connrace/internal/report", []string{
-		"connrace/cmd/connrace/internal/baseline", "connrace/cmd/connrace/internal/lblog", "connrace/detect", "connrace/tcpstate",
-		"github.com/olekukonko/tablewriter",
+		"connrace/cmd/connrace/internal/baseline", "connrace/cmd/connrace/internal/diagnosis", "connrace/cmd/connrace/internal/lblog",
+		"connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate", "github.com/olekukonko/tablewriter",
 	}, "reports see findings and totals, never packets"},
 	{"cmd/connrace/internal/metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know what they are of"},
 	{"cmd/connrace/internal/otlp", []string{

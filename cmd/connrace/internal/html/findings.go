@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,10 +84,10 @@ func (p *page) findings() *findings {
 			g.Rows = append(g.Rows, r)
 		}
 		for _, f := range g.all {
-			targets[f.at()] = true
+			targets[f.At()] = true
 		}
 	}
-	if fs.Targets = sorted(targets); len(fs.Targets) > mostOptions {
+	if fs.Targets = slices.Sorted(maps.Keys(targets)); len(fs.Targets) > mostOptions {
 		fs.Targets = nil
 	}
 	return fs
@@ -102,7 +103,7 @@ func (fs *findings) group() {
 	of := func(f *found, alike bool) *group {
 		k := key{rule: f.Rule}
 		if alike {
-			k.target = f.at()
+			k.target = f.At()
 		}
 		if by[k] == nil {
 			by[k] = &group{Rule: f.Rule}
@@ -114,7 +115,7 @@ func (fs *findings) group() {
 	}
 	kinds := map[key]bool{}
 	for _, f := range fs.p.found {
-		kinds[key{f.Rule, f.at()}] = true
+		kinds[key{f.Rule, f.At()}] = true
 	}
 	for _, f := range fs.p.found {
 		g := of(f, len(kinds) <= mostGroups)
@@ -174,7 +175,7 @@ func (g *group) describe() {
 	targets := map[string]bool{}
 	at := map[advice]int{} // by Cause and Fix; N is 0
 	for _, f := range g.all {
-		targets[f.at()] = true
+		targets[f.At()] = true
 		k := advice{Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix)}
 		i, ok := at[k]
 		if !ok {
@@ -220,7 +221,7 @@ type frameText struct {
 
 func (p *page) row(f *found) row {
 	r := row{
-		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: f.at(), Lost: f.Lost,
+		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: f.At(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
 		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
@@ -231,7 +232,7 @@ func (p *page) row(f *found) row {
 	if len(p.r.Captures) > 1 {
 		r.Capture = p.name(f.captureOf(f.Capture))
 	}
-	l := newLadder(f.Finding, f.target, p.o.ShowQuery)
+	l := newLadder(f.Finding, f.Known, p.o.ShowQuery)
 	if len(l.steps) > 0 {
 		r.Ladder, r.Caption = l.draw(f.id, f.frame, p.stamp), l.caption()
 	}
@@ -322,7 +323,7 @@ func (p *page) facts(f *found) []fact {
 func (p *page) text(f *found) string {
 	var b strings.Builder
 	for _, s := range []string{
-		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.at(),
+		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.At(),
 		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, text.Clean(f.Summary),
 	} {
 		b.WriteString(s + " ")

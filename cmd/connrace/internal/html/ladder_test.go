@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -127,7 +128,7 @@ func TestLadderAnyEvidence(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("ladder %d", n)
 		}
-		fd := &found{Finding: f, a: &sample(1).Analyses[0]}
+		fd := &found{Found: diagnosis.Found{Finding: f}, a: &sample(1).Analyses[0]}
 		l.draw(1, fd.frame, func(int64) string { return "" })
 	}
 }

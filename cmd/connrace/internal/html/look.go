@@ -43,12 +43,7 @@ func lookOf(f *detect.Finding, e *detect.Evidence, query bool) look {
 // ignored reports whether the target took no notice of a segment: a SYN that it dropped, or
 // what came for a connection that waited for room in the accept queue.
 func ignored(f *detect.Finding, e *detect.Evidence) bool {
-	if !e.FromLB {
-		return false
-	}
-	switch f.Rule {
-	case detect.SYNDropped, detect.SYNUnanswered, detect.AcceptQueueOverflow:
-	default:
+	if !e.FromLB || !f.Rule.Ignored() {
 		return false
 	}
 	switch e.Role {
@@ -58,7 +53,7 @@ func ignored(f *detect.Finding, e *detect.Evidence) bool {
 		}
 		return f.Lost || !newest(f, e)
 	case detect.RoleACK:
-		return f.Rule == detect.AcceptQueueOverflow
+		return f.Rule.Queue == detect.FullForACKs
 	}
 	return false
 }

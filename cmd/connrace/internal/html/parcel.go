@@ -51,7 +51,7 @@ func (fs *findings) writeParcels(w io.Writer, t *template.Template) error {
 	for _, g := range fs.Groups {
 		ix.Groups = append(ix.Groups, g.kept)
 		for i, f := range g.all[:g.kept] {
-			r := indexRow{ID: f.id, Grade: f.Severity.String(), Target: f.at(), Text: fs.p.text(f), Parcel: -1, Place: i}
+			r := indexRow{ID: f.id, Grade: f.Severity.String(), Target: f.At(), Text: fs.p.text(f), Parcel: -1, Place: i}
 			if i >= g.plain {
 				r.Parcel, r.Place = parcels, len(parcel)
 				x := fs.p.row(f)

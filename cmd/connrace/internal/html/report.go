@@ -14,10 +14,10 @@ import (
 	"slices"
 	"time"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
-	"connrace/tcpstate"
 )
 
 var (
@@ -125,50 +125,30 @@ func policy() string {
 
 // page is a report on its way to HTML.
 type page struct {
-	r       *report.Report
-	o       *report.Options
-	zone    *time.Location
-	oneDay  bool // all times are of one day
-	found   []*found
-	targets map[listener]*detect.Target
-}
-
-// listener is a target as one analysis saw it.
-type listener struct {
-	a  *report.Analysis
-	at tcpstate.Endpoint
+	r      *report.Report
+	o      *report.Options
+	zone   *time.Location
+	oneDay bool // all times are of one day
+	found  []*found
 }
 
 // found is a finding that is shown.
 type found struct {
-	*detect.Finding
-	a      *report.Analysis
-	id     int
-	target *detect.Target // its figures; nil: none
-}
-
-// at is the name of its target.
-func (f *found) at() string {
-	if f.Socket != "" {
-		return text.Clean(f.TargetName())
-	}
-	return endpoint(f.Target)
+	diagnosis.Found
+	a  *report.Analysis
+	id int
 }
 
 func newPage(r *report.Report, o *report.Options) *page {
-	p := &page{r: r, o: o, zone: o.Location, targets: map[listener]*detect.Target{}}
+	p := &page{r: r, o: o, zone: o.Location}
 	if p.zone == nil {
 		p.zone = time.UTC
 	}
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
-		for k := range a.Result.Targets {
-			t := &a.Result.Targets[k]
-			p.targets[listener{a, t.Target}] = t
-		}
-		for _, f := range a.Result.Findings {
-			if o.Shows(f) {
-				p.found = append(p.found, &found{f, a, a.FirstID + f.ID, p.targets[listener{a, f.Target}]})
+		for _, f := range a.Found(a.Result.Findings) {
+			if o.Shows(f.Finding) {
+				p.found = append(p.found, &found{f, a, a.FirstID + f.ID})
 			}
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"connrace/cmd/connrace/internal/report"
-	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -304,7 +303,7 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	q := newPage(all, &report.Options{}).verdict().Problems[0]
-	if !strings.Contains(q.Fix, "Raise the target's keep-alive timeout") || len(q.Knobs) == 0 || q.Timer.Race == "" {
+	if !strings.Contains(q.Fix, "Raise the target's keep-alive timeout") || len(q.Knobs) == 0 || q.Timer.Race == nil {
 		t.Errorf("%+v", q)
 	}
 }
@@ -351,27 +350,6 @@ func TestExtremes(t *testing.T) {
 	for _, r := range []*report.Report{{}, {Captures: []report.Capture{{}}}, {Captures: []report.Capture{{}}, Analyses: []report.Analysis{{Result: &detect.Result{}, Captures: []int{0}}}}} {
 		if page := render(t, r, report.Options{}); !strings.Contains(page, "Nothing found") {
 			t.Error("an empty report is no page")
-		}
-	}
-}
-
-func TestShort(t *testing.T) {
-	for ns, want := range map[int64]string{
-		0: "0 µs", 999: "1 µs", 20_700_000: "20.7 ms", 999_400: "999 µs", 999_600: "1 ms", 999_600_000: "1 s", 2_000_351_000: "2 s",
-		5_001_874_000: "5.002 s", 60e9: "60 s", 350e9: "350 s", 3600e9: "60 min", 7200e9: "2 h", -1_500_000: "-1.5 ms",
-	} {
-		if got := strings.ReplaceAll(text.Short(ns), "\u00a0", " "); got != want {
-			t.Errorf("%d: %q, want %q", ns, got, want)
-		}
-	}
-}
-
-func TestPatience(t *testing.T) {
-	for ns, want := range map[int64]string{
-		1000127000: "limit for an answer: 1 s", 494e6: "limit for an answer: 500 ms", 59_990e6: "limit for an answer: 60 s", 330e6: "waited 330 ms", 1_250e6: "waited 1.25 s", 0: "waited 0 µs", 8e6: "waited 8 ms",
-	} {
-		if got := strings.ReplaceAll(patience(ns).Head, "\u00a0", " "); !strings.HasSuffix(got, want) {
-			t.Errorf("%d: %s", ns, got)
 		}
 	}
 }

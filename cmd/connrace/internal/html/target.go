@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -31,7 +32,7 @@ type card struct {
 	From      string // its LBs
 	Capture   string // where there are several analyses
 	Lost      string // requests; "" for none
-	Counts    []ruleCount
+	Counts    []diagnosis.RuleCount
 	Facts     []fact
 	Idle, LB  timerFact
 	Wrong     bool // the target closes first
@@ -53,13 +54,13 @@ type timerFact struct {
 func (p *page) cards() cards {
 	counts := map[*detect.Target]map[*detect.Rule]int{}
 	for _, f := range p.found {
-		if f.target == nil {
+		if f.Known == nil {
 			continue
 		}
-		if counts[f.target] == nil {
-			counts[f.target] = map[*detect.Rule]int{}
+		if counts[f.Known] == nil {
+			counts[f.Known] = map[*detect.Rule]int{}
 		}
-		counts[f.target][f.Rule]++
+		counts[f.Known][f.Rule]++
 	}
 	var all []card
 	for i := range p.r.Analyses {
@@ -84,7 +85,7 @@ func (p *page) cards() cards {
 }
 
 // grade orders targets by their gravest finding.
-func grade(counts []ruleCount) int {
+func grade(counts []diagnosis.RuleCount) int {
 	worst := -1
 	for _, c := range counts {
 		worst = max(worst, int(c.Rule.Severity))
@@ -93,18 +94,14 @@ func grade(counts []ruleCount) int {
 }
 
 func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
-	c := card{Name: endpoint(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
+	c := card{Name: diagnosis.TargetName(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
 	if t.LostRequests > 0 {
 		c.Lost = text.Grouped(t.LostRequests)
 	}
 	for _, s := range t.Advice {
 		c.Advice = append(c.Advice, text.Sentence(text.Clean(s)))
 	}
-	for _, r := range detect.Rules {
-		if counts[r] > 0 {
-			c.Counts = append(c.Counts, ruleCount{r, counts[r]})
-		}
-	}
+	c.Counts = diagnosis.CountRules(counts)
 	var lbs []string
 	for i, lb := range t.LBs {
 		if i == 4 {
@@ -117,7 +114,7 @@ func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rul
 	if len(p.r.Analyses) > 1 {
 		c.Capture = p.fileNames(a)
 	}
-	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && counts[detect.KeepAliveMismatch] > 0
+	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && slices.ContainsFunc(c.Counts, func(n diagnosis.RuleCount) bool { return n.Rule.About == detect.AboutTarget })
 	c.facts()
 	return c
 }
@@ -141,7 +138,7 @@ func timerFactOf(t *detect.Timeout) timerFact {
 	}
 	notes := []string{fmt.Sprintf("from %s, at most %s apart", text.Plural(uint64(t.Samples), "close"), text.Span(t.SpreadNS))}
 	if t.Advertised.Known {
-		notes = append(notes, "announced: Keep-Alive: timeout="+announced(t))
+		notes = append(notes, "announced: Keep-Alive: timeout="+diagnosis.Announced(t))
 	}
 	return timerFact{text.Short(t.NS), append(notes, t.Hint...)}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
@@ -95,11 +96,7 @@ func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
 	}
 	t.paragraph("  why    ", text.Clean(g.cause)+who)
 	t.paragraph("  fix    ", text.Clean(g.fix))
-	f := g.findings[0]
-	if f.Measures.CloseCause != detect.CloseIdleTimeout || !f.Measures.Idle.Known {
-		return
-	}
-	for _, k := range r.LikelyKnobs(f.Measures.Idle.NS) {
+	for _, k := range diagnosis.Knobs(r, a.Found(g.findings)) {
 		t.paragraph(fmt.Sprintf("         if it is %-10s ", k.Software), k.Line)
 	}
 }

@@ -68,7 +68,7 @@ func drawLadder(f *detect.Finding, c *clock) []string {
 // crossed are the close and the request of a race that crossed.
 func crossed(f *detect.Finding, es []detect.Evidence) [2]int {
 	pair := [2]int{-1, -1}
-	if f.Rule != detect.FINRequestCrossing && f.Rule != detect.RSTRequestCrossing {
+	if !f.Rule.Crossed {
 		return pair
 	}
 	shut, request := first(f, detect.RoleCloseNotify, detect.RoleFIN, detect.RoleRST), first(f, detect.RoleRequest)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -184,7 +185,7 @@ func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 		}
 		m.say("**Why" + of + ".** " + escape(g.cause))
 		m.say("**Fix.** " + escape(g.fix))
-		m.knobs(r, g.findings[0])
+		m.knobs(a, r, g)
 	}
 	shown := fs[:1]
 	if m.o.Verbose {
@@ -195,11 +196,8 @@ func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 	}
 }
 
-func (m *markdown) knobs(r *detect.Rule, f *detect.Finding) {
-	if f.Measures.CloseCause != detect.CloseIdleTimeout || !f.Measures.Idle.Known {
-		return
-	}
-	knobs := r.LikelyKnobs(f.Measures.Idle.NS)
+func (m *markdown) knobs(a *Analysis, r *detect.Rule, g *advice) {
+	knobs := diagnosis.Knobs(r, a.Found(g.findings))
 	if len(knobs) == 0 {
 		return
 	}

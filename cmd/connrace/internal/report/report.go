@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // Report is everything that a run of connrace learnt.
@@ -68,6 +70,34 @@ func (a *Analysis) capture(i int) int {
 }
 
 func (a *Analysis) id(f *detect.Finding) int { return a.FirstID + f.ID }
+
+// Found are findings of the analysis with what is known of their targets.
+func (a *Analysis) Found(fs []*detect.Finding) []diagnosis.Found {
+	known := map[tcpstate.Endpoint]*detect.Target{}
+	for i := range a.Result.Targets {
+		t := &a.Result.Targets[i]
+		known[t.Target] = t
+	}
+	found := make([]diagnosis.Found, len(fs))
+	for i, f := range fs {
+		found[i] = diagnosis.Found{Finding: f, Known: known[f.Target]}
+	}
+	return found
+}
+
+// Seen is what the diagnosis says was looked at.
+func (r *Report) Seen() diagnosis.Seen {
+	t := r.Totals()
+	names := map[string]bool{}
+	for i := range r.Analyses {
+		for k := range r.Analyses[i].Result.Targets {
+			names[diagnosis.TargetName(r.Analyses[i].Result.Targets[k].Target)] = true
+		}
+	}
+	return diagnosis.Seen{
+		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, LostRequests: t.LostRequests, Targets: slices.Sorted(maps.Keys(names)),
+	}
+}
 
 // Options say what of a Report is shown and how.
 type Options struct {

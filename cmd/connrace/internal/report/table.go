@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -228,10 +229,7 @@ func ranked(a *Analysis) ([]detect.Target, map[tcpstate.Endpoint]map[string]int)
 
 // targetFigures are a target's name, idle timeout and findings as they are shown.
 func targetFigures(x *detect.Target, found map[string]int) (name, timeout string, kinds []string) {
-	name = x.Target.String()
-	if x.Target == (tcpstate.Endpoint{}) {
-		name = "all others"
-	}
+	name = diagnosis.TargetName(x.Target)
 	timeout = "-"
 	if x.Idle != nil && x.Idle.Samples > 0 {
 		timeout = text.Span(x.Idle.NS)
@@ -377,8 +375,7 @@ func where(a *Analysis, f *detect.Finding) []string {
 // them where they crossed; else the first few frames of evidence.
 func decisive(f *detect.Finding) string {
 	const most = 3
-	switch f.Rule {
-	case detect.FINRequestCrossing, detect.RSTRequestCrossing:
+	if f.Rule.Crossed {
 		shut := first(f, detect.RoleCloseNotify, detect.RoleFIN, detect.RoleRST)
 		request := first(f, detect.RoleRequest)
 		if shut != 0 && request != 0 {

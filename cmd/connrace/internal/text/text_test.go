@@ -122,10 +122,11 @@ func TestWrap(t *testing.T) {
 
 func TestShort(t *testing.T) {
 	for ns, want := range map[int64]string{
-		0: "0 µs", 212e3: "212 µs", 999.6e3: "1 ms", 20.71e6: "20.7 ms", 5001874000: "5.002 s", 2e9: "2 s", 600e9: "10 min", 7200e9: "2 h", -5e6: "-5 ms",
+		0: "0 µs", 999: "1 µs", 20_700_000: "20.7 ms", 999_400: "999 µs", 999_600: "1 ms", 999_600_000: "1 s", 2_000_351_000: "2 s",
+		5_001_874_000: "5.002 s", 60e9: "60 s", 350e9: "350 s", 3600e9: "60 min", 7200e9: "2 h", -1_500_000: "-1.5 ms",
 	} {
 		if got := strings.ReplaceAll(Short(ns), "\u00a0", " "); got != want {
-			t.Errorf("Short(%d) = %s, want %s", ns, got, want)
+			t.Errorf("%d: %q, want %q", ns, got, want)
 		}
 	}
 }

@@ -1,0 +1,55 @@
+package diagnosis
+
+import (
+	"fmt"
+	"strings"
+
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+)
+
+// headline is the answer in a line, and the sentences below it.
+func headline(x *Seen, found []Found) (title, lede string) {
+	looked := fmt.Sprintf("%s, %s to %s, %s", text.Plural(x.Frames, "frame"), text.Plural(x.Connections, "connection"),
+		strings.TrimPrefix(x.to(), "its target "), text.Plural(x.Requests, "request"))
+	noConnection, late := 0, 0
+	worst := detect.Info
+	for i := range found {
+		f := &found[i]
+		worst = max(worst, f.Severity)
+		if f.Lost && f.Request == nil {
+			noConnection++
+		} else if f.Measures.Delay.Known {
+			late++
+		}
+	}
+	came := ""
+	if late > 0 {
+		came = fmt.Sprintf(" %s came late.", text.Plural(uint64(late), "connection"))
+	}
+	const client = " Unless the load balancer tried again, its client saw a 502, 503 or 504 for each."
+	switch {
+	case x.LostRequests > 0:
+		title = fmt.Sprintf("%s of %s got no answer", text.Grouped(x.LostRequests), text.Plural(x.Requests, "request"))
+		if noConnection > 0 {
+			title += fmt.Sprintf(", and %s failed", text.Plural(uint64(noConnection), "connection"))
+		}
+		return title, "Between the load balancer and " + x.to() + "." + client + came
+	case noConnection > 0:
+		return text.Plural(uint64(noConnection), "connection") + " could not be set up",
+			"The load balancer could not connect to " + x.to() + "." + client + came
+	case len(found) == 0:
+		return "Nothing found", "0 findings in " + looked + "."
+	case worst == detect.Info:
+		return "No request was lost", "Only harmless things were found in " + looked + "."
+	}
+	return "No request was lost, but something is wrong", "In " + looked + "." + came
+}
+
+// to names the target if there is only one.
+func (x *Seen) to() string {
+	if len(x.Targets) == 1 {
+		return "its target " + x.Targets[0]
+	}
+	return text.Plural(uint64(len(x.Targets)), "target")
+}

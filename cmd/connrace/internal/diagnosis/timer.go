@@ -1,0 +1,163 @@
+package diagnosis
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+)
+
+// Timer says which timer is behind a problem, or that none is.
+type Timer struct {
+	Head  string
+	Lines []string
+	Race  *Race // the two timers against each other; nil: they are not known, or not the reason
+}
+
+// Race is a target's keep-alive timeout against the LB's: the shorter one closes first.
+type Race struct {
+	Target int64           // ns
+	LB     *detect.Timeout // nil: it is longer, how long is not known
+}
+
+func (q *Problem) timer() Timer {
+	if isTimer(q.reason) {
+		return q.keepAlive()
+	}
+	switch q.reason {
+	case detect.CloseMass:
+		return Timer{Head: "No timer", Lines: []string{"Connections of unlike ages were closed in one moment: a restart, a deploy or a killed worker."}}
+	case detect.CloseAfterResponse:
+		return Timer{Head: "No timer", Lines: []string{"The target closes right behind its answers."}}
+	}
+	n := &q.Rule.Timer
+	t := Timer{Head: n.Head}
+	if n.Head == "" {
+		t.Head = "No timer"
+	}
+	if n.Text != "" {
+		t.Lines = append(t.Lines, n.Text)
+	}
+	switch n.Also {
+	case detect.TimerPatience:
+		return patience(median(q.Findings, outstanding))
+	case detect.TimerIdle:
+		if d := median(q.Findings, idle); d > 0 {
+			t.Lines = append(t.Lines, "It had been idle for "+text.Short(d)+" (median).")
+		}
+	case detect.TimerOutstanding:
+		if d := median(q.Findings, outstanding); d > 0 {
+			t.Lines = append(t.Lines, "It came "+text.Short(d)+" after the request (median).")
+		}
+	}
+	return t
+}
+
+// mostTimers is how many targets' timers are listed where they differ.
+const mostTimers = 6
+
+// keepAlive tells the target's idle timeout and the LB's.
+func (q *Problem) keepAlive() Timer {
+	known := map[*detect.Target]bool{}
+	for _, f := range q.Findings {
+		if f.Known != nil && f.Known.Idle != nil {
+			known[f.Known] = true
+		}
+	}
+	targets := slices.Collect(maps.Keys(known))
+	seen := median(q.Findings, idle)
+	t := Timer{Head: "The target's keep-alive timeout: about " + text.Short(seen)}
+	add := func(line string) { t.Lines = append(t.Lines, line) }
+	var lb *detect.Timeout
+	switch {
+	case len(targets) == 0:
+		add("So long the connection had been idle when the target closed it; too few closes were captured to be sure.")
+		if names := software(q.Knobs); names != "" {
+			add("It fits the default of " + names + ".")
+		}
+	case sameTimer(targets):
+		x := targets[0]
+		lb, seen = x.LBIdle, x.Idle.NS
+		t.Head = "The target's keep-alive timeout: " + text.Short(seen)
+		add(fmt.Sprintf("Inferred from %s, at most %s apart.", text.Plural(uint64(x.Idle.Samples), "close"), text.Span(x.Idle.SpreadNS)))
+		if x.Idle.Advertised.Known {
+			add("The target announces Keep-Alive: timeout=" + Announced(x.Idle) + ".")
+		}
+		for _, h := range x.Idle.Hint {
+			add(text.Sentence(h) + ".")
+		}
+	default:
+		slices.SortFunc(targets, func(a, b *detect.Target) int { return strings.Compare(a.Target.String(), b.Target.String()) })
+		t.Head = "The targets' keep-alive timeouts"
+		for _, x := range targets[:min(len(targets), mostTimers)] {
+			add(fmt.Sprintf("%s: %s", x.Target, text.Short(x.Idle.NS)))
+		}
+		if n := len(targets) - mostTimers; n > 0 {
+			add(fmt.Sprintf("and %d more", n))
+		}
+		return t
+	}
+	if lb != nil {
+		add("The load balancer keeps idle connections for " + text.Short(lb.NS) + ".")
+	} else {
+		add("The load balancer's own idle timeout is longer: it never closed first.")
+	}
+	t.Race = &Race{Target: seen, LB: lb}
+	return t
+}
+
+// sameTimer reports whether all targets have the same timeout, to a twentieth or the 20 ms
+// that a busy event loop is late by.
+func sameTimer(targets []*detect.Target) bool {
+	lo, hi := targets[0].Idle.NS, targets[0].Idle.NS
+	for _, t := range targets {
+		lo, hi = min(lo, t.Idle.NS), max(hi, t.Idle.NS)
+	}
+	return hi-lo <= max(hi/20, int64(20*time.Millisecond))
+}
+
+// Announced is the value of Keep-Alive: timeout=, in seconds.
+func Announced(t *detect.Timeout) string { return text.Digits(float64(t.Advertised.NS)/1e9, 4) }
+
+// Who sets a limit for answers sets it in half seconds, and it passes up to 15 ms late.
+const (
+	roundLimit = int64(500 * time.Millisecond)
+	limitSlack = int64(15 * time.Millisecond)
+)
+
+// patience says how long the LB waited for an answer: a round time is its own limit.
+func patience(ns int64) Timer {
+	if off := (ns + limitSlack) % roundLimit; ns >= roundLimit-limitSlack && off <= 2*limitSlack {
+		return Timer{
+			Head:  "The load balancer's limit for an answer: " + text.Short((ns+limitSlack)/roundLimit*roundLimit),
+			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), a round time."},
+		}
+	}
+	return Timer{
+		Head:  "The load balancer waited " + text.Short(ns),
+		Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."},
+	}
+}
+
+func outstanding(f *Found) detect.Duration { return f.Measures.Outstanding }
+
+func idle(f *Found) detect.Duration { return f.Measures.Idle }
+
+// median is the median of a measure over findings; 0: none has it.
+func median(fs []Found, of func(*Found) detect.Duration) int64 {
+	var v []int64
+	for i := range fs {
+		if d := of(&fs[i]); d.Known {
+			v = append(v, d.NS)
+		}
+	}
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}

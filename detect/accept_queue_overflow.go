@@ -10,14 +10,6 @@ import (
 // AcceptQueueOverflow: the handshake was done for the LB, but the target never took its
 // final ACK.
 //
-//	LB                                target
-//	 | --- S  0:1 --------------------> |   SYN
-//	 | <-- S. 0:1 ack 1 --------------- |
-//	 | --- .  1:1 ack 1 ------------x   |   dropped: the accept queue is full
-//	 | --- P. 1:101 ack 1 ----------x   |   request: dropped too
-//	 | --- P. 1:101 ack 1 ----------x   |   again (0.2, 0.4, 0.9 s ...)
-//	 | <-- S. 0:1 ack 1 --------------- |   often: repeated after 1, 3, 7 s
-//
 // SYN, SYN-ACK and the LB's ACK were seen, and no segment of the target has
 // ack > ISN(LB)+1. Then either the LB's first data was sent at least 3 times, 150 ms
 // apart or more, unacknowledged for more than 0.5 s; or a reply RST (no ACK flag,
@@ -72,59 +64,87 @@ LB                                target
 	Learnt:  BySilence,
 	Timer:   queueTimer,
 
-	match: matchAcceptQueueOverflow,
+	Settle:    settleOverflow,
+	Recovered: matchAcceptQueueDelay,
+	Match:     matchAcceptQueueOverflow,
 }
 
-func matchAcceptQueueOverflow(c *conn) *Finding {
-	if !c.flow.BeginCaptured() || c.lastAnswered().Set() || c.closing.Set() || !c.tm.HasSYN() {
+func matchAcceptQueueOverflow(x *Facts) *Finding {
+	if !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.closing.Set() || !x.tn.HasSYN() {
 		return nil
 	}
-	if c.target.HadReceived(c.lb.ISN+1) || c.lb.HadReceived(c.target.ISN+1) {
+	if x.target.HadReceived(x.lb.ISN+1) || x.lb.HadReceived(x.target.ISN+1) {
 		return nil // the LB had octets of the target, or its FIN, that the capture may not have
 	}
-	rst, ok := c.replyRST()
-	if ok = ok && rst.Seq == c.target.ISN+1; ok && (!c.lbClose().Set() || c.lbClose().Frame() > rst.Frame()) {
+	rst, ok := x.replyRST()
+	if cl := x.lbClose(); ok && rst.Seq == x.target.ISN+1 && (!cl.Set() || cl.Frame() > rst.Frame()) {
 		at := rst
-		if c.request.Set() {
-			at = c.request
+		if x.request.Set() {
+			at = x.request
 		}
-		f := c.overflow(at)
+		f := x.overflow(at)
 		f.Lost = true
 		f.Measures.RST = "reply"
-		_, n := c.d.tracker.Locate(rst.Frame())
-		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", n)
+		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", x.frame(rst))
 		return f
 	}
-	if c.request.Set() && c.lbGaveUp() && c.overdue(c.lbClose().Time) {
-		f := c.overflow(c.request)
-		f.Lost = true
-		f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data was sent %d times and never acknowledged", f.Measures.Attempts)
-		return f
+	if !x.request.Set() || !x.lbGaveUp() || !x.overdue(x.lbClose().Time) {
+		return nil
 	}
-	return nil
-}
-
-// overdue: the first data was sent at least three times and not acknowledged for more
-// than half a second.
-func (c *conn) overdue(until int64) bool {
-	return c.lm.NCopies >= 2 && until-c.request.Time > second/2
-}
-
-func (c *conn) overflow(at tcpstate.SegRef) *Finding {
-	f := c.finding(at)
-	if f.Confidence == Certain {
-		f.Confidence = Likely
-	}
-	c.withRequest(f)
-	f.Evidence = append(c.handshakeStory(), c.story()...)
-	sortEvidence(f.Evidence)
-	if c.request.Set() {
-		f.Measures.Attempts = c.lm.NCopies + 1
-	}
-	c.moments = []int64{at.Time}
-	for _, m := range c.lm.Copies {
-		c.moments = append(c.moments, m.Time)
-	}
-	f.Measures.Waiting = c.t.waitingAt(at.Time)
+	f := x.overflow(x.request)
+	f.Lost = true
+	f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data was sent %d times and never acknowledged", f.Measures.Attempts)
 	return f
+}
+
+// matchAcceptQueueDelay finds a first request that had to be sent again and is answered now.
+func matchAcceptQueueDelay(x *Facts) *Finding {
+	if x.lbClose().Set() || !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.request.Seq != x.lb.ISN+1 {
+		return nil
+	}
+	acked := x.Now
+	if x.ln.TurnAcked.Set() {
+		acked = x.ln.TurnAcked.Time
+	}
+	if !x.overdue(acked) {
+		return nil
+	}
+	f := x.overflow(x.request)
+	f.ignored = f.ignored[:len(f.ignored)-1] // the last copy got through
+	f.Severity = Warning
+	f.Measures.Delay = Duration{acked - x.request.Time, true}
+	f.Summary = fmt.Sprintf("the target took the LB's final ACK only after %s: the first data was sent %d times", seconds(f.Measures.Delay.NS), f.Measures.Attempts)
+	return f
+}
+
+// overdue reports whether the first data was sent at least three times and not acknowledged
+// for more than half a second. A segment that is lost on the path is sent again after 0.2 s
+// (TCP_RTO_MIN) and 0.4 s more: it takes two losses to look like this.
+func (x *Facts) overdue(until int64) bool {
+	return x.ln.NCopies >= 2 && until-x.request.Time > second/2
+}
+
+// overflow begins the finding of a handshake that was done for the LB only.
+func (x *Facts) overflow(at tcpstate.SegRef) *Finding {
+	f := x.exchange(at)
+	f.Confidence = min(f.Confidence, Likely)
+	f.Evidence = append(x.handshakeTimeline(), f.Evidence...)
+	sortEvidence(f.Evidence)
+	if x.request.Set() {
+		f.Measures.Attempts = x.ln.NCopies + 1
+	}
+	f.ignored = []int64{at.Time}
+	for _, m := range x.ln.Copies {
+		f.ignored = append(f.ignored, m.Time)
+	}
+	f.Measures.Waiting, _ = x.of.told.waitingAt(at.Time)
+	return f
+}
+
+// settleOverflow gives the kernel, where it is asked, time for its next samples.
+func settleOverflow(x *Facts) int64 {
+	if x.settings.kernel {
+		return x.Now + second
+	}
+	return 0
 }

@@ -11,14 +11,15 @@ import (
 // Samples of many targets do not add up to more than a few hundred megabytes.
 func TestSamplesAreBounded(t *testing.T) {
 	var sum, first int
-	for tag := 1; tag <= maxTargets+1; tag++ {
+	for tag := 1; tag <= DefaultMaxTargets+1; tag++ {
 		x := newTarget(tcpstate.Endpoint{}, uint32(tag), false)
-		sum += x.reuses.max
+		y := x.tell()
+		sum += y.reuses.Max
 		if tag == 1 {
-			first = x.reuses.max
+			first = y.reuses.Max
 		}
-		if x.reuses.max < minSamples || x.closes.max != min(x.reuses.max, maxCloses) || x.syns.max != x.reuses.max || x.maxWaits != x.reuses.max {
-			t.Fatalf("target %d keeps %d closes, %d SYNs, %d waits", tag, x.closes.max, x.syns.max, x.maxWaits)
+		if y.reuses.Max < minSamples || y.closes.Max != min(y.reuses.Max, maxCloses) || x.syns.Max != y.reuses.Max || y.maxWaits != y.reuses.Max {
+			t.Fatalf("target %d keeps %d closes, %d SYNs, %d waits", tag, y.closes.Max, x.syns.Max, y.maxWaits)
 		}
 	}
 	if first != ringSize || sum > 3<<20 {
@@ -43,8 +44,8 @@ func TestFindingsAreBounded(t *testing.T) {
 	d := New(Options{MaxFlows: 1000, OnFinding: func(*Finding) { told++ }})
 	const n = 100_000
 	refused(d, n)
-	if len(d.open) > maxOpen {
-		t.Errorf("%d incidents wait", len(d.open))
+	if len(d.pending) > maxPending {
+		t.Errorf("%d findings wait", len(d.pending))
 	}
 	r := d.Finish()
 	if len(r.Findings) != 1<<14 || len(r.Forgotten) != 1 || r.Forgotten[0].Count != n-1<<14 || told != n {
@@ -80,11 +81,11 @@ func TestInexact(t *testing.T) {
 
 // A wrong clock is no idle time.
 func TestReuseAfterYears(t *testing.T) {
-	x := newTarget(tcpstate.Endpoint{}, 1, false)
+	x := newTarget(tcpstate.Endpoint{}, 1, false).tell()
 	x.reused(5 * second)
 	x.reused(30 * 365 * 24 * 3600 * second)
-	if x.longest != 5*second || x.reuses.count != 1 {
-		t.Errorf("longest %d of %d", x.longest, x.reuses.count)
+	if x.longest != 5*second || x.reuses.Count != 1 {
+		t.Errorf("longest %d of %d", x.longest, x.reuses.Count)
 	}
 }
 

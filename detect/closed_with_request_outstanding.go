@@ -7,12 +7,6 @@ import (
 
 // ClosedWithRequestOutstanding: the target had the request and closed without an answer.
 //
-//	LB                                target
-//	 | --- P. 101:201 ack 201 --------> |   request
-//	 | <-- .  201:201 ack 201 --------- |   the target's kernel has it
-//	 | <-- F. 201:201 ack 201 --------- |   FIN (or R.): has seen the request
-//	 | --- F. 201:201 ack 202 --------> |   no answer: the LB fails the request
-//
 // With D, d, F and f as in FINRequestCrossing, F being the FIN or the active RST:
 // ack(F) > d, the target's kernel had the request when the target closed, ack(D) <= f,
 // and no octet of the target has a first copy with ack > d. An active RST (RST+ACK)
@@ -63,23 +57,20 @@ LB                                target
 	Behind:       LogClosed,
 	Timer:        noTimer,
 
-	match: matchClosedWithRequestOutstanding,
+	Match: matchClosedWithRequestOutstanding,
 }
 
-func matchClosedWithRequestOutstanding(c *conn) *Finding {
-	if !c.taken() || !c.closeHadSeenRequest() || c.hole() {
+func matchClosedWithRequestOutstanding(x *Facts) *Finding {
+	if !x.taken() || !x.closeHadSeenRequest() || x.hole() {
 		return nil
 	}
-	f := c.race()
-	if c.flow.Opaque() && !c.aborted {
-		f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
-		f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
+	f := x.closeRace()
+	if x.flow.Opaque() && !x.aborted {
+		x.suspectFarewell(f)
 	}
-	f.Time = c.closing.Time
-	_, f.Frame = c.d.tracker.Locate(c.closing.Frame())
-	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
-	_, at := c.d.tracker.Locate(c.closing.Frame())
+	x.decide(f, x.closing)
+	f.Measures.Outstanding = x.outstandingAt(x.closing)
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
-		f.Request.Frame, c.closeName(), at, seconds(f.Measures.Outstanding.NS))
+		f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
 	return f
 }

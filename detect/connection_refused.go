@@ -1,12 +1,11 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // ConnectionRefused: the target's host answered the SYN with an RST.
-//
-//	LB                                target
-//	 | --- S  0:1 --------------------> |   SYN
-//	 | <-- R. 0:0 ack 1 --------------- |   nothing listens on that port
 //
 // RST+ACK of the target, without options, whose ack is the SYN's seq + 1 (RFC 9293
 // §3.10.7.1: no socket listens). It must be tied to the SYN by that ack, not by arrival
@@ -46,4 +45,21 @@ LB                                target
 	Behind: LogRefused | LogConnectError,
 	Timer: TimerNote{Head: "No timer",
 		Text: "Nothing was listening at that moment."},
+
+	Match: matchConnectionRefused,
+}
+
+func matchConnectionRefused(x *Facts) *Finding {
+	if x.Outcome != SYNRefused {
+		return nil
+	}
+	at := x.tn.Refusals[0]
+	if len(x.ln.SYNs) > 0 {
+		at = x.ln.SYNs[0].SegRef
+	}
+	f := x.handshake(at)
+	f.Measures.Attempts = max(f.Measures.Attempts, 1)
+	f.Measures.RST = "reply"
+	f.Summary = fmt.Sprintf("the target answered the SYN with an RST: nothing listens on %s", f.Target)
+	return f
 }

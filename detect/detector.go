@@ -1,66 +1,59 @@
 package detect
 
 import (
-	"hash/maphash"
+	"math"
 	"sort"
 
+	"connrace/detect/internal/kernel"
+	"connrace/detect/internal/ring"
 	"connrace/tcpstate"
 )
 
 // Detector turns the segments of a capture into findings. Data flows one way: segments
-// to the tracker, its events to the rules, their findings to the result.
+// to the tracker, its events to the handlers below, facts to the rules, their findings
+// by way of pending to the result.
 type Detector struct {
 	opt     Options
 	tracker *tcpstate.Tracker
-	capture int
+	locate  func(ordinal uint64) (capture int, frame uint64) // the tracker's
 
-	targets   map[tcpstate.Endpoint]*target
-	near      [256]*target     // of targets, by nearSlot, for new connections to find them faster
-	byTag     []*target        // by Flow.Tag
-	shared    map[uint64]uint8 // by endKey: connections, up to 2
-	open      incidents        // decided, waiting for what belongs to them
-	due       int64            // when the first of them is complete
-	incidents []*incident      // complete, in the order of completion
+	targets  targets
+	roles    roles
+	gaps     gaps
+	kernel   kernel.History
+	awaited  awaited
+	requests ring.Ring[recentRequest]
+	scratch  Facts // of the connection that is looked at
+
+	pending   pendings   // decided, waiting for what belongs to them
+	due       int64      // when the first of them is complete
+	settled   []*pending // complete, in the order of completion; with findings
 	findings  []*Finding
 	nextID    int
-	recent    ring[recentRequest]
-	gaps      []gap
-	totals    Totals
 	forgotten forgotten // findings that are no longer kept
-	kernel    *kernel   // nil: it has said nothing
-	awaited   awaited
-	looked    conn       // the connection that the rules look at
-	reviewed  int64      // when a live analysis last looked back
+
+	totals    Totals
 	exchanges *exchanges // nil: not asked for
+	reviewed  int64      // when a live analysis last looked back
 }
-
-// gap is a place where frames are known to be missing.
-type gap struct {
-	time  int64
-	frame uint64
-}
-
-const maxGaps = 1 << 16
 
 // New makes a detector.
 func New(o Options) *Detector {
-	d := &Detector{
-		opt: o, targets: map[tcpstate.Endpoint]*target{}, shared: map[uint64]uint8{},
-		forgotten: forgotten{}, due: never,
-	}
+	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), forgotten: forgotten{}, due: never}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
 	d.tracker = tcpstate.NewTracker(d.config())
+	d.locate = d.tracker.Locate
 	return d
 }
 
 // config is what the detector wants of a tracker.
 func (d *Detector) config() tcpstate.Config {
 	o := &d.opt
-	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.role}
+	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.roles.of}
 	if o.Live {
-		cfg.MaxRetired = liveTombs
+		cfg.MaxRetired = liveRetired
 		if cfg.MaxFlows == 0 {
 			cfg.MaxFlows = LiveFlows
 		}
@@ -68,25 +61,22 @@ func (d *Detector) config() tcpstate.Config {
 	if o.IsTarget != nil {
 		cfg.Watch = func(a, b tcpstate.Endpoint) bool { return o.IsTarget(a) || o.IsTarget(b) }
 	}
-	cfg.On(tcpstate.Opened, d.opened)
-	cfg.On(tcpstate.RolesChanged, d.rolesChanged)
-	cfg.On(tcpstate.SYNRepeated, d.synRepeated)
-	cfg.On(tcpstate.EstablishedNow, d.established)
-	cfg.On(tcpstate.RequestBegan, d.requestBegan)
-	cfg.On(tcpstate.AnswerBegan, d.answerBegan)
-	cfg.On(tcpstate.RequestStalled, d.requestStalled)
-	cfg.On(tcpstate.CloseBegan, d.closeBegan)
-	cfg.On(tcpstate.Settled, d.settled)
-	cfg.On(tcpstate.Gone, d.gone)
+	cfg.On(tcpstate.Opened, d.onOpened)
+	cfg.On(tcpstate.RolesChanged, d.onRolesChanged)
+	cfg.On(tcpstate.SYNRepeated, d.onSYNRepeated)
+	cfg.On(tcpstate.EstablishedNow, d.onEstablished)
+	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
+	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
+	cfg.On(tcpstate.RequestStalled, d.onRequestStalled)
+	cfg.On(tcpstate.CloseBegan, d.onCloseBegan)
+	cfg.On(tcpstate.Settled, d.onSettled)
+	cfg.On(tcpstate.Gone, d.onGone)
 	return cfg
 }
 
-// BeginCapture says that the segments that follow belong to capture i: frame and
+// BeginCapture says that the segments that follow belong to the next capture: frame and
 // stream numbers start again, the state of the connections carries over.
-func (d *Detector) BeginCapture(i int) {
-	d.capture = i
-	d.tracker.BeginCapture()
-}
+func (d *Detector) BeginCapture(int) { d.tracker.BeginCapture() }
 
 // Segment takes the next segment, in the order of the capture.
 func (d *Detector) Segment(s *tcpstate.Segment) {
@@ -97,35 +87,33 @@ func (d *Detector) Segment(s *tcpstate.Segment) {
 // Segments takes the next segments, faster than one by one.
 func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.tracked) }
 
-// tracked is called behind each segment. It completes the incidents whose time has come.
+// tracked is called behind each segment. It completes the findings whose time has come.
 func (d *Detector) tracked() {
 	if d.opt.OnSegment != nil {
 		d.opt.OnSegment(d.tracker.Newest())
 	}
 	if now := d.tracker.Now(); now >= d.due {
-		d.close(now)
+		d.flushDue(now)
 	}
 }
 
 // Gap says that frames are missing right before the given one: the kernel dropped them,
 // or a damaged part of the file was skipped.
-func (d *Detector) Gap(frame uint64, time int64) {
-	if len(d.gaps) == maxGaps {
-		if !d.opt.Live {
-			return
-		}
-		d.gaps = append(d.gaps[:0], d.gaps[maxGaps/2:]...)
-	}
-	d.gaps = append(d.gaps, gap{time, frame})
-}
+func (d *Detector) Gap(_ uint64, time int64) { d.gaps.add(time, d.opt.Live) }
 
 // Finish ends the analysis.
 func (d *Detector) Finish() *Result {
 	d.tracker.End()
-	d.close(1<<63 - 1)
-	d.relearn()
-	d.mismatches()
-	d.conclude()
+	d.flushDue(math.MaxInt64)
+	for _, t := range d.targets.all {
+		t.reinfer()
+	}
+	for _, t := range d.targets.all {
+		d.judgeTarget(t)
+	}
+	for _, p := range d.settled { // again, with what the whole capture taught
+		d.explainAgain(p)
+	}
 	r := d.result(d.findings)
 	if d.opt.OnFinding == nil {
 		for i, f := range r.Findings {
@@ -135,67 +123,11 @@ func (d *Detector) Finish() *Result {
 	return r
 }
 
-// result is what is known, with the given findings put in order.
-func (d *Detector) result(fs []*Finding) *Result {
-	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
-	return &Result{
-		Totals: d.counts(), Targets: d.results(), Findings: fs, Streams: d.tracker.StreamStats(),
-		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),
-		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
-	}
-}
-
-// counts are the totals so far.
-func (d *Detector) counts() Totals {
-	t := d.tracker
-	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
-	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
-	d.totals.EvictedFlows = t.Evicted
-	if l := t.Leaps(); l.Count > 0 {
-		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
-		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)
-	}
-	return d.totals
-}
-
-// role names the LB of a flow whose handshake was not captured: by the user's flags,
-// else by what handshakes and earlier flows showed to be a shared endpoint.
-func (d *Detector) role(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
-	if o := d.opt.IsTarget; o != nil && o(a) != o(b) {
-		if o(a) {
-			return 1, tcpstate.ByFlag
-		}
-		return 0, tcpstate.ByFlag
-	}
-	if o := d.opt.IsLB; o != nil && o(a) != o(b) {
-		if o(a) {
-			return 0, tcpstate.ByFlag
-		}
-		return 1, tcpstate.ByFlag
-	}
-	return d.sharedEnd(a, b)
-}
-
-// sharedEnd tells the LB's end by the other end's being shared by several connections.
-func (d *Detector) sharedEnd(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
-	na, nb := d.shared[endKey(a)], d.shared[endKey(b)]
-	switch {
-	case na > 1 && nb <= 1:
-		return 1, tcpstate.ByShared
-	case nb > 1 && na <= 1:
-		return 0, tcpstate.ByShared
-	}
-	return -1, 0
-}
-
-// maxShared bounds the endpoints that are counted.
-const maxShared = 1 << 20
-
-func (d *Detector) opened(e *tcpstate.Event) {
+func (d *Detector) onOpened(e *tcpstate.Event) {
 	f := e.Flow
 	d.totals.Flows++
 	for i := range 2 {
-		d.share(d.tracker.Endpoint(f, i))
+		d.roles.note(d.tracker.Endpoint(f, i))
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
@@ -203,131 +135,33 @@ func (d *Detector) opened(e *tcpstate.Event) {
 	if f.BeginCaptured() || e.Seg.Flags&tcpstate.SYN != 0 {
 		t.attempted++
 		if e.Seg.Flags&tcpstate.ACK == 0 {
-			t.noteSYN(e.Seg.Src.Addr, d.tracker.Ref(f, e.Seg))
+			t.syns.Add(recentSYN{e.Seg.Src.Addr, d.tracker.Ref(f, e.Seg)})
 			d.await(f, e.Seg.Time, t.end)
 		}
 	}
 }
 
-// endKey stands for an endpoint: of IPv4 it is address and port.
-func endKey(ep tcpstate.Endpoint) uint64 {
-	if ep.Addr.Is4() {
-		return ep.Addr.Lo<<16 | uint64(ep.Port)
-	}
-	return maphash.Comparable(endSeed, ep)
-}
+func (d *Detector) onSYNRepeated(e *tcpstate.Event) { d.targetOf(e.Flow).synRetrans++ }
 
-var endSeed = maphash.MakeSeed()
-
-// share counts the connections of an endpoint, as far as 2.
-func (d *Detector) share(ep tcpstate.Endpoint) {
-	key := endKey(ep)
-	n, known := d.shared[key]
-	switch {
-	case n >= 2:
-		return
-	case known:
-	case d.opt.Live && len(d.shared) >= liveShared:
-		clear(d.shared) // whoever is shared shows it again soon
-	case len(d.shared) >= maxShared:
-		return
+// onEstablished notes how long a handshake took, and asks what its repeated SYNs say.
+func (d *Detector) onEstablished(e *tcpstate.Event) {
+	f := e.Flow
+	t := d.targetOf(f)
+	t.completed++
+	m := d.tracker.Notes(f)
+	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
+	if rtt := f.RTT(); rtt > 0 {
+		x := t.tell()
+		x.rtt.Add(rtt)
+		x.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
+		x.allNS += rtt
 	}
-	d.shared[key] = n + 1
-}
-
-// targetOf is the target of a flow, made when it is new.
-func (d *Detector) targetOf(f *tcpstate.Flow) *target {
-	if f.Tag != 0 {
-		return d.byTag[f.Tag-1]
-	}
-	t := d.targetAt(d.tracker.Endpoint(f, 1-f.LB()))
-	f.Tag = uint16(t.tag)
-	t.flows++
-	t.used = d.tracker.Now()
-	t.noteLB(d.tracker.Endpoint(f, f.LB()).Addr)
-	return t
-}
-
-// targetAt is the target at an endpoint, made when it is new.
-func (d *Detector) targetAt(ep tcpstate.Endpoint) *target {
-	near := &d.near[nearSlot(ep)]
-	if t := *near; t != nil && t.end == ep {
-		return t
-	}
-	t := d.targets[ep]
-	if t == nil {
-		t = d.addTarget(ep)
-	}
-	*near = t
-	return t
-}
-
-// nearSlot spreads the targets of one network, and those of one host.
-func nearSlot(ep tcpstate.Endpoint) uint8 { return uint8(ep.Addr.Lo) ^ uint8(ep.Port*0x9e37>>8) }
-
-// addTarget makes a target, or one of all further ones together.
-func (d *Detector) addTarget(ep tcpstate.Endpoint) *target {
-	most := maxTargets
-	if d.opt.Live {
-		most = liveTargets
-	}
-	if len(d.targets) < most {
-		return d.newTarget(ep)
-	}
-	if d.opt.Live {
-		if t := d.recycle(ep); t != nil {
-			return t
-		}
-	}
-	return d.others()
-}
-
-// newTarget makes a target.
-func (d *Detector) newTarget(ep tcpstate.Endpoint) *target {
-	t := newTarget(ep, uint32(len(d.byTag)+1), d.opt.Live)
-	d.targets[ep] = t
-	d.byTag = append(d.byTag, t)
-	return t
-}
-
-// others is the target that stands for those beyond the ones that are told apart.
-func (d *Detector) others() *target {
-	if t := d.targets[tcpstate.Endpoint{}]; t != nil {
-		return t
-	}
-	return d.newTarget(tcpstate.Endpoint{})
-}
-
-// resolve looks again at the roles of a flow without a handshake: a shared endpoint
-// may have shown itself since.
-func (d *Detector) resolve(f *tcpstate.Flow) {
-	if f.Basis() <= tcpstate.ByFlag {
-		return
-	}
-	i, b := d.sharedEnd(d.tracker.Endpoint(f, 0), d.tracker.Endpoint(f, 1))
-	if i < 0 {
-		return
-	}
-	changed := i != f.LB()
-	f.SetLB(i, b)
-	if changed {
-		d.changeTarget(f)
+	if lb.NSYN > 1 {
+		d.judgeSYN(d.facts(f, e), SYNAnswered)
 	}
 }
 
-func (d *Detector) rolesChanged(e *tcpstate.Event) { d.changeTarget(e.Flow) }
-
-// changeTarget takes a flow to the target that it has now.
-func (d *Detector) changeTarget(f *tcpstate.Flow) {
-	old := d.targetOf(f)
-	old.connections--
-	old.flows--
-	old.dropWait(f.Index())
-	f.Tag = 0
-	d.targetOf(f).connections++
-}
-
-func (d *Detector) requestBegan(e *tcpstate.Event) {
+func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	d.exchanges.active(t.end, e.Time)
 	t.requests++
@@ -336,41 +170,159 @@ func (d *Detector) requestBegan(e *tcpstate.Event) {
 	d.noteRequest(e)
 }
 
-func (d *Detector) answerBegan(e *tcpstate.Event) {
+func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
 	d.exchanges.answer(d, f, e.Seg)
 	if _, target := f.Sides(); target.HasTurn() {
 		if gap := d.tracker.Request(f).Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
-			t.reused(gap)
+			t.tell().reused(gap)
 		}
 	}
 	if f.Stalled() {
-		t.unstall(f.Index(), e.Time)
+		t.told.unstall(f.Index(), e.Time)
 	}
-	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 {
-		d.judgeRecovered(d.conn(f, e))
+	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
+		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
+			f.SetDecided()
+		}
 	}
 }
 
-func (d *Detector) requestStalled(e *tcpstate.Event) {
-	lb, target := e.Flow.Sides()
+func (d *Detector) onRequestStalled(e *tcpstate.Event) {
+	f := e.Flow
+	lb, target := f.Sides()
 	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(e.Flow).stall(e.Flow.Index(), d.tracker.Notes(e.Flow).Half[e.Flow.LB()].AsSent(d.tracker.Request(e.Flow)))
+	d.targetOf(f).tell().stall(f.Index(), d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)))
 }
 
-func (d *Detector) gone(e *tcpstate.Event) {
+// onCloseBegan notes the idle age of a connection that one side begins to close.
+func (d *Detector) onCloseBegan(e *tcpstate.Event) {
+	f := e.Flow
+	if e.Gap < 0 || !f.Established() {
+		return
+	}
+	c, ok := d.facts(f, e).ownClose(e)
+	if !ok {
+		return
+	}
+	t := d.targetOf(f)
+	if e.Side == f.LB() {
+		t.tell().lbCloses.Add(c)
+		return
+	}
+	t.advertise(f)
+	if c.Idle && f.CloseAnnounced() {
+		return // as it said
+	}
+	x := t.tell()
+	if c.AtOnce() {
+		x.atOnce++
+	}
+	x.closes.Add(c)
+}
+
+// onSettled lets the rules judge a connection whose close, or whose set-up, is complete.
+func (d *Detector) onSettled(e *tcpstate.Event) {
+	f := e.Flow
+	switch {
+	case f.Decided():
+	case !f.Established():
+		d.judgeHandshake(d.facts(f, e))
+	case f.Closing():
+		if d.resolveRoles(f); d.inOrder(f) {
+			return
+		}
+		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
+			f.SetDecided()
+		}
+	}
+}
+
+// inOrder reports whether a connection has closed as nearly all do: its newest request was
+// answered in full, and nobody sent an RST. No rule has anything to say of those, and to
+// look costs less than to ask each. Of TLS it cannot tell: what looks like an answer may be
+// a close_notify.
+func (d *Detector) inOrder(f *tcpstate.Flow) bool {
+	m := d.tracker.Notes(f)
+	lb, _ := f.Sides()
+	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0
+}
+
+// judgeHandshake looks at a connection that never came to be.
+func (d *Detector) judgeHandshake(x *Facts) {
+	switch syns := x.ln.SYNs; {
+	case len(x.tn.Refusals) > 0:
+		x.flow.SetDecided()
+		x.of.refused++
+		d.judgeSYN(x, SYNRefused)
+	case !x.lb.SentSYN() || x.target.SentSYN() || len(syns) == 0:
+	case x.Now-syns[len(syns)-1].Time >= x.ln.Patience():
+		x.flow.SetDecided()
+		x.of.unanswered++
+		d.judgeSYN(x, SYNGivenUp)
+	case x.Ended: // before the next retry was due
+		x.of.pending++
+		if d.kernelDropped(x) {
+			x.flow.SetDecided()
+			d.judgeSYN(x, SYNPending)
+		}
+	}
+}
+
+// judgeSYN lets the rules judge what came of a SYN.
+func (d *Detector) judgeSYN(x *Facts, came Outcome) {
+	x.Outcome = came
+	d.enqueue(x, x.ask(AboutHandshake, (*Rule).match))
+}
+
+// judgeTarget lets the rules judge a target as a whole, once.
+func (d *Detector) judgeTarget(t *target) {
+	if t.reported {
+		return
+	}
+	x := d.targetFacts(t)
+	if f := x.ask(AboutTarget, (*Rule).match); f != nil {
+		t.reported = true
+		d.emit(&pending{f: f, t: t, close: theClose{gap: -1}})
+	}
+}
+
+// ask asks the rules about a subject in their order; the first that has an answer decides.
+func (x *Facts) ask(about Subject, match func(*Rule, *Facts) *Finding) *Finding {
+	for _, r := range Rules {
+		if r.About != about {
+			continue
+		}
+		if f := match(r, x); f != nil {
+			f.Rule = r
+			return f
+		}
+	}
+	return nil
+}
+
+func (r *Rule) match(x *Facts) *Finding { return r.Match(x) }
+
+func (r *Rule) recovered(x *Facts) *Finding {
+	if r.Recovered == nil {
+		return nil
+	}
+	return r.Recovered(x)
+}
+
+func (d *Detector) onGone(e *tcpstate.Event) {
 	f := e.Flow
 	if f.Closing() && f.Established() && !f.Decided() {
 		c := *e
 		c.Ended = true // nothing more will come of it
-		d.settled(&c)
+		d.onSettled(&c)
 	}
 	if f.Stalled() {
-		d.targetOf(f).unstall(f.Index(), e.Time)
+		d.targetOf(f).told.unstall(f.Index(), e.Time)
 	}
 	if !f.Half[0].Captured() || !f.Half[1].Captured() {
 		d.totals.OneDirection++
@@ -381,8 +333,26 @@ func (d *Detector) gone(e *tcpstate.Event) {
 	if lb, _ := f.Sides(); !f.HasPayload() && (lb.HasTurn() || d.tracker.NewestFromTarget(f).Set()) {
 		d.totals.NoPayload++
 	}
-	if f.Tag != 0 {
-		d.byTag[f.Tag-1].flows--
-		f.Tag = 0
+	d.targets.release(f)
+}
+
+// gaps are the times at which frames are known to be missing.
+type gaps []int64
+
+func (g *gaps) add(time int64, live bool) {
+	const most = 1 << 16
+	if len(*g) == most {
+		if !live {
+			return
+		}
+		*g = append((*g)[:0], (*g)[most/2:]...)
 	}
+	*g = append(*g, time)
+}
+
+// near reports whether frames are known to be missing within a second of a time: what is
+// missing may be what decides, and retries come within about as long.
+func (g *gaps) near(t int64) bool {
+	i := sort.Search(len(*g), func(i int) bool { return (*g)[i] >= t-second })
+	return i < len(*g) && (*g)[i] <= t+second
 }

@@ -7,13 +7,6 @@ import (
 // EarlyResponseReset: the target answered and aborted while the LB was still sending the
 // body.
 //
-//	LB                                target
-//	 | --- P. 1:1449 ack 1 -----------> |   POST: head, and some of the body
-//	 | <-- P. 1:141 ack 1449 ---------- |   HTTP 413, at once
-//	 | <-- R. 141:141 ack 1449 ---\ /-- |   active RST: has not seen the rest
-//	 | --- .  1449:9000 ack 1 -----X--> |   the rest of the body
-//	 | <-- R  1:1 --------------------- |   one per segment still arriving
-//
 // The answer to D has begun, an active RST (RST+ACK) of the target follows it, and its
 // ack does not cover the end of the request: the LB's data goes on past ack(RST). Reply
 // RSTs alone are nothing: they lie below what the LB's kernel expects and are ignored. A
@@ -58,27 +51,24 @@ LB                                target
 	Behind: LogClosed | LogTruncated,
 	Timer:  TimerNote{Head: "No timer"},
 
-	match: matchEarlyResponseReset,
+	Match: matchEarlyResponseReset,
 }
 
-func matchEarlyResponseReset(c *conn) *Finding {
-	abort := c.tm.Abort
-	if !c.request.Set() || !c.answered || !abort.Set() || c.flow.Opaque() {
+func matchEarlyResponseReset(x *Facts) *Finding {
+	abort := x.tn.Abort
+	if !x.request.Set() || !x.answered || !abort.Set() || x.flow.Opaque() {
 		return nil
 	}
-	if !abort.Ack.Before(c.lastAsked().End()) && !c.flow.RequestUnfinished() {
+	if !abort.Ack.Before(x.newestFromLB.End()) && !x.flow.RequestUnfinished() {
 		return nil // it covers the request's end
 	}
-	if cl := c.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame() < abort.Frame() && abort.Ack.After(cl.Seq) {
+	if cl := x.lbClose(); cl.Set() && !cl.Ack.After(abort.Seq) && cl.Frame() < abort.Frame() && abort.Ack.After(cl.Seq) {
 		return nil // the LB had closed before
 	}
-	f := c.finding(abort)
+	f := x.exchange(abort)
 	f.Severity, f.Confidence = Warning, Suspected
 	f.Grounds = "whether the LB read the answer before its write failed does not show on the wire"
-	c.withRequest(f)
-	f.Evidence = c.story()
 	f.Measures.RST = "active"
-	_, at := c.d.tracker.Locate(abort.Frame())
-	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", at)
+	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", f.Frame)
 	return f
 }

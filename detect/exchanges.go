@@ -96,20 +96,11 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 		x.Incomplete = true
 		x.Errors = slices.Delete(x.Errors, 0, maxServerErrors/2)
 	}
-	m := d.tracker.Ref(f, s)
-	capture, frame := d.tracker.Locate(m.Frame())
-	_, asked := d.tracker.Locate(d.tracker.Request(f).Frame())
+	m, asked := d.tracker.Ref(f, s), d.tracker.Request(f)
+	capture, frame := d.locate(m.Frame())
+	_, askedFrame := d.locate(asked.Frame())
 	x.Errors = append(x.Errors, ServerError{
 		Target: d.tracker.Endpoint(f, 1-f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
-		Request: d.requestOf(f, asked, d.tracker.Request(f).Time),
+		Request: parseRequest(d.tracker.Head(f), askedFrame, asked.Time),
 	})
-}
-
-// requestOf is what was captured of a flow's newest request.
-func (d *Detector) requestOf(f *tcpstate.Flow, frame uint64, time int64) Request {
-	h := tcpstate.ParseRequestHead(d.tracker.Head(f))
-	return Request{
-		Frame: frame, Time: time,
-		Method: h.Method, Path: h.Target, HTTPVersion: h.Version, TraceID: h.TraceID, RequestID: h.RequestID,
-	}
 }

@@ -7,15 +7,6 @@ import (
 
 // FINRequestCrossing: the LB reused a connection that the target was closing.
 //
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
-//	 |           ... idle ...           |
-//	 | <-- F. 201:201 ack 101 ----\ /-- |   FIN: has not seen the request
-//	 | --- P. 101:201 ack 201 -----X--> |   request: has not seen the FIN
-//	 | <-- R  201:201 ----------------- |   no socket for it any more
-//	 | --- F. 201:201 ack 202 --------> |   by now the LB has seen the FIN
-//	 | <-- R  202:202 ----------------- |   and one RST for that
-//
 // Let D be the first copy of the first segment of a new request, d its first octet, F
 // the target's closing point and f its first sequence number (the FIN, or the
 // close_notify, unasked 408 or GOAWAY directly before it). It is this rule iff
@@ -75,33 +66,24 @@ LB                                target
 	Behind:       LogClosed,
 	Timer:        noTimer,
 
-	match: matchFINRequestCrossing,
+	Match: matchFINRequestCrossing,
 }
 
-func matchFINRequestCrossing(c *conn) *Finding {
-	if c.unseenFIN && c.outstanding() && c.used() && !c.request.Ack.After(c.target.Nxt) && !c.vague() {
-		return c.unseenCrossing()
+func matchFINRequestCrossing(x *Facts) *Finding {
+	if x.unseenFIN && x.outstanding() && x.used() && !x.request.Ack.After(x.target.Nxt) && !x.vague() {
+		// The LB acknowledged the FIN later, the request had not.
+		f := x.lost(x.request)
+		f.Confidence = Suspected
+		f.Grounds += "; the FIN itself was not captured, the LB's later acknowledgment and the reply RST show it"
+		f.Measures.RST = "reply"
+		f.Summary = fmt.Sprintf("the LB's request (frame %d) met a connection that the target had closed; the LB had not seen the FIN, nor has the capture", f.Request.Frame)
+		return f
 	}
-	if !c.taken() || c.aborted || c.closeHadSeenRequest() || c.requestHadSeenClose() {
+	if x.aborted || !x.crossed() {
 		return nil
 	}
-	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame())
+	f := x.closeRace()
 	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
-		c.closeName(), at, f.Request.Frame, c.afterIdle(f))
-	return f
-}
-
-// unseenCrossing is the crossing whose FIN the capture does not have: the LB
-// acknowledged it later, the request had not.
-func (c *conn) unseenCrossing() *Finding {
-	f := c.finding(c.request)
-	f.Lost = true
-	f.Confidence = Suspected
-	f.Grounds += "; the FIN itself was not captured, the LB's later acknowledgment and the reply RST show it"
-	c.withRequest(f)
-	f.Evidence = c.story()
-	f.Measures.RST = "reply"
-	f.Summary = fmt.Sprintf("the LB's request (frame %d) met a connection that the target had closed; the LB had not seen the FIN, nor has the capture", f.Request.Frame)
+		x.closeName(), x.frame(x.closing), f.Request.Frame, afterIdle(f))
 	return f
 }

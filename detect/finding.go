@@ -1,5 +1,3 @@
-// Package detect decides, from the facts that tcpstate keeps, which failure a
-// connection shows, and proves it with frames.
 package detect
 
 import (
@@ -35,43 +33,6 @@ const (
 )
 
 func (c Confidence) String() string { return [...]string{"suspected", "likely", "certain"}[c] }
-
-// Role is what a segment of evidence shows.
-type Role string
-
-// The roles of evidence.
-const (
-	RoleSYN            Role = "syn"
-	RoleSYNACK         Role = "syn-ack"
-	RoleACK            Role = "ack"
-	RoleRequest        Role = "request"
-	RoleRequestRest    Role = "request-rest"
-	RoleAnswer         Role = "answer"
-	RoleLastAnswer     Role = "last-answer"
-	RoleCloseNotify    Role = "close-notify"
-	RoleFIN            Role = "fin"
-	RoleRST            Role = "rst"
-	RoleLBFIN          Role = "lb-fin"
-	RoleLBRST          Role = "lb-rst"
-	RoleRepeat         Role = "repeat"
-	RoleStalledRequest Role = "stalled-request"
-	RoleNewHandshake   Role = "new-handshake"
-	RoleOldConnection  Role = "old-connection"
-)
-
-// Evidence is one segment that a finding rests on.
-type Evidence struct {
-	Capture  int    // index of the capture file
-	Stream   uint32 // Wireshark's tcp.stream
-	Frame    uint64 // Wireshark's frame.number
-	Time     int64  // ns since the Unix epoch
-	FromLB   bool
-	Flags    tcpstate.Flags
-	Seq, Ack tcpstate.Seq
-	Len      uint32
-	Role     Role
-	Note     string // what it shows, a few words
-}
 
 // Request is the request that an incident concerns. Strings are empty where the
 // payload did not show them; they are as captured, unescaped: hostile input.
@@ -146,6 +107,8 @@ type Finding struct {
 	Summary    string     // one sentence
 	Cause      string
 	Fix        string
+
+	ignored []int64 // when segments were ignored: see pending
 }
 
 // TargetName is the target as people write it.
@@ -229,4 +192,15 @@ func (f *Finding) TupleFilter() string {
 		return one(f.Target)
 	}
 	return one(f.LB) + " && " + one(f.Target)
+}
+
+// seconds writes a time for people: "5.001874 s", "12.3 ms", "25 µs".
+func seconds(ns int64) string {
+	switch {
+	case ns >= second:
+		return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", float64(ns/1000)/1e6), "0"), ".") + " s"
+	case ns >= millisecond:
+		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
+	}
+	return fmt.Sprintf("%d µs", ns/1000)
 }

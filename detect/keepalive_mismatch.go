@@ -1,12 +1,12 @@
 package detect
 
+import (
+	"fmt"
+
+	"connrace/detect/internal/idle"
+)
+
 // KeepAliveMismatch: the target closes idle connections before the LB does.
-//
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
-//	 |         ... idle 5 s ...         |
-//	 | <-- F. 201:201 ack 101 --------- |   FIN: the target's timer fires first
-//	 | --- F. 101:101 ack 202 --------> |   no request was on its way: luck
 //
 // No segment decides this one, but the timers of a target as a whole: its idle timeout
 // is claimed (gaps from the last octet of an answer to a close by the target, with
@@ -47,4 +47,65 @@ LB                                target
 
 	About: AboutTarget,
 	Timer: TimerNote{Head: "No timer"},
+
+	Match: matchKeepAliveMismatch,
+}
+
+func matchKeepAliveMismatch(x *Facts) *Finding {
+	own, lb := x.of.timers()
+	why := x.of.mismatch(own, lb, x.settings.lbIdleTimeout)
+	if why == "" {
+		return nil
+	}
+	last := own.Closes[0]
+	for _, s := range own.Closes {
+		if s.Ref.Frame() > last.Ref.Frame() {
+			last = s
+		}
+	}
+	f := &Finding{
+		Severity: Warning, Confidence: Likely,
+		Grounds: fmt.Sprintf("%d closes at %d moments within %s; %s", own.Samples, own.Moments, seconds(own.SpreadNS), why),
+		Target:  x.ends[1], RoleBasis: "handshake",
+		Measures: Measures{Idle: Duration{own.NS, true}, Waiting: -1, CloseCause: CloseIdleTimeout, CloseCauseBasis: "inferred"},
+		Summary:  fmt.Sprintf("the target closes connections after %s idle; %s", seconds(own.NS), why),
+	}
+	if n := x.of.told.rtt.Median(); n > 0 {
+		f.Measures.RTT = Duration{n, true}
+	}
+	x.decide(f, last.Ref)
+	f.Stream, f.Time = 0, last.Time
+	for _, s := range own.Closes[:min(len(own.Closes), 5)] {
+		f.Evidence = append(f.Evidence, x.settings.evidence(s.Ref, false, RoleFIN, "the target closes after "+seconds(s.Gap)+" idle"))
+	}
+	sortEvidence(f.Evidence)
+	return f
+}
+
+// mismatch says why the LB would keep a connection at least as long as the target does;
+// "": it would not, as far as is known.
+func (t *target) mismatch(own, lb *timer, configured int64) string {
+	switch {
+	case own == nil:
+		return ""
+	case configured > 0:
+		if configured+idle.Slack >= own.Lo {
+			return "the LB's configured idle timeout is " + seconds(configured)
+		}
+		return ""
+	case lb != nil:
+		if lb.NS+idle.Slack >= own.Lo {
+			return "the LB was seen to close connections only after " + seconds(lb.NS) + " idle"
+		}
+		return ""
+	}
+	for _, s := range t.told.lbCloses.All() {
+		if s.Idle && s.Gap > idle.ShortGap && s.Gap < own.Lo {
+			return ""
+		}
+	}
+	if own.Moments < 3 {
+		return ""
+	}
+	return "the LB never closed an idle connection sooner"
 }

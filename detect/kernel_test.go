@@ -33,7 +33,7 @@ func (h *host) watch(t *testing.T, name string, o detect.Options) *detect.Result
 			if h.count != nil {
 				h.count(at, &h.counters)
 			}
-			d.Witness(&detect.KernelSample{Time: next, Listeners: h.listeners(at), Counters: h.counters, SOMaxConn: h.somaxconn})
+			d.AddSample(&detect.KernelSample{Time: next, Listeners: h.listeners(at), Counters: h.counters, SOMaxConn: h.somaxconn})
 		}
 		d.Segment(&segs[i])
 	}
@@ -240,7 +240,7 @@ func TestKernelOnOverflow(t *testing.T) {
 func TestUrgent(t *testing.T) {
 	x := &traffic{d: detect.New(detect.Options{IsLocal: func(a tcpstate.Addr) bool { return a == targetEnd(0).Addr }})}
 	x.seg.Time = 1000 * second
-	x.d.Witness(&detect.KernelSample{Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, 0, 128)}})
+	x.d.AddSample(&detect.KernelSample{Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, 0, 128)}})
 	urgent := func(want bool, why string) {
 		t.Helper()
 		if x.d.Urgent(x.seg.Time+50*millisecond) != want {
@@ -257,9 +257,9 @@ func TestUrgent(t *testing.T) {
 	urgent(true, "a SYN without an answer")
 	x.send(targetEnd(0), lbEnd(1), tcpstate.SYN|tcpstate.ACK, 500, 101)
 	urgent(false, "answered")
-	x.d.Witness(&detect.KernelSample{Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, 128, 128)}})
+	x.d.AddSample(&detect.KernelSample{Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, 128, 128)}})
 	urgent(true, "a queue near its limit")
-	x.d.Witness(&detect.KernelSample{Time: x.seg.Time + second, Listeners: []detect.KernelListener{on(anyAddr, 8080, 1, 128)}})
+	x.d.AddSample(&detect.KernelSample{Time: x.seg.Time + second, Listeners: []detect.KernelListener{on(anyAddr, 8080, 1, 128)}})
 	urgent(false, "room again")
 }
 
@@ -274,7 +274,7 @@ func TestUnixSocket(t *testing.T) {
 	}{{1, 1, 0}, {5, 2, 1}, {1, 0, 1}, {3, 2, 1}, {20, 0, 1}, {2, 3, 2}} {
 		for range c.seconds * 5 {
 			now += 200 * millisecond
-			d.Witness(&detect.KernelSample{Time: now, Sockets: []detect.KernelSocket{{Path: "/run/app.sock", Queue: c.queue, Limit: 1}}})
+			d.AddSample(&detect.KernelSample{Time: now, Sockets: []detect.KernelSocket{{Path: "/run/app.sock", Queue: c.queue, Limit: 1}}})
 			d.Advance(now)
 		}
 		fs := d.Snapshot().Findings
@@ -326,7 +326,7 @@ func TestPendingSYN(t *testing.T) {
 			x := &traffic{d: detect.New(detect.Options{Live: true})}
 			x.seg.Time = 1000 * second
 			sample := func(counted uint64) {
-				x.d.Witness(&detect.KernelSample{
+				x.d.AddSample(&detect.KernelSample{
 					Time: x.seg.Time, Listeners: []detect.KernelListener{on(anyAddr, 8080, c.queue, 1)},
 					Counters: detect.KernelCounters{ListenOverflows: counted, ListenDrops: counted},
 				})

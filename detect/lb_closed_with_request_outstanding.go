@@ -7,14 +7,6 @@ import (
 
 // LBClosedWithRequestOutstanding: the LB gave up before an answer came.
 //
-//	LB                                target
-//	 | --- P. 101:201 ack 201 --------> |   request
-//	 | <-- .  201:201 ack 201 --------- |   acknowledged, not answered
-//	 |           ... 60 s ...           |
-//	 | --- F. 201:201 ack 201 --------> |   FIN (or R.): has seen no answer
-//	 | <-- P. 201:401 ack 202 --------- |   too late
-//	 | --- R  202:202 ----------------> |   nobody reads it any more
-//
 // The LB's first FIN or RST+ACK (bare reply RSTs do not count) has an ack at or before
 // both the target's first answer octet and its closing point: the LB had seen neither
 // when it closed. A later close by the target does not win. D must be acknowledged (a T
@@ -63,49 +55,48 @@ LB                                target
 	Learnt: ByOwnClose,
 	Timer:  TimerNote{Also: TimerPatience},
 
-	match: matchLBClosedWithRequestOutstanding,
+	Repeated: true,
+	Match:    matchLBClosedWithRequestOutstanding,
 }
 
-func matchLBClosedWithRequestOutstanding(c *conn) *Finding {
-	if !c.request.Set() || !c.lbGaveUp() || !c.acknowledged() || c.hole() {
+func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
+	if !x.request.Set() || !x.lbGaveUp() || !x.acknowledged() || x.hole() || x.flow.Upgraded() {
 		return nil
 	}
-	cl := c.lbClose()
-	if c.answered && c.lm.NRST == 0 {
+	cl := x.lbClose()
+	if x.answered && x.ln.NRST == 0 {
 		return nil // a half-close: the LB went on to take the answer
 	}
-	if !c.lm.Abort.Set() && c.tm.NRST == 0 && !c.closing.Set() && !c.ended && c.now-cl.Time < halfClose {
+	if !x.ln.Abort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
 		return nil // it may be a half-close: the answer may still come
 	}
-	if c.flow.Upgraded() {
-		return nil
-	}
-	f := c.finding(cl)
-	f.Lost = true
-	c.withRequest(f)
-	f.Evidence = c.story()
-	last := c.lastAsked().Time
-	f.Measures.Outstanding = Duration{max(cl.Time-c.request.Time, 0), true}
-	wait := max(cl.Time-last, 0)
+	f := x.lost(cl)
+	f.Measures.Outstanding = x.outstandingAt(cl)
 	f.Severity = Warning
-	if round(wait) || round(f.Measures.Outstanding.NS) {
+	if round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
-	if c.flow.Opaque() {
-		f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
-		f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
+	if x.flow.Opaque() {
+		x.suspectFarewell(f)
 	}
-	_, at := c.d.tracker.Locate(cl.Frame())
 	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); the target had acknowledged it and not answered",
-		at, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
+		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	return f
 }
 
-// halfClose is how long an answer may take to come behind the LB's FIN, ns.
+// halfClose is how long an answer may take to come behind the LB's FIN, ns, by judgement: a
+// flow is settled long before.
 const halfClose = 25 * second
 
-// round reports whether a wait looks configured: within 15 ms of a multiple of 0.5 s.
+const (
+	// roundTo is what timeouts are set in multiples of, roundSlack how late a timer fires:
+	// the tick of nginx and HAProxy is 1 ms, of others up to 10 ms.
+	roundTo    = second / 2
+	roundSlack = 15 * millisecond
+)
+
+// round reports whether a wait looks configured.
 func round(ns int64) bool {
-	r := ns % (second / 2)
-	return ns > second/2-15*millisecond && (r <= 15*millisecond || r >= second/2-15*millisecond)
+	r := ns % roundTo
+	return ns > roundTo-roundSlack && (r <= roundSlack || r >= roundTo-roundSlack)
 }

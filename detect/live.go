@@ -12,9 +12,7 @@ const LiveFlows = 1 << 18
 
 // Bounds of an analysis that goes on for weeks.
 const (
-	liveTombs    = 1 << 16
-	liveTargets  = 1 << 10
-	liveShared   = 1 << 16
+	liveRetired  = 1 << 16
 	liveSamples  = 1 << 10 // of each kind, for each target
 	liveFindings = 1000    // kept whole
 
@@ -90,7 +88,7 @@ func (d *Detector) forget() {
 		d.forgotten.add(f)
 	}
 	d.findings = slices.Clone(d.findings[n:])
-	d.incidents = slices.Clone(d.incidents[n:])
+	d.settled = slices.Clone(d.settled[n:])
 }
 
 // Advance says that the capture has come to a time, be it without a segment, so that
@@ -98,30 +96,29 @@ func (d *Detector) forget() {
 func (d *Detector) Advance(now int64) {
 	d.tracker.Advance(now)
 	now = max(now, d.tracker.Now())
-	d.close(now)
+	d.flushDue(now)
 	if d.reviewed == 0 {
 		d.reviewed = now
 	}
 	if d.opt.Live && now-d.reviewed >= reviewEvery {
 		d.reviewed = now
-		d.review()
+		d.reviewTimers()
 	}
 }
 
-// review reports what has been learnt meanwhile: timers make causes known, and are
+// reviewTimers reports what has been learnt meanwhile: timers make causes known, and are
 // themselves too short.
-func (d *Detector) review() {
-	for _, t := range d.byTag {
-		idle, lb := t.timers()
-		if t.mismatch(idle, lb, d.opt.LBIdleTimeout) == "" {
+func (d *Detector) reviewTimers() {
+	for _, t := range d.targets.all {
+		if own, lb := t.timers(); t.mismatch(own, lb, d.opt.LBIdleTimeout) == "" {
 			t.mismatched = 0
 		} else if t.mismatched++; t.mismatched == 2 { // it has held for a while
-			d.reportMismatch(t)
+			d.judgeTarget(t)
 		}
 	}
-	for _, in := range d.incidents {
-		if in.f.Measures.CloseCause == CloseUnknown {
-			d.explainAgain(in)
+	for _, p := range d.settled {
+		if p.f.Measures.CloseCause == CloseUnknown {
+			d.explainAgain(p)
 		}
 	}
 }
@@ -147,91 +144,38 @@ func (d *Detector) Progress() Progress {
 // remembered moves by that much. Findings stay as they are.
 func (d *Detector) Shift(by int64) {
 	d.tracker.Shift(by)
-	for i := range d.recent.v {
-		d.recent.v[i].time += by
-	}
+	d.kernel.Shift(by)
+	d.requests.Each(func(r *recentRequest) { r.time += by })
 	for i := range d.gaps {
-		d.gaps[i].time += by
+		d.gaps[i] += by
 	}
-	for _, in := range d.open {
-		in.from += by
-		in.until += by
-		if in.closeAt != 0 {
-			in.closeAt += by
-		}
-		for i := range in.moments {
-			in.moments[i] += by
-		}
+	for _, p := range d.pending {
+		p.shift(by)
+	}
+	for _, p := range d.settled {
+		p.shift(by)
 	}
 	if d.due != never {
 		d.due += by
 	}
-	for _, t := range d.byTag {
+	for _, t := range d.targets.all {
 		t.shift(by)
 	}
 	for i := range d.awaited {
 		d.awaited[i].opened += by
 	}
-	d.kernel.shift(by)
 	if d.reviewed != 0 {
 		d.reviewed += by
 	}
 }
 
-func (t *target) shift(by int64) {
-	t.used += by
-	for i := range t.syns.v {
-		t.syns.v[i].ref.Time += by
+func (p *pending) shift(by int64) {
+	p.from += by
+	p.until += by
+	if p.close.at != 0 {
+		p.close.at += by
 	}
-	for i := range t.waits {
-		w := &t.waits[i]
-		w.ref.Time += by
-		if w.answered != 0 {
-			w.answered += by
-		}
+	for i := range p.ignored {
+		p.ignored[i] += by
 	}
-	for i := range t.overflows.v {
-		t.overflows.v[i] += by
-	}
-	for i := range t.drops.v {
-		t.drops.v[i].at += by
-	}
-	for _, r := range []*ring[closeSample]{&t.closes.ring, &t.lbCloses.ring} {
-		for i := range r.v {
-			r.v[i].time += by
-			r.v[i].ref.Time += by
-			r.v[i].seen += by
-		}
-	}
-}
-
-// recycle takes the place of the target that has been idle longest for another one; nil
-// where each has a connection. What it counted is counted with all others.
-func (d *Detector) recycle(ep tcpstate.Endpoint) *target {
-	var old *target
-	for _, t := range d.byTag {
-		if t.flows == 0 && t.end != (tcpstate.Endpoint{}) && (old == nil || t.used < old.used) {
-			old = t
-		}
-	}
-	if old == nil {
-		return nil
-	}
-	o := d.others()
-	o.connections += old.connections
-	o.requests += old.requests
-	o.lost += old.lost
-	o.attempted += old.attempted
-	o.completed += old.completed
-	o.refused += old.refused
-	o.unanswered += old.unanswered
-	o.pending += old.pending
-	o.synRetrans += old.synRetrans
-	o.maxWaiting = max(o.maxWaiting, old.maxWaiting)
-	delete(d.targets, old.end)
-	d.near[nearSlot(old.end)] = nil
-	t := newTarget(ep, old.tag, true)
-	d.targets[ep] = t
-	d.byTag[t.tag-1] = t
-	return t
 }

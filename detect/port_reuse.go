@@ -1,16 +1,11 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // PortReuse: a SYN met an old connection with the same addresses and ports.
-//
-//	LB                                target
-//	 | (an old connection, same ports)  |
-//	 | --- S  900:901 ----------------> |   SYN for a new one
-//	 | <-- .  201:201 ack 101 --------- |   the target acknowledges the old one
-//	 | --- R  101:101 ----------------> |   which the LB's kernel resets
-//	 | --- S  900:901 ----------------> |   again after 1 s: now it works
-//	 | <-- S. 0:1 ack 901 ------------- |
 //
 // Between a new SYN and its SYN-ACK, a segment of the target has ack != ISN+1: it
 // acknowledges the old connection (challenge ACK, RFC 9293 §3.10.7.4; or TIME-WAIT's
@@ -61,4 +56,19 @@ LB                                target
 		Head: "No timer: the load balancer's ports",
 		Text: "It uses a port again before the target has forgotten the connection before.",
 	},
+
+	Match: matchPortReuse,
+}
+
+func matchPortReuse(x *Facts) *Finding {
+	ack, ok := x.metOld()
+	if !ok || len(x.ignoredSYNs()) == 0 {
+		return nil
+	}
+	f := x.handshake(x.ln.SYNs[0].SegRef)
+	f.Summary = fmt.Sprintf("the SYN met an old connection on the same ports: the target answered with an ACK of that (frame %d)", x.frame(ack))
+	if x.Outcome == SYNAnswered {
+		f.Measures.Delay = Duration{x.Now - x.ln.SYNs[0].Time, true}
+	}
+	return f
 }

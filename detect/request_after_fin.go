@@ -7,13 +7,6 @@ import (
 // RequestAfterFIN: the LB's kernel had the target's FIN, its process sent a request all
 // the same.
 //
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
-//	 |           ... idle ...           |
-//	 | <-- F. 201:201 ack 101 --------- |   FIN: has not seen the request
-//	 | --- P. 101:201 ack 202 --------> |   request: its kernel had the FIN
-//	 | <-- R  202:202 ----------------- |   no socket for it any more
-//
 // With D, d, F and f as in FINRequestCrossing: ack(F) <= d, the target had not seen the
 // request, but ack(D) > f, the request acknowledges the closing point. So the order is
 // known, and the LB is the one that was late: by 0.01 to 0.3 ms where its process was
@@ -66,19 +59,15 @@ LB                                target
 	Behind:       LogClosed,
 	Timer:        noTimer,
 
-	match: matchRequestAfterFIN,
+	Match: matchRequestAfterFIN,
 }
 
-func matchRequestAfterFIN(c *conn) *Finding {
-	if !c.taken() || c.aborted || c.closeHadSeenRequest() || !c.requestHadSeenClose() {
+func matchRequestAfterFIN(x *Facts) *Finding {
+	if x.aborted || !x.taken() || x.closeHadSeenRequest() || !x.requestHadSeenClose() || x.hole() {
 		return nil
 	}
-	if c.hole() {
-		return nil
-	}
-	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame())
+	f := x.closeRace()
 	f.Summary = fmt.Sprintf("the LB sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
-		f.Request.Frame, seconds(max(c.request.Time-c.closing.Time, 0)), c.closeName(), at)
+		f.Request.Frame, seconds(max(x.request.Time-x.closing.Time, 0)), x.closeName(), x.frame(x.closing))
 	return f
 }

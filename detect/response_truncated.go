@@ -6,12 +6,6 @@ import (
 
 // ResponseTruncated: the target closed in the middle of an answer.
 //
-//	LB                                target
-//	 | --- P. 101:201 ack 201 --------> |   request
-//	 | <-- P. 201:1201 ack 201 -------- |   answer: "Content-Length: 5000"
-//	 | <-- F. 1201:1201 ack 201 ------- |   FIN (or R.): most of it is missing
-//	 | --- F. 201:201 ack 1202 -------> |
-//
 // The answer to D has begun (a T octet whose first copy has ack > d), its HTTP/1 framing
 // (Content-Length, or chunked without the last chunk) says that octets are missing, and
 // the target's first FIN or active RST has the seq of the last octet seen. It takes
@@ -57,29 +51,19 @@ LB                                target
 	Behind:       LogClosed | LogTruncated,
 	Timer:        noTimer,
 
-	match: matchResponseTruncated,
+	Match: matchResponseTruncated,
 }
 
-// truncated: the target closed of itself in the middle of an answer.
-func (c *conn) truncated() bool {
-	if !c.request.Set() || !c.answered || !c.closing.Set() || !c.flow.AnswerUnfinished() || c.hole() {
-		return false
-	}
-	cl := c.lbClose()
-	return !cl.Set() || cl.Ack.After(c.closing.Seq)
-}
-
-func matchResponseTruncated(c *conn) *Finding {
-	if !c.truncated() {
+func matchResponseTruncated(x *Facts) *Finding {
+	if !x.request.Set() || !x.answered || !x.closing.Set() || !x.flow.AnswerUnfinished() || x.hole() {
 		return nil
 	}
-	f := c.finding(c.closing)
-	f.Lost = true
-	c.withRequest(f)
-	f.Evidence = c.story()
-	c.resets(f)
-	f.Measures.Outstanding = Duration{max(c.closing.Time-c.request.Time, 0), true}
-	_, at := c.d.tracker.Locate(c.closing.Frame())
-	f.Summary = fmt.Sprintf("the target closed (%s, frame %d) in the middle of its answer to the request (frame %d)", c.closeName(), at, f.Request.Frame)
+	if cl := x.lbClose(); cl.Set() && !cl.Ack.After(x.closing.Seq) {
+		return nil // the LB had closed before
+	}
+	f := x.lost(x.closing)
+	x.resets(f)
+	f.Measures.Outstanding = x.outstandingAt(x.closing)
+	f.Summary = fmt.Sprintf("the target closed (%s, frame %d) in the middle of its answer to the request (frame %d)", x.closeName(), f.Frame, f.Request.Frame)
 	return f
 }

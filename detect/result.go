@@ -1,6 +1,11 @@
 package detect
 
-import "connrace/tcpstate"
+import (
+	"sort"
+
+	"connrace/detect/internal/idle"
+	"connrace/tcpstate"
+)
 
 // Options steer an analysis. The zero value analyses everything.
 type Options struct {
@@ -10,6 +15,7 @@ type Options struct {
 	IsTarget, IsLB func(tcpstate.Endpoint) bool
 	LBIdleTimeout  int64 // ns; 0: infer
 	MaxFlows       int   // bound of the flow table; 0: a default
+	MaxTargets     int   // of the targets that are told apart; 0: a default
 	Streams        bool  // keep the figures of every stream
 	// Live: it goes on for weeks. What is remembered of connections, targets and
 	// findings is bounded; findings that are no longer kept are counted.
@@ -53,7 +59,10 @@ type Totals struct {
 	LostRequests uint64
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
-	Leaps        Leaps
+	// EvictedTargets were given up for others (Options.MaxTargets): their figures are counted
+	// with those of the target that has no endpoint.
+	EvictedTargets uint64
+	Leaps          Leaps
 	// OneDirection counts flows of which only one side's segments were seen,
 	// NoHandshake flows without SYN, NoPayload flows that had payload of which nothing was
 	// captured.
@@ -110,7 +119,70 @@ type Timeout struct {
 	Hint       []string // software whose default this is
 }
 
-// Histogram counts gaps by size in buckets of a quarter octave: bucket i holds
-// [1 ms · 2^(i/4), 1 ms · 2^((i+1)/4)); bucket 0 also everything shorter, the last
-// everything longer.
-type Histogram [96]uint32
+// Histogram counts gaps by size in logarithmic buckets.
+type Histogram = idle.Histogram
+
+// result is what is known, with the given findings put in order.
+func (d *Detector) result(fs []*Finding) *Result {
+	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
+	return &Result{
+		Totals: d.counts(), Targets: d.figures(), Findings: fs, Streams: d.tracker.StreamStats(),
+		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),
+		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
+	}
+}
+
+// counts are the totals so far.
+func (d *Detector) counts() Totals {
+	t := d.tracker
+	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
+	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
+	d.totals.EvictedFlows, d.totals.EvictedTargets = t.Evicted, d.targets.evicted
+	if l := t.Leaps(); l.Count > 0 {
+		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
+		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)
+	}
+	return d.totals
+}
+
+// figures are those of the targets.
+func (d *Detector) figures() []Target {
+	var out []Target
+	for _, t := range d.targets.all {
+		if t.connections == 0 {
+			continue
+		}
+		x := t.told
+		r := Target{
+			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost,
+			Vantage: x.vantage(), Reuses: x.reuseHist, TargetCloses: x.closes.Gaps, LBCloses: x.lbCloses.Gaps,
+		}
+		if x.rtt.N > 0 {
+			r.RTTMedian, r.RTTP99 = Duration{x.rtt.Median(), true}, Duration{x.rtt.Quantile(0.99), true}
+		}
+		if x.longest >= 0 {
+			r.LongestReuse = Duration{x.longest, true}
+		}
+		own, lb := t.timers()
+		if own != nil {
+			r.Idle = &own.Timeout
+			r.NearMisses = x.nearMisses(own)
+			r.Exposure, r.HasExposure = x.exposure(own)
+		}
+		if lb != nil {
+			r.LBIdle = &lb.Timeout
+		}
+		h := &r.Handshakes
+		h.Attempted, h.Completed, h.Refused, h.Unanswered = t.attempted, t.completed, t.refused, t.unanswered
+		h.Pending, h.SYNRetransmissions, h.MaxWaiting = t.pending, t.synRetrans, uint64(t.maxWaiting)
+		r.Advice = t.advice(own, lb, d.opt.LBIdleTimeout)
+		if l := d.listener(t.end); l != nil {
+			r.Listener = &Listener{Queue: l.Queue, Limit: l.Limit, MaxQueue: l.Most}
+			if w := BacklogWarning(l.Limit, d.kernel.SOMaxConn); w != "" {
+				r.Advice = append(r.Advice, w)
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}

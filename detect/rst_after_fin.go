@@ -9,11 +9,6 @@ import (
 
 // RSTAfterFIN: an RST after a FIN that no other rule explains.
 //
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   a complete answer
-//	 | <-- F. 201:201 ack 101 --------- |   FIN, nothing outstanding
-//	 | --- R. 101:101 ack 202 --------> |   RST after it, by either side
-//
 // Some RST follows the first FIN of either side, and no rule above claims it. Reply
 // (flags exactly RST, seq = the ack of the segment that it answers) or active (RST+ACK
 // with current numbers) says how; the side says who. It is a warning if the LB's highest
@@ -56,57 +51,56 @@ LB                                target
 	Behind: LogClosed | LogTruncated,
 	Timer:  TimerNote{Head: "No timer"},
 
-	match: matchRSTAfterFIN,
+	Match: matchRSTAfterFIN,
 }
 
-func matchRSTAfterFIN(c *conn) *Finding {
+func matchRSTAfterFIN(x *Facts) *Finding {
 	var rst tcpstate.SegRef
 	var fromLB bool
-	m := c.d.tracker.Notes(c.flow)
-	for dir := range m.Half {
-		for _, r := range m.Half[dir].RSTs {
-			fin := min(frameOr(m.Half[0].FIN), frameOr(m.Half[1].FIN))
-			if m.AfterFIN(dir, r.SegRef) && fin < r.Frame() && (!rst.Set() || r.Frame() < rst.Frame()) {
-				rst, fromLB = r.SegRef, dir == c.flow.LB()
+	first := min(frameOr(x.ln.FIN), frameOr(x.tn.FIN))
+	for dir := range x.notes.Half {
+		for _, r := range x.notes.Half[dir].RSTs {
+			if first < r.Frame() && x.notes.AfterFIN(dir, r.SegRef) && (!rst.Set() || r.Frame() < rst.Frame()) {
+				rst, fromLB = r.SegRef, dir == x.flow.LB()
 			}
 		}
 	}
 	if !rst.Set() {
 		return nil
 	}
-	f := c.finding(rst)
+	f := x.finding(rst)
 	f.Severity = Info
-	f.Evidence = c.story()
-	who, kind := "target", "reply"
+	f.Evidence = x.timeline()
+	who := "target"
 	if fromLB {
 		who = "LB"
 	}
+	f.Measures.RST = "reply"
 	if rst.Flags().Has(tcpstate.ACK) {
-		kind = "active"
+		f.Measures.RST = "active"
 	}
-	f.Measures.RST = kind
-	if n := c.unreadAnswer(); n > 0 && !fromLB {
+	lost := "nothing was lost with it"
+	if n := x.unreadAnswer(); n > 0 && !fromLB {
 		f.Severity = Warning
-		f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; %d octets of its answer were never acknowledged", who, kind, n)
-		return f
+		lost = fmt.Sprintf("%d octets of its answer were never acknowledged", n)
 	}
-	f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; nothing was lost with it", who, kind)
+	f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; %s", who, f.Measures.RST, lost)
 	return f
 }
 
 // unreadAnswer is how many octets of the target the LB never acknowledged.
-func (c *conn) unreadAnswer() int32 {
-	if !c.lastAnswered().Set() || !c.lb.HasAck() {
+func (x *Facts) unreadAnswer() int32 {
+	if !x.newestFromTarget.Set() || !x.lb.HasAck() {
 		return 0
 	}
-	end := c.lastAnswered().End()
-	if c.notify.Set() && c.notify.Seq.Before(end) {
-		end = c.notify.Seq
+	end := x.newestFromTarget.End()
+	if x.notify.Set() && x.notify.Seq.Before(end) {
+		end = x.notify.Seq
 	}
-	return max(end.Sub(c.lb.Ack), 0)
+	return max(end.Sub(x.lb.Ack), 0)
 }
 
-// frameOr is a frame number, the last of all frames if it is not set.
+// frameOr is a mark's frame, the last of all frames if it is not set.
 func frameOr(m tcpstate.SegRef) uint64 {
 	if !m.Set() {
 		return math.MaxUint64

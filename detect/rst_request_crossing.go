@@ -8,13 +8,6 @@ import (
 // RSTRequestCrossing: the target aborted an idle connection while a request was on its
 // way.
 //
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
-//	 |           ... idle ...           |
-//	 | <-- R. 201:201 ack 101 ----\ /-- |   active RST: has not seen the request
-//	 | --- P. 101:201 ack 201 -----X--> |   request: has not seen the RST
-//	 | <-- R  201:201 ----------------- |   no socket for it any more
-//
 // The closing point is an active RST, RST+ACK with the connection's own seq and ack
 // (tcp_send_active_reset), and the target sent no FIN before it. With A that RST:
 // ack(A) <= d, it does not acknowledge the request. An RST takes no sequence number, so
@@ -63,16 +56,15 @@ LB                                target
 	Behind:       LogClosed,
 	Timer:        noTimer,
 
-	match: matchRSTRequestCrossing,
+	Match: matchRSTRequestCrossing,
 }
 
-func matchRSTRequestCrossing(c *conn) *Finding {
-	if !c.taken() || !c.aborted || c.closeHadSeenRequest() || c.requestHadSeenClose() {
+func matchRSTRequestCrossing(x *Facts) *Finding {
+	if !x.aborted || !x.crossed() {
 		return nil
 	}
-	f := c.race()
-	_, at := c.d.tracker.Locate(c.closing.Frame())
+	f := x.closeRace()
 	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
-		at, f.Request.Frame, c.afterIdle(f))
+		x.frame(x.closing), f.Request.Frame, afterIdle(f))
 	return f
 }

@@ -8,14 +8,6 @@ import (
 // StaleConnection: the LB used a connection that the target's host did not know any
 // more.
 //
-//	LB                                target
-//	 | <-- P. 1:201 ack 101 ----------- |   the last answer
-//	 |   ... idle, no FIN, no RST ...   |
-//	 | --- P. 101:201 ack 201 --------> |   request on this used connection
-//	 | <-- R  201:201 ----------------- |   the host knows no such connection
-//	 |     or, instead of the RST,      |
-//	 | --- P. 101:201 ack 201 ------x   |   the same again, never acknowledged
-//
 // The connection is used (T has sent octets with ack <= d, and ack(D) covers them), D is
 // outstanding and no FIN, active RST or other closing point of the target was seen. Then
 // either a reply RST (flags exactly RST, seq = ack(D), no options, window 0) answers D;
@@ -71,43 +63,30 @@ LB                                target
 		Also: TimerIdle,
 	},
 
-	match: matchStaleConnection,
+	Match: matchStaleConnection,
 }
 
-func matchStaleConnection(c *conn) *Finding {
-	if !c.outstanding() || c.closing.Set() || !c.used() && c.flow.BeginCaptured() || c.hole() || c.vague() {
+func matchStaleConnection(x *Facts) *Finding {
+	if !x.outstanding() || x.closing.Set() || !x.used() || x.hole() || x.vague() {
 		return nil
 	}
-	rst, reset := c.replyRST()
-	gaveUp := c.lbGaveUp()
-	switch {
-	case reset && !gaveUp:
-		if !c.used() {
-			return nil
-		}
-		f := c.finding(c.request)
-		f.Lost = true
-		f.Confidence = min(f.Confidence, Likely)
-		c.withRequest(f)
-		f.Evidence = c.story()
-		c.idle(f, c.request)
+	rst, reset := x.replyRST()
+	gaveUp := x.lbGaveUp()
+	if gaveUp && (x.ln.NCopies < 2 || x.acknowledged()) || !gaveUp && !reset {
+		return nil
+	}
+	f := x.lost(x.request)
+	f.Confidence = min(f.Confidence, Likely)
+	x.idle(f, x.request)
+	if !gaveUp {
 		f.Measures.RST = "reply"
-		_, at := c.d.tracker.Locate(rst.Frame())
 		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
-			f.Request.Frame, at, c.afterIdle(f))
-		return f
-	case gaveUp && c.used() && c.lm.NCopies >= 2 && !c.acknowledged():
-		f := c.finding(c.request)
-		f.Lost = true
-		f.Confidence = min(f.Confidence, Likely)
-		c.withRequest(f)
-		f.Evidence = c.story()
-		c.idle(f, c.request)
-		f.Measures.Attempts = c.lm.NCopies + 1
-		f.Measures.Outstanding = Duration{c.lbClose().Time - c.request.Time, true}
-		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was sent %d times and never acknowledged%s",
-			f.Request.Frame, f.Measures.Attempts, c.afterIdle(f))
+			f.Request.Frame, x.frame(rst), afterIdle(f))
 		return f
 	}
-	return nil
+	f.Measures.Attempts = x.ln.NCopies + 1
+	f.Measures.Outstanding = Duration{x.lbClose().Time - x.request.Time, true}
+	f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was sent %d times and never acknowledged%s",
+		f.Request.Frame, f.Measures.Attempts, afterIdle(f))
+	return f
 }

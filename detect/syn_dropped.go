@@ -1,16 +1,11 @@
 package detect
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // SYNDropped: SYNs went unanswered while the listener's queue looked full.
-//
-//	LB                                target
-//	 | --- P. 1:101 ack 1 ------------> |   another connection: a request waits
-//	 | --- S  0:1 ------------------x   |   SYN: no answer
-//	 | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s
-//	 | <-- P. 1:201 ack 101 ----------- |   the other: its answer, at last
-//	 | --- S  0:1 --------------------> |   room in the queue again
-//	 | <-- S. 0:1 ack 1 --------------- |
 //
 // Copies of a SYN (same seq, 150 ms apart or more) got no SYN-ACK; which copy a SYN-ACK
 // answers is told by its TSecr, the TSval of that SYN (RFC 7323 §3.2), and where it
@@ -64,4 +59,23 @@ LB                                target
 	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
 	Learnt: BySilence,
 	Timer:  queueTimer,
+
+	Settle: settleSYN,
+	Match:  matchSYNDropped,
+}
+
+func matchSYNDropped(x *Facts) *Finding {
+	ignored := x.ignoredSYNs()
+	full, waiting, stalled := x.queueVotes(ignored)
+	if len(ignored) == 0 || 2*full < len(ignored) {
+		return nil
+	}
+	f := x.silence(ignored, waiting)
+	f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener (frame %d, tcp.stream %d)",
+		full, len(ignored), x.frame(stalled), stalled.Stream)
+	if stalled.Time > f.Time-second/2 {
+		f.Evidence = append(f.Evidence, x.evidence(stalled, true, RoleStalledRequest, "a request that waits for an answer all the while"))
+		sortEvidence(f.Evidence)
+	}
+	return f
 }

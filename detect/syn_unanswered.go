@@ -2,12 +2,6 @@ package detect
 
 // SYNUnanswered: SYNs went unanswered, and nothing speaks for a full queue.
 //
-//	LB                                target
-//	 | --- P. 1:101 ack 1 ------------> |   another connection
-//	 | <-- P. 1:201 ack 101 ----------- |   is served without delay
-//	 | --- S  0:1 ------------------x   |   SYN: no answer
-//	 | --- S  0:1 ------------------x   |   again after 1 s, then 2, 3 or 3, 7 s
-//
 // As in SYNDropped, but fewer than half of the ignored copies fell into the wait of a
 // stalled request on the same listener, and no accept-queue-overflow was seen there
 // within 10 s. Given up (error, lost) means silence beyond the next retry that was due,
@@ -59,4 +53,19 @@ LB                                target
 		Head: "No timer: the way to the target",
 		Text: "SYNs are lost or filtered; nothing speaks for a full queue.",
 	},
+
+	Settle: settleSYN,
+	Match:  matchSYNUnanswered,
+}
+
+// matchSYNUnanswered comes behind SYNDropped.
+func matchSYNUnanswered(x *Facts) *Finding {
+	ignored := x.ignoredSYNs()
+	if len(ignored) == 0 {
+		return nil
+	}
+	_, waiting, _ := x.queueVotes(ignored)
+	f := x.silence(ignored, waiting)
+	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
+	return f
 }

@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull SameFix Learnt"
+	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull SameFix Learnt Repeated Settle Recovered"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {
@@ -18,7 +18,6 @@ func TestTraits(t *testing.T) {
 			switch {
 			case !v.Field(i).IsZero(), strings.Contains(" "+zeroable+" ", " "+name+" "):
 			case (name == "Behind" || name == "Logs") && r.About == AboutTarget: // no try of the LB
-			case name == "match" && r.About != AboutConnection:
 			default:
 				t.Errorf("%s: no %s", r.ID, name)
 			}
@@ -33,6 +32,7 @@ func TestTraits(t *testing.T) {
 			"SYNs belong to a handshake":                              (r.Queue == MaybeFull || r.Queue == FullForSYNs) && r.About != AboutHandshake,
 			"ignored segments show nothing to the LB":                 r.Ignored() && r.Learnt != BySilence,
 			"a problem is shown under one rule":                       r.SameFix != nil && (r.SameFix == r || r.SameFix.SameFix != nil),
+			"only a connection recovers":                              r.Recovered != nil && r.About != AboutConnection,
 			"a timer's note says something":                           r.Timer.Head == "" && r.Timer.Also != TimerPatience,
 			"a timer's note is a sentence":                            r.Timer.Text != "" && !strings.HasSuffix(r.Timer.Text, "."),
 			"a lost try is in a log":                                  r.Lost != LostNever && r.Behind == 0,

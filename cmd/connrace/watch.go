@@ -398,7 +398,7 @@ func (w *watch) hear() {
 
 // sample takes an answer of the kernel.
 func (w *watch) sample(s *detect.KernelSample) {
-	w.cur.detector.Witness(s)
+	w.cur.detector.AddSample(s)
 	w.warnAboutQueues(s)
 	for _, o := range w.observers {
 		o.sample(s)

@@ -20,16 +20,13 @@ func TestInOrder(t *testing.T) {
 		if !f.Established() || !f.Closing() || f.Decided() {
 			return
 		}
-		if d.resolve(f); !d.inOrder(f) {
+		if d.resolveRoles(f); !d.inOrder(f) {
 			others++
 			return
 		}
 		inOrder++
-		c := d.conn(f, e)
-		for _, r := range Rules {
-			if r.match != nil && r.match(c) != nil {
-				t.Errorf("%s", r.ID)
-			}
+		if found := d.facts(f, e).ask(AboutConnection, (*Rule).match); found != nil {
+			t.Errorf("%s", found.Rule.ID)
 		}
 	}
 	for _, s := range scripts {
@@ -42,8 +39,8 @@ func TestInOrder(t *testing.T) {
 		for i, v := range variants {
 			d := New(Options{})
 			cfg := d.config()
-			cfg.On(tcpstate.Settled, func(e *tcpstate.Event) { check(d, e); d.settled(e) })
-			cfg.On(tcpstate.Gone, func(e *tcpstate.Event) { check(d, e); d.gone(e) })
+			cfg.On(tcpstate.Settled, func(e *tcpstate.Event) { check(d, e); d.onSettled(e) })
+			cfg.On(tcpstate.Gone, func(e *tcpstate.Event) { check(d, e); d.onGone(e) })
 			d.tracker = tcpstate.NewTracker(cfg)
 			d.Segments(v.Segments())
 			d.Finish()

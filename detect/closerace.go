@@ -1,0 +1,75 @@
+package detect
+
+import "connrace/tcpstate"
+
+// What the rules share that are about a request which the target's close took away.
+
+// taken reports whether the target took the unanswered request's connection away: it
+// closed, and the LB had not closed before.
+func (x *Facts) taken() bool {
+	if !x.outstanding() || !x.closing.Set() || x.lbGaveUp() || x.vague() {
+		return false
+	}
+	_, reset := x.replyRST()
+	return x.used() || reset || x.aborted || x.closeHadSeenRequest()
+}
+
+// crossed reports whether neither the close nor the request had seen the other.
+func (x *Facts) crossed() bool {
+	return x.taken() && !x.closeHadSeenRequest() && !x.requestHadSeenClose()
+}
+
+// closeRace begins the finding of a request that the target's close took away.
+func (x *Facts) closeRace() *Finding {
+	f := x.lost(x.request)
+	x.idle(f, x.closing)
+	x.resets(f)
+	if x.request.Ack != x.closing.Seq && x.hole() {
+		f.Confidence = Suspected
+		f.Grounds += "; octets of the connection are missing in the capture"
+	}
+	return f
+}
+
+// resets notes which kind of RST belongs to the failure.
+func (x *Facts) resets(f *Finding) {
+	if _, reply := x.replyRST(); reply && !x.aborted {
+		f.Measures.RST = "reply"
+	} else if x.tn.Abort.Set() {
+		f.Measures.RST = "active"
+	}
+}
+
+// outstandingSince is from the request to a close.
+func (x *Facts) outstandingAt(cl tcpstate.SegRef) Duration {
+	return Duration{max(cl.Time-x.request.Time, 0), true}
+}
+
+// suspectFarewell grades down what is no failure if the last message wanted no answer.
+func (x *Facts) suspectFarewell(f *Finding) {
+	f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
+	f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
+}
+
+// closeName is what the target closed with.
+func (x *Facts) closeName() string {
+	switch {
+	case x.notify.Set() && x.tn.NotifyKind == tcpstate.RequestTimeout408:
+		return "HTTP 408"
+	case x.notify.Set() && x.tn.NotifyKind == tcpstate.GoAway:
+		return "GOAWAY"
+	case x.notify.Set():
+		return "close_notify"
+	case x.aborted:
+		return "RST"
+	}
+	return "FIN"
+}
+
+// afterIdle says how long the connection had been idle, behind a sentence.
+func afterIdle(f *Finding) string {
+	if !f.Measures.Idle.Known {
+		return ""
+	}
+	return ", after " + seconds(f.Measures.Idle.NS) + " idle"
+}

@@ -1,0 +1,236 @@
+package detect
+
+import (
+	"cmp"
+	"slices"
+
+	"connrace/tcpstate"
+)
+
+// Role is what a segment of evidence shows.
+type Role string
+
+// The roles of evidence.
+const (
+	RoleSYN            Role = "syn"
+	RoleSYNACK         Role = "syn-ack"
+	RoleACK            Role = "ack"
+	RoleRequest        Role = "request"
+	RoleRequestRest    Role = "request-rest"
+	RoleAnswer         Role = "answer"
+	RoleLastAnswer     Role = "last-answer"
+	RoleCloseNotify    Role = "close-notify"
+	RoleFIN            Role = "fin"
+	RoleRST            Role = "rst"
+	RoleLBFIN          Role = "lb-fin"
+	RoleLBRST          Role = "lb-rst"
+	RoleRepeat         Role = "repeat"
+	RoleStalledRequest Role = "stalled-request"
+	RoleNewHandshake   Role = "new-handshake"
+	RoleOldConnection  Role = "old-connection"
+)
+
+// Evidence is one segment that a finding rests on.
+type Evidence struct {
+	Capture  int    // index of the capture file
+	Stream   uint32 // Wireshark's tcp.stream
+	Frame    uint64 // Wireshark's frame.number
+	Time     int64  // ns since the Unix epoch
+	FromLB   bool
+	Flags    tcpstate.Flags
+	Seq, Ack tcpstate.Seq
+	Len      uint32
+	Role     Role
+	Note     string // what it shows, a few words
+}
+
+// evidence is a remembered segment as evidence.
+func (s *settings) evidence(m tcpstate.SegRef, fromLB bool, r Role, note string) Evidence {
+	capture, frame := s.locate(m.Frame())
+	return Evidence{
+		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
+		Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
+	}
+}
+
+// evidence is a remembered segment of the connection, as it was sent.
+func (x *Facts) evidence(m tcpstate.SegRef, fromLB bool, r Role, note string) Evidence {
+	if r == RoleFIN || r == RoleLBFIN {
+		m = withPayload(m)
+	}
+	if fromLB {
+		m = x.ln.AsSent(m)
+	} else {
+		m = x.tn.AsSent(m)
+	}
+	return x.settings.evidence(m, fromLB, r, note)
+}
+
+// withPayload makes of the mark of a FIN, whose Seq is the FIN's own, one of its segment.
+func withPayload(fin tcpstate.SegRef) tcpstate.SegRef {
+	fin.Seq -= tcpstate.Seq(fin.Len)
+	return fin
+}
+
+// frame is the number of a remembered segment's frame, as Wireshark has it.
+func (x *Facts) frame(m tcpstate.SegRef) uint64 {
+	_, frame := x.settings.locate(m.Frame())
+	return frame
+}
+
+// timeline is the evidence that every failed exchange has: the request and its copies, the
+// beginning of its answer, the closes, the resets.
+func (x *Facts) timeline() []Evidence {
+	es := make([]Evidence, 0, 8) // most are shorter
+	add := func(m tcpstate.SegRef, fromLB bool, r Role, note string) {
+		if !m.Set() {
+			return
+		}
+		e := x.evidence(m, fromLB, r, note)
+		for i := range es {
+			if es[i].Frame == e.Frame && es[i].Capture == e.Capture {
+				if es[i].Role != r {
+					es[i].Note += "; " + note
+				}
+				return
+			}
+		}
+		es = append(es, e)
+	}
+	if x.request.Set() {
+		note := "first octet of the request"
+		if x.ln.AsSent(x.request).Ack != x.request.Ack {
+			note += ", sent again: its first copy is not in the capture"
+		}
+		add(x.request, true, RoleRequest, note)
+		add(x.ln.Continuation, true, RoleRequestRest, "the request goes on")
+		for _, m := range x.ln.Copies {
+			add(m, true, RoleRepeat, "the request again")
+		}
+	}
+	if x.answered {
+		add(x.newestAnswer, false, RoleAnswer, "the answer begins")
+	}
+	add(x.notify, false, RoleCloseNotify, x.notifyNote())
+	add(x.tn.FIN, false, RoleFIN, x.finNote())
+	for _, r := range x.tn.RSTs {
+		note := "reply RST: no socket for this any more"
+		if r.Flags().Has(tcpstate.ACK) {
+			note = "active RST: the application aborted"
+		}
+		add(r.SegRef, false, RoleRST, note)
+	}
+	add(x.ln.FIN, true, RoleLBFIN, "the LB closes its side")
+	for _, r := range x.ln.RSTs {
+		add(r.SegRef, true, RoleLBRST, "RST by the LB")
+	}
+	sortEvidence(es)
+	return es
+}
+
+func (x *Facts) notifyNote() string {
+	switch x.tn.NotifyKind {
+	case tcpstate.RequestTimeout408:
+		return "HTTP 408 that nobody asked for: the target is closing"
+	case tcpstate.GoAway:
+		return "HTTP/2 GOAWAY: the target is closing"
+	}
+	return "TLS close_notify: the target is closing"
+}
+
+func (x *Facts) finNote() string {
+	switch {
+	case !x.request.Set():
+		return "the target closes"
+	case x.tn.FIN.Ack.After(x.request.Seq):
+		return "FIN: the target had the request"
+	}
+	return "FIN: the target had not seen the request"
+}
+
+func sortEvidence(es []Evidence) {
+	slices.SortStableFunc(es, func(a, b Evidence) int {
+		return cmp.Or(cmp.Compare(a.Capture, b.Capture), cmp.Compare(a.Frame, b.Frame))
+	})
+}
+
+// finding begins a finding about the connection; at is its decisive segment.
+func (x *Facts) finding(at tcpstate.SegRef) *Finding {
+	f := &Finding{
+		Severity: Error, Confidence: Certain,
+		Stream: at.Stream, HasStream: true, LB: x.ends[0], Target: x.ends[1],
+		RoleBasis: x.flow.Basis().String(),
+		Measures:  Measures{Waiting: -1},
+	}
+	x.decide(f, at)
+	if n := x.rtt(); n > 0 {
+		f.Measures.RTT = Duration{n, true}
+	}
+	switch x.flow.Basis() {
+	case tcpstate.ByHandshake, tcpstate.ByFlag:
+		f.Grounds = "roles known by the " + f.RoleBasis
+	default:
+		f.Confidence = Likely
+		f.Grounds = "no handshake was captured: the roles are inferred (" + f.RoleBasis + ")"
+	}
+	if x.settings.gaps.near(f.Time) {
+		f.Confidence = Suspected
+		f.Grounds += "; frames are missing in the capture around this moment"
+	}
+	return f
+}
+
+// decide sets a finding's decisive segment.
+func (x *Facts) decide(f *Finding, at tcpstate.SegRef) {
+	f.Time = at.Time
+	f.Capture, f.Frame = x.settings.locate(at.Frame())
+}
+
+// lost begins a finding about the newest request, which had no answer.
+func (x *Facts) lost(at tcpstate.SegRef) *Finding {
+	f := x.exchange(at)
+	f.Lost = true
+	return f
+}
+
+// exchange begins a finding about the newest request, with its evidence.
+func (x *Facts) exchange(at tcpstate.SegRef) *Finding {
+	f := x.finding(at)
+	x.addRequest(f)
+	f.Evidence = x.timeline()
+	return f
+}
+
+// addRequest adds what is known of the request.
+func (x *Facts) addRequest(f *Finding) {
+	if !x.request.Set() {
+		return
+	}
+	q := parseRequest(x.head, x.frame(x.request), x.request.Time)
+	q.Bytes = uint32(max(x.lb.Nxt.Sub(x.request.Seq), 0))
+	if x.ln.FIN.Set() && q.Bytes > 0 {
+		q.Bytes--
+	}
+	f.Request = &q
+}
+
+// parseRequest is what was captured of a request.
+func parseRequest(head []byte, frame uint64, time int64) Request {
+	h := tcpstate.ParseRequestHead(head)
+	return Request{
+		Frame: frame, Time: time,
+		Method: h.Method, Path: h.Target, HTTPVersion: h.Version, TraceID: h.TraceID, RequestID: h.RequestID,
+	}
+}
+
+// idle notes how long the connection had been idle at m, and since which segment: the
+// newest octet of the answer before the request.
+func (x *Facts) idle(f *Finding, m tcpstate.SegRef) {
+	l := x.newestFromTarget
+	if !l.Set() || x.answered || x.notify.Set() && l.Frame() == x.notify.Frame() {
+		return
+	}
+	f.Measures.Idle = Duration{max(m.Time-l.Time, 0), true}
+	e := x.evidence(l, false, RoleLastAnswer, "last octets of the answer before")
+	f.IdleFrom = &e
+}

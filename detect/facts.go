@@ -1,0 +1,253 @@
+package detect
+
+import (
+	"connrace/detect/internal/idle"
+	"connrace/tcpstate"
+)
+
+// Facts are what a rule reads: the facts of one connection, with the roles resolved and
+// what follows from them. They are values, or tcpstate's own state to be read; nothing
+// here changes the detector. A rule may keep none of it.
+//
+// For a rule about a target as a whole only what is of the target is set.
+type Facts struct {
+	Now     int64   // capture time
+	Ended   bool    // the capture ended here
+	Outcome Outcome // of the SYN, for rules about a handshake
+
+	flow       *tcpstate.Flow
+	lb, target *tcpstate.Half
+	notes      *tcpstate.Notes
+	ln, tn     *tcpstate.HalfNotes  // of notes, the LB's and the target's
+	ends       [2]tcpstate.Endpoint // the LB's, the target's
+	head       []byte               // what was captured of the newest request
+
+	request  tcpstate.SegRef // the newest request, unset: none
+	answered bool
+	answer   tcpstate.Seq // first octet of the answer, valid iff answered
+
+	// newestAnswer is the target's newest turn, newestFromTarget its newest segment with octets,
+	// newestFromLB that of the LB. turnLow is from where on the LB's octets may be of its
+	// newest turn.
+	newestAnswer, newestFromTarget, newestFromLB tcpstate.SegRef
+	turnLow                                      tcpstate.Seq
+
+	// closing is the target's closing point: its FIN or active RST, or what announced
+	// it (close_notify, 408, GOAWAY). Unset: it has not closed.
+	closing tcpstate.SegRef
+	// aborted: the target closed by an active RST, without a FIN before it.
+	aborted bool
+	notify  tcpstate.SegRef // the announcement, if there was one
+	// unseenFIN: the target's FIN was not captured, but the LB acknowledged it, and a
+	// reply RST says that the request came behind it.
+	unseenFIN bool
+
+	of       *target // its figures and who waits for it, to be read
+	settings settings
+}
+
+// settings are what of a capture and its analysis holds for all connections.
+type settings struct {
+	locate        func(ordinal uint64) (capture int, frame uint64)
+	gaps          *gaps
+	kernel        bool  // the kernel of the target's host is asked
+	lbIdleTimeout int64 // as it was configured; 0: not known
+}
+
+// facts resolves a flow for the rules. They are valid until the next call: one connection
+// is looked at at a time, and none outlives its event.
+func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
+	m := d.tracker.Notes(f)
+	x := &d.scratch
+	*x = Facts{} // filled in place: a literal with values is made elsewhere and copied
+	x.flow, x.of, x.Now, x.Ended = f, d.targetOf(f), e.Time, e.Ended
+	x.lb, x.target = f.Sides()
+	x.notes, x.ln, x.tn = m, &m.Half[f.LB()], &m.Half[1-f.LB()]
+	x.settings = d.settings()
+	x.ends = [2]tcpstate.Endpoint{d.tracker.Endpoint(f, f.LB()), d.tracker.Endpoint(f, 1-f.LB())}
+	x.newestAnswer, x.newestFromTarget, x.newestFromLB = d.tracker.Answer(f), d.tracker.NewestFromTarget(f), d.tracker.NewestFromLB(f)
+	x.turnLow = d.tracker.TurnLow(f, f.LB())
+	x.request, x.head = d.tracker.Request(f), d.tracker.Head(f)
+	x.findClosing()
+	x.findRequest()
+	return x
+}
+
+// targetFacts are those of a target as a whole.
+func (d *Detector) targetFacts(t *target) *Facts {
+	return &Facts{of: t, ends: [2]tcpstate.Endpoint{1: t.end}, settings: d.settings()}
+}
+
+func (d *Detector) settings() settings {
+	return settings{locate: d.locate, gaps: &d.gaps, kernel: !d.kernel.Empty(), lbIdleTimeout: d.opt.LBIdleTimeout}
+}
+
+// alertSize reports whether a payload is as long as a TLS close_notify record: 24 octets in
+// TLS 1.3 and with the AEADs of 1.2, 31 with an explicit nonce (RFC 8446 §6.1, RFC 5246
+// §6.2.3.3).
+func alertSize(n int32) bool { return n == 24 || n == 31 }
+
+// findClosing finds the target's closing point. An answer of an alert's size directly
+// before the close is a close_notify, and no answer.
+func (x *Facts) findClosing() {
+	switch fin, abort := &x.tn.FIN, &x.tn.Abort; {
+	case fin.Set():
+		x.closing = *fin
+	case abort.Set():
+		x.closing, x.aborted = *abort, true
+	}
+	x.answered, x.answer = x.lb.Answered(), x.lb.AnswerSeq
+	if rst, ok := x.replyRST(); ok && !x.closing.Set() && x.target.Captured() && x.lb.HasAck() {
+		x.unseenFIN = x.lb.Ack == x.target.Nxt+1 && rst.Seq == x.target.Nxt
+	}
+	if x.tn.Notify.Set() {
+		x.notify = x.tn.Notify
+		if x.closing.Set() || x.tn.NotifyKind != tcpstate.CloseNotify {
+			x.closing, x.aborted = x.notify, false
+		}
+		return
+	}
+	if !x.closing.Set() || !x.flow.MayBeTLS() || !alertSize(x.closing.Seq.Sub(x.newestFromTarget.Seq)) {
+		return
+	}
+	x.notify = x.newestFromTarget
+	x.closing, x.aborted = x.notify, false
+	x.ignoreCloseNotify()
+}
+
+// ignoreCloseNotify takes back that a request was answered where a close_notify was all
+// that came.
+func (x *Facts) ignoreCloseNotify() {
+	if x.answered && x.notify.Set() && x.answer == x.notify.Seq {
+		x.answered = false
+	}
+}
+
+// findRequest finds the newest request. A close_notify of the LB is none: then it is the
+// one before.
+func (x *Facts) findRequest() {
+	if !x.request.Set() || !x.flow.MayBeTLS() || !alertSize(int32(x.request.Len)) {
+		return
+	}
+	end := x.request.End()
+	fin, abort := &x.ln.FIN, &x.ln.Abort
+	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || x.closing.Set() && x.request.Ack.After(x.closing.Seq) {
+		x.request, x.answered, x.answer = x.ln.PrevTurn, x.ln.PrevAnswered, x.ln.PrevAnswer
+		x.ignoreCloseNotify()
+	}
+}
+
+// vague reports whether it cannot be told if the target had the request's beginning,
+// because the octets before what was captured of it are missing.
+func (x *Facts) vague() bool {
+	return x.turnLow.Before(x.request.Seq) &&
+		(x.closing.Set() && x.closing.Ack.After(x.turnLow) || x.newestFromTarget.Set() && x.newestFromTarget.Ack.After(x.turnLow))
+}
+
+// outstanding reports whether the newest request has no answer.
+func (x *Facts) outstanding() bool { return x.request.Set() && !x.answered }
+
+// used reports whether answers came over this connection before the request.
+func (x *Facts) used() bool {
+	return x.lb.Used() || x.newestAnswer.Set() && x.request.Ack.After(x.newestAnswer.Seq)
+}
+
+// acknowledged reports whether the target acknowledged the request's first octet.
+func (x *Facts) acknowledged() bool { return x.target.HadReceived(x.request.Seq) }
+
+// closeHadSeenRequest reports whether the target had the request's first octet when it
+// closed.
+func (x *Facts) closeHadSeenRequest() bool { return x.closing.Ack.After(x.request.Seq) }
+
+// requestHadSeenClose reports whether the LB's kernel had the target's closing point when
+// it sent the request.
+func (x *Facts) requestHadSeenClose() bool { return x.request.Ack.After(x.closing.Seq) }
+
+// lbClose is the LB's first FIN or active RST; a bare reply RST is no close.
+func (x *Facts) lbClose() tcpstate.SegRef {
+	fin, abort := x.ln.FIN, x.ln.Abort
+	if fin.Set() && (!abort.Set() || fin.Frame() < abort.Frame()) {
+		return fin
+	}
+	return abort
+}
+
+// lbGaveUp reports whether the LB closed before it had seen an octet of an answer or the
+// target's closing point, whichever came first.
+func (x *Facts) lbGaveUp() bool {
+	cl := x.lbClose()
+	switch {
+	case !cl.Set() || !x.request.Set() || cl.Seq.Before(x.request.Seq):
+		return false
+	case x.answered && cl.Ack.After(x.answer), x.closing.Set() && cl.Ack.After(x.closing.Seq):
+		return false
+	}
+	return true
+}
+
+// replyRST is the target's first reply RST (no ACK: tcp_v4_send_reset).
+func (x *Facts) replyRST() (tcpstate.SegRef, bool) {
+	for _, r := range x.tn.RSTs {
+		if !r.Flags().Has(tcpstate.ACK) {
+			return r.SegRef, true
+		}
+	}
+	return tcpstate.SegRef{}, false
+}
+
+// hole reports whether octets that could be the answer are missing in the capture.
+func (x *Facts) hole() bool {
+	end := x.target.Nxt
+	if x.lb.HasAck() && x.lb.Ack.After(end) {
+		return true
+	}
+	if x.closing.Set() {
+		// What the target had acknowledged when it closed, the capture must have.
+		if x.closing.Ack.After(x.lb.Nxt) {
+			return true
+		}
+		end = x.closing.Seq
+	}
+	return x.tn.HoleBetween(x.request.Ack, end)
+}
+
+// rtt is the connection's round-trip time, or its target's, ns; 0: unknown.
+func (x *Facts) rtt() int64 {
+	if x.flow.RTT() > 0 {
+		return x.flow.RTT()
+	}
+	return x.of.told.rtt.Median()
+}
+
+// ownClose describes a close by one side, for the target's timers; ok is false where it is
+// none of its own, or was announced.
+func (x *Facts) ownClose(e *tcpstate.Event) (c idle.Close, ok bool) {
+	cl := x.lbClose()
+	if e.Side == x.flow.LB() {
+		switch {
+		case x.closing.Set() && cl.Ack.After(x.closing.Seq) || len(x.tn.RSTs) > 0:
+			return c, false // it answers the target's close
+		case !cl.Set() || x.tn.Notify.Set() && cl.Ack.After(x.tn.Notify.Seq) || x.flow.Upgraded():
+			return c, false
+		}
+		unasked := (!x.request.Set() || x.answered) && x.newestFromTarget.Set()
+		return idle.Close{Time: e.Time, Gap: e.Gap, Idle: unasked, Ref: cl, Known: e.Time}, true
+	}
+	switch last := x.newestFromTarget; {
+	case cl.Set() && x.closing.Set() && x.closing.Ack.After(cl.Seq):
+		return c, false // it answers the LB's close
+	case e.Seg.Flags.Has(tcpstate.RST) && (!e.Seg.Flags.Has(tcpstate.ACK) || x.tn.FIN.Set()):
+		return c, false // no close of its own
+	case !x.closing.Set() || !last.Set() || x.flow.Upgraded() || x.notify.Set() && last.Frame() == x.notify.Frame():
+		return c, false
+	}
+	c = idle.Close{
+		Time: x.closing.Time, Gap: max(x.closing.Time-x.newestFromTarget.Time, 0),
+		Idle: !x.outstanding() || !x.closeHadSeenRequest(),
+		Ref:  x.closing, Known: e.Time,
+	}
+	if c.Ref == x.tn.FIN {
+		c.Ref = withPayload(c.Ref)
+	}
+	return c, true
+}

@@ -1,0 +1,260 @@
+package detect
+
+import (
+	"container/heap"
+	"math"
+
+	"connrace/tcpstate"
+)
+
+// pending is a finding that waits for what belongs to it: the new handshake, a retry,
+// the fate of other connections, the kernel's word.
+type pending struct {
+	f       *Finding
+	t       *target // nil: of a unix socket
+	lb      tcpstate.Addr
+	from    int64    // the new handshake and the retry come after this
+	until   int64    // then it is complete
+	frame   uint64   // of the request, ordinal
+	key     uint64   // of the request's head; 0: unknown
+	ignored []int64  // when segments were ignored, for the kernel to be asked about
+	close   theClose // of the target
+}
+
+// settleTime is how long a finding waits: longer than a retry of the LB takes (findRetry),
+// and than a process that is restarted takes to close all of its connections.
+const settleTime = 2 * second
+
+// maxPending bounds the findings that wait, where time does not pass.
+const maxPending = 1 << 16
+
+// enqueue lets a rule's finding wait for what belongs to it. It reports whether there was
+// one.
+func (d *Detector) enqueue(x *Facts, f *Finding) bool {
+	if f == nil {
+		return false
+	}
+	p := &pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored, close: theClose{gap: -1}}
+	f.ignored = nil
+	if r := f.Rule; r.Settle != nil {
+		p.until = max(p.until, r.Settle(x))
+	}
+	if x.request.Set() {
+		p.frame = x.request.Frame()
+		p.key = headKey(x.head[:headEnd(x.head)])
+	}
+	if x.closing.Set() && !x.lbGaveUp() {
+		p.close.at = x.closing.Time
+		p.close.seen, p.close.aborted = x.closeHadSeenRequest(), x.aborted
+		if f.Measures.Idle.Known {
+			p.close.gap = f.Measures.Idle.NS
+		}
+	}
+	d.count(x, f)
+	if len(d.pending) >= maxPending {
+		d.emit(d.enrich(heap.Pop(&d.pending).(*pending)))
+	}
+	heap.Push(&d.pending, p)
+	d.due = d.pending[0].until
+	if d.opt.OnIncident != nil {
+		d.opt.OnIncident(f)
+	}
+	return true
+}
+
+// count notes with the target and the totals what a finding says of them.
+func (d *Detector) count(x *Facts, f *Finding) {
+	t := x.of
+	t.maxWaiting = max(t.maxWaiting, f.Measures.Waiting)
+	switch f.Rule.Queue {
+	case FullForSYNs:
+		t.tell().drops.Add(drop{f.Time, f.Stream})
+	case FullForACKs:
+		t.tell().overflows.Add(f.Time)
+	}
+	if f.Lost && f.Request != nil {
+		d.totals.LostRequests++
+		t.lost++
+		if f.Rule.Race && f.Measures.Idle.Known {
+			t.tell().crossed++
+		}
+	}
+	if f.Severity == Error {
+		d.totals.RSTAfterFIN.Explained += uint64(x.ln.NRSTAfterFIN) + uint64(x.tn.NRSTAfterFIN)
+	}
+}
+
+// flushDue completes the findings whose time has come.
+func (d *Detector) flushDue(now int64) {
+	for len(d.pending) > 0 && d.pending[0].until <= now {
+		d.emit(d.enrich(heap.Pop(&d.pending).(*pending)))
+	}
+	if d.due = never; len(d.pending) > 0 {
+		d.due = d.pending[0].until
+	}
+}
+
+// never is when no finding is due.
+const never = math.MaxInt64
+
+// enrich adds to a finding what has come since that belongs to it.
+func (d *Detector) enrich(p *pending) *pending {
+	f := p.f
+	if f.Lost && f.Request != nil {
+		if m, ok := p.t.synAfter(p.lb, p.from, p.frame); ok {
+			s := d.settings()
+			f.Evidence = append(f.Evidence, s.evidence(m, true, RoleNewHandshake, "the LB opens a new connection"))
+			sortEvidence(f.Evidence)
+		}
+	}
+	if f.Rule.Ignored() {
+		p.gradeQueue()
+		d.applyKernel(p)
+	}
+	d.findRetry(p)
+	if p.close.at != 0 {
+		p.close.mass = p.t.told.closes.Together(p.close.at, p.close.gap)
+	}
+	if f.Rule.Repeated {
+		d.findRepeated(p)
+	}
+	return p
+}
+
+// gradeQueue grades a finding about ignored SYNs by what else happened to its listener.
+func (p *pending) gradeQueue() {
+	f := p.f
+	first := f.Time
+	last := first
+	for _, e := range f.Evidence {
+		last = max(last, e.Time)
+	}
+	overflowed := p.t.told.overflowNear(first, last)
+	if f.Rule.IfFull != nil && overflowed {
+		f.Rule = f.Rule.IfFull
+		f.Grounds = "the listener's accept queue was found full within 10 s"
+	}
+	if f.Rule.Queue == FullForSYNs && f.Confidence == Suspected && (overflowed || p.t.told.dropNear(first, last, f.Stream)) {
+		f.Confidence = Likely
+		f.Grounds += "; other connections to it suffered with it"
+	}
+}
+
+// findRepeated makes an error of a wait that occurs twice: it is a setting.
+func (d *Detector) findRepeated(p *pending) {
+	const (
+		shortest = 100 * millisecond // of those that are set
+		most     = 1000              // findings that are looked at
+	)
+	g := p.f.Measures.Outstanding.NS
+	if g < shortest {
+		return
+	}
+	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
+		o := d.settled[i]
+		if o.t != p.t || o.f.Rule != p.f.Rule {
+			continue
+		}
+		if diff := o.f.Measures.Outstanding.NS - g; diff > -roundSlack && diff < roundSlack {
+			p.f.Severity = Error
+			if o.f.Severity != Error {
+				o.f.Severity = Error
+				if d.opt.OnUpdate != nil {
+					d.opt.OnUpdate(o.f)
+				}
+			}
+			return
+		}
+	}
+}
+
+// explain gives a finding its close cause, cause and fix.
+func (d *Detector) explain(p *pending) {
+	f := p.f
+	if p.t == nil {
+		return
+	}
+	if p.close.at != 0 && f.Lost {
+		f.Measures.CloseCause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
+	}
+	var ts Timers
+	own, lb := p.t.timers()
+	if own != nil {
+		ts.Target = own.NS
+	}
+	if lb != nil {
+		ts.LB = lb.NS
+	}
+	f.Cause, f.Fix = CauseFor(f.Rule, f.Measures.CloseCause, ts), FixFor(f.Rule, f.Measures.CloseCause, ts)
+}
+
+// explainAgain says what has been learnt about a finding since.
+func (d *Detector) explainAgain(p *pending) {
+	f := p.f
+	measures, cause, fix := f.Measures, f.Cause, f.Fix
+	d.explain(p)
+	if d.opt.OnUpdate != nil && (f.Measures != measures || f.Cause != cause || f.Fix != fix) {
+		d.opt.OnUpdate(f)
+	}
+}
+
+// emit hands a complete finding over.
+func (d *Detector) emit(p *pending) {
+	if d.opt.Live || d.opt.OnFinding != nil {
+		d.explain(p) // else nobody looks before Finish does it with better timers
+	}
+	d.nextID++
+	p.f.ID = d.nextID
+	p.f.Inexact = d.inexact(p.f)
+	if d.opt.Live || len(d.findings) < d.maxFindings() {
+		d.findings = append(d.findings, p.f)
+		d.settled = append(d.settled, p)
+		d.forget()
+	} else {
+		d.forgotten.add(p.f)
+	}
+	if d.opt.OnFinding != nil {
+		d.opt.OnFinding(p.f)
+	}
+}
+
+// maxFindings bounds the findings that are kept: their memory is of the order of the flow
+// table's.
+func (d *Detector) maxFindings() int {
+	most := d.opt.MaxFlows
+	if most == 0 {
+		most = tcpstate.DefaultMaxFlows
+	}
+	return max(most/4, 1<<14)
+}
+
+// inexact reports whether a stream number of a finding may not be Wireshark's.
+func (d *Detector) inexact(f *Finding) bool {
+	if f.HasStream && !d.tracker.Exact(f.Capture, f.Stream) {
+		return true
+	}
+	for i := range f.Evidence {
+		if e := &f.Evidence[i]; !d.tracker.Exact(e.Capture, e.Stream) {
+			return true
+		}
+	}
+	return false
+}
+
+// pendings is a heap, the first due on top.
+type pendings []*pending
+
+func (h pendings) Len() int           { return len(h) }
+func (h pendings) Less(i, j int) bool { return h[i].until < h[j].until }
+func (h pendings) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is heap.Interface's.
+func (h *pendings) Push(x any) { *h = append(*h, x.(*pending)) }
+
+// Pop is heap.Interface's.
+func (h *pendings) Pop() any {
+	o := *h
+	x := o[len(o)-1]
+	*h = o[:len(o)-1]
+	return x
+}

@@ -1,0 +1,161 @@
+package detect
+
+import (
+	"fmt"
+
+	"connrace/tcpstate"
+)
+
+// What the rules share that are about a handshake.
+
+// Outcome is what came of a SYN.
+type Outcome uint8
+
+// The outcomes.
+const (
+	SYNAnswered Outcome = iota // in the end
+	SYNRefused                 // by an RST
+	SYNPending                 // the capture ended before its next retry was due
+	SYNGivenUp
+)
+
+// ignoredSYNs are the copies of the SYN that got no answer. Which copy a SYN-ACK
+// answers is told by its TSecr (RFC 7323 §3.2); where it names an early one although
+// the SYN was repeated, the listener had taken that one and the SYN-ACK was lost or slow.
+func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
+	syns := x.ln.SYNs
+	switch {
+	case x.Outcome == SYNRefused:
+		return nil
+	case x.Outcome != SYNAnswered || len(syns) == 0:
+		if x.ln.NSYN < 2 && x.Outcome != SYNPending {
+			return nil
+		}
+		return syns
+	case len(x.tn.SYNs) == 0:
+		return nil // the SYN-ACK was not captured: others may be missing too
+	}
+	sa := x.tn.SYNs[0]
+	if sa.HasTS {
+		for i, s := range syns {
+			if s.HasTS && s.TSVal == sa.TSEcr {
+				return syns[:i]
+			}
+		}
+	}
+	n := 0
+	for n < len(syns) && syns[n].Frame() < sa.Frame() {
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return syns[:n-1]
+}
+
+// handshake begins a finding about the connection's set-up.
+func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
+	f := x.finding(at)
+	if f.Severity = Warning; x.Outcome == SYNGivenUp || x.Outcome == SYNRefused {
+		f.Severity, f.Lost = Error, true
+	}
+	f.Measures.Attempts = x.ln.NSYN
+	f.Evidence = x.handshakeTimeline()
+	return f
+}
+
+// queueVotes are how many of the ignored SYNs fell into the wait of a stalled request on the
+// same listener, how many requests waited at most, and the newest of them.
+func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalled tcpstate.SegRef) {
+	for _, s := range ignored {
+		n, newest := x.of.told.waitingAt(s.Time)
+		if n > 0 {
+			full++
+		}
+		waiting = max(waiting, n)
+		if newest.Time > stalled.Time {
+			stalled = newest
+		}
+	}
+	return full, waiting, stalled
+}
+
+// silence makes the finding of SYNs that were ignored.
+func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
+	first := ignored[0]
+	f := x.handshake(first.SegRef)
+	f.Confidence = Suspected
+	f.Measures.Waiting = waiting
+	for _, s := range ignored {
+		f.ignored = append(f.ignored, s.Time)
+	}
+	switch m := &f.Measures; x.Outcome {
+	case SYNGivenUp:
+		m.Outstanding = Duration{x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, true}
+		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", m.Attempts, seconds(m.Outstanding.NS))
+	case SYNPending:
+		m.Outstanding = Duration{x.Now - first.Time, true}
+		f.Summary = fmt.Sprintf("the SYN had no answer yet after %s, when the capture ended", seconds(m.Outstanding.NS))
+	default:
+		m.Delay = Duration{x.Now - first.Time, true}
+		if n := len(x.tn.SYNs); n > 0 {
+			m.Delay.NS = max(x.tn.SYNs[n-1].Time-first.Time, 0)
+		}
+		f.Summary = fmt.Sprintf("the SYN had to be sent %d times: the connection was set up %s late", m.Attempts, seconds(m.Delay.NS))
+	}
+	return f
+}
+
+// metOld is the target's ACK of an older connection on the same ports that the SYN met;
+// ok is false unless the LB reset that one.
+func (x *Facts) metOld() (ack tcpstate.SegRef, ok bool) {
+	for _, m := range x.tn.Old {
+		if m.Flags()&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
+			ack = m
+		}
+	}
+	for _, m := range x.ln.Old {
+		ok = ok || m.Flags().Has(tcpstate.RST)
+	}
+	return ack, ok && ack.Set()
+}
+
+// handshakeTimeline is the evidence of a connection's set-up.
+func (x *Facts) handshakeTimeline() []Evidence {
+	es := make([]Evidence, 0, len(x.ln.SYNs)+len(x.tn.SYNs)+1+len(x.tn.Refusals)+len(x.tn.Old)+len(x.ln.Old)+1) // and a stalled request
+	add := func(m tcpstate.SegRef, fromLB bool, r Role, note string) {
+		es = append(es, x.evidence(m, fromLB, r, note))
+	}
+	for i, s := range x.ln.SYNs {
+		if i == 0 {
+			add(s.SegRef, true, RoleSYN, "SYN")
+		} else {
+			add(s.SegRef, true, RoleRepeat, "the SYN again")
+		}
+	}
+	for i, s := range x.tn.SYNs {
+		if i == 0 {
+			add(s.SegRef, false, RoleSYNACK, "SYN-ACK")
+		} else {
+			add(s.SegRef, false, RoleSYNACK, "the SYN-ACK again: the target has not taken the final ACK")
+		}
+	}
+	if x.ln.FinalACK.Set() && x.ln.FinalACK.Len == 0 {
+		add(x.ln.FinalACK, true, RoleACK, "the handshake's final ACK")
+	}
+	for _, m := range x.tn.Refusals {
+		add(m, false, RoleRST, "RST in answer to the SYN")
+	}
+	for _, m := range x.tn.Old {
+		add(m, false, RoleOldConnection, "belongs to an older connection on the same ports")
+	}
+	for _, m := range x.ln.Old {
+		add(m, true, RoleOldConnection, "resets the older connection")
+	}
+	sortEvidence(es)
+	return es
+}
+
+// settleSYN is until when a finding about ignored SYNs waits for other findings about the same
+// listener: as long as these may lie apart, for both to know of each other.
+func settleSYN(x *Facts) int64 { return x.Now + queueNear }

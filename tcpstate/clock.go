@@ -20,25 +20,18 @@ type Leaps struct {
 	By    int64  // by how much it went wrong there, ns
 }
 
-func (c *clock) doubt(t *Tracker, s *Segment) {
-	c.doubted, c.doubtedFrame = s.Time, t.base+s.Frame
-}
-
 // Leaps are frames with a time of their own that no other shares, and places where the
 // clock goes back by more than an hour and stays there. A long pause is no leap.
 func (t *Tracker) Leaps() Leaps { return t.clock.Leaps }
 
-func (c *clock) leapt(frame uint64, by int64) {
-	if c.Count++; c.Count == 1 {
-		c.Frame, c.By = frame, by
-	}
-}
+// Now is the capture time, ns.
+func (t *Tracker) Now() int64 { return t.now }
 
 // tick takes the time of a segment. The capture time is the newest time seen, for frames
 // of several queues or interfaces come a little out of order.
 func (t *Tracker) tick(s *Segment) {
 	if s.Time >= t.now && uint64(s.Time-t.now) <= uint64(maxLeap) && t.clock.doubted == 0 {
-		t.pass(s.Time)
+		t.setNow(s.Time)
 		return
 	}
 	by := since(s.Time, t.now)
@@ -47,12 +40,90 @@ func (t *Tracker) tick(s *Segment) {
 		return
 	}
 	if c := &t.clock; c.doubted != 0 {
-		c.leapt(c.doubtedFrame, since(c.doubted, t.now))
+		c.noteLeap(c.doubtedFrame, since(c.doubted, t.now))
 		c.doubted = 0
 	}
 	if by > 0 {
-		t.pass(s.Time)
+		t.setNow(s.Time)
 	}
+}
+
+// Advance says that the capture has come to a time without a segment: who watches an
+// interface does not wait for the next one. Times that have passed are ignored.
+func (t *Tracker) Advance(now int64) {
+	if now <= t.now {
+		return
+	}
+	t.now = now
+	if t.wheel.due(now) {
+		t.serveDue()
+	}
+	t.sweep()
+}
+
+// setNow lets the time pass.
+func (t *Tracker) setNow(now int64) {
+	t.now = now
+	if t.wheel.due(now) {
+		t.serveDue()
+	}
+}
+
+// leap believes a time that differs much only when the next segment shares the view: it
+// is either after a long pause, then those that wait have waited in vain, or the clock was
+// set back (or older frames were appended), then what goes on ends as at the end of a
+// capture.
+func (t *Tracker) leap(s *Segment, by int64) {
+	c := &t.clock
+	switch {
+	case s.Time == 0: // it has none
+	case t.now == 0: // the first
+		t.setNow(s.Time)
+	case c.doubted == 0 || (c.doubted > t.now) != (by > 0):
+		if c.doubted != 0 {
+			c.noteLeap(c.doubtedFrame, since(c.doubted, t.now))
+		}
+		c.doubt(t, s)
+	case by > 0:
+		// The nearer one: the other may still be wrong.
+		now := min(c.doubted, s.Time)
+		if s.Time > now {
+			c.doubt(t, s)
+		}
+		if since(c.doubted, now) <= maxLeap {
+			c.doubted = 0
+		}
+		t.setNow(now)
+	default:
+		now := max(c.doubted, s.Time)
+		c.noteLeap(c.doubtedFrame, since(now, t.now))
+		c.doubted = 0
+		t.setBack(now)
+	}
+}
+
+func (c *clock) doubt(t *Tracker, s *Segment) {
+	c.doubted, c.doubtedFrame = s.Time, t.base+s.Frame
+}
+
+func (c *clock) noteLeap(frame uint64, by int64) {
+	if c.Count++; c.Count == 1 {
+		c.Frame, c.By = frame, by
+	}
+}
+
+// setBack ends everything and begins anew at another time. Numbers go on.
+func (t *Tracker) setBack(now int64) {
+	for _, x := range t.settleAll() {
+		t.forget(t.flows.at(uint32(x)))
+	}
+	if t.flows.made > arenaChunk { // else it is cheaper to use them again: the clock may go on like that
+		t.flows, t.v6, t.index, t.sweepAt = arena[Flow]{}, v6pairs{}, index{}, 0
+		t.index.resize(minIndex)
+		t.prepared.forget()
+	}
+	t.wheel.restart()
+	t.now = now
 }
 
 // since is a - b, as far as that can be said.
@@ -67,57 +138,63 @@ func since(a, b int64) int64 {
 	return d
 }
 
-// pass lets the time pass.
-func (t *Tracker) pass(now int64) {
-	t.now = now
-	if t.timers.due(now) {
-		t.wake()
+// Shift says that the clock which segments are stamped with was set, forwards or back:
+// all that is remembered moves by that much, as if it had always gone right.
+func (t *Tracker) Shift(by int64) {
+	shift(&t.clock.doubted, by)
+	t.wheel.restart()
+	t.Each(func(f *Flow) {
+		f.LastTime += by
+		for i := range f.Half {
+			shift(&f.recent[i].turnTime, by)
+			shift(&f.recent[i].newestTime, by)
+		}
+		if f.notes != 0 {
+			m := t.noteArena[f.notes]
+			shift(&m.CloseTime, by)
+			m.Half[0].shift(by)
+			m.Half[1].shift(by)
+		}
+		if f.due != 0 {
+			tick := t.dueTick(f) + by/wheelTick
+			f.due = max(uint32(tick), 1)
+			t.wheel.add(f.index, tick)
+		}
+	})
+	t.now += by
+}
+
+// shift moves a time that is 0 where there is none.
+func shift(at *int64, by int64) {
+	if *at != 0 {
+		*at += by
 	}
 }
 
-// leap believes a time that differs much only when the next segment shares the view: it
-// is either after a long pause, then those that wait have waited in vain, or the clock was
-// set back (or older frames were appended), then what goes on ends as at the end of a
-// capture.
-func (t *Tracker) leap(s *Segment, by int64) {
-	c := &t.clock
-	switch {
-	case s.Time == 0: // it has none
-	case t.now == 0: // the first
-		t.pass(s.Time)
-	case c.doubted == 0 || (c.doubted > t.now) != (by > 0):
-		if c.doubted != 0 {
-			c.leapt(c.doubtedFrame, since(c.doubted, t.now))
-		}
-		c.doubt(t, s)
-	case by > 0:
-		// The nearer one: the other may still be wrong.
-		now := min(c.doubted, s.Time)
-		if s.Time > now {
-			c.doubt(t, s)
-		}
-		if since(c.doubted, now) <= maxLeap {
-			c.doubted = 0
-		}
-		t.pass(now)
-	default:
-		now := max(c.doubted, s.Time)
-		c.leapt(c.doubtedFrame, since(now, t.now))
-		c.doubted = 0
-		t.setBack(now)
+// Newest is the newest segment's frame, and the number of the stream that it belongs to.
+func (t *Tracker) Newest() (frame uint64, stream uint32) {
+	return t.lastFrame - t.base, t.newestStream
+}
+
+func (m *SegRef) shift(by int64) {
+	if m.Set() {
+		m.Time += by
 	}
 }
 
-// setBack ends everything and begins anew at another time. Numbers go on.
-func (t *Tracker) setBack(now int64) {
-	for _, x := range t.settleAll() {
-		t.forget(t.flows.at(uint32(x)))
+func (h *HalfNotes) shift(by int64) {
+	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
+		m.shift(by)
 	}
-	if t.flows.made > arenaChunk { // else it is cheaper to use them again: the clock may go on like that
-		t.flows, t.wides, t.index, t.sweepAt = arena[Flow]{}, wides{}, index{}, 0
-		t.index.resize(minIndex)
-		t.prepared.forget()
+	for i := range h.SYNs {
+		h.SYNs[i].shift(by)
 	}
-	t.timers.restart()
-	t.now = now
+	for i := range h.RSTs {
+		h.RSTs[i].shift(by)
+	}
+	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
+		for i := range l {
+			l[i].shift(by)
+		}
+	}
 }

@@ -10,7 +10,7 @@ const (
 	day  = 24 * 3600 * second
 )
 
-// One frame with a wrong time neither ends connections nor stops the clock.
+// TestStrayTime frame with a wrong time neither ends connections nor stops the clock.
 func TestStrayTime(t *testing.T) {
 	for _, stray := range []int64{30 * year, -30 * year, 2 * 3600 * second, 1<<63 - 1 - second, -1 << 63, -1} {
 		var cfg Config
@@ -47,7 +47,7 @@ func TestStrayTime(t *testing.T) {
 	}
 }
 
-// After a pause of days those that wait have waited in vain.
+// TestPause a pause of days those that wait have waited in vain.
 func TestPause(t *testing.T) {
 	var cfg Config
 	var got []Kind
@@ -69,7 +69,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// Where the clock is set back, or older frames are appended, everything ends as at the end
+// TestSetBack the clock is set back, or older frames are appended, everything ends as at the end
 // of a capture and begins anew; the numbers go on.
 func TestSetBack(t *testing.T) {
 	var cfg Config
@@ -105,12 +105,12 @@ func TestSetBack(t *testing.T) {
 		w.lb(ACK, 1, 1, 0)
 		w.lb(ACK, 1, 1, 0)
 	}
-	if w.t.Live() > 2 || w.t.timers.n > 10 {
-		t.Errorf("%d flows, %d timers", w.t.Live(), w.t.timers.n)
+	if w.t.Live() > 2 || w.t.wheel.n > 10 {
+		t.Errorf("%d flows, %d timers", w.t.Live(), w.t.wheel.n)
 	}
 }
 
-// Frames without a time, and all at the same time, are followed.
+// TestNoTime without a time, and all at the same time, are followed.
 func TestNoTime(t *testing.T) {
 	for _, now := range []int64{0, 1, 50 * year} {
 		tr := NewTracker(Config{MaxFlows: 1000})
@@ -120,8 +120,8 @@ func TestNoTime(t *testing.T) {
 				Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(i)}, Dst: targetEnd,
 			})
 		}
-		if tr.Live() > 1000 || tr.timers.n > 4*1000+maxIdleTimers || tr.graves.index.n > 4000 || tr.graves.stones.made > 4000 {
-			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.timers.n, tr.graves.index.n, tr.graves.stones.made)
+		if tr.Live() > 1000 || tr.wheel.n > 4*1000+maxIdleTimers || tr.retired.index.n > 4000 || tr.retired.flows.made > 4000 {
+			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.wheel.n, tr.retired.index.n, tr.retired.flows.made)
 		}
 		if tr.Evicted != 199_000 || tr.Leaps().Count != 0 {
 			t.Errorf("%d evicted, leaps %+v", tr.Evicted, tr.Leaps())
@@ -130,7 +130,7 @@ func TestNoTime(t *testing.T) {
 	}
 }
 
-// However long a pause is, those that wait have waited in vain.
+// TestYears long a pause is, those that wait have waited in vain.
 func TestYears(t *testing.T) {
 	for _, pause := range []int64{day, 100 * day, 125 * day, 248 * day, 249 * day, year, 496 * day, 498 * day, 30 * year, 100 * year} {
 		var cfg Config
@@ -150,7 +150,7 @@ func TestYears(t *testing.T) {
 	}
 }
 
-// The lower bits of the tick in which a flow is due are all clear now and then: every 497
+// TestDueAtZero lower bits of the tick in which a flow is due are all clear now and then: every 497
 // days.
 func TestDueAtZero(t *testing.T) {
 	for _, ticks := range []int64{-1, 0, 1} {

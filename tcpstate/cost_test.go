@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// FlowCost is what flows take that are being set up or close, no less and not twice as much.
+// TestFlowCost is what flows take that are being set up or close, no less and not twice as much.
 func TestFlowCost(t *testing.T) {
 	const flows = 1 << 13
 	const ask, answer = "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"
@@ -22,8 +22,8 @@ func TestFlowCost(t *testing.T) {
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		if w.t.Live() != flows || w.t.graves.index.n != 4*flows {
-			t.Errorf("%d flows, %d tombstones", w.t.Live(), w.t.graves.index.n)
+		if w.t.Live() != flows || w.t.retired.index.n != 4*flows {
+			t.Errorf("%d flows, %d tombstones", w.t.Live(), w.t.retired.index.n)
 		}
 		return (after.HeapAlloc - before.HeapAlloc) * 3 / 2 / flows
 	}

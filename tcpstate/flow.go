@@ -6,42 +6,6 @@ import (
 	"connrace/tcpstate/internal/framing"
 )
 
-// SegRef is a segment worth remembering: the facts of it that rules compare and evidence
-// shows. It has no more than four fields on a level, for then the compiler keeps it in
-// registers.
-type SegRef struct {
-	Time  int64  // ns since the Unix epoch
-	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
-	place
-	extent
-}
-
-type place struct {
-	Seq Seq // for data the first new octet
-	Ack Seq
-}
-
-type extent struct {
-	Len uint32 // payload octets
-	// Stream is Wireshark's tcp.stream of the segment. It is the flow's own but for
-	// segments of an old incarnation that arrive behind a new SYN, and those of a flow that
-	// goes on in another capture.
-	Stream uint32
-}
-
-// Set reports whether there is such a segment.
-func (m SegRef) Set() bool { return m.frame != 0 }
-
-// Frame is the segment's ordinal over all captures of the run, see Tracker.Locate; 0: no
-// such segment.
-func (m SegRef) Frame() uint64 { return m.frame >> 8 }
-
-// Flags are the segment's control bits.
-func (m SegRef) Flags() Flags { return Flags(m.frame) }
-
-// End is the sequence number behind the payload.
-func (m SegRef) End() Seq { return m.Seq.Add(m.Len) }
-
 // Half is what one endpoint sent. The other endpoint's half is its peer; both are
 // treated by the same code.
 //
@@ -77,9 +41,9 @@ const (
 	flagAnswered                        // the peer answered Turn
 	flagInferred                        // Turn rests on octets that the capture does not have
 	flagHoles                           // octets below Nxt are missing
-	flagTwoTurns                        // a turn before the newest was answered
+	flagUsed                            // a turn before the newest was answered
 	flagTurn                            // there is a turn
-	flagLow                             // the turn may have begun at HalfNotes.TurnLow
+	flagTurnLow                         // the turn may have begun at HalfNotes.TurnLow
 )
 
 // Captured reports whether any segment of this side was captured.
@@ -145,7 +109,7 @@ type Flow struct {
 	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
 	Half    [2]Half
 	framing framing.State
-	sent    [2]sent
+	recent  [2]recent
 }
 
 type flowFlags uint32
@@ -159,19 +123,18 @@ const (
 	flowDetached                 // a new incarnation has taken its place in the index
 	flowLive                     // in use
 	flowPayload                  // payload octets were captured
-	flowCut                      // payload was cut by the snap length
 	flowDecided                  // an incident of the newest turn has been reported
 	flowWatched                  // the user's filter selects it
 	flowRevived                  // late segments of a forgotten connection
 	flowBegun                    // its first own segment was seen
-	flowLastLook                 // a one-sided close has been looked at for the last time
+	flowLastCheck                // a one-sided close has been looked at for the last time
 	flowCloseAnnounced           // the newest answer said Connection: close
-	flowWide                     // key stands for IPv6 addresses
+	flowV6                       // key stands for IPv6 addresses
 	flowSlow                     // rtt is in microseconds
 	flowNoted                    // its notes hold more than one SYN of each side and the final ACK
 	flowStale                    // it has no number in the current capture yet
-	flowHeir                     // the incarnation before it may still get segments
-	flowOdd                      // see Tracker.setOdd
+	flowHasPrevious              // the incarnation before it may still get segments
+	flowRenumbered               // see Tracker.setOdd
 
 	// The uppermost bits: who is the LB, and how that was decided.
 	flowLB    flowFlags = 1 << 28
@@ -263,7 +226,7 @@ func (f *Flow) KeepAlive() int64 { return int64(f.framing.KeepAlive()) * second 
 func (f *Flow) Status() int { return f.framing.Status() }
 
 // Used reports whether this half had been answered before its newest turn began.
-func (h *Half) Used() bool { return h.flags&flagTwoTurns != 0 }
+func (h *Half) Used() bool { return h.flags&flagUsed != 0 }
 
 // Watched reports whether the user's filter selects the flow.
 func (f *Flow) Watched() bool { return f.flags&flowWatched != 0 }
@@ -276,3 +239,70 @@ func (f *Flow) SetDecided() { f.flags |= flowDecided }
 
 // Index is the flow's place, unique among the flows that exist at one time.
 func (f *Flow) Index() uint32 { return f.index }
+
+// State is an endpoint's state (RFC 9293 §3.3.2) as far as the capture shows it.
+type State uint8
+
+// The states. Undetermined: the connection began before the capture and has not yet
+// shown where it stands.
+const (
+	Undetermined State = iota
+	Listen
+	SynSent
+	SynReceived
+	Established
+	FinWait1
+	FinWait2
+	CloseWait
+	Closing
+	LastAck
+	TimeWait
+	Closed
+)
+
+func (s State) String() string {
+	return [...]string{
+		"UNDETERMINED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1",
+		"FIN-WAIT-2", "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT", "CLOSED",
+	}[s]
+}
+
+// State is the state of endpoint i as far as the capture shows it: what its kernel must
+// be in after the segments that it sent and is known to have received.
+func (t *Tracker) State(f *Flow, i int) State {
+	h, p := &f.Half[i], &f.Half[1-i]
+	m := t.Notes(f)
+	fin, peerFIN := &m.Half[i].FIN, &m.Half[1-i].FIN
+	sawPeerFIN := peerFIN.Set() && h.HadReceived(peerFIN.Seq)
+	switch {
+	case f.Reset(), len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0:
+		return Closed
+	case fin.Set() && p.HadReceived(fin.Seq):
+		switch {
+		case !sawPeerFIN:
+			return FinWait2
+		case fin.Ack.After(peerFIN.Seq): // it closed second: LAST-ACK was acknowledged
+			return Closed
+		}
+		return TimeWait
+	case fin.Set():
+		switch {
+		case !sawPeerFIN:
+			return FinWait1
+		case fin.Ack.After(peerFIN.Seq):
+			return LastAck
+		}
+		return Closing
+	case sawPeerFIN:
+		return CloseWait
+	case !f.BeginCaptured():
+		return Undetermined
+	case f.Established():
+		return Established
+	case h.SentSYN() && p.SentSYN() && i != f.LB():
+		return SynReceived
+	case h.SentSYN() && i == f.LB():
+		return SynSent
+	}
+	return Listen
+}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A close is judged although no segment follows it.
+// TestAdvance close is judged although no segment follows it.
 func TestAdvance(t *testing.T) {
 	var cfg Config
 	var got []Kind
@@ -27,7 +27,7 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
-// Idle ages and what is due do not change when the clock is set.
+// TestShift ages and what is due do not change when the clock is set.
 func TestShift(t *testing.T) {
 	for _, by := range []int64{0, -3600 * second, 3600 * second, -1} {
 		var cfg Config
@@ -59,7 +59,7 @@ func TestShift(t *testing.T) {
 	}
 }
 
-// Tombstones do not pile up, and the newest are the ones that are kept.
+// TestMaxTombs do not pile up, and the newest are the ones that are kept.
 func TestMaxTombs(t *testing.T) {
 	w := &wire{t: NewTracker(Config{MaxRetired: 10})}
 	connection := func(port uint16, isn Seq) {
@@ -73,7 +73,7 @@ func TestMaxTombs(t *testing.T) {
 		connection(port, 100)
 	}
 	connection(990, 200) // again: its tombstone moves
-	if n := w.t.graves.index.n; n > 10 || w.t.Evicted != 0 {
+	if n := w.t.retired.index.n; n > 10 || w.t.Evicted != 0 {
 		t.Errorf("%d tombstones, %d evicted", n, w.t.Evicted)
 	}
 	for port, want := range map[uint16]uint32{999: 999, 990: 1000} {

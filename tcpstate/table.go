@@ -1,98 +1,5 @@
 package tcpstate
 
-// find returns the flow that a query asks for with segment s; nil when there is none.
-func (t *Tracker) find(q *query, s *Segment) *Flow {
-	if q.place != 0 {
-		f := t.flows.at(q.place - 1)
-		if f.flags&(flowLive|flowDetached|flowWide) == flowLive && f.key == q.key && !q.wide {
-			return f
-		}
-	}
-	x := &t.index
-	for p := x.home(q.hash); ; p = x.next(p) {
-		switch e := x.slots[p]; {
-		case e.place == 0:
-			return nil
-		case e.hash == q.hash:
-			if f := t.flows.at(e.place - 1); q.is(&f.key, f.flags&flowWide != 0, &t.wides, s) {
-				return f
-			}
-		}
-	}
-}
-
-// hash is that of the flow's key.
-func (f *Flow) hash() uint32 {
-	if f.flags&flowWide != 0 {
-		return f.key.wideHash()
-	}
-	return f.key.hash()
-}
-
-// Endpoint is one end of a flow: 0 or 1.
-func (t *Tracker) Endpoint(f *Flow, i int) Endpoint {
-	return Endpoint{t.wides.pair(&f.key, f.flags&flowWide != 0)[i], f.key.port(i)}
-}
-
-// prepareSize is how many segments are prepared at once.
-const prepareSize = 64
-
-// prepared are the queries of segments whose flows have been touched.
-type prepared struct {
-	queries [prepareSize]query
-	sum     uint32 // keeps the reads alive
-}
-
-// TrackAll takes the next segments of the capture; after is called behind each. It
-// touches their index slots first, then their flows, a block at a time, so that the
-// cache misses overlap instead of following one another.
-func (t *Tracker) TrackAll(segs []Segment, after func()) {
-	for len(segs) > 0 {
-		n := min(len(segs), prepareSize)
-		queries := t.prepare(segs[:n])
-		for i := range queries {
-			t.track(&segs[i], &queries[i])
-			after()
-		}
-		segs = segs[n:]
-	}
-}
-
-func (t *Tracker) prepare(segs []Segment) []query {
-	p := &t.prepared
-	queries := p.queries[:len(segs)]
-	x := t.index
-	sum := uint32(0)
-	for i := range queries {
-		q := &queries[i]
-		queryOf(&segs[i], q)
-		sum += x.slots[x.home(q.hash)].hash
-	}
-	for i := range queries {
-		q := &queries[i]
-		if q.place = x.first(q.hash); q.place == 0 {
-			continue
-		}
-		f := t.flows.at(q.place - 1)
-		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
-		if segs[i].Len > 0 {
-			sum += uint32(f.framing.Protocol()) + f.sent[0].lastLen + f.sent[1].lastLen
-			if b := segs[i].Payload; len(b) > 0 && f.framing.NeedsPayload(f.side(int(q.dir))) {
-				sum += uint32(b[0])
-			}
-		}
-	}
-	p.sum = sum
-	return queries
-}
-
-// forget says that the places of the flows are others now.
-func (p *prepared) forget() {
-	for i := range p.queries {
-		p.queries[i].place = 0
-	}
-}
-
 // lookup finds or makes the flow of a segment and gives it Wireshark's stream number:
 // a new number for a new pair of endpoints, and for a SYN whose sequence number is not
 // the base of its direction (packet-tcp.c, conversation handling of 4.0).
@@ -115,13 +22,34 @@ func (t *Tracker) lookup(s *Segment, q *query) (*Flow, int) {
 		}
 	}
 	if h, p := f.halves(dir); h.flags&p.flags&flagBase == 0 && !s.Quoted && !s.NoLength {
-		h.takeBase(p, s)
+		h.learnBase(p, s)
 	}
 	return f, dir
 }
 
-// takeBase takes the base of a direction from the first segment that tells it.
-func (h *Half) takeBase(p *Half, s *Segment) {
+// find returns the flow that a query asks for with segment s; nil when there is none.
+func (t *Tracker) find(q *query, s *Segment) *Flow {
+	if q.place != 0 {
+		f := t.flows.at(q.place - 1)
+		if f.flags&(flowLive|flowDetached|flowV6) == flowLive && f.key == q.key && !q.v6 {
+			return f
+		}
+	}
+	x := &t.index
+	for p := x.home(q.hash); ; p = x.next(p) {
+		switch e := x.slots[p]; {
+		case e.place == 0:
+			return nil
+		case e.hash == q.hash:
+			if f := t.flows.at(e.place - 1); q.matches(&f.key, f.flags&flowV6 != 0, &t.v6, s) {
+				return f
+			}
+		}
+	}
+}
+
+// learnBase takes the base of a direction from the first segment that tells it.
+func (h *Half) learnBase(p *Half, s *Segment) {
 	if h.flags&flagBase == 0 {
 		h.flags |= flagBase
 		h.ISN = s.Seq - 1
@@ -138,7 +66,7 @@ func (h *Half) takeBase(p *Half, s *Segment) {
 // revive makes the flow of two endpoints that have none now. If they had one before, the
 // number goes on unless a SYN begins another.
 func (t *Tracker) revive(q *query, s *Segment) *Flow {
-	tomb, old := t.graves.take(q, s) // before it makes room for another
+	tomb, old := t.retired.remove(q, s) // before it makes room for another
 	f := t.newFlow(q, s)
 	if !old {
 		t.doubtNumber(s)
@@ -148,11 +76,11 @@ func (t *Tracker) revive(q *query, s *Segment) *Flow {
 	}
 	f.stream = tomb.stream
 	for i := range f.Half {
-		if tomb.flags&(tombBase<<i) != 0 {
+		if tomb.flags&(retiredBase<<i) != 0 {
 			f.Half[i].ISN, f.Half[i].flags = tomb.base[i], flagBase
 		}
 	}
-	if tomb.flags&tombFIN != 0 && s.Flags&RST != 0 {
+	if tomb.flags&retiredFIN != 0 && s.Flags&RST != 0 {
 		t.RSTAfterFIN++
 	}
 	f.flags |= flowRevived
@@ -174,25 +102,25 @@ func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	if f = t.flows.at(old); !watched || f.flags&flowDetached == 0 {
 		return g // for want of room it was the old one that had to go
 	}
-	g.flags |= flowHeir
-	t.elder[g.index], t.heirs[old] = old, g.index
+	g.flags |= flowHasPrevious
+	t.previous[g.index], t.next[old] = old, g.index
 	t.arm(f, t.now+lingerMin)
 	return g
 }
 
-// disown says that the incarnation before a flow gets no segments any more.
-func (t *Tracker) disown(f *Flow) {
-	if f.flags&flowHeir != 0 {
-		f.flags &^= flowHeir
-		delete(t.heirs, t.elder[f.index])
-		delete(t.elder, f.index)
+// unlink says that the incarnation before a flow gets no segments any more.
+func (t *Tracker) unlink(f *Flow) {
+	if f.flags&flowHasPrevious != 0 {
+		f.flags &^= flowHasPrevious
+		delete(t.next, t.previous[f.index])
+		delete(t.previous, f.index)
 	}
 }
 
 // renumber gives a flow that lives on from an earlier capture its number in this one.
 func (t *Tracker) renumber(f *Flow) {
-	if f.sent[0].lastFrame|f.sent[1].lastFrame != 0 {
-		t.setOdd(f)
+	if f.recent[0].newestFrame|f.recent[1].newestFrame != 0 {
+		t.markRenumbered(f)
 	}
 	f.flags &^= flowStale
 	f.stream = t.nextStream
@@ -205,13 +133,13 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	if t.nflows >= t.cfg.MaxFlows {
 		t.evict()
 	}
-	i := t.flows.take()
+	i := t.flows.alloc()
 	f := t.flows.at(i)
 	*f = Flow{} // cleared in place: a literal with values is made elsewhere and copied
-	f.key = t.wides.key(q, s)
+	f.key = t.v6.makeKey(q, s)
 	f.index, f.flags = i, flowLive
-	if q.wide {
-		f.flags |= flowWide
+	if q.v6 {
+		f.flags |= flowV6
 	}
 	f.LastTime = s.Time
 	t.nflows++
@@ -225,33 +153,42 @@ func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
 		t.index.remove(f.index, f.hash())
 		if f.flags&flowStale == 0 {
-			t.bury(f)
+			t.retire(f)
 		}
-	} else if h, ok := t.heirs[f.index]; ok {
-		t.disown(t.flows.at(h))
+	} else if h, ok := t.next[f.index]; ok {
+		t.unlink(t.flows.at(h))
 	}
-	t.disown(f)
-	if f.flags&flowOdd != 0 {
-		delete(t.odd, f.index)
+	t.unlink(f)
+	if f.flags&flowRenumbered != 0 {
+		delete(t.renumbered, f.index)
 	}
 	t.finishStats(f)
 	t.dropNotes(f)
 	t.heads.drop(f)
 	f.framing.Reset(&t.carries)
-	if f.flags&flowWide != 0 {
-		t.wides.give(f.key.lo)
+	if f.flags&flowV6 != 0 {
+		t.v6.release(f.key.lo)
 	}
 	f.flags = 0
 	f.due = 0
 	t.nflows--
-	t.flows.give(f.index)
+	t.flows.release(f.index)
+}
+
+// expire settles a flow and forgets it.
+func (t *Tracker) expire(f *Flow) {
+	if f.flags&flowWatched != 0 {
+		t.settle(f)
+	}
+	t.fire(Gone, f, 0, nil)
+	t.forget(f)
 }
 
 // evict forgets the most idle of a handful of flows. Its tombstone keeps its number.
 func (t *Tracker) evict() {
 	var worst *Flow
 	for tries := 0; tries < 4096 && (worst == nil || tries < 16); tries++ {
-		if f := t.turnRound(); f.flags&flowLive != 0 && (worst == nil || f.LastTime < worst.LastTime) {
+		if f := t.nextPlace(); f.flags&flowLive != 0 && (worst == nil || f.LastTime < worst.LastTime) {
 			worst = f
 		}
 	}
@@ -259,24 +196,7 @@ func (t *Tracker) evict() {
 		return
 	}
 	t.Evicted++
-	t.retire(worst)
-}
-
-// turnRound is the flow at the next place of the arena, round and round.
-func (t *Tracker) turnRound() *Flow {
-	if t.sweepAt++; t.sweepAt >= t.flows.made {
-		t.sweepAt = 0
-	}
-	return t.flows.at(t.sweepAt)
-}
-
-// retire settles a flow and forgets it.
-func (t *Tracker) retire(f *Flow) {
-	if f.flags&flowWatched != 0 {
-		t.settle(f)
-	}
-	t.fire(Gone, f, 0, nil)
-	t.forget(f)
+	t.expire(worst)
 }
 
 // sweep looks at a few old places of the arena and retires what has been idle longer
@@ -286,8 +206,97 @@ func (t *Tracker) sweep() {
 		return
 	}
 	for range 16 {
-		if f := t.turnRound(); f.flags&flowLive != 0 && t.now-f.LastTime > idleRetire {
-			t.retire(f)
+		if f := t.nextPlace(); f.flags&flowLive != 0 && t.now-f.LastTime > idleRetire {
+			t.expire(f)
 		}
+	}
+}
+
+// nextPlace is the flow at the next place of the arena, round and round.
+func (t *Tracker) nextPlace() *Flow {
+	if t.sweepAt++; t.sweepAt >= t.flows.made {
+		t.sweepAt = 0
+	}
+	return t.flows.at(t.sweepAt)
+}
+
+// hash is that of the flow's key.
+func (f *Flow) hash() uint32 {
+	if f.flags&flowV6 != 0 {
+		return f.key.v6Hash()
+	}
+	return f.key.hash()
+}
+
+// Endpoint is one end of a flow: 0 or 1.
+func (t *Tracker) Endpoint(f *Flow, i int) Endpoint {
+	return Endpoint{t.v6.addrs(&f.key, f.flags&flowV6 != 0)[i], f.key.port(i)}
+}
+
+// Flow returns the flow at an index, nil if there is none now.
+func (t *Tracker) Flow(i uint32) *Flow {
+	if i >= t.flows.made {
+		return nil
+	}
+	f := t.flows.at(i)
+	if f.flags&flowLive == 0 {
+		return nil
+	}
+	return f
+}
+
+// Each calls fn with every flow in the table.
+func (t *Tracker) Each(fn func(*Flow)) {
+	for i := range t.flows.made {
+		if f := t.flows.at(i); f.flags&flowLive != 0 {
+			fn(f)
+		}
+	}
+}
+
+// Live is the number of flows in the table.
+func (t *Tracker) Live() int { return t.nflows }
+
+// prepareSize is how many segments are prepared at once.
+const prepareSize = 64
+
+// prepared are the queries of segments whose flows have been touched.
+type prepared struct {
+	queries [prepareSize]query
+	sum     uint32 // keeps the reads alive
+}
+
+func (t *Tracker) prepare(segs []Segment) []query {
+	p := &t.prepared
+	queries := p.queries[:len(segs)]
+	x := t.index
+	sum := uint32(0)
+	for i := range queries {
+		q := &queries[i]
+		queryOf(&segs[i], q)
+		sum += x.slots[x.home(q.hash)].hash
+	}
+	for i := range queries {
+		q := &queries[i]
+		if q.place = x.first(q.hash); q.place == 0 {
+			continue
+		}
+		f := t.flows.at(q.place - 1)
+		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
+		if segs[i].Len > 0 {
+			sum += uint32(f.framing.Protocol()) + f.recent[0].newestLen + f.recent[1].newestLen
+			if b := segs[i].Payload; len(b) > 0 && f.framing.NeedsPayload(f.side(int(q.dir))) {
+				sum += uint32(b[0])
+			}
+		}
+	}
+	p.sum = sum
+	return queries
+}
+
+// forget says that the places of the flows are others now.
+func (p *prepared) forget() {
+	for i := range p.queries {
+		p.queries[i].place = 0
 	}
 }

@@ -122,8 +122,8 @@ func FuzzTrackAll(f *testing.F) {
 			for i := range buf {
 				single.Track(&buf[i])
 				single.tracked()
-				if n := slow.number(&buf[i]); single.stream != n && single.Exact(capture, single.stream) {
-					t.Fatalf("stream %d, want %d", single.stream, n)
+				if n := slow.number(&buf[i]); single.newestStream != n && single.Exact(capture, single.newestStream) {
+					t.Fatalf("stream %d, want %d", single.newestStream, n)
 				}
 			}
 			blocks.TrackAll(buf, blocks.tracked)
@@ -196,7 +196,7 @@ func checkPools(t *testing.T, tr *Tracker) {
 		of                string
 		made, free, taken int
 	}{
-		{"flows", int(tr.flows.made), len(tr.flows.free), tr.nflows},
+		{"flows", int(tr.flows.made), len(tr.flows.unused), tr.nflows},
 		{"marks", max(len(tr.noteArena)-1, 0), len(tr.noteFree), marks},
 		{"heads", max(len(tr.heads.bufs)-1, 0), len(tr.heads.free), heads},
 		{"carries", tr.carries.Held(), 0, carries},
@@ -206,21 +206,21 @@ func checkPools(t *testing.T, tr *Tracker) {
 		}
 	}
 
-	g := &tr.graves
+	g := &tr.retired
 	stones, wide := 0, 0
 	for _, x := range g.index.slots {
 		if x.place != 0 {
 			stones++
-			if g.stones.at(x.place-1).flags&tombWide != 0 {
+			if g.flows.at(x.place-1).flags&retiredV6 != 0 {
 				wide++
 			}
 		}
 	}
-	if n := int(g.stones.made) - len(g.stones.free); n != stones || g.index.n != stones || int(g.wides.made)-len(g.wides.free) != wide {
-		t.Fatalf("%d tombstones: %d taken, %d in the index; of IPv6 %d, %d taken", stones, n, g.index.n, wide, int(g.wides.made)-len(g.wides.free))
+	if n := int(g.flows.made) - len(g.flows.unused); n != stones || g.index.n != stones || int(g.v6.made)-len(g.v6.unused) != wide {
+		t.Fatalf("%d tombstones: %d taken, %d in the index; of IPv6 %d, %d taken", stones, n, g.index.n, wide, int(g.v6.made)-len(g.v6.unused))
 	}
 
-	w := &tr.timers
+	w := &tr.wheel
 	n, blocks := 0, uint32(0)
 	for i := range w.slots {
 		served := w.tick + (int64(i)-w.tick)&(wheelSlots-1)
@@ -239,7 +239,7 @@ func checkPools(t *testing.T, tr *Tracker) {
 	if len(due) > 0 {
 		t.Fatalf("not in the wheel, or too late: %v", due)
 	}
-	if n != w.n || blocks != w.blocks.made-uint32(len(w.blocks.free)) {
-		t.Fatalf("%d timers, %d counted, in %d blocks of %d", n, w.n, blocks, w.blocks.made-uint32(len(w.blocks.free)))
+	if n != w.n || blocks != w.blocks.made-uint32(len(w.blocks.unused)) {
+		t.Fatalf("%d timers, %d counted, in %d blocks of %d", n, w.n, blocks, w.blocks.made-uint32(len(w.blocks.unused)))
 	}
 }

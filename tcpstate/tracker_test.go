@@ -54,7 +54,7 @@ func events(cfg *Config, out *[]Kind) {
 	}
 }
 
-// A request begins when the LB has seen an answer to all that it sent before; data that
+// TestTurns request begins when the LB has seen an answer to all that it sent before; data that
 // goes on is none, and a plain ACK fires nothing.
 func TestTurns(t *testing.T) {
 	var cfg Config
@@ -75,15 +75,15 @@ func TestTurns(t *testing.T) {
 	}
 	f := only(t, w.t)
 	lb, target := f.Sides()
-	if f.sent[f.LB()].turn.Seq != 250 || f.sent[f.LB()].turn.Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
+	if f.recent[f.LB()].turn.Seq != 250 || f.recent[f.LB()].turn.Ack != 518 || !lb.Outstanding() || lb.Nxt != 260 {
 		t.Errorf("LB's half: %+v", lb)
 	}
-	if f.sent[1-f.LB()].turn.Seq != 500 || f.sent[1-f.LB()].last.Seq != 509 || target.Holes() {
+	if f.recent[1-f.LB()].turn.Seq != 500 || f.recent[1-f.LB()].newest.Seq != 509 || target.Holes() {
 		t.Errorf("target's half: %+v", target)
 	}
 }
 
-// The lowest-ack copy is the first transmission, in whatever order the copies come.
+// TestFirstTransmission lowest-ack copy is the first transmission, in whatever order the copies come.
 func TestFirstTransmission(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -93,12 +93,12 @@ func TestFirstTransmission(t *testing.T) {
 	w.lb(ACK|PSH, 110, 510, 10) // sent before it
 	w.target(ACK|FIN, 510, 110, 0)
 	f := only(t, w.t)
-	if f.sent[f.LB()].turn.Ack != 510 || w.t.newestTurn(f, f.LB()).Frame() != 7 {
-		t.Errorf("first transmission %+v, want frame 7 with ack 510", w.t.newestTurn(f, f.LB()))
+	if f.recent[f.LB()].turn.Ack != 510 || w.t.turnRef(f, f.LB()).Frame() != 7 {
+		t.Errorf("first transmission %+v, want frame 7 with ack 510", w.t.turnRef(f, f.LB()))
 	}
 }
 
-// Sequence numbers wrap anywhere.
+// TestWrap numbers wrap anywhere.
 func TestWrap(t *testing.T) {
 	for _, isn := range []Seq{0xffffffff, 0xfffffff0, 0xffffff9b, 0x7fffffff} {
 		w := &wire{t: NewTracker(Config{})}
@@ -108,7 +108,7 @@ func TestWrap(t *testing.T) {
 		w.lb(ACK|PSH, isn+101, isn+96, 100)
 		f := only(t, w.t)
 		lb, target := f.Sides()
-		if f.sent[f.LB()].turn.Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
+		if f.recent[f.LB()].turn.Seq != isn+101 || lb.Nxt != isn+201 || target.Nxt != isn+96 || lb.Holes() || target.Holes() {
 			t.Errorf("isn %#x: %+v %+v", isn, lb, target)
 		}
 	}
@@ -134,7 +134,7 @@ func TestHoles(t *testing.T) {
 	}
 }
 
-// RFC 9293 §3.6: what each side must be in, as far as the capture shows it.
+// TestStates 9293 §3.6: what each side must be in, as far as the capture shows it.
 func TestStates(t *testing.T) {
 	state := func(w *wire) string {
 		f := only(t, w.t)
@@ -166,7 +166,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// Whoever sends the SYN-ACK is the target, but where both sides have sent a SYN
+// TestRolesByHandshake sends the SYN-ACK is the target, but where both sides have sent a SYN
 // (RFC 9293 §3.5), there whoever was sent the first one.
 func TestRolesByHandshake(t *testing.T) {
 	for _, tt := range []struct {
@@ -195,7 +195,7 @@ func TestRolesByHandshake(t *testing.T) {
 	}
 }
 
-// A closed flow is forgotten, an idle one too, and the numbers go on as Wireshark's.
+// TestRetireAndNumber closed flow is forgotten, an idle one too, and the numbers go on as Wireshark's.
 func TestRetireAndNumber(t *testing.T) {
 	w := &wire{t: NewTracker(Config{Streams: true})}
 	w.handshake(99, 499)
@@ -350,7 +350,7 @@ func check(t *testing.T, tr *Tracker) {
 	live, indexed, wide := 0, 0, uint32(0)
 	tr.Each(func(f *Flow) {
 		live++
-		if f.flags&flowWide != 0 {
+		if f.flags&flowV6 != 0 {
 			wide++
 		}
 		s := Segment{Src: tr.Endpoint(f, 0), Dst: tr.Endpoint(f, 1)}
@@ -370,11 +370,11 @@ func check(t *testing.T, tr *Tracker) {
 		}
 		for i := range f.Half {
 			h := &f.Half[i]
-			if h.HasTurn() != tr.newestTurn(f, i).Set() || h.HasTurn() && !h.Captured() {
-				t.Fatalf("turn %+v of %+v", tr.newestTurn(f, i), h)
+			if h.HasTurn() != tr.turnRef(f, i).Set() || h.HasTurn() && !h.Captured() {
+				t.Fatalf("turn %+v of %+v", tr.turnRef(f, i), h)
 			}
-			if h.flags&flagLow != 0 && (f.flags&flowNoted == 0 || tr.Notes(f).Half[i].TurnLow.AtOrAfter(f.sent[i].turn.Seq)) {
-				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Notes(f).Half[i].TurnLow, f.sent[i].turn.Seq)
+			if h.flags&flagTurnLow != 0 && (f.flags&flowNoted == 0 || tr.Notes(f).Half[i].TurnLow.AtOrAfter(f.recent[i].turn.Seq)) {
+				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Notes(f).Half[i].TurnLow, f.recent[i].turn.Seq)
 			}
 		}
 		if f.flags&(flowNoted|flowClosing) != 0 && f.notes == 0 || f.flags&(flowNoted|flowClosing) == flowClosing {
@@ -390,12 +390,12 @@ func check(t *testing.T, tr *Tracker) {
 	if live != tr.Live() || indexed != tr.index.n {
 		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.index.n)
 	}
-	if n := tr.wides.made - uint32(len(tr.wides.free)); n != wide {
+	if n := tr.v6.made - uint32(len(tr.v6.unused)); n != wide {
 		t.Fatalf("%d flows of IPv6, %d pairs of addresses", wide, n)
 	}
 }
 
-// The table is bounded: a flood of SYNs evicts, and says so.
+// TestMaxFlows table is bounded: a flood of SYNs evicts, and says so.
 func TestMaxFlows(t *testing.T) {
 	tr := NewTracker(Config{MaxFlows: 100})
 	for i := range 5000 {
@@ -403,8 +403,8 @@ func TestMaxFlows(t *testing.T) {
 			Frame: uint64(i + 1), Time: int64(i) * 1000, Flags: SYN, Seq: Seq(i),
 			Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 8), byte(i)}), uint16(i)}, Dst: targetEnd,
 		})
-		if tr.Live() > 100 || tr.graves.index.n > 401 {
-			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.graves.index.n)
+		if tr.Live() > 100 || tr.retired.index.n > 401 {
+			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.retired.index.n)
 		}
 	}
 	if tr.Evicted < 4000 || tr.ExactStreams()[0] < 500 || tr.ExactStreams()[0] > 510 || tr.Exact(0, 600) {
@@ -412,7 +412,7 @@ func TestMaxFlows(t *testing.T) {
 	}
 }
 
-// Data and acknowledgments of an established connection allocate nothing.
+// TestNoAllocation and acknowledgments of an established connection allocate nothing.
 func TestNoAllocation(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -432,7 +432,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// Of whatever many captures, each numbers a connection that goes on once.
+// TestManyCaptures whatever many captures, each numbers a connection that goes on once.
 func TestManyCaptures(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -446,7 +446,7 @@ func TestManyCaptures(t *testing.T) {
 	}
 }
 
-// Round-trip times are right to the nanosecond as far as 4 s, to the microsecond beyond.
+// TestRTT-trip times are right to the nanosecond as far as 4 s, to the microsecond beyond.
 func TestRTT(t *testing.T) {
 	const most = 1<<32 - 1
 	for _, c := range [][2]int64{

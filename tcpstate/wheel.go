@@ -1,8 +1,8 @@
 package tcpstate
 
-// timers wake flows at a capture time: a wheel of slots of 10 ms, one turn is 41 s;
+// wheel wake flows at a capture time: a wheel of slots of 10 ms, one turn is 41 s;
 // what is due later is looked at once a turn.
-type timers struct {
+type wheel struct {
 	slots  [wheelSlots]chain
 	blocks arena[timerBlock]
 	tick   int64 // everything before it has been served
@@ -29,6 +29,17 @@ const (
 	wheelTick  = 10 * millisecond
 )
 
+// restart empties the wheel and lets it begin at any time.
+func (w *wheel) restart() {
+	w.clear()
+	w.tick, w.next = 0, 0
+}
+
+// clear empties the wheel.
+func (w *wheel) clear() {
+	w.slots, w.blocks, w.n = [wheelSlots]chain{}, arena[timerBlock]{}, 0
+}
+
 // arm asks for a look at the flow at a time, if none comes sooner.
 func (t *Tracker) arm(f *Flow, at int64) {
 	tick := at / wheelTick
@@ -36,8 +47,8 @@ func (t *Tracker) arm(f *Flow, at int64) {
 		return
 	}
 	f.due = max(uint32(tick), 1)
-	t.timers.add(f.index, tick)
-	if t.timers.n > 4*t.nflows+maxIdleTimers {
+	t.wheel.add(f.index, tick)
+	if t.wheel.n > 4*t.nflows+maxIdleTimers {
 		t.rearm()
 	}
 }
@@ -54,25 +65,20 @@ const maxIdleTimers = 1 << 16
 // rearm takes the entries out of the wheel that count no more. Many flows may be armed
 // and forgotten within one turn.
 func (t *Tracker) rearm() {
-	t.timers.clear()
+	t.wheel.clear()
 	t.Each(func(f *Flow) {
 		if f.due != 0 {
-			t.timers.add(f.index, t.dueTick(f))
+			t.wheel.add(f.index, t.dueTick(f))
 		}
 	})
 }
 
-// clear empties the wheel.
-func (w *timers) clear() {
-	w.slots, w.blocks, w.n = [wheelSlots]chain{}, arena[timerBlock]{}, 0
-}
-
 // add enters a flow that is due in a tick: it is served when that is over.
-func (w *timers) add(i uint32, tick int64) {
+func (w *wheel) add(i uint32, tick int64) {
 	k := min(max(tick, w.tick)+1, w.tick+wheelSlots-1)
 	c := &w.slots[k&(wheelSlots-1)]
 	if c.first == 0 || w.blocks.at(c.last-1).n == uint32(len(timerBlock{}.entries)) {
-		p := w.blocks.take()
+		p := w.blocks.alloc()
 		b := w.blocks.at(p)
 		b.n, b.next = 0, 0
 		if c.first == 0 {
@@ -89,11 +95,11 @@ func (w *timers) add(i uint32, tick int64) {
 }
 
 // due reports whether a slot may be served.
-func (w *timers) due(now int64) bool { return now >= w.next }
+func (w *wheel) due(now int64) bool { return now >= w.next }
 
-// wake looks at the flows whose time has come.
-func (t *Tracker) wake() {
-	w := &t.timers
+// serveDue looks at the flows whose time has come.
+func (t *Tracker) serveDue() {
+	w := &t.wheel
 	upto := t.now / wheelTick
 	all := upto-w.tick > 1<<30 // so long that dueTick does not reach
 	if w.tick == 0 || upto-w.tick > 2*wheelSlots {
@@ -108,9 +114,9 @@ func (t *Tracker) wake() {
 		w.work = w.work[:0]
 		for p := c.first; p != 0; {
 			b := w.blocks.at(p - 1)
-			t.dueOf(b.entries[:b.n])
+			t.collectDue(b.entries[:b.n])
 			w.n -= int(b.n)
-			w.blocks.give(p - 1)
+			w.blocks.release(p - 1)
 			p = b.next
 		}
 		*c = chain{}
@@ -124,93 +130,18 @@ func (t *Tracker) wake() {
 				continue
 			}
 			f.due = 0
-			t.look(f)
+			t.onTimer(f)
 		}
 	}
 	w.next = w.tick * wheelTick
 }
 
-// dueOf adds the entries that count to the work. It touches their flows in one go, so
+// collectDue adds the entries that count to the work. It touches their flows in one go, so
 // that the cache misses overlap.
-func (t *Tracker) dueOf(entries []timer) {
+func (t *Tracker) collectDue(entries []timer) {
 	for _, e := range entries {
 		if f := t.flows.at(e.flow); f.due == e.tick && f.flags&flowLive != 0 {
-			t.timers.work = append(t.timers.work, e)
+			t.wheel.work = append(t.wheel.work, e)
 		}
 	}
-}
-
-// look does what is due with a flow and arms it again if more is to come.
-func (t *Tracker) look(f *Flow) {
-	switch {
-	case f.flags&flowDetached != 0:
-		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, t.Notes(f).CloseTime+lingerMax) {
-			t.arm(f, t.closeDue(f, f.LastTime))
-			return
-		}
-		t.retire(f)
-		return
-	case f.flags&flowClosing != 0:
-		if f.flags&flowSettled == 0 {
-			if at := t.closeDue(f, f.LastTime); t.now < at {
-				t.arm(f, at)
-				return
-			}
-			t.settle(f)
-		}
-		if t.final(f) {
-			t.retire(f)
-			return
-		}
-		// One side has closed and the other has not: look once more, much later.
-		if f.flags&flowLastLook == 0 {
-			if at := t.Notes(f).CloseTime + lastLook; t.now < at {
-				t.arm(f, at)
-				return
-			}
-			f.flags |= flowLastLook
-			t.fire(Settled, f, 0, nil)
-		}
-	case f.flags&flowEstablished == 0:
-		lb, target := f.Sides()
-		m := &t.Notes(f).Half[f.LB()]
-		at := f.LastTime + 64*second
-		if lb.SentSYN() && !target.SentSYN() && len(m.SYNs) > 0 {
-			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
-			if len(m.SYNs) > 1 {
-				at += 2 * m.Patience() // the capture may lack a copy: wait for the one after it too
-			}
-		}
-		if t.now < at {
-			t.arm(f, at)
-			return
-		}
-		t.retire(f)
-		return
-	case f.flags&flowRevived != 0 && f.sent[0].turnFrame|f.sent[1].turnFrame == 0:
-		if t.now-f.LastTime >= lingerMax {
-			t.retire(f)
-			return
-		}
-		t.arm(f, f.LastTime+lingerMax)
-		return
-	}
-	lb, _ := f.Sides()
-	if lb.Outstanding() && f.flags&flowStalled == 0 {
-		if at := f.sent[f.LB()].turnTime + stallAfter; t.now < at {
-			t.arm(f, at)
-		} else {
-			f.flags |= flowStalled
-			t.fire(RequestStalled, f, f.LB(), nil)
-		}
-	}
-}
-
-// settle lets the rules judge what has been seen.
-func (t *Tracker) settle(f *Flow) {
-	if f.flags&flowSettled != 0 {
-		return
-	}
-	f.flags |= flowSettled
-	t.fire(Settled, f, 0, nil)
 }

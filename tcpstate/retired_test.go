@@ -11,7 +11,7 @@ func (w *wire) stream() uint32 {
 	return stream
 }
 
-// Numbers are Wireshark's as long as nothing can have gone on whose tombstone is gone.
+// TestExact are Wireshark's as long as nothing can have gone on whose tombstone is gone.
 func TestExact(t *testing.T) {
 	end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, byte(i >> 8), byte(i)}), 1000} }
 	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 10}), now: 1000 * second}

@@ -2,8 +2,8 @@ package tcpstate
 
 import "connrace/tcpstate/internal/framing"
 
-// begin takes the first own segment of a flow: who is who, and does anybody care.
-func (t *Tracker) begin(f *Flow, dir int, s *Segment) {
+// beginFlow takes the first own segment of a flow: who is who, and does anybody care.
+func (t *Tracker) beginFlow(f *Flow, dir int, s *Segment) {
 	f.flags |= flowBegun
 	if f.flags&flowRevived == 0 {
 		t.Streams++
@@ -55,28 +55,6 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 	return dir, ByPort
 }
 
-// control takes every segment of a connection that is not simply established.
-func (t *Tracker) control(f *Flow, dir int, s *Segment) {
-	if s.Flags&SYN != 0 {
-		t.syn(f, dir, s)
-		return
-	}
-	if f.flags&flowEstablished == 0 && t.beforeEstablished(f, dir, s) {
-		return
-	}
-	if s.Flags&RST != 0 {
-		t.rst(f, dir, s)
-		return
-	}
-	t.data(f, dir, s)
-	if s.Flags&FIN != 0 {
-		t.fin(f, dir, s)
-	}
-	if f.flags&flowClosing != 0 && f.flags&flowSettled == 0 {
-		t.arm(f, t.closeDue(f, t.now))
-	}
-}
-
 // syn takes a SYN or a SYN-ACK.
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
@@ -123,7 +101,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 		m.SYNs = append(m.SYNs, c)
 	}
 	if s.Len > 0 { // TCP Fast Open (RFC 7413)
-		t.octets(f, dir, s, s.Seq+1)
+		t.payload(f, dir, s, s.Seq+1)
 	}
 	if !answer {
 		t.arm(f, t.now+m.Patience())
@@ -164,10 +142,10 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 			m := &t.notes(f).Half[dir]
 			m.Refusals = appendRef(m.Refusals, t.ref(s, f.stream, s.Seq))
 			f.flags &^= flowSettled
-			t.close(f)
+			t.noteClose(f)
 			return true
 		case s.Flags&ACK == 0 || s.Ack != p.ISN+1:
-			t.toOld(f, dir, s)
+			t.toPrevious(f, dir, s)
 			return true
 		}
 		// It acknowledges the SYN: the SYN-ACK was not captured.
@@ -176,7 +154,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	}
 	if lb && h.SentSYN() && !p.SentSYN() {
 		if s.Flags&RST != 0 {
-			t.toOld(f, dir, s)
+			t.toPrevious(f, dir, s)
 			return true
 		}
 		// The SYN-ACK was not captured.
@@ -206,148 +184,19 @@ func (t *Tracker) establish(f *Flow, s *Segment) {
 	t.fire(EstablishedNow, f, f.LB(), s)
 }
 
-// toOld gives a segment to the incarnation before, if that is still there, and keeps it
+// toPrevious gives a segment to the incarnation before, if that is still there, and keeps it
 // in mind for the new one.
-func (t *Tracker) toOld(f *Flow, dir int, s *Segment) {
+func (t *Tracker) toPrevious(f *Flow, dir int, s *Segment) {
 	m := &t.notes(f).Half[dir]
 	m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
-	if f.flags&flowHeir == 0 {
+	if f.flags&flowHasPrevious == 0 {
 		return
 	}
-	old := t.flows.at(t.elder[f.index])
-	t.disown(old) // one generation back is enough
-	t.setOdd(old)
+	old := t.flows.at(t.previous[f.index])
+	t.unlink(old) // one generation back is enough
+	t.markRenumbered(old)
 	own := old.stream
 	old.stream = f.stream // as Wireshark numbers this segment
-	t.control(old, dir, s)
+	t.transition(old, dir, s)
 	old.stream = own
-}
-
-// fin takes the FIN of a segment whose payload has been taken.
-func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
-	h := &f.Half[dir]
-	m := &t.notes(f).Half[dir]
-	at := s.Seq.Add(s.Len)
-	mark := t.ref(s, f.stream, s.Seq)
-	mark.Seq = at
-	if m.FIN.Set() {
-		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
-			m.FIN = mark // sent before the copy known so far
-		}
-		return
-	}
-	if at.After(h.Nxt) {
-		h.openHole(m, h.Nxt, at)
-		t.skip(f, f.side(dir), uint32(at.Sub(h.Nxt))) // they may still come
-	}
-	if at.AtOrAfter(h.Nxt) {
-		h.Nxt = at + 1
-	}
-	m.FIN = mark
-	t.close(f)
-	t.fireGap(CloseBegan, f, dir, s, f.idleAt(s.Time))
-}
-
-// rst takes an RST of an established or closing connection.
-func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
-	h := &f.Half[dir]
-	if f.flags&flowHeir != 0 && s.Flags&ACK == 0 && h.flags&flagCaptured != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
-		t.toOld(f, dir, s) // outside of the new sequence space
-		return
-	}
-	mm := t.notes(f)
-	m := &mm.Half[dir]
-	if n := len(m.RSTs); n > 0 {
-		l := &m.RSTs[n-1]
-		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags() == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
-			return // the same segment captured twice
-		}
-	}
-	mark := t.ref(s, f.stream, s.Seq)
-	if mm.AfterFIN(dir, mark) {
-		t.RSTAfterFIN++
-		m.NRSTAfterFIN++
-	}
-	m.NRST++
-	if len(m.RSTs) < maxRSTs {
-		m.RSTs = append(m.RSTs, RSTRef{mark, s.IPID})
-	}
-	first := m.NRST == 1
-	if s.Flags&ACK != 0 {
-		if !m.Abort.Set() || s.Ack.Before(m.Abort.Ack) {
-			m.Abort = mark
-		}
-		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) {
-			t.acknowledge(f, dir, s)
-		}
-		if h.flags&flagCaptured != 0 && s.Seq.After(h.Nxt) {
-			h.openHole(m, h.Nxt, s.Seq)
-		}
-	}
-	gap := f.idleAt(s.Time)
-	f.flags |= flowReset
-	t.close(f)
-	if first {
-		t.fireGap(CloseBegan, f, dir, s, gap)
-	}
-}
-
-// idleAt is the time since the newest payload octet of either side, ns; -1: none.
-func (f *Flow) idleAt(now int64) int64 {
-	last := int64(-1)
-	for i := range f.Half {
-		if l := &f.sent[i]; l.lastFrame != 0 && l.lastTime > last {
-			last = l.lastTime
-		}
-	}
-	if last < 0 {
-		return -1
-	}
-	return max(now-last, 0)
-}
-
-// close notes that the connection closes, or that something new belongs to its close.
-func (t *Tracker) close(f *Flow) {
-	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
-		t.noteArena[f.notes].CloseTime = t.now
-	}
-	f.flags |= flowClosing
-	f.flags &^= flowSettled
-	t.arm(f, t.closeDue(f, t.now))
-}
-
-// linger is how long a close's remaining segments take to come, ns (domain: about
-// max(4 RTT, 200 ms)); longer while the answer to a request, be it an RST, may wait for
-// the request's retransmission.
-func (t *Tracker) linger(f *Flow) int64 {
-	if f.flags&flowEstablished == 0 {
-		return lingerMax // refused: it may be tried again with the same SYN
-	}
-	if lb, target := f.Sides(); lb.Outstanding() && !target.HadReceived(f.sent[f.LB()].turn.Seq) && t.Notes(f).Half[1-f.LB()].NRST == 0 {
-		return lingerMax
-	}
-	return min(max(4*f.RTT(), lingerMin), lingerMax)
-}
-
-// closeDue is when a closing flow may be judged if nothing more comes.
-func (t *Tracker) closeDue(f *Flow, now int64) int64 {
-	if f.flags&flowEstablished == 0 {
-		return now + t.linger(f)
-	}
-	return min(now+t.linger(f), t.Notes(f).CloseTime+lingerMax)
-}
-
-// final reports whether nothing more can come of the connection.
-func (t *Tracker) final(f *Flow) bool {
-	m := t.Notes(f)
-	return f.flags&flowReset != 0 || m.Half[0].FIN.Set() && m.Half[1].FIN.Set() ||
-		f.flags&flowEstablished == 0
-}
-
-// appendMark appends to a bounded list.
-func appendRef(l []SegRef, m SegRef) []SegRef {
-	if len(l) < maxRSTs {
-		l = append(l, m)
-	}
-	return l
 }

@@ -5,14 +5,14 @@ import (
 	"unsafe"
 )
 
-// A flow is four cache lines.
+// TestFlowSize flow is four cache lines.
 func TestFlowSize(t *testing.T) {
 	if n := unsafe.Sizeof(Flow{}); n != 256 {
 		t.Errorf("a flow has %d octets", n)
 	}
 }
 
-// What is remembered of a connection has the number that it had in the capture that it was
+// TestStreamOfCapture is remembered of a connection has the number that it had in the capture that it was
 // in, also when it goes on through several.
 func TestStreamOfCapture(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
@@ -48,12 +48,12 @@ func TestStreamOfCapture(t *testing.T) {
 		}
 	}
 	w.t.setBack(w.now)
-	if n := len(w.t.odd); n != 0 {
+	if n := len(w.t.renumbered); n != 0 {
 		t.Errorf("the numbers of %d forgotten flows are kept", n)
 	}
 }
 
-// An old incarnation gets its segments until it is forgotten; then nothing points to it.
+// TestElder old incarnation gets its segments until it is forgotten; then nothing points to it.
 func TestElder(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	for i := range 20 {
@@ -61,8 +61,8 @@ func TestElder(t *testing.T) {
 		w.handshake(isn, 77)
 		w.lb(ACK|PSH, isn+1, 78, 10)
 		w.lb(SYN, isn+500, 0, 0)
-		if len(w.t.elder) == 0 || len(w.t.elder) != len(w.t.heirs) {
-			t.Fatalf("%d old incarnations, %d new ones", len(w.t.elder), len(w.t.heirs))
+		if len(w.t.previous) == 0 || len(w.t.previous) != len(w.t.next) {
+			t.Fatalf("%d old incarnations, %d new ones", len(w.t.previous), len(w.t.next))
 		}
 		w.lb(RST, isn+11, 0, 0)
 	}
@@ -73,12 +73,12 @@ func TestElder(t *testing.T) {
 			t.Errorf("old incarnation %d is still there", f.index)
 		}
 	})
-	if len(w.t.elder)+len(w.t.heirs) != 0 {
-		t.Errorf("%d, %d links to flows that are gone", len(w.t.elder), len(w.t.heirs))
+	if len(w.t.previous)+len(w.t.next) != 0 {
+		t.Errorf("%d, %d links to flows that are gone", len(w.t.previous), len(w.t.next))
 	}
 }
 
-// Where a turn may have begun is remembered although the octets before it came late and in
+// TestTurnLowAnswered a turn may have begun is remembered although the octets before it came late and in
 // pieces of their own, and the turn has been answered.
 func TestTurnLowAnswered(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}

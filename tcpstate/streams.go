@@ -16,6 +16,31 @@ type StreamStats struct {
 	StateA, StateB   State
 }
 
+// StreamStats are the figures of all streams, in order; streams
+// that only ICMP errors quoted are left out.
+func (t *Tracker) StreamStats() []StreamStats {
+	out := t.stats[:0:0]
+	for _, x := range t.stats {
+		if x.Segments > 0 {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// StreamsCut reports whether there were more than MaxStreams.
+func (t *Tracker) StreamsCut() bool { return t.statsCut }
+
+// Number is Wireshark's tcp.stream of a segment. It follows nothing and fires no event:
+// for a second look at a capture. A tracker either numbers or tracks.
+func (t *Tracker) Number(s *Segment) uint32 {
+	var q query
+	queryOf(s, &q)
+	f, _ := t.lookup(s, &q)
+	f.LastTime = max(f.LastTime, s.Time)
+	return f.stream
+}
+
 // count adds a segment to its stream's figures.
 func (t *Tracker) count(f *Flow, dir int, s *Segment) {
 	x := t.statsOf(f)
@@ -76,19 +101,4 @@ func (t *Tracker) finishStats(f *Flow) {
 	}
 	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)
 	x.AIsLB, x.RolesKnown = f.LB() == a, true
-}
-
-// StreamsCut reports whether there were more than MaxStreams.
-func (t *Tracker) StreamsCut() bool { return t.statsCut }
-
-// StreamStats are the figures of all streams, in order; streams
-// that only ICMP errors quoted are left out.
-func (t *Tracker) StreamStats() []StreamStats {
-	out := t.stats[:0:0]
-	for _, x := range t.stats {
-		if x.Segments > 0 {
-			out = append(out, x)
-		}
-	}
-	return out
 }

@@ -5,6 +5,39 @@ import (
 	"math/rand/v2"
 )
 
+// arena holds values in chunks that never move. A place is taken and given back; while it
+// is taken its value is the taker's.
+type arena[T any] struct {
+	chunks []*[arenaChunk]T
+	unused []uint32 // places given back
+	made   uint32   // places so far
+}
+
+const (
+	arenaBits  = 10
+	arenaChunk = 1 << arenaBits
+)
+
+// at is the value at a place.
+func (a *arena[T]) at(i uint32) *T { return &a.chunks[i>>arenaBits][i%arenaChunk] }
+
+// alloc takes a place. Its value is what was left there.
+func (a *arena[T]) alloc() uint32 {
+	if n := len(a.unused); n > 0 {
+		i := a.unused[n-1]
+		a.unused = a.unused[:n-1]
+		return i
+	}
+	if a.made%arenaChunk == 0 {
+		a.chunks = append(a.chunks, new([arenaChunk]T))
+	}
+	a.made++
+	return a.made - 1
+}
+
+// release gives a place back.
+func (a *arena[T]) release(i uint32) { a.unused = append(a.unused, i) }
+
 // key is a connection's pair of endpoints in twelve octets, the lower endpoint first. Of
 // IPv6 it holds the place of the addresses in a wides, and a hash of them.
 type key struct {
@@ -12,11 +45,11 @@ type key struct {
 	ports  uint32 // the lower endpoint's above the other's
 }
 
-// pair are the addresses of a connection's endpoints, the lower endpoint's first.
-type pair [2]Addr
+// addrPair are the addresses of a connection's endpoints, the lower endpoint's first.
+type addrPair [2]Addr
 
-// wides are pairs that do not fit in a key. Who has a key has its place here.
-type wides struct{ arena[pair] }
+// v6pairs are pairs that do not fit in a key. Who has a key has its place here.
+type v6pairs struct{ arena[addrPair] }
 
 // query is what a segment's flow is looked for by.
 type query struct {
@@ -25,7 +58,7 @@ type query struct {
 	// place is where the flow was when the query was prepared, counted from 1; 0: not known.
 	place uint32
 	dir   uint8 // the place of the sender's endpoint
-	wide  bool
+	v6    bool
 }
 
 // seeds keep a capture from being made of endpoints whose hashes are all alike.
@@ -41,14 +74,14 @@ func mix(a, b uint64) uint64 {
 func queryOf(s *Segment, q *query) {
 	a, b := &s.Src, &s.Dst
 	if a.Addr.Hi|b.Addr.Hi|(a.Addr.Lo>>32^0xffff)|(b.Addr.Lo>>32^0xffff) != 0 {
-		wideQueryOf(s, q)
+		v6QueryOf(s, q)
 		return
 	}
 	// 48 bits each: address and port. Which is the lower one could not be predicted, so there
 	// is no branch.
 	from, to := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
 	x, y := min(from, to), max(from, to)
-	q.dir, q.wide, q.place = uint8((to-from)>>63), false, 0 // 1 if to is lower
+	q.dir, q.v6, q.place = uint8((to-from)>>63), false, 0 // 1 if to is lower
 	q.key = key{uint32(x >> 16), uint32(y >> 16), uint32(x)<<16 | uint32(uint16(y))}
 	q.hash = q.key.hash()
 }
@@ -57,24 +90,24 @@ func (k *key) hash() uint32 {
 	return uint32(mix(uint64(k.lo)<<32|uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1]))
 }
 
-func wideQueryOf(s *Segment, q *query) {
+func v6QueryOf(s *Segment, q *query) {
 	a, b := s.Src, s.Dst
-	q.dir, q.wide, q.place = 0, true, 0
+	q.dir, q.v6, q.place = 0, true, 0
 	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
 		a, b = b, a
 		q.dir = 1
 	}
 	h := mix(a.Addr.Hi^seeds[2], a.Addr.Lo^seeds[3]) ^ bits.RotateLeft64(mix(b.Addr.Hi^seeds[3], b.Addr.Lo^seeds[2]), 32)
 	q.key = key{0, uint32(h >> 32), uint32(a.Port)<<16 | uint32(b.Port)}
-	q.hash = q.key.wideHash()
+	q.hash = q.key.v6Hash()
 }
 
-// wideHash is hash for a key whose lo is a place.
-func (k *key) wideHash() uint32 { return uint32(mix(uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1])) }
+// v6Hash is hash for a key whose lo is a place.
+func (k *key) v6Hash() uint32 { return uint32(mix(uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1])) }
 
-// is reports whether k, wide or not, is the key that q asks for with segment s.
-func (q *query) is(k *key, wide bool, w *wides, s *Segment) bool {
-	if k.hi != q.key.hi || k.ports != q.key.ports || wide != q.wide {
+// matches reports whether k, wide or not, is the key that q asks for with segment s.
+func (q *query) matches(k *key, wide bool, w *v6pairs, s *Segment) bool {
+	if k.hi != q.key.hi || k.ports != q.key.ports || wide != q.v6 {
 		return false
 	}
 	if !wide {
@@ -84,23 +117,23 @@ func (q *query) is(k *key, wide bool, w *wides, s *Segment) bool {
 	return p[q.dir] == s.Src.Addr && p[1-q.dir] == s.Dst.Addr
 }
 
-// key is the key for what q asks for with segment s.
-func (w *wides) key(q *query, s *Segment) key {
+// makeKey is the key for what q asks for with segment s.
+func (w *v6pairs) makeKey(q *query, s *Segment) key {
 	k := q.key
-	if q.wide {
-		k.lo = w.take()
+	if q.v6 {
+		k.lo = w.alloc()
 		p := w.at(k.lo)
 		p[q.dir], p[1-q.dir] = s.Src.Addr, s.Dst.Addr
 	}
 	return k
 }
 
-// pair are the addresses of a key.
-func (w *wides) pair(k *key, wide bool) pair {
+// addrs are the addresses of a key.
+func (w *v6pairs) addrs(k *key, wide bool) addrPair {
 	if wide {
 		return *w.at(k.lo)
 	}
-	return pair{{Lo: 0xffff<<32 | uint64(k.lo)}, {Lo: 0xffff<<32 | uint64(k.hi)}}
+	return addrPair{{Lo: 0xffff<<32 | uint64(k.lo)}, {Lo: 0xffff<<32 | uint64(k.hi)}}
 }
 
 // port is that of endpoint i.

@@ -1,0 +1,237 @@
+package tcpstate
+
+import "slices"
+
+// fin takes the FIN of a segment whose payload has been taken.
+func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
+	h := &f.Half[dir]
+	m := &t.notes(f).Half[dir]
+	at := s.Seq.Add(s.Len)
+	mark := t.ref(s, f.stream, s.Seq)
+	mark.Seq = at
+	if m.FIN.Set() {
+		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
+			m.FIN = mark // sent before the copy known so far
+		}
+		return
+	}
+	if at.After(h.Nxt) {
+		h.openHole(m, h.Nxt, at)
+		t.skip(f, f.side(dir), uint32(at.Sub(h.Nxt))) // they may still come
+	}
+	if at.AtOrAfter(h.Nxt) {
+		h.Nxt = at + 1
+	}
+	m.FIN = mark
+	t.noteClose(f)
+	t.fireGap(CloseBegan, f, dir, s, f.idleAt(s.Time))
+}
+
+// rst takes an RST of an established or closing connection.
+func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
+	h := &f.Half[dir]
+	if f.flags&flowHasPrevious != 0 && s.Flags&ACK == 0 && h.flags&flagCaptured != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
+		t.toPrevious(f, dir, s) // outside of the new sequence space
+		return
+	}
+	mm := t.notes(f)
+	m := &mm.Half[dir]
+	if n := len(m.RSTs); n > 0 {
+		l := &m.RSTs[n-1]
+		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags() == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
+			return // the same segment captured twice
+		}
+	}
+	mark := t.ref(s, f.stream, s.Seq)
+	if mm.AfterFIN(dir, mark) {
+		t.RSTAfterFIN++
+		m.NRSTAfterFIN++
+	}
+	m.NRST++
+	if len(m.RSTs) < maxRSTs {
+		m.RSTs = append(m.RSTs, RSTRef{mark, s.IPID})
+	}
+	first := m.NRST == 1
+	if s.Flags&ACK != 0 {
+		if !m.Abort.Set() || s.Ack.Before(m.Abort.Ack) {
+			m.Abort = mark
+		}
+		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) {
+			t.acknowledge(f, dir, s)
+		}
+		if h.flags&flagCaptured != 0 && s.Seq.After(h.Nxt) {
+			h.openHole(m, h.Nxt, s.Seq)
+		}
+	}
+	gap := f.idleAt(s.Time)
+	f.flags |= flowReset
+	t.noteClose(f)
+	if first {
+		t.fireGap(CloseBegan, f, dir, s, gap)
+	}
+}
+
+// noteClose notes that the connection closes, or that something new belongs to its close.
+func (t *Tracker) noteClose(f *Flow) {
+	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
+		t.noteArena[f.notes].CloseTime = t.now
+	}
+	f.flags |= flowClosing
+	f.flags &^= flowSettled
+	t.arm(f, t.closeDue(f, t.now))
+}
+
+// AfterFIN reports whether an RST of side dir came after a FIN: behind its own, or when
+// it had seen the peer's. A bare RST does not say what its sender had seen; there the
+// order of the capture must do.
+func (m *Notes) AfterFIN(dir int, rst SegRef) bool {
+	own, peer := &m.Half[dir].FIN, &m.Half[1-dir].FIN
+	if !rst.Flags().Has(ACK) {
+		return own.Set() || peer.Set()
+	}
+	return own.Set() && rst.Seq.After(own.Seq) || peer.Set() && rst.Ack.After(peer.Seq)
+}
+
+// idleAt is the time since the newest payload octet of either side, ns; -1: none.
+func (f *Flow) idleAt(now int64) int64 {
+	last := int64(-1)
+	for i := range f.Half {
+		if l := &f.recent[i]; l.newestFrame != 0 && l.newestTime > last {
+			last = l.newestTime
+		}
+	}
+	if last < 0 {
+		return -1
+	}
+	return max(now-last, 0)
+}
+
+// linger is how long a close's remaining segments take to come, ns (domain: about
+// max(4 RTT, 200 ms)); longer while the answer to a request, be it an RST, may wait for
+// the request's retransmission.
+func (t *Tracker) linger(f *Flow) int64 {
+	if f.flags&flowEstablished == 0 {
+		return lingerMax // refused: it may be tried again with the same SYN
+	}
+	if lb, target := f.Sides(); lb.Outstanding() && !target.HadReceived(f.recent[f.LB()].turn.Seq) && t.Notes(f).Half[1-f.LB()].NRST == 0 {
+		return lingerMax
+	}
+	return min(max(4*f.RTT(), lingerMin), lingerMax)
+}
+
+// closeDue is when a closing flow may be judged if nothing more comes.
+func (t *Tracker) closeDue(f *Flow, now int64) int64 {
+	if f.flags&flowEstablished == 0 {
+		return now + t.linger(f)
+	}
+	return min(now+t.linger(f), t.Notes(f).CloseTime+lingerMax)
+}
+
+// isOver reports whether nothing more can come of the connection.
+func (t *Tracker) isOver(f *Flow) bool {
+	m := t.Notes(f)
+	return f.flags&flowReset != 0 || m.Half[0].FIN.Set() && m.Half[1].FIN.Set() ||
+		f.flags&flowEstablished == 0
+}
+
+// onTimer does what is due with a flow and arms it again if more is to come.
+func (t *Tracker) onTimer(f *Flow) {
+	switch {
+	case f.flags&flowDetached != 0:
+		if quiet := f.LastTime + t.linger(f); f.flags&flowClosing != 0 && f.flags&flowSettled == 0 && t.now < min(quiet, t.Notes(f).CloseTime+lingerMax) {
+			t.arm(f, t.closeDue(f, f.LastTime))
+			return
+		}
+		t.expire(f)
+		return
+	case f.flags&flowClosing != 0:
+		if f.flags&flowSettled == 0 {
+			if at := t.closeDue(f, f.LastTime); t.now < at {
+				t.arm(f, at)
+				return
+			}
+			t.settle(f)
+		}
+		if t.isOver(f) {
+			t.expire(f)
+			return
+		}
+		// One side has closed and the other has not: look once more, much later.
+		if f.flags&flowLastCheck == 0 {
+			if at := t.Notes(f).CloseTime + lastCheck; t.now < at {
+				t.arm(f, at)
+				return
+			}
+			f.flags |= flowLastCheck
+			t.fire(Settled, f, 0, nil)
+		}
+	case f.flags&flowEstablished == 0:
+		lb, target := f.Sides()
+		m := &t.Notes(f).Half[f.LB()]
+		at := f.LastTime + 64*second
+		if lb.SentSYN() && !target.SentSYN() && len(m.SYNs) > 0 {
+			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
+			if len(m.SYNs) > 1 {
+				at += 2 * m.Patience() // the capture may lack a copy: wait for the one after it too
+			}
+		}
+		if t.now < at {
+			t.arm(f, at)
+			return
+		}
+		t.expire(f)
+		return
+	case f.flags&flowRevived != 0 && f.recent[0].turnFrame|f.recent[1].turnFrame == 0:
+		if t.now-f.LastTime >= lingerMax {
+			t.expire(f)
+			return
+		}
+		t.arm(f, f.LastTime+lingerMax)
+		return
+	}
+	lb, _ := f.Sides()
+	if lb.Outstanding() && f.flags&flowStalled == 0 {
+		if at := f.recent[f.LB()].turnTime + stallAfter; t.now < at {
+			t.arm(f, at)
+		} else {
+			f.flags |= flowStalled
+			t.fire(RequestStalled, f, f.LB(), nil)
+		}
+	}
+}
+
+// settle lets the rules judge what has been seen.
+func (t *Tracker) settle(f *Flow) {
+	if f.flags&flowSettled != 0 {
+		return
+	}
+	f.flags |= flowSettled
+	t.fire(Settled, f, 0, nil)
+}
+
+// settleAll settles every flow as it is when the capture ends, and says that it is gone.
+func (t *Tracker) settleAll() (all []uint64) {
+	t.ended = true
+	defer func() { t.ended = false }()
+	all = t.byAge()
+	for _, x := range all {
+		if f := t.flows.at(uint32(x)); f.flags&flowWatched != 0 {
+			t.settle(f)
+		}
+	}
+	for _, x := range all {
+		f := t.flows.at(uint32(x))
+		t.fire(Gone, f, 0, nil)
+		t.finishStats(f)
+	}
+	return all
+}
+
+// byAge are the places of all flows, the oldest first, below their stream numbers. Sorting
+// does not touch the flows, which are far apart in memory.
+func (t *Tracker) byAge() []uint64 {
+	all := make([]uint64, 0, t.nflows)
+	t.Each(func(f *Flow) { all = append(all, uint64(f.stream)<<32|uint64(f.index)) })
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,146 @@
+package tcpstate
+
+import "connrace/tcpstate/internal/framing"
+
+// sentBefore takes for what a side had seen when it began its turn what a later segment of
+// the turn acknowledges, if that is less: then the first one captured is a retransmission.
+func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
+	if d := &f.recent[dir].turn; ack.Before(d.Ack) {
+		t.notes(f).Half[dir].Resent = t.turnRef(f, dir)
+		d.Ack = ack
+	}
+}
+
+type hole struct{ from, to Seq }
+
+// openHole notes that [from, to) was passed over.
+func (h *Half) openHole(m *HalfNotes, from, to Seq) {
+	h.flags |= flagHoles
+	if m.nholes < maxHoles {
+		m.holes[m.nholes] = hole{from, to}
+		m.nholes++
+		return
+	}
+	// No room: the last one swallows everything up to here and stays open.
+	m.holes[maxHoles-1].to = to
+}
+
+// fillHole takes [from, to) out of the holes.
+func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
+	for i := 0; i < m.nholes; i++ {
+		g := &m.holes[i]
+		if to.AtOrBefore(g.from) || from.AtOrAfter(g.to) {
+			continue
+		}
+		left, right := g.from.Before(from), to.Before(g.to)
+		switch {
+		case left && right:
+			if m.nholes < maxHoles {
+				m.holes[m.nholes] = hole{to, g.to}
+				m.nholes++
+				g.to = from
+			}
+		case left:
+			g.to = from
+		case right:
+			g.from = to
+		default:
+			m.nholes--
+			*g = m.holes[m.nholes]
+			i--
+		}
+	}
+	if m.nholes == 0 {
+		h.flags &^= flagHoles
+	}
+}
+
+// forgetHoles drops the holes below x.
+func (h *HalfNotes) forgetHoles(x Seq) {
+	for i := 0; i < h.nholes; i++ {
+		if h.holes[i].to.AtOrBefore(x) {
+			h.nholes--
+			h.holes[i] = h.holes[h.nholes]
+			i--
+		}
+	}
+}
+
+// HoleBetween reports whether an octet of [from, to) is missing in the capture.
+func (h *HalfNotes) HoleBetween(from, to Seq) bool {
+	for _, g := range h.holes[:h.nholes] {
+		if g.from.Before(to) && g.to.After(from) {
+			return true
+		}
+	}
+	return false
+}
+
+// beforeFIN reports whether [from, to) lies in the hole right before the FIN.
+func (h *HalfNotes) beforeFIN(from, to Seq) bool {
+	if !h.FIN.Set() {
+		return false
+	}
+	for _, g := range h.holes[:h.nholes] {
+		if g.to == h.FIN.Seq && g.from.AtOrBefore(from) && to.AtOrBefore(g.to) {
+			return true
+		}
+	}
+	return false
+}
+
+// skip tells the framing that octets are missing in the capture.
+func (t *Tracker) skip(f *Flow, sd framing.Side, n uint32) {
+	for {
+		b, used := f.framing.Next(sd, nil, n, &t.carries)
+		if b.Kind == framing.None {
+			return
+		}
+		n -= used
+	}
+}
+
+// TurnLow is where the newest turn of half i may have begun: below its first octet if the
+// octets before that are missing in the capture.
+func (t *Tracker) TurnLow(f *Flow, i int) Seq {
+	if f.Half[i].flags&flagTurnLow != 0 {
+		return t.Notes(f).Half[i].TurnLow
+	}
+	return f.recent[i].turn.Seq
+}
+
+// lateOctets takes octets that come behind the FIN that follows them: out of order.
+func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
+	h := &f.Half[dir]
+	h.fillHole(&t.notes(f).Half[dir], seq, end)
+	v := content{verdict: verdict{known: true}}
+	if sd := f.side(dir); !f.framing.Synced(sd) { // else the FIN has counted them
+		v.known = false
+		t.classify(&v, f, sd, s, seq, seq)
+	}
+	nxt := h.Nxt
+	t.newBytes(f, dir, s, seq, end, &v)
+	h.Nxt = nxt
+}
+
+// lateHead takes the first segment of a request that comes behind the next ones of it,
+// which said nothing without (see mute); false: it is not one.
+func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
+	h, sd := &f.Half[dir], f.side(dir)
+	if sd != framing.Requests || f.framing.Protocol() != framing.HTTP1 || f.framing.Synced(sd) || !framing.LooksLikeRequest(s.Payload) ||
+		!t.notes(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.recent[dir].turn.Seq.AtOrAfter(seq) {
+		return false
+	}
+	nxt, rest := h.Nxt, t.newestRef(f, dir)
+	t.lateOctets(f, dir, s, seq, end)
+	m := &t.notes(f).Half[dir]
+	if m.FIN.Set() {
+		nxt = m.FIN.Seq
+	}
+	t.skip(f, sd, uint32(max(nxt.Sub(end), 0)))
+	if rest.Set() && rest.Seq.AtOrAfter(end) {
+		m.Continuation = rest
+		t.sentBefore(f, dir, rest.Ack)
+	}
+	return true
+}

@@ -1,0 +1,425 @@
+package tcpstate
+
+import "connrace/tcpstate/internal/framing"
+
+// SegRef is a segment worth remembering: the facts of it that rules compare and evidence
+// shows. It has no more than four fields on a level, for then the compiler keeps it in
+// registers.
+type SegRef struct {
+	Time  int64  // ns since the Unix epoch
+	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
+	seqAck
+	extent
+}
+
+type seqAck struct {
+	Seq Seq // for data the first new octet
+	Ack Seq
+}
+
+type extent struct {
+	Len uint32 // payload octets
+	// Stream is Wireshark's tcp.stream of the segment. It is the flow's own but for
+	// segments of an old incarnation that arrive behind a new SYN, and those of a flow that
+	// goes on in another capture.
+	Stream uint32
+}
+
+// Set reports whether there is such a segment.
+func (m SegRef) Set() bool { return m.frame != 0 }
+
+// Frame is the segment's ordinal over all captures of the run, see Tracker.Locate; 0: no
+// such segment.
+func (m SegRef) Frame() uint64 { return m.frame >> 8 }
+
+// Flags are the segment's control bits.
+func (m SegRef) Flags() Flags { return Flags(m.frame) }
+
+// End is the sequence number behind the payload.
+func (m SegRef) End() Seq { return m.Seq.Add(m.Len) }
+
+// Ref refers to a segment of the flow, for readers of events.
+func (t *Tracker) Ref(f *Flow, s *Segment) SegRef { return t.ref(s, f.stream, s.Seq) }
+
+// ref refers to a segment; seq is its first octet that matters.
+func (t *Tracker) ref(s *Segment, stream uint32, seq Seq) SegRef {
+	return SegRef{
+		Time: s.Time, frame: t.packFrame(s),
+		seqAck: seqAck{seq, s.Ack}, extent: extent{s.lenFrom(seq), stream},
+	}
+}
+
+// packFrame is a segment's SegRef.frame.
+func (t *Tracker) packFrame(s *Segment) uint64 { return (t.base+s.Frame)<<8 | uint64(s.Flags) }
+
+// recent are the two segments of a half that are always remembered: a SegRef each, without the
+// stream, in an order that wastes no octet.
+type recent struct {
+	turnTime, newestTime   int64
+	turnFrame, newestFrame uint64 // as SegRef.frame
+	turn, newest           seqAck
+	turnLen, newestLen     uint32
+}
+
+// setTurn makes a segment the first one of its side's newest turn, which begins at at.
+func (t *Tracker) setTurn(f *Flow, dir int, s *Segment, at Seq) {
+	d := &f.recent[dir&1]
+	d.turnTime, d.turnFrame, d.turn, d.turnLen = s.Time, t.packFrame(s), seqAck{at, s.Ack}, s.lenFrom(at)
+	if f.flags&flowRenumbered != 0 {
+		t.setNumber(f, dir)
+	}
+}
+
+// setNewest makes a segment the newest one with new octets, of which at is the first.
+func (t *Tracker) setNewest(f *Flow, dir int, s *Segment, at Seq) {
+	d := &f.recent[dir&1]
+	d.newestTime, d.newestFrame, d.newest, d.newestLen = s.Time, t.packFrame(s), seqAck{at, s.Ack}, s.lenFrom(at)
+	if f.flags&flowRenumbered != 0 {
+		t.setNumber(f, 2+dir)
+	}
+}
+
+// turnRef is the first segment of the newest turn of half i: the first data the side sent
+// after it had seen the peer answer (or speak). Its Ack is the lowest of all copies: what
+// the side had seen when it first sent it.
+func (t *Tracker) turnRef(f *Flow, i int) SegRef {
+	d := &f.recent[i&1]
+	return SegRef{d.turnTime, d.turnFrame, d.turn, extent{d.turnLen, t.numberOf(f, i)}}
+}
+
+// newestRef is, of half i, the newest segment with octets not seen before (TLS alerts left out).
+func (t *Tracker) newestRef(f *Flow, i int) SegRef {
+	d := &f.recent[i&1]
+	return SegRef{d.newestTime, d.newestFrame, d.newest, extent{d.newestLen, t.numberOf(f, 2+i)}}
+}
+
+// Request is the LB's newest turn.
+func (t *Tracker) Request(f *Flow) SegRef { return t.turnRef(f, f.LB()) }
+
+// Answer is the target's newest turn.
+func (t *Tracker) Answer(f *Flow) SegRef { return t.turnRef(f, 1-f.LB()) }
+
+// NewestFromLB is the newest segment with octets of the LB.
+func (t *Tracker) NewestFromLB(f *Flow) SegRef { return t.newestRef(f, f.LB()) }
+
+// NewestFromTarget is the newest segment with octets of the target.
+func (t *Tracker) NewestFromTarget(f *Flow) SegRef { return t.newestRef(f, 1-f.LB()) }
+
+// markRenumbered says that what a flow sends from here on may have other stream numbers than what
+// is remembered: another capture begins, or a new incarnation has the flow's endpoints.
+// These numbers are kept apart: of the turns, then of the last segments.
+func (t *Tracker) markRenumbered(f *Flow) {
+	if f.flags&flowRenumbered == 0 {
+		f.flags |= flowRenumbered
+		t.renumbered[f.index] = [4]uint32{f.stream, f.stream, f.stream, f.stream}
+	}
+}
+
+// setNumber notes that what is remembered there now has the flow's number of now.
+func (t *Tracker) setNumber(f *Flow, i int) {
+	o := t.renumbered[f.index]
+	o[i] = f.stream
+	t.renumbered[f.index] = o
+}
+
+// numberOf is the stream number of what is remembered, counted as in setOdd.
+func (t *Tracker) numberOf(f *Flow, i int) uint32 {
+	if f.flags&flowRenumbered != 0 {
+		return t.renumbered[f.index][i]
+	}
+	return f.stream
+}
+
+// Notes are the segments of a flow that only matter while it is being set up, while it
+// closes or while something goes wrong. They lie beside the flow, in an arena of
+// their own, and are given back when the connection is in order again.
+type Notes struct {
+	CloseTime int64 // time of the first FIN or RST, ns; 0: none
+	Half      [2]HalfNotes
+}
+
+// Bounds of the lists of one flow: the first ones tell the story, the rest is counted.
+const (
+	maxCopies = 12
+	maxRSTs   = 24
+	maxHoles  = 8
+)
+
+// HalfNotes are the notes of one side.
+type HalfNotes struct {
+	// SYNs are the copies of the SYN (of the SYN-ACK), NSYN how many there were. Mostly
+	// there is one, which lies here.
+	SYNs []SYNRef
+	syn  [1]SYNRef
+	NSYN int
+	// FinalACK is the first segment that acknowledges the peer's SYN.
+	FinalACK SegRef
+	// What follows is touched only where flowNoted is set: a healthy handshake leaves
+	// nothing in it.
+
+	// FIN is the FIN; its Seq is the FIN's own number, its Ack the lowest of all copies.
+	FIN SegRef
+	// Abort is the first RST with ACK: the application's (tcp_send_active_reset).
+	Abort SegRef
+	// RSTs are all RSTs, NRST how many there were. Without ACK: reply RSTs
+	// (tcp_v4_send_reset).
+	RSTs []RSTRef
+	NRST int
+	// NRSTAfterFIN is how many of them came when a FIN of either side had been seen.
+	NRSTAfterFIN int
+	// Notify is what announced the close right before it: a TLS close_notify, an
+	// unasked HTTP 408, an HTTP/2 GOAWAY.
+	Notify     SegRef
+	NotifyKind NotifyKind
+	// Before is the turn before Turn, kept where Turn may be no turn but a TLS alert;
+	// BeforeAnswered and BeforeAnswer are its fate.
+	PrevTurn     SegRef
+	PrevAnswered bool
+	PrevAnswer   Seq
+	// TurnLow is where Turn may have begun, if the octets before it are missing in the
+	// capture; see Tracker.TurnLow.
+	TurnLow Seq
+	// Resent is Turn as its segment is, where Turn.Ack is that of a later segment of the
+	// turn, which was captured before: only a retransmission of the first one was.
+	Resent SegRef
+	// Copies are further copies of the first octet of Turn, at least 150 ms apart;
+	// NCopies counts them. The first copy is Turn itself.
+	Copies  []SegRef
+	NCopies int
+	// TurnAcked is the first segment of the peer that acknowledges Turn's first octet
+	// after it was sent again.
+	TurnAcked SegRef
+	// Rest is the newest segment of the turn behind its first.
+	Continuation SegRef
+	// Old are segments before the SYN-ACK that belong to an earlier incarnation.
+	Old []SegRef
+	// Refusals are RSTs that answered the peer's SYN.
+	Refusals []SegRef
+
+	holes  [maxHoles]hole
+	nholes int
+}
+
+// HasSYN reports whether a SYN (or SYN-ACK) of this side is among the notes.
+func (h *HalfNotes) HasSYN() bool { return len(h.SYNs) > 0 }
+
+// AsSent is a segment of this side with the acknowledgment that its segment carries.
+func (h *HalfNotes) AsSent(m SegRef) SegRef {
+	if h.Resent.Set() && h.Resent.frame == m.frame {
+		m.Ack = h.Resent.Ack
+	}
+	return m
+}
+
+// SYNRef is a copy of a SYN or SYN-ACK with its timestamps.
+type SYNRef struct {
+	SegRef
+	HasTS        bool
+	TSVal, TSEcr uint32
+}
+
+// RSTRef is an RST with its IPv4 identification, by which a frame captured twice is
+// known.
+type RSTRef struct {
+	SegRef
+	IPID uint16
+}
+
+// NotifyKind says what announced a close.
+type NotifyKind uint8
+
+// The announcements.
+const (
+	NoNotify NotifyKind = iota
+	CloseNotify
+	RequestTimeout408
+	GoAway
+
+	// setUp is TLS setting up: no announcement at all.
+	setupOnly
+)
+
+// noNotes is what Tracker.Notes returns for a flow without: all zero.
+var noNotes Notes
+
+// Notes are the notes of a flow; all zero when it has none. They are valid until the
+// tracker's next call.
+func (t *Tracker) Notes(f *Flow) *Notes {
+	if f.notes == 0 {
+		return &noNotes
+	}
+	return t.noteArena[f.notes]
+}
+
+// notes returns the notes of a flow for anything to be noted in, new ones if it has none.
+func (t *Tracker) notes(f *Flow) *Notes {
+	f.flags |= flowNoted
+	return t.setupNotes(f)
+}
+
+// setupNotes returns the notes of a flow for its first SYNs and final ACK to be noted in.
+func (t *Tracker) setupNotes(f *Flow) *Notes {
+	if f.notes != 0 {
+		return t.noteArena[f.notes]
+	}
+	if n := len(t.noteFree); n > 0 {
+		f.notes = t.noteFree[n-1]
+		t.noteFree = t.noteFree[:n-1]
+	} else {
+		if len(t.noteArena) == 0 {
+			t.noteArena = append(t.noteArena, nil)
+		}
+		f.notes = uint32(len(t.noteArena))
+		t.noteArena = append(t.noteArena, newNotes())
+	}
+	return t.noteArena[f.notes]
+}
+
+// nothingNoted reports whether nothing in a flow's notes needs to be remembered.
+func (t *Tracker) nothingNoted(f *Flow) bool {
+	if f.flags&flowNoted == 0 {
+		return true
+	}
+	if f.flags&flowClosing != 0 || (f.Half[0].flags|f.Half[1].flags)&flagTurnLow != 0 {
+		return false
+	}
+	m := t.noteArena[f.notes]
+	for i := range m.Half {
+		h := &m.Half[i]
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Tracker) dropNotes(f *Flow) {
+	if f.notes == 0 {
+		return
+	}
+	m := t.noteArena[f.notes]
+	for i := range m.Half {
+		if f.flags&flowNoted != 0 {
+			m.CloseTime = 0
+			m.Half[i].reset()
+		} else {
+			m.Half[i].resetSetup()
+		}
+	}
+	f.flags &^= flowNoted
+	t.noteFree = append(t.noteFree, f.notes)
+	f.notes = 0
+}
+
+func newNotes() *Notes {
+	m := new(Notes)
+	for i := range m.Half {
+		h := &m.Half[i]
+		h.SYNs = h.syn[:0]
+	}
+	return m
+}
+
+func (h *HalfNotes) reset() {
+	*h = HalfNotes{
+		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
+		Old: h.Old[:0], Refusals: h.Refusals[:0],
+	}
+}
+
+// resetSetup is reset where flowNoted is not set.
+func (h *HalfNotes) resetSetup() {
+	h.SYNs, h.NSYN, h.FinalACK = h.SYNs[:0], 0, SegRef{}
+}
+
+// appendRef appends to a bounded list.
+func appendRef(l []SegRef, m SegRef) []SegRef {
+	if len(l) < maxRSTs {
+		l = append(l, m)
+	}
+	return l
+}
+
+// headSize is how much of a request is kept while it is outstanding: enough for the
+// request line and, mostly, its trace id.
+const headSize = 768
+
+// maxHeads bounds the kept heads; beyond it requests go without method and path.
+const maxHeads = 1 << 16
+
+// heads keep the beginnings of outstanding requests, to be read when one fails.
+type heads struct {
+	bufs []*headBuf // [0] unused
+	free []uint16
+}
+
+type headBuf struct {
+	n    int
+	next Seq // the octet behind what is kept
+	b    [headSize]byte
+}
+
+// keep copies the octets of s from at on; a request that goes on in further segments
+// is not followed.
+func (hs *heads) keep(f *Flow, s *Segment, at Seq) {
+	off := int(at.Sub(s.Seq))
+	if off < 0 || off >= len(s.Payload) {
+		hs.drop(f)
+		return
+	}
+	if f.head == 0 {
+		switch n := len(hs.free); {
+		case n > 0:
+			f.head = hs.free[n-1]
+			hs.free = hs.free[:n-1]
+		case len(hs.bufs) < maxHeads:
+			if len(hs.bufs) == 0 {
+				hs.bufs = append(hs.bufs, nil)
+			}
+			f.head = uint16(len(hs.bufs))
+			hs.bufs = append(hs.bufs, new(headBuf))
+		default:
+			return
+		}
+	}
+	b := hs.bufs[f.head]
+	b.n = copy(b.b[:], s.Payload[off:])
+	b.next = at.Add(uint32(b.n))
+}
+
+// extend appends octets that follow directly.
+func (hs *heads) extend(f *Flow, s *Segment, at Seq) {
+	if f.head == 0 {
+		return
+	}
+	b := hs.bufs[f.head]
+	if off := int(at.Sub(s.Seq)); at == b.next && off >= 0 && off < len(s.Payload) && b.n < headSize {
+		n := copy(b.b[b.n:], s.Payload[off:])
+		b.n += n
+		b.next = b.next.Add(uint32(n))
+	}
+}
+
+func (hs *heads) drop(f *Flow) {
+	if f.head != 0 {
+		hs.free = append(hs.free, f.head)
+		f.head = 0
+	}
+}
+
+// RequestHead is what a finding shows of a request.
+type RequestHead = framing.RequestHead
+
+// ParseRequestHead reads the beginning of an HTTP/1 request, however much of it there is.
+// The zero value: no request.
+func ParseRequestHead(p []byte) RequestHead { return framing.ParseRequestHead(p) }
+
+// Head is the captured beginning of the newest request; nil: none was captured. It is
+// valid until the tracker's next call.
+func (t *Tracker) Head(f *Flow) []byte {
+	if f.head == 0 {
+		return nil
+	}
+	b := t.heads.bufs[f.head]
+	return b.b[:b.n]
+}

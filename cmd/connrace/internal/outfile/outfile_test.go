@@ -124,3 +124,74 @@ func TestLinksAndDevices(t *testing.T) {
 		t.Error("the device is gone")
 	}
 }
+
+// What others may have prepared is neither followed nor kept, and nothing is waited for.
+func TestPrepared(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("files have no owners")
+	}
+	dir := t.TempDir()
+	open, victim := filepath.Join(dir, "open"), filepath.Join(dir, "victim")
+	os.Mkdir(open, 0o700)
+	os.Chmod(open, 0o777)
+	os.WriteFile(victim, []byte("precious"), 0o640)
+	at := func(name string) string { return filepath.Join(open, name) }
+	os.Symlink(victim, at("link"))
+	os.Symlink(dir, at("dir"))
+	os.Symlink(at("loop"), filepath.Join(dir, "loop"))
+	os.Symlink(filepath.Join(dir, "loop2"), filepath.Join(dir, "loop2"))
+	for path, want := range map[string]string{
+		at("link"):                  at("link") + ": is a symbolic link, in a directory that others can write to",
+		filepath.Join(dir, "loop2"): filepath.Join(dir, "loop2") + ": too many symbolic links",
+	} {
+		if _, err := Create(path, Private); err == nil || err.Error() != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if _, err := OpenDir(at("dir"), Private); err == nil {
+		t.Error("a link was followed to a directory")
+	}
+
+	// A name of a directory that is open is taken only if it is free.
+	root, err := OpenDir(open, Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	f, err := New(root, "link", at("link"), Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Commit(); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v", err)
+	}
+	f.Rename("free", at("free"))
+	if err := f.Commit(); err != nil {
+		t.Error(err)
+	}
+	f.Discard()
+	if got := names(t, open); got != "dir free link" {
+		t.Errorf("there are %s", got)
+	}
+
+	// A second name of a file is no way to it, nor is what somebody holds open.
+	if err := os.Link(victim, at("hard")); err != nil {
+		t.Skip(err)
+	}
+	if f, err = Create(at("hard"), Private); err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(f, "text")
+	if err := f.Place(); err != nil {
+		t.Fatal(err)
+	}
+	f.Discard()
+	if b, _ := os.ReadFile(victim); string(b) != "precious" {
+		t.Errorf("the file of another name became %q", b)
+	}
+	for path, want := range map[string]fs.FileMode{at("hard"): 0o640, at("free"): 0o600} {
+		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, st.Mode(), err)
+		}
+	}
+}

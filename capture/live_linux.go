@@ -26,11 +26,13 @@ type Live struct {
 	info  Info
 	stats LiveStats
 
-	gap     bool      // packets were dropped in front of the next frame
-	checked time.Time // when the links were looked at
-	bounced bool      // the only one was down for a moment at least
-	end     error     // what Read returns once it is empty; nil: it goes on
-	endTime time.Time // when it is
+	gap bool // packets were dropped in front of the next frame
+	// doubtful counts the blocks to come in front of each of which packets may have been dropped.
+	doubtful int
+	checked  time.Time // when the links were looked at
+	bounced  bool      // the only one was down for a moment at least
+	end      error     // what Read returns once it is empty; nil: it goes on
+	endTime  time.Time // when it is
 
 	wake struct {
 		sync.Mutex
@@ -78,6 +80,9 @@ func (l *Live) Read(batch []Frame) (int, error) {
 		now := time.Now()
 		l.checkLinks(now)
 		l.readStats()
+		if l.doubtful > 0 { // nothing is left in the ring that came before
+			l.doubtful, l.gap = 0, true
+		}
 		until := deadline
 		if l.end != nil {
 			if !now.Before(l.endTime) {
@@ -117,6 +122,10 @@ func (l *Live) fill(batch []Frame) int {
 			}
 			if losing {
 				l.readStats()
+			}
+			if l.doubtful > 0 {
+				l.doubtful--
+				l.gap = true
 			}
 			l.checkLinks(time.Now())
 		}
@@ -228,9 +237,17 @@ func (l *Live) Stop() {
 	l.Wake()
 }
 
-// Stats returns the counts so far. The kernel's are as of the last time that the ring was
-// empty or had lost packets.
-func (l *Live) Stats() LiveStats { return l.stats }
+// Stats returns what Read has met so far, and what the kernel has dropped up to now. Drops
+// that are asked for before the frames in front of them are read are not placed exactly: each
+// block that was in the ring by then, and the next one, may be where packets are missing.
+func (l *Live) Stats() LiveStats {
+	drops := l.stats.Drops
+	l.readStats()
+	if l.stats.Drops > drops {
+		l.doubtful = len(l.ring.mem)/max(l.ring.block, 1) + 1 // and the one behind them
+	}
+	return l.stats
+}
 
 // Info returns what is known of the capture so far.
 func (l *Live) Info() Info {

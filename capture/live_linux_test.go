@@ -505,3 +505,50 @@ func TestLiveBesideTcpdump(t *testing.T) {
 		}
 	}
 }
+
+// TestLiveDropsAtOnce: what has been dropped is known before what is in the ring is read, and
+// then counted once; a gap that is there is never missed.
+func TestLiveDropsAtOnce(t *testing.T) {
+	n := newVeth(t)
+	l := n.live(t, LiveOptions{Interfaces: []string{"v1"}, Ring: 1 << 20})
+	s := n.sender(t, "v0")
+	const each = 20000
+	var sent [][]byte
+	for i := range each {
+		sent = append(sent, numbered(testPacket{}, i))
+	}
+	if err := s.send(sent...); err != nil {
+		t.Fatal(err)
+	}
+	early := l.Stats().Drops
+	var got []Frame
+	batch := make([]Frame, 100)
+	for {
+		k, err := l.Read(batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k == 0 {
+			break
+		}
+		for _, f := range batch[:k] {
+			f.Data = slices.Clone(f.Data)
+			got = append(got, f)
+		}
+	}
+	if err := s.send(numbered(testPacket{}, each)); err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, finish(t, l)...)
+	st := l.Stats()
+	if early == 0 || st.Drops != early || uint64(len(got))+st.Drops != st.Packets {
+		t.Errorf("%d drops at once, %d frames, %+v", early, len(got), st)
+	}
+	next := 0
+	for i := range got {
+		if sequence(&got[i]) != next && !got[i].AfterGap {
+			t.Errorf("frame %d: sequence %d, expected %d, and no gap", got[i].Number, sequence(&got[i]), next)
+		}
+		next = sequence(&got[i]) + 1
+	}
+}

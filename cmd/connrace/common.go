@@ -46,7 +46,7 @@ func (c *commonFlags) addWhat(fs *pflag.FlagSet) {
 func (c *commonFlags) addHow(fs *pflag.FlagSet) {
 	fs.IntVar(&c.maxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: as many as fit into\na quarter of the available memory)")
 	fs.BoolVar(&c.localTime, "local-time", false, "read and show times in local time instead of UTC")
-	fs.BoolVar(&c.showQuery, "show-query", false, "show the query strings of requests; they can hold secrets")
+	fs.BoolVar(&c.showQuery, "show-query", false, "show the queries and path parameters of requests; they can hold\nsecrets")
 	fs.Var(&c.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
 }
 

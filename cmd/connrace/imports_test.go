@@ -37,7 +37,8 @@ var layers = []struct {
 	}, "reports see findings and totals, never packets"},
 	{"cmd/connrace/internal/metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know what they are of"},
 	{"cmd/connrace/internal/otlp", []string{
-		"connrace/cmd/connrace/internal/metrics", "connrace/detect", "connrace/tcpstate", "go.opentelemetry.io/otel",
+		"connrace/cmd/connrace/internal/metrics", "connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate",
+		"go.opentelemetry.io/otel",
 	}, "it sends what is settled"},
 	{"cmd/connrace", []string{
 		"connrace", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/log"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -33,16 +34,16 @@ func record(f *detect.Finding, event string, showQuery bool) log.Record {
 	r.SetTimestamp(time.Unix(0, f.Time))
 	r.SetObservedTimestamp(time.Now())
 	setSeverity(&r, f.Severity)
-	r.SetBody(attribute.StringValue(text(f.Summary)))
+	r.SetBody(attribute.StringValue(valid(f.Summary)))
 	r.AddAttributes(
 		attribute.String("connrace.rule", f.Rule.ID),
 		attribute.Int("connrace.finding.id", f.ID),
 		attribute.String("connrace.confidence", f.Confidence.String()),
-		attribute.String("connrace.grounds", text(f.Grounds)),
+		attribute.String("connrace.grounds", valid(f.Grounds)),
 		attribute.Bool("connrace.lost", f.Lost),
-		attribute.String("connrace.target", text(f.TargetName())),
-		attribute.String("connrace.cause", text(f.Cause)),
-		attribute.String("connrace.fix", text(f.Fix)),
+		attribute.String("connrace.target", valid(f.TargetName())),
+		attribute.String("connrace.cause", valid(f.Cause)),
+		attribute.String("connrace.fix", valid(f.Fix)),
 	)
 	r.AddAttributes(network(f)...)
 	r.AddAttributes(measures(&f.Measures)...)
@@ -76,7 +77,7 @@ func (q *Repeated) record() log.Record {
 	r.SetBody(attribute.StringValue(fmt.Sprintf("%d × %s, %d lost", q.Count, q.Rule.ID, q.Lost)))
 	r.AddAttributes(
 		attribute.String("connrace.rule", q.Rule.ID),
-		attribute.String("connrace.target", text(q.Target)),
+		attribute.String("connrace.target", valid(q.Target)),
 		attribute.Int64("connrace.repeated.count", int64(q.Count)),
 		attribute.Int64("connrace.repeated.lost", int64(q.Lost)),
 		attribute.String("connrace.repeated.first", time.Unix(0, q.First).UTC().Format(time.RFC3339Nano)),
@@ -137,14 +138,14 @@ func measures(m *detect.Measures) (as []attribute.KeyValue) {
 // knownMethods are those that http.request.method may say; any other is _OTHER.
 var knownMethods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 
-// request is what may be told of a request. Query strings carry secrets.
+// request is what may be told of a request.
 func request(q *detect.Request, showQuery bool) (as []attribute.KeyValue) {
 	if q == nil {
 		return nil
 	}
 	set := func(key attribute.Key, v string) {
 		if v != "" {
-			as = append(as, key.String(text(v)))
+			as = append(as, key.String(valid(v)))
 		}
 	}
 	switch {
@@ -158,19 +159,17 @@ func request(q *detect.Request, showQuery bool) (as []attribute.KeyValue) {
 		set(semconv.NetworkProtocolNameKey, "http")
 		set(semconv.NetworkProtocolVersionKey, strings.TrimPrefix(q.HTTPVersion, "HTTP/"))
 	}
-	path, query, _ := strings.Cut(q.Path, "?")
+	path, query, _ := strings.Cut(text.WithoutSecrets(q.Path, showQuery), "?")
 	set(semconv.URLPathKey, path)
-	if showQuery {
-		set(semconv.URLQueryKey, query)
-	}
+	set(semconv.URLQueryKey, query)
 	set("connrace.request.trace_id", q.TraceID)
 	set("connrace.request.id", q.RequestID)
 	return as
 }
 
-// text makes valid UTF-8 of what was captured: one octet that is not would spoil the whole
+// valid makes valid UTF-8 of what was captured: one octet that is not would spoil the whole
 // message that carries it.
-func text(s string) string {
+func valid(s string) string {
 	if len(s) > maxText {
 		s = s[:maxText] + "…"
 	}

@@ -66,23 +66,5 @@ func hexByte(c byte) string {
 	return string([]byte{digits[c>>4], digits[c&15]})
 }
 
-// Path is a request target as it is shown: without user information, and without the
-// query string unless it is asked for, for both carry secrets.
-func Path(s string, query bool) string {
-	if i := strings.Index(s, "://"); i >= 0 && !strings.ContainsAny(s[:i], "/?#") {
-		host := s[i+3:]
-		end := strings.IndexAny(host, "/?#")
-		if end < 0 {
-			end = len(host)
-		}
-		if at := strings.LastIndexByte(host[:end], '@'); at >= 0 {
-			s = s[:i+3] + host[at+1:]
-		}
-	}
-	if !query {
-		if i := strings.IndexAny(s, "?#"); i >= 0 {
-			s = s[:i]
-		}
-	}
-	return Clean(s)
-}
+// Path is a request target as it is shown: see WithoutSecrets.
+func Path(s string, query bool) string { return Clean(WithoutSecrets(s, query)) }

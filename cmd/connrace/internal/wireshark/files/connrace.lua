@@ -11,6 +11,10 @@
 --   3. connrace itself, run on the capture if it is on the PATH and the capture is not
 --      too large (preferences connrace.run, connrace.program, connrace.run_max_mb).
 --
+-- Captures lie in directories that others can write to. Only regular files are opened, for
+-- a FIFO would never end, and programs are run only from absolute directories of the PATH,
+-- never from the current one.
+--
 -- Wireshark does not tell Lua the name of the capture. On Linux and macOS this script
 -- finds it among the files that the program has open, or else on its command line; on
 -- Windows only the first way works. A finding is shown only where the frame has the time
@@ -43,7 +47,7 @@ connrace.fields = field
 connrace.prefs.json = Pref.string("JSON report", "",
 	"The file with connrace's findings; empty: CAPTURE.connrace.json beside the capture")
 connrace.prefs.run = Pref.bool("Run connrace", true, "Run connrace on captures that have no JSON beside them")
-connrace.prefs.program = Pref.string("Program", "connrace", "connrace's name or path")
+connrace.prefs.program = Pref.string("Program", "connrace", "connrace's name on the PATH, or its absolute path")
 connrace.prefs.run_max_mb = Pref.uint("Largest capture (MB)", 256, "Do not run connrace on larger captures")
 
 local windows = package.config:sub(1, 1) == "\\"
@@ -255,8 +259,41 @@ end
 
 -- Files.
 
+local function quoted(s)
+	return "'" .. s:gsub("'", "'\\''") .. "'"
+end
+
+-- safe_path is the PATH without the current directory, be it named or by an empty entry.
+local function safe_path()
+	local dirs = {}
+	for dir in (os.getenv("PATH") or ""):gmatch("[^:]+") do
+		if dir:sub(1, 1) == "/" then
+			dirs[#dirs + 1] = dir
+		end
+	end
+	return #dirs > 0 and table.concat(dirs, ":") or "/usr/bin:/bin"
+end
+
+local function output_of(command)
+	local ok, pipe = pcall(io.popen, "PATH=" .. quoted(safe_path()) .. "; export PATH; " .. command, "r")
+	if not ok or not pipe then
+		return ""
+	end
+	local s = pipe:read("*a")
+	pipe:close()
+	return s or ""
+end
+
+-- open_file opens a regular file to read.
+local function open_file(path)
+	if not windows and output_of("test -f " .. quoted(path) .. " && echo yes") ~= "yes\n" then
+		return nil
+	end
+	return io.open(path, "rb")
+end
+
 local function read_all(path, most)
-	local h = path and io.open(path, "rb")
+	local h = open_file(path)
 	if not h then
 		return nil
 	end
@@ -271,16 +308,6 @@ local function read_all(path, most)
 	return s
 end
 
-local function output_of(command)
-	local ok, pipe = pcall(io.popen, command, "r")
-	if not ok or not pipe then
-		return ""
-	end
-	local s = pipe:read("*a")
-	pipe:close()
-	return s or ""
-end
-
 local magics = {
 	["\10\13\13\10"] = true, -- pcapng
 	["\161\178\195\212"] = true, ["\212\195\178\161"] = true, -- pcap
@@ -290,7 +317,7 @@ local magics = {
 }
 
 local function is_capture(path)
-	local h = io.open(path, "rb")
+	local h = open_file(path)
 	if not h then
 		return false
 	end
@@ -334,7 +361,7 @@ local function captures()
 	-- The files that are open: the shell's parent is this program.
 	local open = #list > 0 and output_of('for f in /proc/$PPID/fd/*; do readlink "$f"; done 2>/dev/null')
 		or output_of("lsof -a -p $PPID -d 0-999 -Fn 2>/dev/null")
-	local real = asked and output_of("readlink -f '" .. asked:gsub("'", "'\\''") .. "' 2>/dev/null"):gsub("\n$", "")
+	local real = asked and output_of("readlink -f " .. quoted(asked) .. " 2>/dev/null"):gsub("\n$", "")
 	for line in open:gmatch("[^\n]+") do
 		local path = line:match("^n(/.*)") or line
 		if path == real then
@@ -353,7 +380,11 @@ end
 -- run is the JSON that connrace writes for a capture.
 local function run(path)
 	local prefs = connrace.prefs
-	local h = prefs.run and prefs.program ~= "" and io.open(path, "rb")
+	local program = prefs.program
+	if not prefs.run or program == "" or program:find("/", 1, true) and program:sub(1, 1) ~= "/" then
+		return nil
+	end
+	local h = open_file(path)
 	if not h then
 		return nil
 	end
@@ -362,10 +393,7 @@ local function run(path)
 	if not size or size > prefs.run_max_mb * 1e6 then
 		return nil
 	end
-	local function quoted(s)
-		return "'" .. s:gsub("'", "'\\''") .. "'"
-	end
-	return output_of(quoted(prefs.program) .. " analyze -q --format json -- " .. quoted(path) .. " 2>/dev/null")
+	return output_of(quoted(program) .. " analyze -q --format json -- " .. quoted(path) .. " 2>/dev/null")
 end
 
 -- The findings of the capture that is open; nil: not looked for yet.

@@ -51,7 +51,8 @@ func (p *page) timelines() []timeline {
 	return ts
 }
 
-// period is the time axis: that of the captures, wider where findings lie outside.
+// axisOf is the time axis: that of the captures, wider where findings lie outside, and
+// never empty, not even where time ends (the year 2262).
 func (p *page) axisOf(a *report.Analysis, fs []*found) (lo, hi int64) {
 	lo, hi = fs[0].Time, fs[0].Time
 	for _, f := range fs {
@@ -62,7 +63,14 @@ func (p *page) axisOf(a *report.Analysis, fs []*found) (lo, hi int64) {
 			lo, hi = min(lo, c.First), max(hi, c.Last)
 		}
 	}
-	return lo, max(hi, lo+1)
+	switch {
+	case lo < hi:
+	case hi < math.MaxInt64:
+		hi++
+	default:
+		lo--
+	}
+	return lo, hi
 }
 
 func (p *page) timeline(a *report.Analysis, fs []*found) template.HTML {
@@ -155,11 +163,13 @@ func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
 	}
 	// Round in the zone that is shown.
 	_, offset := time.Unix(0, lo).In(p.zone).Zone()
-	shift := int64(offset) * 1e9
-	for n, t := 0, (lo+shift)/int64(step)*int64(step)-shift; t <= hi && n < 12; n, t = n+1, t+int64(step) {
-		if t < lo {
-			continue
-		}
+	past := (lo%int64(step) + int64(offset)*1e9%int64(step)) % int64(step) // since the last round time
+	if past < 0 {
+		past += int64(step)
+	}
+	span := since(hi, lo)
+	for n, at := 0, (int64(step)-past)%int64(step); at <= span && n < 12; n, at = n+1, at+int64(step) {
+		t := lo + at
 		s.add(`<path class="grid" d="M%v 0V%v"/><text class="tick" x="%v" y="%v" text-anchor="middle">%v</text>`,
 			x(t), y+4, min(max(x(t), timeLeft+26), timeWidth-30), y+20, time.Unix(0, t).In(p.zone).Format(layout))
 	}

@@ -245,8 +245,11 @@ func (c counts) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendQuoteToASCII(b, k)
-		b = append(b, ':')
+		name, err := json.Marshal(k) // an earlier report's, too: whatever is in a file
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, name...), ':')
 		b = strconv.AppendUint(b, c.n(k), 10)
 	}
 	return append(b, '}'), nil

@@ -1,5 +1,3 @@
-// Package capture reads packets, from files or from an interface, and decodes them to
-// TCP segments.
 package capture
 
 // LinkType is a LINKTYPE_ value as files carry it (pcap-linktype(7)).
@@ -10,7 +8,7 @@ type Frame struct {
 	Number   uint64 // Wireshark's frame.number, from 1
 	Time     int64  // ns since the Unix epoch; 0 where the record has no time
 	Offset   int64  // of the record in the uncompressed file
-	Length   uint32 // bytes on the wire, not less than len(Data), which were captured
+	Length   uint32 // bytes on the wire, at least len(Data)
 	LinkType LinkType
 	// NoPacket: a record that Wireshark numbers but that holds no packet (a systemd
 	// journal entry, a custom block). Data is nil.

@@ -10,58 +10,117 @@ import (
 	"testing"
 )
 
-// layers say what each package may import besides the standard library. Data flows one
-// way: a stage imports only what stands before it.
+// within abbreviates what is of use to this command only.
+const within = "connrace/cmd/connrace/internal/"
+
+// layers say what each package may import besides the standard library, and why not more.
+// Data flows one way: a stage imports only what stands before it. An allowed path includes
+// the packages below it.
 var layers = []struct {
 	dir     string
 	allowed []string
 	reason  string
 }{
-	{"tcpstate", []string{"connrace/tcpstate/internal/framing"}, "it is arithmetic on segments, testable without a capture"},
-	{"tcpstate/internal/framing", nil, "it sees octets of two sides, and no TCP"},
-	{"detect", []string{"connrace/tcpstate"}, "rules read facts, not packets: they hold for files and live alike"},
+	{"tcpstate", []string{"connrace/tcpstate/internal"}, "it is arithmetic on segments, testable without a capture"},
+	{"tcpstate/internal/framing", nil, "it finds messages in bytes and knows nothing of segments"},
+	{"detect", []string{"connrace/tcpstate", "connrace/detect/internal"}, "rules read facts, not packets: they hold for files and live alike"},
+	{"detect/internal/ring", nil, "it keeps values, whatever they are"},
+	{"detect/internal/idle", []string{"connrace/tcpstate", "connrace/detect/internal/ring"}, "it infers timers from closes and knows no rule"},
+	{"detect/internal/kernel", []string{"connrace/tcpstate", "connrace/detect/internal/ring"}, "it keeps samples of queues and knows no rule"},
 	{"capture", []string{
-		"connrace/tcpstate", "github.com/google/gopacket", "golang.org/x/sys", "golang.org/x/net/bpf", "github.com/prometheus/procfs",
+		"connrace/tcpstate", "github.com/google/gopacket", "golang.org/x/sys", "golang.org/x/net/bpf",
 		"github.com/klauspost/compress", "github.com/pierrec/lz4",
 	}, "it turns bytes into segments and decides nothing"},
-	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "every package's tests import it"},
-	{"cmd/connrace/internal/lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
-	{"cmd/connrace/internal/baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from; a rule says what they are of"},
-	{"cmd/connrace/internal/text", []string{"github.com/olekukonko/tablewriter"}, "it writes figures and words, whatever they are of"},
-	{"cmd/connrace/internal/diagnosis", []string{
-		"connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate",
-	}, "it works out the answer from findings; how that is shown is for others"},
-	{"cmd/connrace/internal/report", []string{
-		"connrace/cmd/connrace/internal/baseline", "connrace/cmd/connrace/internal/diagnosis", "connrace/cmd/connrace/internal/lblog",
-		"connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate", "github.com/olekukonko/tablewriter",
-	}, "reports see findings and totals, never packets"},
-	{"cmd/connrace/internal/metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know what they are of"},
-	{"cmd/connrace/internal/otlp", []string{
-		"connrace/cmd/connrace/internal/metrics", "connrace/cmd/connrace/internal/text", "connrace/detect", "connrace/tcpstate",
-		"go.opentelemetry.io/otel",
-	}, "it sends what is settled"},
+	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "the tests of every package import it"},
+	{"cmd/pcapgen", []string{"connrace/pcaps", "connrace/tcpstate"}, "it writes captures; what is found in them is the business of its tests"},
+	{"cmd/peers", nil, "it runs programs from outside"},
 	{"cmd/connrace", []string{
 		"connrace", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
-	}, "packets are capture's affair, tables are report's"},
+	}, "packets belong to capture, tables to report"},
+	{within + "text", []string{"github.com/olekukonko/tablewriter/pkg/twwidth"}, "everything may import it, so it imports nothing"},
+	{within + "cli", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag"}, "it reads flags and runs nothing"},
+	{within + "term", []string{"golang.org/x/term", "golang.org/x/sys"}, "it knows the terminal, not what is shown"},
+	{within + "confine", []string{"golang.org/x/sys"}, "it gives up rights, whatever they were for"},
+	{within + "pipeline", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it moves frames to findings and shows nothing"},
+	{within + "offline", []string{"connrace"}, "flags are read in cli"},
+	{within + "live", []string{"connrace", "golang.org/x/sys"}, "flags are read in cli"},
+	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate", within + "baseline", within + "lblog"}, "the answer is worked out from findings, before anything renders it"},
+	{within + "lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
+	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},
+	{within + "report", []string{
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", "github.com/olekukonko/tablewriter",
+	}, "reports see findings and totals, never packets"},
+	{within + "html", []string{
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",
+	}, "reports see findings and totals, never packets"},
+	{within + "annotate", []string{
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "diagnosis", within + "outfile", within + "report",
+	}, "it copies captures and finds nothing by itself"},
+	{within + "wireshark", []string{"connrace/detect", within + "outfile", within + "report"}, "Wireshark reads the packets"},
+	{within + "metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know of what"},
+	{within + "otlp", []string{
+		"connrace/detect", "connrace/tcpstate", within + "diagnosis", within + "metrics", "go.opentelemetry.io/otel",
+	}, "it sends what is settled"},
+	{within + "recorder", []string{"connrace/capture", within + "outfile", "golang.org/x/sys"}, "it keeps packets, whatever is found in them"},
+	{within + "dump", []string{"connrace/capture", within + "outfile"}, "it writes packets, whatever is found in them"},
+	{within + "outfile", nil, "it writes files, whatever is in them"},
+	{within + "infile", nil, "it opens files, whatever is in them"},
 }
 
+// TestImports holds every package to its row. A new package needs one: what may it import,
+// and why not more?
 func TestImports(t *testing.T) {
+	rows := map[string]bool{}
 	for _, l := range layers {
-		files, err := filepath.Glob(filepath.Join("../..", l.dir, "*.go"))
-		if err != nil || len(files) == 0 {
-			t.Errorf("%s: no files, %v", l.dir, err)
+		dir := strings.TrimPrefix(l.dir, "connrace/")
+		rows[dir] = true
+		files, err := filepath.Glob(filepath.Join("../..", dir, "*.go"))
+		if err != nil {
+			t.Error(err)
+		}
+		allowed := l.allowed
+		if strings.HasPrefix(dir, "cmd/connrace/") {
+			allowed = append([]string{within + "text"}, allowed...)
 		}
 		for _, name := range files {
 			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
 			for _, path := range imports(t, name) {
-				if !within(path, l.allowed) {
-					t.Errorf("%s imports %s: not in %s, for %s", name, path, l.dir, l.reason)
+				if !among(path, allowed) {
+					t.Errorf("%s imports %s, which %s must not: %s", name, path, dir, l.reason)
 				}
 			}
 		}
 	}
+	for _, dir := range packages(t) {
+		if !rows[dir] {
+			t.Errorf("%s has no row in layers: say what it may import, and why not more", dir)
+		}
+	}
+}
+
+// packages are the directories of the module that hold Go files, but for tests alone.
+func packages(t *testing.T) (dirs []string) {
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch base := filepath.Base(path); {
+		case err != nil:
+			return err
+		case d.IsDir() && (base == "testdata" || base != ".." && strings.HasPrefix(base, ".")):
+			return filepath.SkipDir
+		case strings.HasSuffix(base, ".go") && !strings.HasSuffix(base, "_test.go"):
+			dir, err := filepath.Rel("../..", filepath.Dir(path))
+			if dir = filepath.ToSlash(dir); err == nil && (len(dirs) == 0 || dirs[len(dirs)-1] != dir) {
+				dirs = append(dirs, dir)
+			}
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
 }
 
 // imports are the packages outside of the standard library that a file imports.
@@ -79,7 +138,8 @@ func imports(t *testing.T, name string) (paths []string) {
 	return paths
 }
 
-func within(path string, allowed []string) bool {
+// among reports whether a path is one of those allowed, or below one.
+func among(path string, allowed []string) bool {
 	for _, a := range allowed {
 		if path == a || strings.HasPrefix(path, a+"/") {
 			return true

@@ -170,31 +170,3 @@ func shift(at *int64, by int64) {
 		*at += by
 	}
 }
-
-// Newest is the newest segment's frame, and the number of the stream that it belongs to.
-func (t *Tracker) Newest() (frame uint64, stream uint32) {
-	return t.lastFrame - t.base, t.newestStream
-}
-
-func (m *SegRef) shift(by int64) {
-	if m.Set() {
-		m.Time += by
-	}
-}
-
-func (h *HalfNotes) shift(by int64) {
-	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
-		m.shift(by)
-	}
-	for i := range h.SYNs {
-		h.SYNs[i].shift(by)
-	}
-	for i := range h.RSTs {
-		h.RSTs[i].shift(by)
-	}
-	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
-		for i := range l {
-			l[i].shift(by)
-		}
-	}
-}

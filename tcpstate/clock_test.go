@@ -10,7 +10,7 @@ const (
 	day  = 24 * 3600 * second
 )
 
-// TestStrayTime frame with a wrong time neither ends connections nor stops the clock.
+// One frame with a wrong time neither ends connections nor stops the clock.
 func TestStrayTime(t *testing.T) {
 	for _, stray := range []int64{30 * year, -30 * year, 2 * 3600 * second, 1<<63 - 1 - second, -1 << 63, -1} {
 		var cfg Config
@@ -47,7 +47,7 @@ func TestStrayTime(t *testing.T) {
 	}
 }
 
-// TestPause a pause of days those that wait have waited in vain.
+// After a pause of days those that wait have waited in vain.
 func TestPause(t *testing.T) {
 	var cfg Config
 	var got []Kind
@@ -69,7 +69,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// TestSetBack the clock is set back, or older frames are appended, everything ends as at the end
+// Where the clock is set back, or older frames are appended, everything ends as at the end
 // of a capture and begins anew; the numbers go on.
 func TestSetBack(t *testing.T) {
 	var cfg Config
@@ -110,7 +110,7 @@ func TestSetBack(t *testing.T) {
 	}
 }
 
-// TestNoTime without a time, and all at the same time, are followed.
+// Frames without a time, and all at the same time, are followed.
 func TestNoTime(t *testing.T) {
 	for _, now := range []int64{0, 1, 50 * year} {
 		tr := NewTracker(Config{MaxFlows: 1000})
@@ -121,7 +121,7 @@ func TestNoTime(t *testing.T) {
 			})
 		}
 		if tr.Live() > 1000 || tr.wheel.n > 4*1000+maxIdleTimers || tr.retired.index.n > 4000 || tr.retired.flows.made > 4000 {
-			t.Errorf("%d flows, %d timers, %d tombstones, room for %d", tr.Live(), tr.wheel.n, tr.retired.index.n, tr.retired.flows.made)
+			t.Errorf("%d flows, %d timers, %d retired, room for %d", tr.Live(), tr.wheel.n, tr.retired.index.n, tr.retired.flows.made)
 		}
 		if tr.Evicted != 199_000 || tr.Leaps().Count != 0 {
 			t.Errorf("%d evicted, leaps %+v", tr.Evicted, tr.Leaps())
@@ -130,7 +130,7 @@ func TestNoTime(t *testing.T) {
 	}
 }
 
-// TestYears long a pause is, those that wait have waited in vain.
+// However long a pause is, those that wait have waited in vain.
 func TestYears(t *testing.T) {
 	for _, pause := range []int64{day, 100 * day, 125 * day, 248 * day, 249 * day, year, 496 * day, 498 * day, 30 * year, 100 * year} {
 		var cfg Config
@@ -150,7 +150,7 @@ func TestYears(t *testing.T) {
 	}
 }
 
-// TestDueAtZero lower bits of the tick in which a flow is due are all clear now and then: every 497
+// The lower bits of the tick in which a flow is due are all clear now and then: every 497
 // days.
 func TestDueAtZero(t *testing.T) {
 	for _, ticks := range []int64{-1, 0, 1} {

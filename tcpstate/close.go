@@ -2,16 +2,16 @@ package tcpstate
 
 import "slices"
 
-// fin takes the FIN of a segment whose payload has been taken.
+// fin accounts for the FIN of a segment whose payload has been accounted for.
 func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
 	m := &t.notes(f).Half[dir]
 	at := s.Seq.Add(s.Len)
-	mark := t.ref(s, f.stream, s.Seq)
-	mark.Seq = at
+	ref := t.ref(s, f.stream, s.Seq)
+	ref.Seq = at
 	if m.FIN.Set() {
 		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
-			m.FIN = mark // sent before the copy known so far
+			m.FIN = ref // sent before the copy known so far
 		}
 		return
 	}
@@ -22,12 +22,12 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	if at.AtOrAfter(h.Nxt) {
 		h.Nxt = at + 1
 	}
-	m.FIN = mark
+	m.FIN = ref
 	t.noteClose(f)
 	t.fireGap(CloseBegan, f, dir, s, f.idleAt(s.Time))
 }
 
-// rst takes an RST of an established or closing connection.
+// rst accounts for an RST of an established or closing connection.
 func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
 	if f.flags&flowHasPrevious != 0 && s.Flags&ACK == 0 && h.flags&flagCaptured != 0 && uint32(s.Seq.Sub(h.ISN)) > 1<<30 {
@@ -42,19 +42,19 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 			return // the same segment captured twice
 		}
 	}
-	mark := t.ref(s, f.stream, s.Seq)
-	if mm.AfterFIN(dir, mark) {
+	ref := t.ref(s, f.stream, s.Seq)
+	if mm.AfterFIN(dir, ref) {
 		t.RSTAfterFIN++
 		m.NRSTAfterFIN++
 	}
 	m.NRST++
 	if len(m.RSTs) < maxRSTs {
-		m.RSTs = append(m.RSTs, RSTRef{mark, s.IPID})
+		m.RSTs = append(m.RSTs, RSTRef{ref, s.IPID})
 	}
 	first := m.NRST == 1
 	if s.Flags&ACK != 0 {
 		if !m.Abort.Set() || s.Ack.Before(m.Abort.Ack) {
-			m.Abort = mark
+			m.Abort = ref
 		}
 		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) {
 			t.acknowledge(f, dir, s)
@@ -71,6 +71,14 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	}
 }
 
+// refuse notes an RST that answers the peer's SYN.
+func (t *Tracker) refuse(f *Flow, dir int, s *Segment) {
+	m := &t.notes(f).Half[dir]
+	m.Refusals = appendRef(m.Refusals, t.ref(s, f.stream, s.Seq))
+	f.flags &^= flowSettled
+	t.noteClose(f)
+}
+
 // noteClose notes that the connection closes, or that something new belongs to its close.
 func (t *Tracker) noteClose(f *Flow) {
 	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
@@ -79,6 +87,13 @@ func (t *Tracker) noteClose(f *Flow) {
 	f.flags |= flowClosing
 	f.flags &^= flowSettled
 	t.arm(f, t.closeDue(f, t.now))
+}
+
+// delaySettling lets a closing flow wait for more, since something came.
+func (t *Tracker) delaySettling(f *Flow) {
+	if f.flags&(flowClosing|flowSettled) == flowClosing {
+		t.arm(f, t.closeDue(f, t.now))
+	}
 }
 
 // AfterFIN reports whether an RST of side dir came after a FIN: behind its own, or when
@@ -106,9 +121,9 @@ func (f *Flow) idleAt(now int64) int64 {
 	return max(now-last, 0)
 }
 
-// linger is how long a close's remaining segments take to come, ns (domain: about
-// max(4 RTT, 200 ms)); longer while the answer to a request, be it an RST, may wait for
-// the request's retransmission.
+// linger is how long after the newest segment of a close more of it may come, ns: four round
+// trips within bounds, for a FIN needs two and one may be lost; longer while what answers a
+// request, even an RST, may wait for the request's retransmission.
 func (t *Tracker) linger(f *Flow) int64 {
 	if f.flags&flowEstablished == 0 {
 		return lingerMax // refused: it may be tried again with the same SYN
@@ -168,7 +183,7 @@ func (t *Tracker) onTimer(f *Flow) {
 	case f.flags&flowEstablished == 0:
 		lb, target := f.Sides()
 		m := &t.Notes(f).Half[f.LB()]
-		at := f.LastTime + 64*second
+		at := f.LastTime + handshakeMax
 		if lb.SentSYN() && !target.SentSYN() && len(m.SYNs) > 0 {
 			at = m.SYNs[len(m.SYNs)-1].Time + m.Patience()
 			if len(m.SYNs) > 1 {
@@ -189,18 +204,10 @@ func (t *Tracker) onTimer(f *Flow) {
 		t.arm(f, f.LastTime+lingerMax)
 		return
 	}
-	lb, _ := f.Sides()
-	if lb.Outstanding() && f.flags&flowStalled == 0 {
-		if at := f.recent[f.LB()].turnTime + stallAfter; t.now < at {
-			t.arm(f, at)
-		} else {
-			f.flags |= flowStalled
-			t.fire(RequestStalled, f, f.LB(), nil)
-		}
-	}
+	t.checkStalled(f)
 }
 
-// settle lets the rules judge what has been seen.
+// settle says that what belongs to a handshake or a close has come.
 func (t *Tracker) settle(f *Flow) {
 	if f.flags&flowSettled != 0 {
 		return

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestFlowCost is what flows take that are being set up or close, no less and not twice as much.
+// FlowCost is what flows take that are being set up or close, no less and not twice as much.
 func TestFlowCost(t *testing.T) {
 	const flows = 1 << 13
 	const ask, answer = "GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"
@@ -15,7 +15,7 @@ func TestFlowCost(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		w := &wire{t: NewTracker(Config{MaxFlows: flows}), now: 50 * year}
-		for i := range 5 * flows { // all tombstones, too
+		for i := range 5 * flows { // all retired, too
 			now := w.now
 			connection(w, Endpoint{Addr{Hi: 0x2001 << 48, Lo: uint64(i)}, 1000})
 			w.now = now // none is over yet
@@ -23,7 +23,7 @@ func TestFlowCost(t *testing.T) {
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		if w.t.Live() != flows || w.t.retired.index.n != 4*flows {
-			t.Errorf("%d flows, %d tombstones", w.t.Live(), w.t.retired.index.n)
+			t.Errorf("%d flows, %d retired", w.t.Live(), w.t.retired.index.n)
 		}
 		return (after.HeapAlloc - before.HeapAlloc) * 3 / 2 / flows
 	}

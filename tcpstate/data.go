@@ -2,7 +2,7 @@ package tcpstate
 
 import "connrace/tcpstate/internal/framing"
 
-// data takes a segment of an established connection that neither opens nor closes it.
+// data accounts for the payload and the acknowledgment of a segment.
 func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	h, _ := f.halves(dir)
 	if s.Len > 0 {
@@ -16,7 +16,7 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	}
 }
 
-// acknowledge takes a new highest acknowledgment.
+// acknowledge notes a new highest acknowledgment.
 func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	h.Ack = s.Ack
@@ -32,8 +32,8 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	}
 }
 
-// payload takes a segment's payload: seq is its first octet's number. Most segments are
-// the next octets of a turn that goes on and change Nxt and Last only.
+// payload accounts for a segment's payload; seq is the number of its first octet. Most
+// segments continue the body of a message and change only what is newest.
 func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 	h, _ := f.halves(dir)
 	if len(s.Payload) > 0 {
@@ -73,7 +73,8 @@ func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 	t.newBytes(f, dir, s, at, end, &v)
 }
 
-// newBytes takes octets not seen before, of which the framing says v.
+// newBytes records octets [at, end) of s that extend the stream; v says what the framing made
+// of them.
 func (t *Tracker) newBytes(f *Flow, dir int, s *Segment, at, end Seq, v *content) {
 	h, p := f.halves(dir)
 	if v.control != 0 {
@@ -106,7 +107,7 @@ func (t *Tracker) newBytes(f *Flow, dir int, s *Segment, at, end Seq, v *content
 	}
 }
 
-// advance takes new octets whatever they mean.
+// advance records new octets [at, end), whatever they mean.
 func (t *Tracker) advance(f *Flow, dir int, s *Segment, at, end Seq) {
 	h, p := f.halves(dir)
 	h.Nxt = end
@@ -118,9 +119,9 @@ func (t *Tracker) advance(f *Flow, dir int, s *Segment, at, end Seq) {
 	}
 }
 
-// beginsTurn reports whether the new octets of a segment begin a new turn of their side
-// (domain: the peer has sent an octet when it had all octets before these, and this
-// side had seen it), or are the connection's first.
+// beginsTurn reports whether the new octets of a segment begin a new turn of their side, by
+// direction and acknowledgment alone: the peer has sent an octet when it had all octets before
+// these, and this side had received that octet; or they are the connection's first.
 func (t *Tracker) beginsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	h, p := f.halves(dir)
 	if h.flags&flagPeerReply != 0 && s.Ack.After(h.peerReply) {
@@ -141,8 +142,8 @@ func (t *Tracker) beginsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 	return f.BeginCaptured() || framing.LooksLikeRequest(s.Payload)
 }
 
-// beginTurn begins a new turn with the octets of s from at on; head of them are the head of a
-// request, if that is known.
+// beginTurn begins a new turn with the octets of s from at on, of which the first head ones are
+// the head of a request, if that is known.
 func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	h, p := f.halves(dir)
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
@@ -159,8 +160,8 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	t.setTurn(f, dir, s, at)
 	h.flags &^= flagTurnLow
 	last := &f.recent[dir&1^1]
-	heard := last.newestFrame != 0
-	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(heard && last.newest.Ack == at && s.Ack.After(last.newest.Seq)) {
+	replied := last.newestFrame != 0
+	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(replied && last.newest.Ack == at && s.Ack.After(last.newest.Seq)) {
 		h.flags |= flagTurnLow // else the peer had answered what is missing
 		t.notes(f).Half[dir].TurnLow = h.Nxt
 	}
@@ -171,7 +172,7 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 			m.Resent = SegRef{}
 		}
 	}
-	if heard && last.newest.Ack.After(at) && Flags(last.newestFrame)&ACK != 0 {
+	if replied && last.newest.Ack.After(at) && Flags(last.newestFrame)&ACK != 0 {
 		// The capture shows the answer before what it answers.
 		h.AnswerSeq = last.newest.Seq
 		if p.HasTurn() && last.turn.Ack.After(at) {
@@ -190,7 +191,7 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	}
 	f.flags &^= flowStalled | flowDecided
 	gap := int64(-1)
-	if heard {
+	if replied {
 		gap = s.Time - last.newestTime
 	}
 	if f.framing.Unfinished(framing.Answers) && s.Ack == p.Nxt {
@@ -216,7 +217,7 @@ func (t *Tracker) beginAnswer(f *Flow, dir int, s *Segment, at Seq) {
 	}
 }
 
-// repeated takes a segment all of whose octets lie below Nxt: a retransmission, a
+// repeated accounts for a segment all of whose octets lie below Nxt: a retransmission, a
 // duplicate, or one that the path or the capture put out of order.
 func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
@@ -230,8 +231,8 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 	switch {
 	case seq.AtOrBefore(d.turn.Seq) && end.After(d.turn.Seq):
 		if s.Ack.Before(d.turn.Ack) || s.Ack == d.turn.Ack && seq == d.turn.Seq && s.Time < d.turnTime {
-			// Sent before the copy known so far: the first transmission (domain:
-			// order each direction by ack).
+			// Sent before the copy known so far: the first transmission.
+			// The acknowledgments of one side only grow.
 			n := d.turnLen
 			t.setTurn(f, dir, s, d.turn.Seq)
 			d.turnLen = n
@@ -262,7 +263,7 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 	}
 }
 
-// noteControl takes octets that are neither request nor answer: TLS set-up, an alert, what
+// noteControl records octets that are neither request nor answer: TLS set-up, an alert, what
 // announces a close.
 func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, what NotifyKind) {
 	if what == setupOnly {
@@ -275,8 +276,7 @@ func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, what NotifyK
 	}
 }
 
-// forgetNotify: more data follows, so what looked like the announcement of a close was
-// none.
+// forgetNotify forgets the announcement of a close: more data follows, so it was none.
 func (t *Tracker) forgetNotify(f *Flow, dir int) {
 	m := &t.noteArena[f.notes].Half[dir]
 	if m.NotifyKind == CloseNotify {
@@ -299,8 +299,8 @@ type verdict struct {
 	answers bool // they answer the newest request
 }
 
-// classify feeds a segment's new octets to the framing. next is the octet that was expected;
-// those up to at are missing in the capture. v is what it fills.
+// classify feeds a segment's new octets, from at on, to the framing and fills v. next is the
+// octet that was expected; those from it up to at are missing in the capture.
 func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, next, at Seq) {
 	if n := at.Sub(next); n > 0 {
 		t.skip(f, sd, uint32(n))
@@ -393,4 +393,17 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 // side is what a half does in the application protocol.
 func (f *Flow) side(dir int) framing.Side {
 	return framing.Side(dir^f.LB()) & 1
+}
+
+// checkStalled says, once, that the newest request has waited long, or waits for that.
+func (t *Tracker) checkStalled(f *Flow) {
+	if lb, _ := f.Sides(); !lb.Outstanding() || f.flags&flowStalled != 0 {
+		return
+	}
+	if at := f.recent[f.LB()].turnTime + stallAfter; t.now < at {
+		t.arm(f, at)
+		return
+	}
+	f.flags |= flowStalled
+	t.fire(RequestStalled, f, f.LB(), nil)
 }

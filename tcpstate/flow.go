@@ -9,22 +9,22 @@ import (
 // Half is what one endpoint sent. The other endpoint's half is its peer; both are
 // treated by the same code.
 //
-//	isn        octets sent and seen                    nxt
+//	isn        octets sent and captured                nxt
 //	 |------------------------------------------------->|
 //	             turn.Seq --> first octet of the newest turn
 //
-// Invariants, once flagSeen is set: isn < nxt; turn.Seq < nxt; Ack only grows. The turn is
-// in the flow's sent of the same index.
+// Invariants, once flagCaptured is set: isn < nxt; turn.Seq < nxt; Ack only grows. The turn is
+// in Flow.recent at the same index.
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
 	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
 	Ack Seq // the highest acknowledgment that this side sent; valid iff HasAck
 
 	// peerReply is the first octet of the peer that the peer sent when it had all of this
-	// half's octets up to Nxt; valid iff flagHeard. New data of this half that
+	// half's octets up to Nxt; valid iff flagPeerReply. New data of this half that
 	// acknowledges it starts a new turn.
 	peerReply Seq
-	// AnswerSeq is the first octet of the peer that answers Turn; valid iff Answered.
+	// AnswerSeq is the first octet of the peer that answers the turn; valid iff Answered.
 	AnswerSeq Seq
 
 	flags halfFlags
@@ -38,8 +38,8 @@ const (
 	flagAck                             // Ack is valid
 	flagSYN                             // its SYN or SYN-ACK was seen
 	flagPeerReply                       // peerReply is valid
-	flagAnswered                        // the peer answered Turn
-	flagInferred                        // Turn rests on octets that the capture does not have
+	flagAnswered                        // the peer answered the turn
+	flagInferred                        // the turn rests on octets that the capture does not have
 	flagHoles                           // octets below Nxt are missing
 	flagUsed                            // a turn before the newest was answered
 	flagTurn                            // there is a turn
@@ -55,16 +55,16 @@ func (h *Half) SentSYN() bool { return h.flags&flagSYN != 0 }
 // HasAck reports whether Ack is valid.
 func (h *Half) HasAck() bool { return h.flags&flagAck != 0 }
 
-// Answered reports whether the peer sent an octet when it had the first one of Turn.
+// Answered reports whether the peer sent an octet when it had the first one of the turn.
 func (h *Half) Answered() bool { return h.flags&flagAnswered != 0 }
 
-// HasTurn reports whether this side has sent data that count: Turn is set.
+// HasTurn reports whether this side has begun a turn.
 func (h *Half) HasTurn() bool { return h.flags&flagTurn != 0 }
 
-// Outstanding reports whether Turn is there and not answered.
+// Outstanding reports whether there is a turn that is not answered.
 func (h *Half) Outstanding() bool { return h.flags&(flagTurn|flagAnswered) == flagTurn }
 
-// Inferred reports whether Turn was taken for a turn although the octets of the peer
+// Inferred reports whether the turn was taken for one although the octets of the peer
 // that it acknowledges were not captured.
 func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
 
@@ -72,7 +72,7 @@ func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
 func (h *Half) Holes() bool { return h.flags&flagHoles != 0 }
 
 // HadReceived reports whether this side had received octet x of its peer when it sent the
-// newest of its segments (domain: ack(s) > seq(x)).
+// newest of its segments: ack(s) > seq(x).
 func (h *Half) HadReceived(x Seq) bool { return h.flags&flagAck != 0 && h.Ack.After(x) }
 
 // Basis says how the roles of a flow were decided.
@@ -101,10 +101,10 @@ type Flow struct {
 	index    uint32 // own place in the arena
 	LastTime int64  // time of the newest segment, ns
 	notes    uint32 // place of the Notes, 0: none
-	due      uint32 // the timers' tick in which they look at it next; 0: not armed
+	due      uint32 // the wheel's tick in which onTimer looks at it next; 0: not armed
 	rtt      uint32 // see RTT
 	head     uint16 // place of the kept head of the newest request, 0: none
-	Tag      uint16 // belongs to the reader of events
+	Tag      uint16 // the reader's of events; the tracker neither reads nor writes it
 
 	// Half holds the facts of the two endpoints, in the order of Tracker.Endpoint.
 	Half    [2]Half
@@ -123,7 +123,7 @@ const (
 	flowDetached                 // a new incarnation has taken its place in the index
 	flowLive                     // in use
 	flowPayload                  // payload octets were captured
-	flowDecided                  // an incident of the newest turn has been reported
+	flowDecided                  // SetDecided, until the next turn of the LB
 	flowWatched                  // the user's filter selects it
 	flowRevived                  // late segments of a forgotten connection
 	flowBegun                    // its first own segment was seen
@@ -134,7 +134,7 @@ const (
 	flowNoted                    // its notes hold more than one SYN of each side and the final ACK
 	flowStale                    // it has no number in the current capture yet
 	flowHasPrevious              // the incarnation before it may still get segments
-	flowRenumbered               // see Tracker.setOdd
+	flowRenumbered               // see Tracker.markRenumbered
 
 	// The uppermost bits: who is the LB, and how that was decided.
 	flowLB    flowFlags = 1 << 28
@@ -147,7 +147,8 @@ func (f *Flow) LB() int { return int(f.flags / flowLB & 1) }
 // Basis is how LB was decided.
 func (f *Flow) Basis() Basis { return Basis(f.flags >> basisBits) }
 
-// SetLB changes the roles: i is the index of the load balancer's half.
+// SetLB changes the roles, without an event: the tracker learns them from a handshake or the
+// payload, the reader of events from other flows. i is the index of the load balancer's half.
 func (f *Flow) SetLB(i int, b Basis) {
 	f.flags = f.flags&(flowLB-1) | flowFlags(i)*flowLB | flowFlags(b)<<basisBits
 }
@@ -234,7 +235,8 @@ func (f *Flow) Watched() bool { return f.flags&flowWatched != 0 }
 // Decided reports whether SetDecided was called since the newest request began.
 func (f *Flow) Decided() bool { return f.flags&flowDecided != 0 }
 
-// SetDecided notes that the newest request's fate has been reported.
+// SetDecided lets Decided be true until the LB begins its next turn: the reader of events has
+// reported what became of this one. The tracker does not read it.
 func (f *Flow) SetDecided() { f.flags |= flowDecided }
 
 // Index is the flow's place, unique among the flows that exist at one time.

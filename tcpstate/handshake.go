@@ -2,7 +2,8 @@ package tcpstate
 
 import "connrace/tcpstate/internal/framing"
 
-// beginFlow takes the first own segment of a flow: who is who, and does anybody care.
+// beginFlow decides at the first segment of a flow who is who, and whether the user's filter
+// selects it.
 func (t *Tracker) beginFlow(f *Flow, dir int, s *Segment) {
 	f.flags |= flowBegun
 	if f.flags&flowRevived == 0 {
@@ -55,16 +56,16 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 	return dir, ByPort
 }
 
-// syn takes a SYN or a SYN-ACK.
+// syn accounts for a SYN or a SYN-ACK.
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
-	m := &t.setupNotes(f).Half[dir]
 	answer := s.Flags&ACK != 0
 	if answer && p.SentSYN() && s.Ack != p.ISN+1 {
-		f.flags |= flowNoted
+		m := &t.notes(f).Half[dir]
 		m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
 		return
 	}
+	m := &t.setupNotes(f).Half[dir]
 	if f.flags&flowEstablished != 0 && !h.SentSYN() && h.HasTurn() {
 		return // a stray SYN inside a connection that the capture joined late
 	}
@@ -83,7 +84,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
 			t.setLB(f, 1-dir, ByHandshake, s)
 		}
-		t.arm(f, t.now+64*second)
+		t.arm(f, t.now+handshakeMax)
 	} else if !p.SentSYN() {
 		t.setLB(f, dir, ByHandshake, s)
 	}
@@ -93,7 +94,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	m.NSYN++
 	c := SYNRef{SegRef: t.ref(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
 	if m.NSYN > 1 {
-		f.flags |= flowNoted
+		t.notes(f)
 	}
 	if len(m.SYNs) == maxCopies {
 		m.SYNs[maxCopies-1] = c
@@ -130,8 +131,8 @@ func (m *HalfNotes) Patience() int64 {
 	return min(max(next+next/8+100*millisecond, second), 70*second)
 }
 
-// beforeEstablished takes a segment that comes before the handshake is known to be
-// complete; it reports whether that was all there is to it.
+// beforeEstablished accounts for a segment without SYN that comes before the handshake is
+// known to be complete; true: there is no more to it.
 func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	h, p := f.halves(dir)
 	lb := dir == f.LB()
@@ -139,10 +140,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		// The target's, between the SYN and its SYN-ACK.
 		switch {
 		case s.Flags&ACK != 0 && s.Ack == p.ISN+1 && s.Flags&RST != 0:
-			m := &t.notes(f).Half[dir]
-			m.Refusals = appendRef(m.Refusals, t.ref(s, f.stream, s.Seq))
-			f.flags &^= flowSettled
-			t.noteClose(f)
+			t.refuse(f, dir, s)
 			return true
 		case s.Flags&ACK == 0 || s.Ack != p.ISN+1:
 			t.toPrevious(f, dir, s)
@@ -179,13 +177,14 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	return false
 }
 
+// establish notes that the handshake is complete.
 func (t *Tracker) establish(f *Flow, s *Segment) {
 	f.flags |= flowEstablished
 	t.fire(EstablishedNow, f, f.LB(), s)
 }
 
-// toPrevious gives a segment to the incarnation before, if that is still there, and keeps it
-// in mind for the new one.
+// toPrevious applies a segment to the incarnation before, if that is still there, and notes
+// it in the new one.
 func (t *Tracker) toPrevious(f *Flow, dir int, s *Segment) {
 	m := &t.notes(f).Half[dir]
 	m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
@@ -197,6 +196,6 @@ func (t *Tracker) toPrevious(f *Flow, dir int, s *Segment) {
 	t.markRenumbered(old)
 	own := old.stream
 	old.stream = f.stream // as Wireshark numbers this segment
-	t.transition(old, dir, s)
+	t.apply(old, dir, s)
 	old.stream = own
 }

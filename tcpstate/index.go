@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// arena holds values in chunks that never move. A place is taken and given back; while it
-// is taken its value is the taker's.
+// arena holds values in chunks that never move. A place is allocated and released; in
+// between its value belongs to who has the place.
 type arena[T any] struct {
 	chunks []*[arenaChunk]T
 	unused []uint32 // places given back
@@ -21,7 +21,7 @@ const (
 // at is the value at a place.
 func (a *arena[T]) at(i uint32) *T { return &a.chunks[i>>arenaBits][i%arenaChunk] }
 
-// alloc takes a place. Its value is what was left there.
+// alloc returns a free place. Its value is what was left there.
 func (a *arena[T]) alloc() uint32 {
 	if n := len(a.unused); n > 0 {
 		i := a.unused[n-1]
@@ -35,11 +35,11 @@ func (a *arena[T]) alloc() uint32 {
 	return a.made - 1
 }
 
-// release gives a place back.
+// release makes a place free.
 func (a *arena[T]) release(i uint32) { a.unused = append(a.unused, i) }
 
 // key is a connection's pair of endpoints in twelve octets, the lower endpoint first. Of
-// IPv6 it holds the place of the addresses in a wides, and a hash of them.
+// IPv6 it holds the place of the addresses in v6pairs, and a hash of them.
 type key struct {
 	lo, hi uint32
 	ports  uint32 // the lower endpoint's above the other's
@@ -53,7 +53,7 @@ type v6pairs struct{ arena[addrPair] }
 
 // query is what a segment's flow is looked for by.
 type query struct {
-	key  key // key.lo is not set if wide
+	key  key // key.lo is not set if v6
 	hash uint32
 	// place is where the flow was when the query was prepared, counted from 1; 0: not known.
 	place uint32
@@ -102,15 +102,15 @@ func v6QueryOf(s *Segment, q *query) {
 	q.hash = q.key.v6Hash()
 }
 
-// v6Hash is hash for a key whose lo is a place.
+// v6Hash is hash for a key whose lo is a place in v6pairs.
 func (k *key) v6Hash() uint32 { return uint32(mix(uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1])) }
 
-// matches reports whether k, wide or not, is the key that q asks for with segment s.
-func (q *query) matches(k *key, wide bool, w *v6pairs, s *Segment) bool {
-	if k.hi != q.key.hi || k.ports != q.key.ports || wide != q.v6 {
+// matches reports whether k, of IPv6 or not, is the key that q asks for with segment s.
+func (q *query) matches(k *key, v6 bool, w *v6pairs, s *Segment) bool {
+	if k.hi != q.key.hi || k.ports != q.key.ports || v6 != q.v6 {
 		return false
 	}
-	if !wide {
+	if !v6 {
 		return k.lo == q.key.lo
 	}
 	p := w.at(k.lo)
@@ -129,8 +129,8 @@ func (w *v6pairs) makeKey(q *query, s *Segment) key {
 }
 
 // addrs are the addresses of a key.
-func (w *v6pairs) addrs(k *key, wide bool) addrPair {
-	if wide {
+func (w *v6pairs) addrs(k *key, v6 bool) addrPair {
+	if v6 {
 		return *w.at(k.lo)
 	}
 	return addrPair{{Lo: 0xffff<<32 | uint64(k.lo)}, {Lo: 0xffff<<32 | uint64(k.hi)}}

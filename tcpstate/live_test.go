@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestAdvance close is judged although no segment follows it.
+// A close is judged although no segment follows it.
 func TestAdvance(t *testing.T) {
 	var cfg Config
 	var got []Kind
@@ -27,7 +27,7 @@ func TestAdvance(t *testing.T) {
 	}
 }
 
-// TestShift ages and what is due do not change when the clock is set.
+// Idle ages and what is due do not change when the clock is set.
 func TestShift(t *testing.T) {
 	for _, by := range []int64{0, -3600 * second, 3600 * second, -1} {
 		var cfg Config
@@ -59,8 +59,8 @@ func TestShift(t *testing.T) {
 	}
 }
 
-// TestMaxTombs do not pile up, and the newest are the ones that are kept.
-func TestMaxTombs(t *testing.T) {
+// Retired flows do not pile up, and the newest are the ones that are kept.
+func TestMaxRetired(t *testing.T) {
 	w := &wire{t: NewTracker(Config{MaxRetired: 10})}
 	connection := func(port uint16, isn Seq) {
 		lb := Endpoint{lbEnd.Addr, port}
@@ -72,9 +72,9 @@ func TestMaxTombs(t *testing.T) {
 	for port := range uint16(1000) {
 		connection(port, 100)
 	}
-	connection(990, 200) // again: its tombstone moves
+	connection(990, 200) // again: its number moves
 	if n := w.t.retired.index.n; n > 10 || w.t.Evicted != 0 {
-		t.Errorf("%d tombstones, %d evicted", n, w.t.Evicted)
+		t.Errorf("%d retired, %d evicted", n, w.t.Evicted)
 	}
 	for port, want := range map[uint16]uint32{999: 999, 990: 1000} {
 		w.send(targetEnd, Endpoint{lbEnd.Addr, port}, RST, 1, 0, 0)

@@ -2,15 +2,7 @@ package tcpstate
 
 import "connrace/tcpstate/internal/framing"
 
-// sentBefore takes for what a side had seen when it began its turn what a later segment of
-// the turn acknowledges, if that is less: then the first one captured is a retransmission.
-func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
-	if d := &f.recent[dir].turn; ack.Before(d.Ack) {
-		t.notes(f).Half[dir].Resent = t.turnRef(f, dir)
-		d.Ack = ack
-	}
-}
-
+// hole is a range of sequence numbers, [from, to), that was passed over.
 type hole struct{ from, to Seq }
 
 // openHole notes that [from, to) was passed over.
@@ -25,7 +17,7 @@ func (h *Half) openHole(m *HalfNotes, from, to Seq) {
 	m.holes[maxHoles-1].to = to
 }
 
-// fillHole takes [from, to) out of the holes.
+// fillHole removes [from, to) from the holes.
 func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
 	for i := 0; i < m.nholes; i++ {
 		g := &m.holes[i]
@@ -109,7 +101,7 @@ func (t *Tracker) TurnLow(f *Flow, i int) Seq {
 	return f.recent[i].turn.Seq
 }
 
-// lateOctets takes octets that come behind the FIN that follows them: out of order.
+// lateOctets accounts for octets that were captured behind the FIN that follows them.
 func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h := &f.Half[dir]
 	h.fillHole(&t.notes(f).Half[dir], seq, end)
@@ -123,8 +115,8 @@ func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
 	h.Nxt = nxt
 }
 
-// lateHead takes the first segment of a request that comes behind the next ones of it,
-// which said nothing without (see mute); false: it is not one.
+// lateHead accounts for the first segment of a request that was captured behind the next ones
+// of it, which said nothing without; false: it is not one.
 func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 	h, sd := &f.Half[dir], f.side(dir)
 	if sd != framing.Requests || f.framing.Protocol() != framing.HTTP1 || f.framing.Synced(sd) || !framing.LooksLikeRequest(s.Payload) ||
@@ -143,4 +135,13 @@ func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
 		t.sentBefore(f, dir, rest.Ack)
 	}
 	return true
+}
+
+// sentBefore corrects what a side had received when it began its turn to what a later segment
+// of the turn acknowledges, if that is less: the first one captured is a retransmission.
+func (t *Tracker) sentBefore(f *Flow, dir int, ack Seq) {
+	if d := &f.recent[dir].turn; ack.Before(d.Ack) {
+		t.notes(f).Half[dir].Resent = t.turnRef(f, dir)
+		d.Ack = ack
+	}
 }

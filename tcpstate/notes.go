@@ -52,8 +52,9 @@ func (t *Tracker) ref(s *Segment, stream uint32, seq Seq) SegRef {
 // packFrame is a segment's SegRef.frame.
 func (t *Tracker) packFrame(s *Segment) uint64 { return (t.base+s.Frame)<<8 | uint64(s.Flags) }
 
-// recent are the two segments of a half that are always remembered: a SegRef each, without the
-// stream, in an order that wastes no octet.
+// recent are the two segments of a half that are always remembered: the first one of its
+// newest turn and the newest one. They are a SegRef each, without the stream, in an order that
+// wastes no octet.
 type recent struct {
 	turnTime, newestTime   int64
 	turnFrame, newestFrame uint64 // as SegRef.frame
@@ -105,8 +106,8 @@ func (t *Tracker) NewestFromLB(f *Flow) SegRef { return t.newestRef(f, f.LB()) }
 // NewestFromTarget is the newest segment with octets of the target.
 func (t *Tracker) NewestFromTarget(f *Flow) SegRef { return t.newestRef(f, 1-f.LB()) }
 
-// markRenumbered says that what a flow sends from here on may have other stream numbers than what
-// is remembered: another capture begins, or a new incarnation has the flow's endpoints.
+// markRenumbered says that what a flow sends from here on may have other stream numbers than
+// what is remembered: another capture begins, or a new incarnation has the flow's endpoints.
 // These numbers are kept apart: of the turns, then of the last segments.
 func (t *Tracker) markRenumbered(f *Flow) {
 	if f.flags&flowRenumbered == 0 {
@@ -122,7 +123,7 @@ func (t *Tracker) setNumber(f *Flow, i int) {
 	t.renumbered[f.index] = o
 }
 
-// numberOf is the stream number of what is remembered, counted as in setOdd.
+// numberOf is the stream number of what is remembered, counted as in markRenumbered.
 func (t *Tracker) numberOf(f *Flow, i int) uint32 {
 	if f.flags&flowRenumbered != 0 {
 		return t.renumbered[f.index][i]
@@ -171,25 +172,26 @@ type HalfNotes struct {
 	// unasked HTTP 408, an HTTP/2 GOAWAY.
 	Notify     SegRef
 	NotifyKind NotifyKind
-	// Before is the turn before Turn, kept where Turn may be no turn but a TLS alert;
-	// BeforeAnswered and BeforeAnswer are its fate.
+	// PrevTurn is the turn before the newest, kept where the newest may be none but a TLS
+	// alert; PrevAnswered and PrevAnswer are its fate.
 	PrevTurn     SegRef
 	PrevAnswered bool
 	PrevAnswer   Seq
-	// TurnLow is where Turn may have begun, if the octets before it are missing in the
+	// TurnLow is where the newest turn may have begun, if the octets before it are missing in the
 	// capture; see Tracker.TurnLow.
 	TurnLow Seq
-	// Resent is Turn as its segment is, where Turn.Ack is that of a later segment of the
-	// turn, which was captured before: only a retransmission of the first one was.
+	// Resent is the beginning of the newest turn as its segment is, where recent has the Ack of
+	// a later segment of the turn, which was captured before: only a retransmission of the first
+	// one was.
 	Resent SegRef
-	// Copies are further copies of the first octet of Turn, at least 150 ms apart;
-	// NCopies counts them. The first copy is Turn itself.
+	// Copies are further copies of the first octet of the newest turn, at least 150 ms apart;
+	// NCopies counts them.
 	Copies  []SegRef
 	NCopies int
-	// TurnAcked is the first segment of the peer that acknowledges Turn's first octet
-	// after it was sent again.
+	// TurnAcked is the first segment of the peer that acknowledges that octet after it was
+	// sent again.
 	TurnAcked SegRef
-	// Rest is the newest segment of the turn behind its first.
+	// Continuation is the newest segment of the turn behind its first.
 	Continuation SegRef
 	// Old are segments before the SYN-ACK that belong to an earlier incarnation.
 	Old []SegRef
@@ -235,7 +237,7 @@ const (
 	RequestTimeout408
 	GoAway
 
-	// setUp is TLS setting up: no announcement at all.
+	// setupOnly is TLS setting up: no announcement at all.
 	setupOnly
 )
 
@@ -293,6 +295,7 @@ func (t *Tracker) nothingNoted(f *Flow) bool {
 	return true
 }
 
+// dropNotes gives the notes of a flow back.
 func (t *Tracker) dropNotes(f *Flow) {
 	if f.notes == 0 {
 		return
@@ -311,6 +314,7 @@ func (t *Tracker) dropNotes(f *Flow) {
 	f.notes = 0
 }
 
+// newNotes makes empty notes.
 func newNotes() *Notes {
 	m := new(Notes)
 	for i := range m.Half {
@@ -320,6 +324,7 @@ func newNotes() *Notes {
 	return m
 }
 
+// reset empties notes and keeps the room of their lists.
 func (h *HalfNotes) reset() {
 	*h = HalfNotes{
 		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
@@ -400,6 +405,7 @@ func (hs *heads) extend(f *Flow, s *Segment, at Seq) {
 	}
 }
 
+// drop gives the head of a flow back.
 func (hs *heads) drop(f *Flow) {
 	if f.head != 0 {
 		hs.free = append(hs.free, f.head)

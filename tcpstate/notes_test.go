@@ -5,14 +5,14 @@ import (
 	"unsafe"
 )
 
-// TestFlowSize flow is four cache lines.
+// A flow is four cache lines.
 func TestFlowSize(t *testing.T) {
 	if n := unsafe.Sizeof(Flow{}); n != 256 {
 		t.Errorf("a flow has %d octets", n)
 	}
 }
 
-// TestStreamOfCapture is remembered of a connection has the number that it had in the capture that it was
+// What is remembered of a connection has the number that it had in the capture that it was
 // in, also when it goes on through several.
 func TestStreamOfCapture(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
@@ -53,8 +53,8 @@ func TestStreamOfCapture(t *testing.T) {
 	}
 }
 
-// TestElder old incarnation gets its segments until it is forgotten; then nothing points to it.
-func TestElder(t *testing.T) {
+// An old incarnation gets its segments until it is forgotten; then nothing points to it.
+func TestPrevious(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	for i := range 20 {
 		isn := Seq(1000 * (i + 1))
@@ -78,7 +78,7 @@ func TestElder(t *testing.T) {
 	}
 }
 
-// TestTurnLowAnswered a turn may have begun is remembered although the octets before it came late and in
+// Where a turn may have begun is remembered although the octets before it came late and in
 // pieces of their own, and the turn has been answered.
 func TestTurnLowAnswered(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}

@@ -11,7 +11,7 @@ func (w *wire) stream() uint32 {
 	return stream
 }
 
-// TestExact are Wireshark's as long as nothing can have gone on whose tombstone is gone.
+// Numbers are Wireshark's as long as nothing can have gone on that was dropped from the retired.
 func TestExact(t *testing.T) {
 	end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, byte(i >> 8), byte(i)}), 1000} }
 	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 10}), now: 1000 * second}
@@ -19,7 +19,7 @@ func TestExact(t *testing.T) {
 		w.send(end(i), targetEnd, flags, 1, 1, 0)
 		w.now += 100 * second
 	}
-	for i := range 10 { // 10 tombstones
+	for i := range 10 { // 10 retired
 		connection(i, SYN)
 	}
 	connection(0, ACK) // known still

@@ -1,5 +1,100 @@
 package tcpstate
 
+import (
+	"math"
+	"slices"
+	"sort"
+)
+
+// numbering counts frames over all captures of the run, and streams as Wireshark does in
+// each of them.
+type numbering struct {
+	capture      int
+	bases        []uint64 // ordinal of the first frame of each capture, less one
+	base         uint64   // that of the current one
+	lastFrame    uint64   // ordinal
+	nextStream   uint32
+	newestStream uint32   // of the newest segment
+	exact        []uint32 // of each capture: how many stream numbers are certainly Wireshark's
+}
+
+func newNumbering() numbering {
+	return numbering{bases: []uint64{0}, exact: []uint32{math.MaxUint32}}
+}
+
+// newStream is the next stream number.
+func (n *numbering) newStream() uint32 {
+	n.nextStream++
+	return n.nextStream - 1
+}
+
+// BeginCapture says that the segments that follow belong to another file that
+// continues the one before: frame and stream numbers start again, state carries over.
+func (t *Tracker) BeginCapture() {
+	if t.lastFrame == 0 && t.capture == 0 {
+		return
+	}
+	t.capture++
+	t.base = t.lastFrame
+	t.bases = append(t.bases, t.base)
+	t.exact = append(t.exact, math.MaxUint32)
+	t.nextStream = 0
+	t.retired = retired{}
+	t.stats.before = len(t.stats.all)
+	t.Each(func(f *Flow) { f.flags |= flowStale })
+}
+
+// Locate tells capture (counted from 0) and frame number of a SegRef's ordinal.
+func (n *numbering) Locate(ordinal uint64) (capture int, frame uint64) {
+	i := sort.Search(len(n.bases), func(i int) bool { return n.bases[i] >= ordinal }) - 1
+	return i, ordinal - n.bases[i]
+}
+
+// Newest is the newest segment's frame, and the number of the stream that it belongs to.
+func (n *numbering) Newest() (frame uint64, stream uint32) {
+	return n.lastFrame - n.base, n.newestStream
+}
+
+func (m *SegRef) shift(by int64) {
+	if m.Set() {
+		m.Time += by
+	}
+}
+
+func (h *HalfNotes) shift(by int64) {
+	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
+		m.shift(by)
+	}
+	for i := range h.SYNs {
+		h.SYNs[i].shift(by)
+	}
+	for i := range h.RSTs {
+		h.RSTs[i].shift(by)
+	}
+	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
+		for i := range l {
+			l[i].shift(by)
+		}
+	}
+}
+
+// doubtNumber notes that the first segment of what looks like a new connection may belong to
+// one that was dropped from the retired: Wireshark then goes on with its number, and all later
+// numbers here are too high by one.
+func (t *Tracker) doubtNumber(s *Segment) {
+	if g := &t.retired; g.droppedYoung || g.dropped && s.Flags&(SYN|ACK) != SYN {
+		t.exact[t.capture] = min(t.exact[t.capture], t.nextStream)
+	}
+}
+
+// Exact reports whether a stream number in a capture is certainly Wireshark's. It is not
+// if a connection before it had been forgotten for want of room and may have gone on.
+func (n *numbering) Exact(capture int, stream uint32) bool { return stream < n.exact[capture] }
+
+// ExactStreams is, for each capture, how many stream numbers from 0 on are certainly
+// Wireshark's; MaxUint32: all.
+func (n *numbering) ExactStreams() []uint32 { return slices.Clone(n.exact) }
+
 // StreamStats are the figures of one stream as Wireshark counts them; A is the sender
 // of its first segment.
 type StreamStats struct {
@@ -16,11 +111,18 @@ type StreamStats struct {
 	StateA, StateB   State
 }
 
+// streamStats are the figures of all streams.
+type streamStats struct {
+	all    []StreamStats
+	before int  // how many are of the captures before
+	cut    bool // there are streams without
+}
+
 // StreamStats are the figures of all streams, in order; streams
 // that only ICMP errors quoted are left out.
 func (t *Tracker) StreamStats() []StreamStats {
-	out := t.stats[:0:0]
-	for _, x := range t.stats {
+	out := t.stats.all[:0:0]
+	for _, x := range t.stats.all {
 		if x.Segments > 0 {
 			out = append(out, x)
 		}
@@ -29,20 +131,10 @@ func (t *Tracker) StreamStats() []StreamStats {
 }
 
 // StreamsCut reports whether there were more than MaxStreams.
-func (t *Tracker) StreamsCut() bool { return t.statsCut }
-
-// Number is Wireshark's tcp.stream of a segment. It follows nothing and fires no event:
-// for a second look at a capture. A tracker either numbers or tracks.
-func (t *Tracker) Number(s *Segment) uint32 {
-	var q query
-	queryOf(s, &q)
-	f, _ := t.lookup(s, &q)
-	f.LastTime = max(f.LastTime, s.Time)
-	return f.stream
-}
+func (t *Tracker) StreamsCut() bool { return t.stats.cut }
 
 // count adds a segment to its stream's figures.
-func (t *Tracker) count(f *Flow, dir int, s *Segment) {
+func (t *Tracker) count(f *Flow, s *Segment) {
 	x := t.statsOf(f)
 	if x == nil {
 		return
@@ -76,14 +168,14 @@ func (t *Tracker) count(f *Flow, dir int, s *Segment) {
 // not kept.
 func (t *Tracker) statsOf(f *Flow) *StreamStats {
 	if int64(f.stream) >= int64(t.cfg.MaxStreams) {
-		t.statsCut = true
+		t.stats.cut = true
 		return nil
 	}
-	i := t.statsBefore + int(f.stream)
-	for len(t.stats) <= i {
-		t.stats = append(t.stats, StreamStats{})
+	i := t.stats.before + int(f.stream)
+	for len(t.stats.all) <= i {
+		t.stats.all = append(t.stats.all, StreamStats{})
 	}
-	return &t.stats[i]
+	return &t.stats.all[i]
 }
 
 // finishStats puts a flow's last state into its stream's figures.
@@ -101,4 +193,20 @@ func (t *Tracker) finishStats(f *Flow) {
 	}
 	x.StateA, x.StateB = t.State(f, a), t.State(f, 1-a)
 	x.AIsLB, x.RolesKnown = f.LB() == a, true
+}
+
+// Numberer tells the stream numbers of segments and follows nothing: for a second look at a
+// capture.
+type Numberer struct{ t *Tracker }
+
+// NewNumberer makes a numberer for one capture.
+func NewNumberer() Numberer { return Numberer{NewTracker(Config{})} }
+
+// Number is Wireshark's tcp.stream of a segment, the next of the capture.
+func (n Numberer) Number(s *Segment) uint32 {
+	var q query
+	queryOf(s, &q)
+	f, _ := n.t.lookup(s, &q)
+	f.LastTime = max(f.LastTime, s.Time)
+	return f.stream
 }

@@ -48,7 +48,7 @@ func (t *Tracker) find(q *query, s *Segment) *Flow {
 	}
 }
 
-// learnBase takes the base of a direction from the first segment that tells it.
+// learnBase sets the base of a direction by the first segment that tells it.
 func (h *Half) learnBase(p *Half, s *Segment) {
 	if h.flags&flagBase == 0 {
 		h.flags |= flagBase
@@ -66,21 +66,20 @@ func (h *Half) learnBase(p *Half, s *Segment) {
 // revive makes the flow of two endpoints that have none now. If they had one before, the
 // number goes on unless a SYN begins another.
 func (t *Tracker) revive(q *query, s *Segment) *Flow {
-	tomb, old := t.retired.remove(q, s) // before it makes room for another
+	r, old := t.retired.remove(q, s) // before it makes room for another
 	f := t.newFlow(q, s)
 	if !old {
 		t.doubtNumber(s)
-		f.stream = t.nextStream
-		t.nextStream++
+		f.stream = t.newStream()
 		return f
 	}
-	f.stream = tomb.stream
+	f.stream = r.stream
 	for i := range f.Half {
-		if tomb.flags&(retiredBase<<i) != 0 {
-			f.Half[i].ISN, f.Half[i].flags = tomb.base[i], flagBase
+		if r.flags&(retiredBase<<i) != 0 {
+			f.Half[i].ISN, f.Half[i].flags = r.base[i], flagBase
 		}
 	}
-	if tomb.flags&retiredFIN != 0 && s.Flags&RST != 0 {
+	if r.flags&retiredFIN != 0 && s.Flags&RST != 0 {
 		t.RSTAfterFIN++
 	}
 	f.flags |= flowRevived
@@ -97,8 +96,7 @@ func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 		t.forget(f)
 	}
 	g := t.newFlow(q, s)
-	g.stream = t.nextStream
-	t.nextStream++
+	g.stream = t.newStream()
 	if f = t.flows.at(old); !watched || f.flags&flowDetached == 0 {
 		return g // for want of room it was the old one that had to go
 	}
@@ -108,7 +106,7 @@ func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	return g
 }
 
-// unlink says that the incarnation before a flow gets no segments any more.
+// unlink lets the incarnation before a flow have no more segments.
 func (t *Tracker) unlink(f *Flow) {
 	if f.flags&flowHasPrevious != 0 {
 		f.flags &^= flowHasPrevious
@@ -123,12 +121,12 @@ func (t *Tracker) renumber(f *Flow) {
 		t.markRenumbered(f)
 	}
 	f.flags &^= flowStale
-	f.stream = t.nextStream
-	t.nextStream++
+	f.stream = t.newStream()
 	f.Half[0].flags &^= flagBase
 	f.Half[1].flags &^= flagBase
 }
 
+// newFlow makes the flow that a query asks for with segment s. There must be none.
 func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	if t.nflows >= t.cfg.MaxFlows {
 		t.evict()
@@ -147,7 +145,7 @@ func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
 	return f
 }
 
-// forget gives up a flow's place; its number stays behind in a tombstone unless a new
+// forget gives up a flow's place; its number stays among the retired unless a new
 // incarnation has its endpoints.
 func (t *Tracker) forget(f *Flow) {
 	if f.flags&flowDetached == 0 {
@@ -184,7 +182,7 @@ func (t *Tracker) expire(f *Flow) {
 	t.forget(f)
 }
 
-// evict forgets the most idle of a handful of flows. Its tombstone keeps its number.
+// evict forgets the most idle of a handful of flows. The retired keep its number.
 func (t *Tracker) evict() {
 	var worst *Flow
 	for tries := 0; tries < 4096 && (worst == nil || tries < 16); tries++ {
@@ -212,7 +210,7 @@ func (t *Tracker) sweep() {
 	}
 }
 
-// nextPlace is the flow at the next place of the arena, round and round.
+// nextPlace is the flow at the next place of the arena; behind the last comes the first.
 func (t *Tracker) nextPlace() *Flow {
 	if t.sweepAt++; t.sweepAt >= t.flows.made {
 		t.sweepAt = 0

@@ -1,54 +1,41 @@
 package tcpstate
 
-import (
-	"math"
-	"sort"
-
-	"connrace/tcpstate/internal/framing"
-)
+import "connrace/tcpstate/internal/framing"
 
 // Tracker follows every connection of a capture.
 type Tracker struct {
-	cfg Config
-	now int64 // capture time: the newest time seen
-	clock
+	cfg   Config
+	now   int64 // capture time: the newest time seen, ns
+	clock       // what is known of the clock besides
+	ended bool  // the capture ends: said with each event
+	ev    Event // the event being fired
 
+	// The flow table.
 	flows    arena[Flow]
 	nflows   int // in use
 	v6       v6pairs
 	index    index // of flows
 	prepared prepared
+	sweepAt  uint32 // place of the arena that sweep has come to
+	sweepIn  int    // segments until it goes on
+	Evicted  uint64 // flows forgotten for want of room
 
-	retired retired
-	exact   []uint32 // of each capture: how many stream numbers are certainly Wireshark's
-	Evicted uint64   // flows forgotten for want of room
-
+	// What flows hold that few of them need, by Flow.index or a place that the flow keeps.
+	noteArena      []*Notes
+	noteFree       []uint32
+	heads          heads
+	carries        framing.Pool
+	wheel          wheel
 	previous, next map[uint32]uint32    // from a flow to its old incarnation, and back
-	renumbered     map[uint32][4]uint32 // see Tracker.setOdd
+	renumbered     map[uint32][4]uint32 // see markRenumbered
 
-	noteArena []*Notes
-	noteFree  []uint32
-	heads     heads
-	carries   framing.Pool
-	wheel     wheel
-	sweepAt   uint32
-	sweepIn   int
+	numbering
+	retired retired
+	stats   streamStats
 
-	capture      int
-	bases        []uint64 // ordinal of the first frame of each capture, less one
-	base         uint64   // that of the current one
-	lastFrame    uint64   // ordinal
-	nextStream   uint32
-	newestStream uint32 // of the newest segment
-	stats        []StreamStats
-
-	statsBefore int    // figures of the captures before
-	statsCut    bool   // there are streams without
 	Segments    uint64 // that belong to a stream
 	Streams     uint64 // opened by segments
 	RSTAfterFIN uint64
-	ended       bool
-	ev          Event
 }
 
 // Config steers a Tracker. The zero value tracks everything within default bounds.
@@ -83,7 +70,7 @@ const DefaultMaxFlows = 1 << 20
 const DefaultMaxStreams = 8 << 20
 
 // FlowCost is the memory, in octets, that a flow takes at most while it is being set up
-// or closes, with the tombstones that its place is good for and what the garbage
+// or closes, with the retired flows that its place is good for and what the garbage
 // collector (GOGC=50) leaves lying about. Established flows take a third of it;
 // those whose peers fill every list of their Notes on purpose take four times as much.
 const FlowCost = 3 << 10
@@ -101,20 +88,28 @@ func NewTracker(cfg Config) *Tracker {
 	}
 	t := &Tracker{cfg: cfg, previous: map[uint32]uint32{}, next: map[uint32]uint32{}, renumbered: map[uint32][4]uint32{}}
 	t.index.resize(minIndex)
-	t.bases = []uint64{0}
-	t.exact = []uint32{math.MaxUint32}
+	t.numbering = newNumbering()
 	return t
 }
 
-// Track takes the next segment of the capture. The segment's Frame counts in the
-// current capture.
+// Track accounts for one segment, the next of the capture; its Frame counts in the current
+// capture. In this order:
+//
+//  1. The clock advances to the segment's time. Flows that are due by then settle: events may
+//     fire for any other flow before this one is even looked up (clock.go, wheel.go).
+//  2. Now and then flows that have been idle for hours are forgotten (table.go).
+//  3. The segment's flow is found or made and gets its stream number. A new flow may drive
+//     out an old one, which settles first (table.go, retired.go).
+//  4. The segment is counted (streams.go).
+//  5. The first segment of a flow decides who is the LB (handshake.go).
+//  6. What the segment says is applied to the flow, in the order of the capture.
 func (t *Tracker) Track(s *Segment) {
 	var q query
 	queryOf(s, &q)
 	t.track(s, &q)
 }
 
-// TrackAll takes the next segments of the capture; after is called behind each. It
+// TrackAll tracks segments that follow one another; after is called behind each. It
 // touches their index slots first, then their flows, a block at a time, so that the
 // cache misses overlap instead of following one another.
 func (t *Tracker) TrackAll(segs []Segment, after func()) {
@@ -129,55 +124,56 @@ func (t *Tracker) TrackAll(segs []Segment, after func()) {
 	}
 }
 
+// track is Track for a segment whose endpoints are hashed. The numbers are its steps.
 func (t *Tracker) track(s *Segment, q *query) {
-	if o := t.base + s.Frame; o > t.lastFrame {
-		t.lastFrame = o
-	}
-	t.tick(s)
-	if t.sweepIn--; t.sweepIn < 0 {
+	t.lastFrame = max(t.lastFrame, t.base+s.Frame)
+	t.tick(s) // 1
+
+	if t.sweepIn--; t.sweepIn < 0 { // 2
 		t.sweepIn = sweepPeriod
 		t.sweep()
 	}
 
-	f, dir := t.lookup(s, q)
+	f, dir := t.lookup(s, q) // 3
+	t.newestStream = f.stream
+	if s.Quoted {
+		return
+	}
 	if s.Bogus {
 		c := *s
 		c.Flags, c.NoLength = 0, true
 		s = &c
 	}
-	t.newestStream = f.stream
-	if s.Quoted {
-		return
-	}
+
+	t.Segments++ // 4
 	if t.cfg.Streams {
-		t.count(f, dir, s)
+		t.count(f, s)
 	}
-	t.Segments++
-	if f.flags&flowBegun == 0 {
+
+	if f.flags&flowBegun == 0 { // 5
 		t.beginFlow(f, dir, s)
 	}
-	if s.Time > f.LastTime {
-		f.LastTime = s.Time
-	}
-	const busy = flowWatched | flowEstablished // and not closing
-	switch {
-	case f.flags&(busy|flowClosing) == busy && s.Flags&(SYN|FIN|RST) == 0 && !s.NoLength:
-		t.data(f, dir, s)
-	case f.flags&flowWatched != 0 && !s.NoLength:
-		t.transition(f, dir, s)
+	f.LastTime = max(f.LastTime, s.Time)
+
+	if f.flags&flowWatched != 0 && !s.NoLength { // 6
+		t.apply(f, dir, s)
 	}
 }
 
-// transition takes every segment of a connection that is not simply established.
-func (t *Tracker) transition(f *Flow, dir int, s *Segment) {
-	if s.Flags&SYN != 0 {
+// apply applies what a segment says to its flow. Nearly all are data or acknowledgments of
+// a connection that neither begins nor ends.
+func (t *Tracker) apply(f *Flow, dir int, s *Segment) {
+	if f.flags&(flowEstablished|flowClosing) == flowEstablished && s.Flags&(SYN|FIN|RST) == 0 {
+		t.data(f, dir, s)
+		return
+	}
+	switch {
+	case s.Flags&SYN != 0:
 		t.syn(f, dir, s)
 		return
-	}
-	if f.flags&flowEstablished == 0 && t.beforeEstablished(f, dir, s) {
+	case f.flags&flowEstablished == 0 && t.beforeEstablished(f, dir, s):
 		return
-	}
-	if s.Flags&RST != 0 {
+	case s.Flags&RST != 0:
 		t.rst(f, dir, s)
 		return
 	}
@@ -185,25 +181,7 @@ func (t *Tracker) transition(f *Flow, dir int, s *Segment) {
 	if s.Flags&FIN != 0 {
 		t.fin(f, dir, s)
 	}
-	if f.flags&flowClosing != 0 && f.flags&flowSettled == 0 {
-		t.arm(f, t.closeDue(f, t.now))
-	}
-}
-
-// BeginCapture says that the segments that follow belong to another file that
-// continues the one before: frame and stream numbers start again, state carries over.
-func (t *Tracker) BeginCapture() {
-	if t.lastFrame == 0 && t.capture == 0 {
-		return
-	}
-	t.capture++
-	t.base = t.lastFrame
-	t.bases = append(t.bases, t.base)
-	t.statsBefore = len(t.stats)
-	t.nextStream = 0
-	t.retired = retired{}
-	t.Each(func(f *Flow) { f.flags |= flowStale })
-	t.exact = append(t.exact, math.MaxUint32)
+	t.delaySettling(f)
 }
 
 // End says that the capture is over: every flow settles and is gone.
@@ -212,8 +190,10 @@ func (t *Tracker) End() {
 	t.ended = true
 }
 
+// fire calls the handler of an event, for flows that are watched.
 func (t *Tracker) fire(k Kind, f *Flow, side int, s *Segment) { t.fireGap(k, f, side, s, -1) }
 
+// fireGap is fire for the events that have a Gap.
 func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
 	h := t.cfg.Handlers[k]
 	if f.flags&flowWatched == 0 || h == nil {
@@ -223,6 +203,33 @@ func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
 	e.Kind, e.Flow, e.Side, e.Seg, e.Time, e.Ended, e.Gap = k, f, side, s, t.now, t.ended, gap
 	h(e)
 }
+
+// Times that decide when to look, never what is found. ns.
+const (
+	millisecond = int64(1e6)
+	second      = int64(1e9)
+
+	// copyApart is less than the least retransmission timeout of Linux, 200 ms (TCP_RTO_MIN):
+	// copies that are closer to each other were duplicated on the way, or captured twice.
+	copyApart = 150 * millisecond
+	// stallAfter is TCP_RTO_MIN: behind it a request that did not arrive is sent again.
+	stallAfter = 200 * millisecond
+	// lingerMin and lingerMax bound how long the segments of a close take to come: TCP_RTO_MIN
+	// and the initial retransmission timeout (RFC 6298 §2.1).
+	lingerMin = 200 * millisecond
+	lingerMax = second
+	// lastCheck is when a close that the other side leaves unanswered is judged again. It is
+	// chosen freely: nothing in TCP bounds how long a side may stay half closed.
+	lastCheck = 30 * second
+	// handshakeMax is longer than Linux repeats a SYN-ACK: five times, until 63 s after the
+	// first (tcp_synack_retries).
+	handshakeMax = 64 * second
+	// idleRetire is Linux's tcp_keepalive_time, longer than any pool keeps a connection idle.
+	idleRetire = 2 * 3600 * second
+)
+
+// sweepPeriod is how many segments come between two calls of sweep.
+const sweepPeriod = 256
 
 // Kind is what changed.
 type Kind uint8
@@ -238,11 +245,11 @@ const (
 	SYNRepeated
 	// EstablishedNow: the handshake is complete.
 	EstablishedNow
-	// RequestBegan: the LB's half has a new Turn.
+	// RequestBegan: the LB began a new turn.
 	RequestBegan
-	// AnswerBegan: the target sent the first octet that answers the LB's Turn.
+	// AnswerBegan: the target sent the first octet that answers the LB's turn.
 	AnswerBegan
-	// RequestStalled: the LB's Turn has had no answer for 200 ms.
+	// RequestStalled: the LB's turn has had no answer for 200 ms.
 	RequestStalled
 	// CloseBegan: the first FIN of a side, or an RST.
 	CloseBegan
@@ -275,23 +282,3 @@ type Event struct {
 // Handler is called with each event of the kind that it is registered for. The event
 // and what it points to are valid during the call.
 type Handler func(*Event)
-
-// Times of the analysis. They decide when to look, never what is found.
-const (
-	millisecond = int64(1e6)
-	second      = int64(1e9)
-
-	copyApart   = 150 * millisecond // closer copies are duplicates, not repetitions
-	stallAfter  = 200 * millisecond
-	lingerMin   = 200 * millisecond
-	lingerMax   = second
-	lastCheck   = 30 * second       // after a close that the other side leaves unanswered
-	idleRetire  = 2 * 3600 * second // longer than any pool keeps a connection idle
-	sweepPeriod = 256               // segments between two looks at an old flow
-)
-
-// Locate tells capture (counted from 0) and frame number of a SegRef's ordinal.
-func (t *Tracker) Locate(ordinal uint64) (capture int, frame uint64) {
-	i := sort.Search(len(t.bases), func(i int) bool { return t.bases[i] >= ordinal }) - 1
-	return i, ordinal - t.bases[i]
-}

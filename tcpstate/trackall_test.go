@@ -106,7 +106,7 @@ func FuzzTrackAll(f *testing.F) {
 			cfg.Watch = func(a, b Endpoint) bool { return (a.Addr.Lo+b.Addr.Lo)%2 == 0 }
 		}
 		single, blocks := observe(cfg), observe(cfg)
-		slow, capture := numbering{pairs: map[[2]Endpoint]*conversation{}}, 0
+		slow, capture := oracle{pairs: map[[2]Endpoint]*conversation{}}, 0
 		var buf []Segment
 		for range 12 {
 			buf = buf[:0] // as who decodes does
@@ -144,7 +144,7 @@ func FuzzTrackAll(f *testing.F) {
 			switch do {
 			case 0:
 				c.frame, capture = 0, single.capture
-				slow = numbering{pairs: map[[2]Endpoint]*conversation{}}
+				slow = oracle{pairs: map[[2]Endpoint]*conversation{}}
 			case 2:
 				c.now += by
 			}
@@ -174,7 +174,7 @@ func same(t *testing.T, want, got *observer) {
 	want.log, got.log = want.log[:0], got.log[:0]
 }
 
-// checkPools holds what flows and tombstones have taken against what is taken, and what
+// checkPools holds what flows and retired have taken against what is taken, and what
 // flows are due at against the wheel.
 func checkPools(t *testing.T, tr *Tracker) {
 	t.Helper()
@@ -207,17 +207,17 @@ func checkPools(t *testing.T, tr *Tracker) {
 	}
 
 	g := &tr.retired
-	stones, wide := 0, 0
+	kept, v6 := 0, 0
 	for _, x := range g.index.slots {
 		if x.place != 0 {
-			stones++
+			kept++
 			if g.flows.at(x.place-1).flags&retiredV6 != 0 {
-				wide++
+				v6++
 			}
 		}
 	}
-	if n := int(g.flows.made) - len(g.flows.unused); n != stones || g.index.n != stones || int(g.v6.made)-len(g.v6.unused) != wide {
-		t.Fatalf("%d tombstones: %d taken, %d in the index; of IPv6 %d, %d taken", stones, n, g.index.n, wide, int(g.v6.made)-len(g.v6.unused))
+	if n := int(g.flows.made) - len(g.flows.unused); n != kept || g.index.n != kept || int(g.v6.made)-len(g.v6.unused) != v6 {
+		t.Fatalf("%d retired: %d taken, %d in the index; of IPv6 %d, %d taken", kept, n, g.index.n, v6, int(g.v6.made)-len(g.v6.unused))
 	}
 
 	w := &tr.wheel

@@ -54,7 +54,7 @@ func events(cfg *Config, out *[]Kind) {
 	}
 }
 
-// TestTurns request begins when the LB has seen an answer to all that it sent before; data that
+// A request begins when the LB has seen an answer to all that it sent before; data that
 // goes on is none, and a plain ACK fires nothing.
 func TestTurns(t *testing.T) {
 	var cfg Config
@@ -83,7 +83,7 @@ func TestTurns(t *testing.T) {
 	}
 }
 
-// TestFirstTransmission lowest-ack copy is the first transmission, in whatever order the copies come.
+// The lowest-ack copy is the first transmission, in whatever order the copies come.
 func TestFirstTransmission(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -98,7 +98,7 @@ func TestFirstTransmission(t *testing.T) {
 	}
 }
 
-// TestWrap numbers wrap anywhere.
+// Sequence numbers wrap anywhere.
 func TestWrap(t *testing.T) {
 	for _, isn := range []Seq{0xffffffff, 0xfffffff0, 0xffffff9b, 0x7fffffff} {
 		w := &wire{t: NewTracker(Config{})}
@@ -134,7 +134,7 @@ func TestHoles(t *testing.T) {
 	}
 }
 
-// TestStates 9293 §3.6: what each side must be in, as far as the capture shows it.
+// RFC 9293 §3.6: what each side must be in, as far as the capture shows it.
 func TestStates(t *testing.T) {
 	state := func(w *wire) string {
 		f := only(t, w.t)
@@ -166,7 +166,7 @@ func TestStates(t *testing.T) {
 	}
 }
 
-// TestRolesByHandshake sends the SYN-ACK is the target, but where both sides have sent a SYN
+// Whoever sends the SYN-ACK is the target, but where both sides have sent a SYN
 // (RFC 9293 §3.5), there whoever was sent the first one.
 func TestRolesByHandshake(t *testing.T) {
 	for _, tt := range []struct {
@@ -195,7 +195,7 @@ func TestRolesByHandshake(t *testing.T) {
 	}
 }
 
-// TestRetireAndNumber closed flow is forgotten, an idle one too, and the numbers go on as Wireshark's.
+// A closed flow is forgotten, an idle one too, and the numbers go on as Wireshark's.
 func TestRetireAndNumber(t *testing.T) {
 	w := &wire{t: NewTracker(Config{Streams: true})}
 	w.handshake(99, 499)
@@ -224,8 +224,8 @@ func TestRetireAndNumber(t *testing.T) {
 	}
 }
 
-// numbering is a slow, plain statement of tshark 4.0's rule for tcp.stream.
-type numbering struct {
+// oracle is a slow, plain statement of tshark 4.0's rule for tcp.stream.
+type oracle struct {
 	pairs map[[2]Endpoint]*conversation
 	next  uint32
 }
@@ -235,7 +235,7 @@ type conversation struct {
 	base   map[Endpoint]Seq
 }
 
-func (n *numbering) number(s *Segment) uint32 {
+func (n *oracle) number(s *Segment) uint32 {
 	k := [2]Endpoint{s.Src, s.Dst}
 	if fmt.Sprint(s.Dst) < fmt.Sprint(s.Src) {
 		k = [2]Endpoint{s.Dst, s.Src}
@@ -279,10 +279,10 @@ func FuzzTracker(f *testing.F) {
 	f.Fuzz(func(t *testing.T, a, b uint64) {
 		r := rand.New(rand.NewPCG(a, b))
 		tr := NewTracker(Config{Streams: true})
-		few := NewTracker(Config{MaxFlows: 3})
+		few := Numberer{NewTracker(Config{MaxFlows: 3})}
 		var segs []Segment
 		var numbers []uint32
-		slow := numbering{pairs: map[[2]Endpoint]*conversation{}}
+		slow := oracle{pairs: map[[2]Endpoint]*conversation{}}
 		counts := map[uint32]uint64{}
 		now := int64(0)
 		v6 := netip.MustParseAddr("2001:db8::1")
@@ -347,11 +347,11 @@ func FuzzTracker(f *testing.F) {
 // check holds the tracker's tables against each other.
 func check(t *testing.T, tr *Tracker) {
 	t.Helper()
-	live, indexed, wide := 0, 0, uint32(0)
+	live, indexed, v6 := 0, 0, uint32(0)
 	tr.Each(func(f *Flow) {
 		live++
 		if f.flags&flowV6 != 0 {
-			wide++
+			v6++
 		}
 		s := Segment{Src: tr.Endpoint(f, 0), Dst: tr.Endpoint(f, 1)}
 		var q query
@@ -390,12 +390,12 @@ func check(t *testing.T, tr *Tracker) {
 	if live != tr.Live() || indexed != tr.index.n {
 		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.index.n)
 	}
-	if n := tr.v6.made - uint32(len(tr.v6.unused)); n != wide {
-		t.Fatalf("%d flows of IPv6, %d pairs of addresses", wide, n)
+	if n := tr.v6.made - uint32(len(tr.v6.unused)); n != v6 {
+		t.Fatalf("%d flows of IPv6, %d pairs of addresses", v6, n)
 	}
 }
 
-// TestMaxFlows table is bounded: a flood of SYNs evicts, and says so.
+// The table is bounded: a flood of SYNs evicts, and says so.
 func TestMaxFlows(t *testing.T) {
 	tr := NewTracker(Config{MaxFlows: 100})
 	for i := range 5000 {
@@ -404,7 +404,7 @@ func TestMaxFlows(t *testing.T) {
 			Src: Endpoint{Addr4([]byte{10, 1, byte(i >> 8), byte(i)}), uint16(i)}, Dst: targetEnd,
 		})
 		if tr.Live() > 100 || tr.retired.index.n > 401 {
-			t.Fatalf("%d flows, %d tombstones", tr.Live(), tr.retired.index.n)
+			t.Fatalf("%d flows, %d retired", tr.Live(), tr.retired.index.n)
 		}
 	}
 	if tr.Evicted < 4000 || tr.ExactStreams()[0] < 500 || tr.ExactStreams()[0] > 510 || tr.Exact(0, 600) {
@@ -412,7 +412,7 @@ func TestMaxFlows(t *testing.T) {
 	}
 }
 
-// TestNoAllocation and acknowledgments of an established connection allocate nothing.
+// Data and acknowledgments of an established connection allocate nothing.
 func TestNoAllocation(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -432,7 +432,7 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
-// TestManyCaptures whatever many captures, each numbers a connection that goes on once.
+// Of whatever many captures, each numbers a connection that goes on once.
 func TestManyCaptures(t *testing.T) {
 	w := &wire{t: NewTracker(Config{})}
 	w.handshake(99, 499)
@@ -446,7 +446,7 @@ func TestManyCaptures(t *testing.T) {
 	}
 }
 
-// TestRTT-trip times are right to the nanosecond as far as 4 s, to the microsecond beyond.
+// Round-trip times are right to the nanosecond as far as 4 s, to the microsecond beyond.
 func TestRTT(t *testing.T) {
 	const most = 1<<32 - 1
 	for _, c := range [][2]int64{

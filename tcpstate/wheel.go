@@ -1,7 +1,7 @@
 package tcpstate
 
-// wheel wake flows at a capture time: a wheel of slots of 10 ms, one turn is 41 s;
-// what is due later is looked at once a turn.
+// wheel holds the flows that are due at a capture time, in slots of 10 ms. One turn is 41 s;
+// what is due later is looked at once a turn (Varghese and Lauck, scheme 6).
 type wheel struct {
 	slots  [wheelSlots]chain
 	blocks arena[timerBlock]
@@ -40,7 +40,7 @@ func (w *wheel) clear() {
 	w.slots, w.blocks, w.n = [wheelSlots]chain{}, arena[timerBlock]{}, 0
 }
 
-// arm asks for a look at the flow at a time, if none comes sooner.
+// arm lets onTimer look at the flow at a time, if it does not sooner.
 func (t *Tracker) arm(f *Flow, at int64) {
 	tick := at / wheelTick
 	if f.due != 0 && int32(uint32(tick)-f.due) >= 0 { // serial numbers: it is due within days
@@ -62,7 +62,7 @@ func (t *Tracker) dueTick(f *Flow) int64 {
 // maxIdleTimers is how many entries that count no more are worth no trouble.
 const maxIdleTimers = 1 << 16
 
-// rearm takes the entries out of the wheel that count no more. Many flows may be armed
+// rearm removes the entries that count no more. Many flows may be armed
 // and forgotten within one turn.
 func (t *Tracker) rearm() {
 	t.wheel.clear()
@@ -97,7 +97,7 @@ func (w *wheel) add(i uint32, tick int64) {
 // due reports whether a slot may be served.
 func (w *wheel) due(now int64) bool { return now >= w.next }
 
-// serveDue looks at the flows whose time has come.
+// serveDue calls onTimer for the flows whose time has come.
 func (t *Tracker) serveDue() {
 	w := &t.wheel
 	upto := t.now / wheelTick

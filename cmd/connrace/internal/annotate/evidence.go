@@ -134,7 +134,7 @@ func (e *Evidence) Captures() []int {
 // Read takes what belongs to the findings from the first frames of a capture that was
 // just opened.
 func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames uint64) error {
-	decoder, tracker := capture.NewDecoder(), tcpstate.NewTracker(tcpstate.Config{})
+	decoder, numberer := capture.NewDecoder(), tcpstate.NewNumberer()
 	batch := make([]capture.Frame, 256)
 	segs := make([]tcpstate.Segment, 0, 4)
 	for ctx.Err() == nil {
@@ -149,7 +149,7 @@ func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames
 			}
 			segs = decoder.Decode(f, segs[:0])
 			for j := range segs {
-				for _, x := range e.streams[streamOf{index, tracker.Number(&segs[j])}] {
+				for _, x := range e.streams[streamOf{index, numberer.Number(&segs[j])}] {
 					if err := e.take(x, index, f); err != nil {
 						return err
 					}

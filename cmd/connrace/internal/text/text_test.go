@@ -57,11 +57,11 @@ func TestPath(t *testing.T) {
 	for _, tt := range []struct{ in, short, long string }{
 		{"/a?b=c", "/a", "/a?b=c"},
 		{"/a#b?c", "/a", "/a#b?c"},
-		{"/a%3Fb", "/a%3Fb", "/a%3Fb"},
+		{"/a%3Fb", "/a", "/a%3Fb"},
 		{"http://user:pass@host/a?b", "http://host/a", "http://host/a?b"},
 		{"http://host/a@b?c", "http://host/a@b", "http://host/a@b?c"},
 		{"http://u@h?x", "http://h", "http://h?x"},
-		{"/go?to=http://u:p@h/", "/go", "/go?to=http://u:p@h/"},
+		{"/go?to=http://u:p@h/", "/go", "/go?to=http://h/"},
 		{"*", "*", "*"},
 		{"", "", ""},
 	} {

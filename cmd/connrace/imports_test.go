@@ -4,7 +4,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,6 +103,33 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestArchitecture: docs/architecture.md has a line for each package, and the files it names
+// are there.
+func TestArchitecture(t *testing.T) {
+	b, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(b), -1) {
+		lines[m[1]] = true
+	}
+	for _, dir := range packages(t) {
+		if !lines[dir] {
+			t.Errorf("%s has no line", dir)
+		}
+		delete(lines, dir)
+	}
+	for dir := range lines {
+		t.Errorf("there is no package %s", dir)
+	}
+	for _, m := range regexp.MustCompile("`([a-z.]+/[\\w./]+)`").FindAllStringSubmatch(string(b), -1) {
+		if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // packages are the directories of the module that hold Go files, but for tests alone.
 func packages(t *testing.T) (dirs []string) {
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -110,7 +140,7 @@ func packages(t *testing.T) (dirs []string) {
 			return filepath.SkipDir
 		case strings.HasSuffix(base, ".go") && !strings.HasSuffix(base, "_test.go"):
 			dir, err := filepath.Rel("../..", filepath.Dir(path))
-			if dir = filepath.ToSlash(dir); err == nil && (len(dirs) == 0 || dirs[len(dirs)-1] != dir) {
+			if dir = filepath.ToSlash(dir); err == nil && !slices.Contains(dirs, dir) {
 				dirs = append(dirs, dir)
 			}
 			return err

@@ -75,7 +75,8 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 
 // targetFacts are those of a target as a whole.
 func (d *Detector) targetFacts(t *target) *Facts {
-	return &Facts{of: t, ends: [2]tcpstate.Endpoint{1: t.end}, settings: d.settings()}
+	d.scratch = Facts{of: t, ends: [2]tcpstate.Endpoint{1: t.end}, settings: d.settings()}
+	return &d.scratch
 }
 
 func (d *Detector) settings() settings {

@@ -59,10 +59,11 @@ type Totals struct {
 	LostRequests uint64
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
-	// EvictedTargets were given up for others (Options.MaxTargets): their figures are counted
-	// with those of the target that has no endpoint.
-	EvictedTargets uint64
-	Leaps          Leaps
+	// EvictedTargets were given up for others (Options.MaxTargets). MergedConnections are those
+	// of all targets that are not told apart, these among them: they are counted with a target
+	// that has no endpoint.
+	EvictedTargets, MergedConnections uint64
+	Leaps                             Leaps
 	// OneDirection counts flows of which only one side's segments were seen,
 	// NoHandshake flows without SYN, NoPayload flows that had payload of which nothing was
 	// captured.
@@ -101,7 +102,7 @@ type Target struct {
 	Advice   []string
 	Listener *Listener // nil: the kernel was not asked, or does not listen there
 	// ReuseGaps and the closes' gaps, ns, for histograms: logarithmic buckets.
-	Reuses, TargetCloses, LBCloses Histogram
+	Reuses, TargetCloses, LBCloses *Histogram // nil: none
 }
 
 // Listener is the state of a target's accept queue, as its kernel told it.
@@ -138,6 +139,9 @@ func (d *Detector) counts() Totals {
 	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
 	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
 	d.totals.EvictedFlows, d.totals.EvictedTargets = t.Evicted, d.targets.evicted
+	if o := d.targets.byEnd[tcpstate.Endpoint{}]; o != nil {
+		d.totals.MergedConnections = o.connections
+	}
 	if l := t.Leaps(); l.Count > 0 {
 		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
 		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)
@@ -147,7 +151,7 @@ func (d *Detector) counts() Totals {
 
 // figures are those of the targets.
 func (d *Detector) figures() []Target {
-	var out []Target
+	out := make([]Target, 0, len(d.targets.all)) // there may be many, all of them small
 	for _, t := range d.targets.all {
 		if t.connections == 0 {
 			continue
@@ -155,7 +159,11 @@ func (d *Detector) figures() []Target {
 		x := t.told
 		r := Target{
 			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost,
-			Vantage: x.vantage(), Reuses: x.reuseHist, TargetCloses: x.closes.Gaps, LBCloses: x.lbCloses.Gaps,
+			Vantage: x.vantage(),
+		}
+		if x != &silent {
+			gaps := [3]Histogram{x.reuseHist, x.closes.Gaps, x.lbCloses.Gaps}
+			r.Reuses, r.TargetCloses, r.LBCloses = &gaps[0], &gaps[1], &gaps[2]
 		}
 		if x.rtt.N > 0 {
 			r.RTTMedian, r.RTTP99 = Duration{x.rtt.Median(), true}, Duration{x.rtt.Quantile(0.99), true}

@@ -93,8 +93,8 @@ func sample(n int) *report.Report {
 		LBIdle:       &detect.Timeout{NS: 60 * second, Samples: 7, SpreadNS: millisecond},
 		LongestReuse: detect.Duration{NS: 4998 * millisecond, Known: true}, NearMisses: 3, Exposure: 62.4, HasExposure: true,
 		Advice: []string{"the target closes connections after 5 s idle"},
+		Reuses: &detect.Histogram{30: 300, 31: 120, 49: 4}, TargetCloses: &detect.Histogram{49: 40}, LBCloses: &detect.Histogram{63: 7},
 	}
-	t.Reuses[30], t.Reuses[31], t.Reuses[49], t.TargetCloses[49], t.LBCloses[63] = 300, 120, 4, 40, 7
 	v6 := detect.Target{Target: ep(other), Connections: uint64(n), Requests: uint64(n), Vantage: "lb"}
 	v6.Handshakes.Unanswered = uint64(n / 10)
 	res.Targets = []detect.Target{t, v6}

@@ -1,6 +1,7 @@
 package html
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -36,9 +37,9 @@ type hist struct {
 // histogram is the drawing; empty where there is nothing to draw.
 func histogram(t *detect.Target) template.HTML {
 	lanes := []lane{
-		{"reuse", "Reused, answered", "request", &t.Reuses},
-		{"target", "Target closed", "close", &t.TargetCloses},
-		{"lb", "Load balancer closed", "close", &t.LBCloses},
+		{"reuse", "Reused, answered", "request", cmp.Or(t.Reuses, new(detect.Histogram))},
+		{"target", "Target closed", "close", cmp.Or(t.TargetCloses, new(detect.Histogram))},
+		{"lb", "Load balancer closed", "close", cmp.Or(t.LBCloses, new(detect.Histogram))},
 	}
 	h := &hist{lo: len(t.Reuses), height: histTop + float64(len(lanes))*(laneHeight+laneGap) + 34}
 	for _, l := range lanes {

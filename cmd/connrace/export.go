@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/url"
 	"time"
 
@@ -16,16 +17,26 @@ import (
 
 // exportFlags say who else is told of figures and findings.
 type exportFlags struct {
-	metrics listenAddr
-	targets int
-	otlp    collectorURL
+	metrics  listenAddr
+	targets  int
+	listener net.Listener // for metrics, once it listens
+	otlp     collectorURL
 }
 
 func (x *exportFlags) add(fs *pflag.FlagSet) {
 	x.targets = metrics.DefaultTargets
-	fs.Var(&x.metrics, "metrics", "answer Prometheus on `ADDR`, at /metrics and /healthz: HOST:PORT,\n:PORT on loopback only, *:PORT on all addresses")
+	fs.Var(&x.metrics, "metrics", "answer Prometheus on `ADDR`, at /metrics and /healthz: HOST:PORT,\n:PORT on loopback only, *:PORT on all addresses, unix:/PATH")
 	fs.IntVar(&x.targets, "metrics-targets-max", x.targets, "metrics: give at most `N` targets a label of their own; further\nones are counted as \""+metrics.Other+"\"")
 	fs.Var(&x.otlp, "otlp", "send findings and counters to the OpenTelemetry collector at `URL`:\nhttp://HOST:4318, grpc://HOST:4317, or with TLS https, grpcs;\nheaders and certificates as in OTEL_EXPORTER_OTLP_HEADERS, ...")
+}
+
+// listen listens on a port, which may be one that takes a right to listen on. A unix socket
+// is made as other files are, by whoever the process is by then.
+func (x *exportFlags) listen() (err error) {
+	if x.metrics != "" && metrics.UnixPath(string(x.metrics)) == "" {
+		x.listener, err = metrics.Listen(string(x.metrics))
+	}
+	return err
 }
 
 // maxMetricsTargets bounds the series: each target has one for each rule.
@@ -131,9 +142,13 @@ func newExports(x *exportFlags, showQuery bool, say func(string)) (*exports, err
 	}
 	var err error
 	if x.metrics != "" {
-		if o.server, err = metrics.Serve(string(x.metrics), o.store, build); err != nil {
-			return nil, err
+		l := x.listener
+		if l == nil {
+			if l, err = metrics.Listen(string(x.metrics)); err != nil {
+				return nil, err
+			}
 		}
+		o.server = metrics.Serve(l, o.store, build)
 	}
 	if x.otlp.url != nil {
 		o.collector, err = otlp.Start(otlp.Options{Endpoint: x.otlp.url, Store: o.store, Version: build.Version, ShowQuery: showQuery})

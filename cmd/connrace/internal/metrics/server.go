@@ -36,13 +36,20 @@ func ReadBuild() Build {
 
 // Address completes the address that --metrics was given: a port by itself is one of
 // loopback, for figures tell about the host's traffic, and nobody has to prove who he is.
+// unix:/PATH is a unix socket.
 func Address(s string) (string, error) {
+	if path, is := strings.CutPrefix(s, unixPrefix); is {
+		if !strings.HasPrefix(path, "/") || len(path) > maxUnixPath {
+			return "", fmt.Errorf("must have an absolute path of up to %d octets behind unix:", maxUnixPath)
+		}
+		return s, nil
+	}
 	if !strings.Contains(s, ":") {
 		s = ":" + s
 	}
 	host, port, err := net.SplitHostPort(s)
 	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 && port != "0" {
-		return "", errors.New("must be HOST:PORT, or :PORT for loopback")
+		return "", errors.New("must be HOST:PORT, :PORT for loopback, or unix:/PATH")
 	}
 	switch host {
 	case "":
@@ -59,29 +66,34 @@ type Server struct {
 	addr net.Addr
 }
 
-// Serve answers on an address that Address has completed.
-func Serve(addr string, s *Store, b Build) (*Server, error) {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
-	}
+const (
+	// maxConns is how many are connected at once: Prometheus needs one.
+	maxConns = 64
+	// maxHeader bounds the head of a request. Go lets pass 4 KB more than it is told.
+	maxHeader = 1
+)
+
+// Serve answers those who connect to a listener.
+func Serve(l net.Listener, s *Store, b Build) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(s, b), promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, s) })
+	g := newGate(l, maxConns)
 	srv := &Server{
 		addr: l.Addr(),
 		http: http.Server{
-			Handler:           mux,
+			Handler:           g.answering(mux),
+			ConnContext:       withConn,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
 			WriteTimeout:      10 * time.Second,
 			IdleTimeout:       2 * time.Minute,
-			MaxHeaderBytes:    1 << 14,
+			MaxHeaderBytes:    maxHeader,
 			ErrorLog:          log.New(io.Discard, "", 0), // of clients that hang up
 		},
 	}
-	go srv.http.Serve(l)
-	return srv, nil
+	go srv.http.Serve(g)
+	return srv
 }
 
 // health tells whether the capture goes on.

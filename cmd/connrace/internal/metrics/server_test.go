@@ -14,19 +14,23 @@ import (
 
 func TestAddress(t *testing.T) {
 	for in, want := range map[string]string{
-		":9502":          "127.0.0.1:9502",
-		"9502":           "127.0.0.1:9502",
-		"*:9502":         ":9502",
-		"0.0.0.0:9502":   "0.0.0.0:9502",
-		"[::1]:9502":     "[::1]:9502",
-		"localhost:9502": "localhost:9502",
-		"127.0.0.1:0":    "127.0.0.1:0",
-		"":               "",
-		":":              "",
-		"10.0.0.1":       "",
-		"10.0.0.1:http":  "",
-		":99999":         "",
-		"::1:9502":       "",
+		":9502":                             "127.0.0.1:9502",
+		"9502":                              "127.0.0.1:9502",
+		"*:9502":                            ":9502",
+		"0.0.0.0:9502":                      "0.0.0.0:9502",
+		"[::1]:9502":                        "[::1]:9502",
+		"localhost:9502":                    "localhost:9502",
+		"127.0.0.1:0":                       "127.0.0.1:0",
+		"":                                  "",
+		":":                                 "",
+		"10.0.0.1":                          "",
+		"10.0.0.1:http":                     "",
+		":99999":                            "",
+		"::1:9502":                          "",
+		"unix:/run/a":                       "unix:/run/a",
+		"unix:a":                            "",
+		"unix:":                             "",
+		"unix:/" + strings.Repeat("a", 100): "",
 	} {
 		got, err := Address(in)
 		if got != want || (err != nil) != (want == "") {
@@ -141,10 +145,11 @@ func get(t *testing.T, url string) (int, string) {
 
 func TestServer(t *testing.T) {
 	s, now := clocked(2)
-	srv, err := Serve("127.0.0.1:0", s, ReadBuild())
+	l, err := Listen("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	srv := Serve(l, s, ReadBuild())
 	base := "http://" + srv.Addr()
 	code, body := get(t, base+"/metrics")
 	for _, want := range []string{"connrace_requests_total 0\n", "connrace_build_info{", "go_goroutines ", `connrace_findings_total{rule="syn-dropped",target="other"} 0`} {
@@ -166,7 +171,7 @@ func TestServer(t *testing.T) {
 		t.Errorf("POST: %v, %v", resp, err)
 	}
 
-	if _, err := Serve(srv.Addr(), s, Build{}); err == nil || !strings.Contains(err.Error(), "address already in use") || strings.Contains(err.Error(), "\n") {
+	if _, err := Listen(srv.Addr()); err == nil || !strings.Contains(err.Error(), "address already in use") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("a second server on the same address: %v", err)
 	}
 

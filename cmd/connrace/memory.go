@@ -63,6 +63,9 @@ func heapSize() uint64 {
 // memoryLimit is what GOMEMLIMIT says.
 func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
 
+// unknownLimit is what is taken for the limit of a control group that hides it.
+const unknownLimit = 512 << 20
+
 // memoryIn is the memory that a Linux with the given root directory has for this process:
 // what is available, or what its control groups or the limit allow if that is less. 0: it
 // does not say.
@@ -75,30 +78,61 @@ func memoryIn(root fs.FS, limit int64) int64 {
 	}
 	take(limit)
 	take(meminfo(root, "MemAvailable:"))
-	groups, _ := fs.ReadFile(root, "proc/self/cgroup")
-	for line := range strings.Lines(string(groups)) {
-		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-		controllers, group, _ := strings.Cut(rest, ":")
-		dir, file := "", ""
-		switch controllers {
-		case "":
-			dir, file = "sys/fs/cgroup", "memory.max"
-		case "memory":
-			dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-		default:
-			continue
-		}
-		for g := path.Join("/", group); ; g = path.Dir(g) {
-			take(number(root, path.Join(dir, g, file)))
-			if g == "/" {
-				break
-			}
-		}
+	if allowed, said := groupMemory(root); said {
+		take(allowed)
+	} else if limit == math.MaxInt64 { // nobody has said otherwise
+		take(unknownLimit)
 	}
 	if least == math.MaxInt64 {
 		return 0
 	}
 	return least
+}
+
+// cgroupRoots are where control groups are shown: where everybody looks, and where the first
+// process does, for 'ip netns exec' lays a /sys of its own over that, without them. Only root
+// may look there.
+var cgroupRoots = []string{"sys/fs/cgroup", "proc/1/root/sys/fs/cgroup"}
+
+// groupMemory is the least that the process's control groups allow; 0: no limit. said is
+// false where it is in groups, and none of them is to be seen.
+func groupMemory(root fs.FS) (least int64, said bool) {
+	groups, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil || len(groups) == 0 {
+		return 0, true // a kernel without them
+	}
+	for _, dir := range cgroupRoots {
+		for line := range strings.Lines(string(groups)) {
+			_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
+			controllers, group, _ := strings.Cut(rest, ":")
+			in, file := dir, "memory.max"
+			switch controllers {
+			case "":
+			case "memory":
+				in, file = dir+"/memory", "memory.limit_in_bytes"
+			default:
+				continue
+			}
+			// Each group has this file, the topmost, too; where both versions are in use the
+			// second, without limits then, is shown elsewhere.
+			if _, err := fs.Stat(root, in+"/cgroup.procs"); err != nil {
+				continue
+			}
+			said = true
+			for g := path.Join("/", group); ; g = path.Dir(g) {
+				if n := number(root, path.Join(in, g, file)); n > 0 && (least == 0 || n < least) {
+					least = n
+				}
+				if g == "/" {
+					break
+				}
+			}
+		}
+		if said {
+			break
+		}
+	}
+	return least, said
 }
 
 // meminfo is a figure of /proc/meminfo in octets; 0: it is not there.

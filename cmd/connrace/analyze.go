@@ -102,11 +102,17 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	if wrong := idle(fs, logNeeds); wrong != "" {
 		return e.usage("analyze", "%s", wrong)
 	}
+	availableMemory() // while all files are in reach
+	s := newSession(ctx, e, a)
+	plan, warn := a.plan(files), func(text string) { s.warn(text) }
+	if err := e.giveUp(plan, warn); err != nil {
+		e.errorf("%v", err)
+		return exitError
+	}
 	if err := a.besideFlags.prepare(ctx); err != nil {
 		e.errorf("%v", err)
 		return exitError
 	}
-	s := newSession(ctx, e, a)
 	defer s.discardPackets()
 	if err := s.preparePackets(); err != nil {
 		e.errorf("%v", err)
@@ -117,6 +123,7 @@ func analyze(ctx context.Context, e *env, args []string) int {
 		return exitError
 	}
 	defer a.page.file.Discard()
+	e.restrict(plan, a.verbose && !a.quiet, warn)
 	for _, f := range files {
 		if s.stopped() {
 			break

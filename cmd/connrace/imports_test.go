@@ -43,7 +43,9 @@ var layers = []struct {
 	{within + "text", []string{"github.com/olekukonko/tablewriter/pkg/twwidth"}, "everything may import it, so it imports nothing"},
 	{within + "cli", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag"}, "it reads flags and runs nothing"},
 	{within + "term", []string{"golang.org/x/term", "golang.org/x/sys"}, "it knows the terminal, not what is shown"},
-	{within + "confine", []string{"golang.org/x/sys"}, "it gives up rights, whatever they were for"},
+	{within + "confine", []string{
+		"golang.org/x/sys", "github.com/landlock-lsm/go-landlock", "kernel.org/pub/linux/libs/security/libcap/psx",
+	}, "it gives up rights, whatever they were for"},
 	{within + "pipeline", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it moves frames to findings and shows nothing"},
 	{within + "offline", []string{"connrace"}, "flags are read in cli"},
 	{within + "live", []string{"connrace", "golang.org/x/sys"}, "flags are read in cli"},

@@ -26,6 +26,7 @@ type liveFlags struct {
 	snaplen    int
 	promisc    bool
 	netns      string
+	user       string
 	ddd        string
 	dump       dumpFlags
 	evidence   evidenceFlags
@@ -70,6 +71,7 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	fs.BoolVar(&l.promisc, "promiscuous", false, "also capture what is not for this host")
 	fs.StringVar(&l.netns, "netns", "", "watch in the network namespace of a process `PID`, a PATH or a\nNAME of ip-netns(8); needs CAP_SYS_ADMIN")
 	fs.StringVar(&l.ddd, "filter-ddd", "", "capture only what passes the filter in `FILE`, made by\n'tcpdump -ddd EXPRESSION'")
+	fs.StringVarP(&l.user, "user", "Z", "", "as root: become the user `NAME`, or UID[:GID], once the capture is\nopen, before any output is")
 	l.dump.add(fs)
 	l.evidence.add(fs)
 	l.export.add(fs)
@@ -151,6 +153,7 @@ func live(ctx context.Context, e *env, args []string) int {
 
 // run watches, and returns the exit code.
 func (l *liveFlags) run(ctx context.Context, e *env) int {
+	availableMemory() // while all files are in reach
 	err := l.prepare(ctx)
 	if err == nil {
 		err = l.waits()

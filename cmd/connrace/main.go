@@ -5,5 +5,6 @@ import "os"
 
 func main() {
 	collectLate()
+	confining = true
 	os.Exit(run(untilSignal(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

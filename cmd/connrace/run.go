@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"connrace/cmd/connrace/internal/confine"
 	"connrace/cmd/connrace/internal/text"
 )
 
@@ -152,6 +153,11 @@ func closedPipe(err error) bool {
 
 // errorf writes one line to stderr. What it shows may come from file names or files.
 func (e *env) errorf(format string, args ...any) {
+	for i, a := range args {
+		if err, is := a.(error); is {
+			args[i] = confine.Explain(err)
+		}
+	}
 	fmt.Fprintf(e.stderr, "connrace: %s\n", text.Clean(fmt.Sprintf(format, args...)))
 }
 

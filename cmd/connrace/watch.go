@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/confine"
 	"connrace/cmd/connrace/internal/dump"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
@@ -107,6 +108,11 @@ func openWatch(ctx context.Context, e *env, l *liveFlags) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
+	if confining {
+		if err := confine.Raise(); err != nil {
+			return nil, err
+		}
+	}
 	var link func(capture.LinkEvent)
 	src, err := capture.OpenLive(capture.LiveOptions{
 		Interfaces: l.interfaces, NetNS: l.netns, Filter: filter, Snaplen: l.snaplen, Ring: int(l.ring), Promiscuous: l.promisc,
@@ -117,16 +123,25 @@ func openWatch(ctx context.Context, e *env, l *liveFlags) (*watch, error) {
 	}
 	w := newWatch(ctx, e, l, src)
 	link = w.linked
-	if err := w.openOutputs(); err != nil {
-		w.close()
-		return nil, err
-	}
 	s, first, err := newSampler(capture.WitnessOptions{NetNS: l.netns, Unix: l.targets.unix})
 	if err != nil {
 		w.note("the kernel cannot be asked about accept queues: " + err.Error())
 	} else {
 		w.sampler = s
 	}
+	plan := l.plan()
+	err = l.export.listen()
+	if err == nil {
+		err = e.giveUp(plan, w.say)
+	}
+	if err == nil {
+		err = w.openOutputs()
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	e.restrict(plan, l.verbose && !l.quiet, w.say)
 	w.start(first)
 	return w, nil
 }
@@ -443,7 +458,7 @@ func (w *watch) complain(what string, err error) {
 		clear(w.troubles)
 	}
 	w.troubles[same] = now
-	w.note(what + err.Error())
+	w.note(what + confine.Explain(err).Error())
 }
 
 // reason is what is at the bottom of an error, without the names of files.

@@ -58,6 +58,11 @@ func TestUnit(t *testing.T) {
 			t.Errorf("%s=%v, want %s", key, got, want)
 		}
 	}
+	for _, call := range []string{"capset", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"} {
+		if last := u["SystemCallFilter"][len(u["SystemCallFilter"])-1]; !slices.Contains(strings.Fields(last), call) {
+			t.Errorf("to give up rights needs %s", call)
+		}
+	}
 	families := strings.Fields(u["RestrictAddressFamilies"][0])
 	for _, f := range []string{"AF_PACKET", "AF_NETLINK", "AF_INET", "AF_INET6", "AF_UNIX"} {
 		if !slices.Contains(families, f) {
@@ -132,9 +137,10 @@ func TestDeployedCommands(t *testing.T) {
 var registryHost = regexp.MustCompile(`^[^/]*[.:][^/]*/`)
 
 func TestDockerfile(t *testing.T) {
-	known := []string{"FROM", "WORKDIR", "COPY", "RUN", "ENTRYPOINT", "CMD", "ARG"}
+	known := []string{"FROM", "WORKDIR", "COPY", "RUN", "ENTRYPOINT", "CMD", "ARG", "USER"}
 	stages := map[string]bool{}
-	var base, entry string // of the last stage
+	images := map[string]string{} // by the arguments that name them
+	var base, entry, user string  // of the last stage
 	text := strings.ReplaceAll(deployed(t, "Dockerfile"), "\\\n", " ")
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
@@ -146,7 +152,7 @@ func TestDockerfile(t *testing.T) {
 		}
 		switch words[0] {
 		case "FROM":
-			base, entry = words[1], ""
+			base, entry, user = os.Expand(words[1], func(arg string) string { return images[arg] }), "", ""
 			if registryHost.MatchString(base) {
 				t.Errorf("%s names a registry", base)
 			}
@@ -158,6 +164,11 @@ func TestDockerfile(t *testing.T) {
 			}
 		case "ENTRYPOINT":
 			entry = strings.Join(words[1:], " ")
+		case "ARG":
+			name, image, _ := strings.Cut(words[1], "=")
+			images[name] = image
+		case "USER":
+			user = words[1]
 		case "COPY":
 			checkCopy(t, words[1:], stages)
 		case "RUN":
@@ -166,8 +177,8 @@ func TestDockerfile(t *testing.T) {
 			}
 		}
 	}
-	if base != "scratch" || entry != `["/connrace"]` {
-		t.Errorf("the image is made from %s and runs %s", base, entry)
+	if base != "scratch" || entry != `["/connrace"]` || user == "" || strings.HasPrefix(user, "0") || strings.HasPrefix(user, "root") {
+		t.Errorf("the image is made from %s and runs %s as %q", base, entry, user)
 	}
 	if !stages["build"] || !stages["pods"] {
 		t.Errorf("stages %v", stages)
@@ -309,7 +320,7 @@ func TestDaemonSets(t *testing.T) {
 		hostNetwork  bool
 		capabilities []string
 	}{
-		{"daemonset.yaml", true, []string{"NET_RAW"}},
+		{"daemonset.yaml", true, []string{"NET_RAW", "SETUID", "SETGID"}},
 		{"daemonset-pods.yaml", false, []string{"NET_RAW", "SYS_ADMIN"}},
 	} {
 		d := readDaemonSet(t, tt.file)

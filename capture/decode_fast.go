@@ -55,9 +55,8 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	s.Seq, s.Ack = tcpstate.Seq(be.Uint32(b[4:])), tcpstate.Seq(be.Uint32(b[8:]))
 	s.Len = uint32(size - header)
 	s.Flags, s.Window = tcpstate.Flags(b[13]), be.Uint16(b[14:])
-	s.Options, s.SACKPermitted, s.HasTS = header > tcpFixed, false, false
+	s.Options, s.HasTS = header > tcpFixed, false
 	s.TSVal, s.TSEcr = 0, 0
-	s.MSS, s.WScale = 0, -1
 	s.Quoted, s.NoLength, s.Bogus = false, false, false
 	s.Payload = b[header:]
 	switch {

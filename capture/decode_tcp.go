@@ -43,7 +43,6 @@ func (d *Decoder) segment(o view) {
 		Window:   t.Window,
 		IPID:     e.ipID,
 		Options:  size > tcpFixed,
-		WScale:   -1,
 		Quoted:   e.quoted,
 		NoLength: e.quoted || e.excerpt || e.fragment || size > o.wire,
 	})
@@ -88,20 +87,16 @@ func (d *Decoder) throughProxy(s *tcpstate.Segment) {
 	d.segs = append(d.segs, c)
 }
 
-// Option kinds (RFC 9293 §3.2, RFC 7323, RFC 2018).
+// Option kinds (RFC 9293 §3.2, RFC 7323 §3.2).
 const (
-	optEnd  = 0
-	optNop  = 1
-	optMSS  = 2
-	optWS   = 3
-	optSACK = 4
-	optTS   = 8
+	optEnd = 0
+	optNop = 1
+	optTS  = 8
 )
 
-// tcpOptions decodes the options in b up to the first damaged one: damage costs the options
-// behind it, not the segment.
+// tcpOptions decodes the timestamps among the options in b up to the first damaged one:
+// damage costs the options behind it, not the segment.
 func tcpOptions(b []byte, s *tcpstate.Segment) {
-	syn := s.Flags.Has(tcpstate.SYN)
 	for len(b) > 0 && b[0] != optEnd {
 		if b[0] == optNop {
 			b = b[1:]
@@ -110,20 +105,9 @@ func tcpOptions(b []byte, s *tcpstate.Segment) {
 		if len(b) < 2 || b[1] < 2 || int(b[1]) > len(b) {
 			return
 		}
-		v := b[2:b[1]]
-		switch kind := b[0]; {
-		case kind == optTS:
-			if len(v) == 8 {
-				s.HasTS = true
-				s.TSVal, s.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
-			}
-		case !syn:
-		case kind == optMSS && len(v) == 2:
-			s.MSS = binary.BigEndian.Uint16(v)
-		case kind == optWS && len(v) == 1:
-			s.WScale = int8(min(v[0], 14)) // RFC 7323 §2.3: more means 14
-		case kind == optSACK && len(v) == 0:
-			s.SACKPermitted = true
+		if v := b[2:b[1]]; b[0] == optTS && len(v) == 8 {
+			s.HasTS = true
+			s.TSVal, s.TSEcr = binary.BigEndian.Uint32(v), binary.BigEndian.Uint32(v[4:])
 		}
 		b = b[b[1]:]
 	}

@@ -68,7 +68,7 @@ func (s *stream) next() (seg tcpstate.Segment, ok bool) {
 	ends := [2]tcpstate.Endpoint{c.lb, c.target}
 	seg = tcpstate.Segment{
 		Time: s.now, Src: ends[from], Dst: ends[1-from], Seq: c.seq[from], Ack: c.seq[1-from], Flags: tcpstate.ACK,
-		IPID: uint16(s.frame), WScale: -1,
+		IPID: uint16(s.frame),
 	}
 	switch op % 16 {
 	case 0:

@@ -264,7 +264,6 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 		Frame: frame, Time: s.Time(p),
 		Src: tcpstate.EndpointFrom(src.Addr), Dst: tcpstate.EndpointFrom(dst.Addr),
 		Seq: src.ISN + p.Seq, Len: uint32(p.Len), Flags: p.Flags, Window: p.window(),
-		WScale: -1,
 	}
 	if src.Addr.Addr().Is4() {
 		g.IPID = uint16(p.IPID.N)
@@ -287,20 +286,8 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 }
 
 func setOption(g *tcpstate.Segment, o *layers.TCPOption) {
-	syn := g.Flags.Has(tcpstate.SYN)
-	switch o.OptionType {
-	case layers.TCPOptionKindTimestamps:
+	if o.OptionType == layers.TCPOptionKindTimestamps {
 		g.HasTS = true
 		g.TSVal, g.TSEcr = binary.BigEndian.Uint32(o.OptionData), binary.BigEndian.Uint32(o.OptionData[4:])
-	case layers.TCPOptionKindMSS:
-		if syn {
-			g.MSS = binary.BigEndian.Uint16(o.OptionData)
-		}
-	case layers.TCPOptionKindWindowScale:
-		if syn {
-			g.WScale = int8(o.OptionData[0])
-		}
-	case layers.TCPOptionKindSACKPermitted:
-		g.SACKPermitted = g.SACKPermitted || syn
 	}
 }

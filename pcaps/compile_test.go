@@ -68,7 +68,7 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 	}
 	got := tcpstate.Segment{
 		Frame: g.Frame, Time: f.Time, Seq: tcpstate.Seq(tcp.Seq), Ack: tcpstate.Seq(tcp.Ack), Window: tcp.Window,
-		Flags: tcpstate.Flags(tcp.Contents[13]), Options: tcp.DataOffset > 5, WScale: -1,
+		Flags: tcpstate.Flags(tcp.Contents[13]), Options: tcp.DataOffset > 5,
 	}
 	header := int(tcp.DataOffset) * 4
 	switch ip := p.NetworkLayer().(type) {
@@ -84,7 +84,7 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 		setOption(&got, &tcp.Options[i])
 	}
 	if p.Metadata().Truncated && len(g.Payload) == 0 { // gopacket reads no options of a header that is cut off
-		got.SACKPermitted, got.HasTS, got.TSVal, got.TSEcr, got.MSS, got.WScale = g.SACKPermitted, g.HasTS, g.TSVal, g.TSEcr, g.MSS, g.WScale
+		got.HasTS, got.TSVal, got.TSEcr = g.HasTS, g.TSVal, g.TSEcr
 	}
 	payload := tcp.Payload
 	if len(payload) > int(got.Len) { // padding

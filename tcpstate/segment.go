@@ -18,12 +18,9 @@ type Segment struct {
 	Window   uint16 // as in the header, unscaled
 	IPID     uint16 // IPv4 identification; 0 for IPv6
 
-	Options       bool // the header is longer than 20 octets
-	SACKPermitted bool
-	HasTS         bool   // a timestamps option (RFC 7323 §3) is there
-	TSVal, TSEcr  uint32 // valid iff HasTS
-	MSS           uint16 // of a SYN; 0: not given
-	WScale        int8   // of a SYN; -1: not given
+	Options      bool   // the header is longer than 20 octets
+	HasTS        bool   // a timestamps option (RFC 7323 §3) is there
+	TSVal, TSEcr uint32 // valid iff HasTS
 
 	// Quoted: the header stood inside an ICMP error. Wireshark gives it a stream
 	// number, but it is no segment that anybody sent here.

@@ -57,7 +57,7 @@ func (c *crowd) segment() (s Segment) {
 	c.frame++
 	i := c.IntN(len(c.ends) - 1)
 	s = Segment{
-		Frame: c.frame, Time: c.now, Src: c.ends[len(c.ends)-1], Dst: c.ends[i], WScale: -1,
+		Frame: c.frame, Time: c.now, Src: c.ends[len(c.ends)-1], Dst: c.ends[i],
 		Flags: [...]Flags{SYN, SYN | ACK, ACK, ACK, ACK, ACK | FIN, RST, RST | ACK}[c.IntN(8)],
 		Seq:   [...]Seq{0, 1, 100, 0xffffffff, 0x7fffffff}[c.IntN(5)] + Seq(c.IntN(3)),
 		Ack:   [...]Seq{0, 1, 100, 0xffffffff, 0x7fffffff}[c.IntN(5)] + Seq(c.IntN(3)),

@@ -85,8 +85,8 @@ func analyze(ctx context.Context, e *env, args []string) int {
 	switch {
 	case len(files) == 0:
 		return e.usage("analyze", "no capture file given; '-' reads standard input")
-	case a.maxFlows < 0:
-		return e.usage("analyze", "--max-flows must not be negative")
+	case a.wrongBounds() != "":
+		return e.usage("analyze", "%s", a.wrongBounds())
 	case stdins(files) > 1:
 		return e.usage("analyze", "standard input can be read only once")
 	}

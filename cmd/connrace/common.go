@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -19,6 +20,7 @@ type commonFlags struct {
 	format         choice
 	failOn         choice
 	maxFlows       int
+	maxTargets     int
 	localTime      bool
 	showQuery      bool
 	quiet, verbose bool
@@ -45,9 +47,21 @@ func (c *commonFlags) addWhat(fs *pflag.FlagSet) {
 // addHow adds the flags that say how it is done.
 func (c *commonFlags) addHow(fs *pflag.FlagSet) {
 	fs.IntVar(&c.maxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: as many as fit into\na quarter of the available memory)")
+	fs.IntVar(&c.maxTargets, "max-targets", detect.DefaultMaxTargets, "tell at most `N` targets apart; all further ones are counted\ntogether")
 	fs.BoolVar(&c.localTime, "local-time", false, "read and show times in local time instead of UTC")
 	fs.BoolVar(&c.showQuery, "show-query", false, "show the queries and path parameters of requests; they can hold\nsecrets")
 	fs.Var(&c.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
+}
+
+// wrongBounds says what is wrong with the bounds; "": nothing.
+func (c *commonFlags) wrongBounds() string {
+	switch {
+	case c.maxFlows < 0:
+		return "--max-flows must not be negative"
+	case c.maxTargets < 1 || c.maxTargets > detect.MaxMaxTargets:
+		return fmt.Sprintf("--max-targets must be between 1 and %d", detect.MaxMaxTargets)
+	}
+	return ""
 }
 
 // addTalk adds the flags that say how much is said.
@@ -66,7 +80,7 @@ func (c *commonFlags) location() *time.Location {
 
 func (c *commonFlags) detectOptions() detect.Options {
 	return detect.Options{
-		IsTarget: c.target.matcher(), IsLB: c.lb.matcher(), LBIdleTimeout: int64(c.lbIdle), MaxFlows: c.maxFlows,
+		IsTarget: c.target.matcher(), IsLB: c.lb.matcher(), LBIdleTimeout: int64(c.lbIdle), MaxFlows: c.maxFlows, MaxTargets: c.maxTargets,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,6 +81,8 @@ func newLiveFlags() (*liveFlags, *pflag.FlagSet) {
 	l.addLogs(fs)
 	l.addBaseline(fs)
 	l.addHow(fs)
+	targets := fs.Lookup("max-targets")
+	l.maxTargets, targets.DefValue = detect.LiveTargets, strconv.Itoa(detect.LiveTargets)
 	fs.Lookup("max-flows").Usage = fmt.Sprintf("keep at most `N` connections in mind (default: as many as fit\ninto half of the available memory, at most %d)", detect.LiveFlows)
 	l.addTalk(fs)
 	return l, fs
@@ -188,8 +191,8 @@ func (l *liveFlags) wrong(fs *pflag.FlagSet) string {
 		return fmt.Sprintf("what is %q? interfaces are named with -i, captures read by 'connrace analyze'", fs.Arg(0))
 	case len(l.interfaces) == 0:
 		return "no interface given: -i NAME, or -i any"
-	case l.maxFlows < 0:
-		return "--max-flows must not be negative"
+	case l.wrongBounds() != "":
+		return l.wrongBounds()
 	case l.snaplen <= 0:
 		return "--snaplen must be a number of octets"
 	case l.ring < 1<<20 || l.ring > 1<<31-1:

@@ -314,8 +314,11 @@ type totalsDoc struct {
 	} `json:"rst_after_fin"`
 	Skipped      counts `json:"skipped"`
 	EvictedFlows uint64 `json:"evicted_flows"`
-	ClockLeaps   uint64 `json:"clock_leaps"`
-	KernelDrops  count  `json:"kernel_drops"`
+	// Of more targets than are told apart only.
+	EvictedTargets    uint64 `json:"evicted_targets,omitempty"`
+	MergedConnections uint64 `json:"merged_connections,omitempty"`
+	ClockLeaps        uint64 `json:"clock_leaps"`
+	KernelDrops       count  `json:"kernel_drops"`
 }
 
 func totalsJSON(r *Report) totalsDoc {
@@ -324,7 +327,8 @@ func totalsJSON(r *Report) totalsDoc {
 		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests,
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
-		EvictedFlows: t.EvictedFlows, ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
+		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
+		ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
 	}
 	d.RSTAfterFIN.Total, d.RSTAfterFIN.Explained = t.RSTAfterFIN.Total, t.RSTAfterFIN.Explained
 	return d

@@ -72,6 +72,9 @@ func (r *Report) Notes() []string {
 	if x.EvictedFlows > 0 {
 		add("%s forgotten for want of room (--max-flows)", text.Plural(x.EvictedFlows, "connection"))
 	}
+	if x.MergedConnections > 0 {
+		add("%s not told apart by target, for want of room (--max-targets)", text.Plural(x.MergedConnections, "connection"))
+	}
 	ns = append(ns, r.inexact()...)
 	if x.StreamsCut {
 		add("not all streams are listed, for want of room (--max-flows)")

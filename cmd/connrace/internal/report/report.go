@@ -146,6 +146,8 @@ func (r *Report) Totals() Totals {
 		t.RSTAfterFIN.Total += x.Totals.RSTAfterFIN.Total
 		t.RSTAfterFIN.Explained += x.Totals.RSTAfterFIN.Explained
 		t.EvictedFlows += x.Totals.EvictedFlows
+		t.EvictedTargets += x.Totals.EvictedTargets
+		t.MergedConnections += x.Totals.MergedConnections
 		t.OneDirection += x.Totals.OneDirection
 		t.NoHandshake += x.Totals.NoHandshake
 		t.NoPayload += x.Totals.NoPayload

@@ -40,7 +40,7 @@ func (x *Facts) resets(f *Finding) {
 	}
 }
 
-// outstandingSince is from the request to a close.
+// outstandingAt is from the request to a close.
 func (x *Facts) outstandingAt(cl tcpstate.SegRef) Duration {
 	return Duration{max(cl.Time-x.request.Time, 0), true}
 }

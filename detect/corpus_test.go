@@ -179,7 +179,7 @@ func measure(f *detect.Finding, key string) string {
 // TestMetamorphic changes every script in ways that must not change what is found
 // (pcaps.Transforms), modulo frames, streams and addresses.
 func TestMetamorphic(t *testing.T) {
-	// What needs framing may go when the payload is cut (domain: requests and answers).
+	// What needs framing may go when the payload is cut.
 	framed := map[*detect.Rule]bool{detect.ResponseTruncated: true, detect.EarlyResponseReset: true}
 	for _, s := range corpus(t) {
 		base := rules(run(s), nil)

@@ -66,7 +66,7 @@ func (x *Facts) evidence(m tcpstate.SegRef, fromLB bool, r Role, note string) Ev
 	return x.settings.evidence(m, fromLB, r, note)
 }
 
-// withPayload makes of the mark of a FIN, whose Seq is the FIN's own, one of its segment.
+// withPayload makes of the reference to a FIN, whose Seq is the FIN's own, one of its segment.
 func withPayload(fin tcpstate.SegRef) tcpstate.SegRef {
 	fin.Seq -= tcpstate.Seq(fin.Len)
 	return fin

@@ -100,7 +100,7 @@ func (x *Facts) unreadAnswer() int32 {
 	return max(end.Sub(x.lb.Ack), 0)
 }
 
-// frameOr is a mark's frame, the last of all frames if it is not set.
+// frameOr is a remembered segment's frame, the last of all frames if it is not set.
 func frameOr(m tcpstate.SegRef) uint64 {
 	if !m.Set() {
 		return math.MaxUint64

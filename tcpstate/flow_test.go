@@ -99,3 +99,41 @@ func TestTurnLowAnswered(t *testing.T) {
 		t.Errorf("the next request may have begun at %d, want 250", low)
 	}
 }
+
+// Of whatever many captures, each numbers a connection that goes on once.
+func TestManyCaptures(t *testing.T) {
+	w := &wire{t: NewTracker(Config{})}
+	w.handshake(99, 499)
+	for range 70_000 {
+		w.t.BeginCapture()
+	}
+	w.lb(ACK|PSH, 100, 500, 1)
+	w.lb(ACK|PSH, 101, 500, 1)
+	if f := only(t, w.t); f.stream != 0 {
+		t.Errorf("stream %d, want 0", f.stream)
+	}
+}
+
+// Round-trip times are right to the nanosecond as far as 4 s, to the microsecond beyond.
+func TestRTT(t *testing.T) {
+	const most = 1<<32 - 1
+	for _, c := range [][2]int64{
+		{1, 1},
+		{most, most},
+		{most + 1, most / 1000 * 1000},
+		{5*second + 1234, 5*second + 1000},
+		{3600 * second, 3600 * second},
+		{1 << 62, most * 1000},
+	} {
+		w := &wire{t: NewTracker(Config{}), now: 50 * year}
+		w.handshake(99, 499)
+		f := only(t, w.t)
+		if got := f.RTT(); got != 2*millisecond {
+			t.Fatalf("RTT %d", got)
+		}
+		*f = Flow{}
+		if f.setRTT(c[0]); f.RTT() != c[1] {
+			t.Errorf("RTT %d of %d, want %d", f.RTT(), c[0], c[1])
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/pcaps"
 )
 
@@ -37,12 +38,15 @@ func file(t *testing.T, name string, data []byte) string {
 	return path
 }
 
+// largeRecord is the least size of records, in octets, with which a file is read ahead.
+const largeRecord = 400
+
 // large is a capture of many frames that are so large that they are read ahead.
 func large(t *testing.T, n int) (file []byte, frames int) {
 	t.Helper()
 	return repeated(t, "crowder", n, func(i int, f *pcaps.Frame) {
 		apart(i, f)
-		f.Data = append(f.Data, make([]byte, max(2*aheadOctets-len(f.Data), 0))...) // as Ethernet pads
+		f.Data = append(f.Data, make([]byte, max(2*largeRecord-len(f.Data), 0))...) // as Ethernet pads
 		f.Length = len(f.Data)
 	})
 }
@@ -86,7 +90,7 @@ func TestAhead(t *testing.T) {
 			}
 			var out bytes.Buffer
 			code, stderr := onProcessors(t.Context(), procs, stdin, &out, append(c.args, "--format", "json")...)
-			if code != exitOK {
+			if code != cli.ExitOK {
 				t.Fatalf("%s: exit %d: %s", c.name, code, stderr)
 			}
 			got := out.String() + stderr
@@ -117,7 +121,7 @@ func TestAheadGivenUp(t *testing.T) {
 	for procs := 1; procs <= 2; procs++ {
 		var out bytes.Buffer
 		code, stderr := onProcessors(t.Context(), procs, nil, &out, path, "--format", "json")
-		if code != exitOK {
+		if code != cli.ExitOK {
 			t.Fatalf("exit %d: %s", code, stderr)
 		}
 		var r struct {
@@ -133,30 +137,13 @@ func TestAheadGivenUp(t *testing.T) {
 	}
 }
 
-func TestAheadPays(t *testing.T) {
-	for _, c := range []struct {
-		toll
-		want bool
-	}{
-		{toll{reading: 10, working: 10, waiting: 2}, true},
-		{toll{reading: 10, working: 10, waiting: 7}, false},
-		{toll{reading: 10, working: 1, waiting: 9}, false},
-		{toll{reading: 1, working: 10, waiting: 0}, false},
-		{toll{reading: 4, working: 10, waiting: 0}, true},
-	} {
-		if c.pays() != c.want {
-			t.Errorf("%+v: pays %t", c.toll, !c.want)
-		}
-	}
-}
-
 // What has been read stays what it is until it has been analysed, however far reading is
 // ahead meanwhile.
 func TestAheadKeeps(t *testing.T) {
 	data, frames := repeated(t, "fin-request-crossing", 1500, func(i int, f *pcaps.Frame) {
 		f.Data = append(f.Data, make([]byte, 1200+i%7-len(f.Data))...) // a few fill a buffer
 	})
-	if frames < aheadAfter+2*aheadKeep*batchSize {
+	if frames < 8000 {
 		t.Fatalf("%d frames: hardly more than are read ahead", frames)
 	}
 	path := file(t, "x.pcap", data)
@@ -218,7 +205,7 @@ func TestAheadInterrupted(t *testing.T) {
 				t.Fatalf("exit %d: %s: %v", code, stderr, err)
 			}
 			n := r.Totals.Frames
-			if code != exitInterrupted || n == 0 || n >= frames || r.Totals.Segments != n {
+			if code != cli.ExitInterrupted || n == 0 || n >= frames || r.Totals.Segments != n {
 				t.Errorf("%d processors, %d looks: exit %d, %d frames, %d segments", procs, left, code, n, r.Totals.Segments)
 			}
 			seen = append(seen, n)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/pcaps"
 )
 
@@ -80,7 +81,7 @@ func analyzing(b *testing.B, path string, size int64) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var stderr bytes.Buffer
-		if code := run(b.Context(), []string{"-q", "--format", "json", path}, nil, io.Discard, &stderr); code != exitOK {
+		if code := run(b.Context(), []string{"-q", "--format", "json", path}, nil, io.Discard, &stderr); code != cli.ExitOK {
 			b.Fatal(fmt.Sprint("exit ", code, ": ", stderr.String()))
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"connrace/cmd/connrace/internal/cli"
 )
 
 // status are the values that all threads of a process have in a field of their status.
@@ -68,7 +70,7 @@ func TestLiveGivesUpRights(t *testing.T) {
 	p := confinedTo(n, "--html", page, "--metrics", "127.0.0.1:1")
 	p.powerless(0)
 	p.endSoon(syscall.SIGTERM)
-	if st, err := os.Stat(page); p.ProcessState.ExitCode() != exitOK || err != nil || st.Size() == 0 {
+	if st, err := os.Stat(page); p.ProcessState.ExitCode() != cli.ExitOK || err != nil || st.Size() == 0 {
 		t.Errorf("exit %d, %v\n%s", p.ProcessState.ExitCode(), err, p.stderr)
 	}
 
@@ -115,7 +117,7 @@ func TestLiveAsAnotherUser(t *testing.T) {
 	} {
 		p := n.connrace("live", "-i", "lo", "-Z", tt.user, "-w", filepath.Join(tt.out, "x.pcapng"), "--duration", "1s")
 		<-p.ended
-		if p.ProcessState.ExitCode() != exitError || !strings.Contains(p.stderr.String(), tt.want) {
+		if p.ProcessState.ExitCode() != cli.ExitError || !strings.Contains(p.stderr.String(), tt.want) {
 			t.Errorf("-Z %s: exit %d, %s", tt.user, p.ProcessState.ExitCode(), p.stderr)
 		}
 	}
@@ -132,7 +134,7 @@ func TestRootWritesForAnother(t *testing.T) {
 	p := confinedTo(n, "--html", filepath.Join(his, "page.html"))
 	p.powerless(1 << unix.CAP_DAC_OVERRIDE)
 	p.endSoon(syscall.SIGTERM)
-	if _, err := os.Stat(filepath.Join(his, "page.html")); err != nil || p.ProcessState.ExitCode() != exitOK {
+	if _, err := os.Stat(filepath.Join(his, "page.html")); err != nil || p.ProcessState.ExitCode() != cli.ExitOK {
 		t.Errorf("exit %d, %v", p.ProcessState.ExitCode(), err)
 	}
 }
@@ -195,7 +197,7 @@ func TestCapabilityOfTheFile(t *testing.T) {
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	p := n.run(c)
 	<-p.ended
-	if p.ProcessState.ExitCode() != exitOK || !strings.Contains(p.stderr.String(), "with no capability") {
+	if p.ProcessState.ExitCode() != cli.ExitOK || !strings.Contains(p.stderr.String(), "with no capability") {
 		t.Errorf("exit %d\n%s", p.ProcessState.ExitCode(), p.stderr)
 	}
 }

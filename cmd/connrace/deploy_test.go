@@ -13,9 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"connrace/detect"
-
 	"go.yaml.in/yaml/v3"
+
+	"connrace/cmd/connrace/internal/live"
+	"connrace/detect"
 )
 
 func deployed(t *testing.T, name string) string {
@@ -122,11 +123,11 @@ func TestDeployedCommands(t *testing.T) {
 		for i := range args {
 			args[i] = strings.ReplaceAll(args[i], "$(NODE_IP)", "192.0.2.1")
 		}
-		l, fs := newLiveFlags()
+		l, fs := live.NewFlags()
 		err := fs.Parse(args[1:])
 		if args[0] != "live" || err != nil {
 			t.Errorf("%s: %v: %v", where, args, err)
-		} else if wrong := l.wrong(fs); wrong != "" {
+		} else if wrong := l.Wrong(fs); wrong != "" {
 			t.Errorf("%s: %v: %s", where, args, wrong)
 		}
 	}

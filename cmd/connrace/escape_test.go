@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"connrace/cmd/connrace/internal/clitest"
 	"connrace/pcaps"
 )
 
@@ -166,12 +167,12 @@ func TestEscape(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				texts, err := pcapngComments(b)
+				texts, err := clitest.Comments(b)
 				if err != nil || len(texts) == 0 {
 					t.Fatalf("%s: %d comments, %v", path, len(texts), err)
 				}
 				for _, c := range texts {
-					if x, bad := unprintable([]byte(c.text)); bad {
+					if x, bad := unprintable([]byte(c.Text)); bad {
 						t.Errorf("comment: %s", x)
 					}
 				}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/detect"
 )
 
@@ -23,24 +24,24 @@ Example:
 `
 }
 
-// explain is the command of that name.
-func explain(_ context.Context, e *env, args []string) int {
+// explainCommand is the command.
+func explainCommand(_ context.Context, e *cli.Env, args []string) int {
 	fs := pflag.NewFlagSet("explain", pflag.ContinueOnError)
-	if code, done := e.parse(fs, explainHelp, args); done {
+	if code, done := e.Parse(fs, explainHelp, args, flagSets); done {
 		return code
 	}
 	switch fs.NArg() {
 	case 0:
-		return e.print(detect.Index())
+		return e.Print(detect.Index())
 	case 1:
 	default:
-		return e.usage("explain", "one rule at a time")
+		return e.Usage("explain", "one rule at a time")
 	}
 	id := fs.Arg(0)
 	if r := detect.Lookup(id); r != nil {
-		return e.print(r.Page())
+		return e.Print(r.Page())
 	}
-	e.errorf("unknown rule %q%s", id, suggest(id, ruleIDs()))
-	e.hint("Try 'connrace explain' for the list.")
-	return exitError
+	e.Errorf("unknown rule %q%s", id, cli.Suggest(id, cli.RuleIDs()))
+	e.Hint("Try 'connrace explain' for the list.")
+	return cli.ExitError
 }

@@ -37,18 +37,30 @@ var layers = []struct {
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "the tests of every package import it"},
 	{"cmd/pcapgen", []string{"connrace/pcaps", "connrace/tcpstate"}, "it writes captures; what is found in them is the business of its tests"},
 	{"cmd/peers", nil, "it runs programs from outside"},
-	{"cmd/connrace", []string{
-		"connrace", "github.com/spf13/pflag", "golang.org/x/term", "golang.org/x/sys",
-	}, "packets belong to capture, tables to report"},
+	{"cmd/connrace", []string{"connrace/cmd/connrace/internal", "connrace/detect", "github.com/spf13/pflag"}, "it names the commands; what they do is below"},
 	{within + "text", []string{"github.com/olekukonko/tablewriter/pkg/twwidth"}, "everything may import it, so it imports nothing"},
-	{within + "cli", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag"}, "it reads flags and runs nothing"},
-	{within + "term", []string{"golang.org/x/term", "golang.org/x/sys"}, "it knows the terminal, not what is shown"},
+	{within + "cli", []string{
+		"connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "confine", within + "outfile", within + "recorder", within + "term",
+	}, "it reads flags and runs nothing"},
+	{within + "term", []string{"golang.org/x/term"}, "it knows the terminal, not what is shown"},
+	{within + "memory", []string{"connrace/tcpstate"}, "it counts what fits, whoever asks"},
+	{within + "clitest", []string{"connrace/pcaps", "github.com/santhosh-tekuri/jsonschema/v6"}, "tests of all commands import it"},
 	{within + "confine", []string{
 		"golang.org/x/sys", "github.com/landlock-lsm/go-landlock", "kernel.org/pub/linux/libs/security/libcap/psx",
 	}, "it gives up rights, whatever they were for"},
-	{within + "pipeline", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it moves frames to findings and shows nothing"},
-	{within + "offline", []string{"connrace"}, "flags are read in cli"},
-	{within + "live", []string{"connrace", "golang.org/x/sys"}, "flags are read in cli"},
+	{within + "pipeline", []string{
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "baseline", within + "cli", within + "html",
+		within + "infile", within + "lblog", within + "memory", within + "outfile", within + "report", within + "term",
+	}, "it leads frames to a report and knows neither files nor interfaces"},
+	{within + "offline", []string{
+		"connrace/capture", "connrace/detect", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "memory",
+		within + "outfile", within + "pipeline", within + "report", within + "term",
+	}, "it reads files: nothing of an interface is known"},
+	{within + "live", []string{
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "dump", within + "infile",
+		within + "lblog", within + "memory", within + "metrics", within + "otlp", within + "outfile", within + "pipeline", within + "recorder",
+		within + "report", within + "term",
+	}, "it watches an interface: no capture file is opened"},
 	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate", within + "baseline", within + "lblog"}, "the answer is worked out from findings, before anything renders it"},
 	{within + "lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
 	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},

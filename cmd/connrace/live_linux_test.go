@@ -24,6 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/clitest"
 )
 
 // buffer is a bytes.Buffer that may be read while a process writes to it.
@@ -104,7 +106,7 @@ func TestLiveQueue(t *testing.T) {
 	fds = fds[:2]
 	n.until("the findings are settled", func() bool { return strings.Count(p.stdout.String(), `"type":"finding"`) == 5 })
 	p.endSoon(syscall.SIGTERM)
-	if code := p.ProcessState.ExitCode(); code != exitOK {
+	if code := p.ProcessState.ExitCode(); code != cli.ExitOK {
 		t.Errorf("exit %d", code)
 	}
 	for _, want := range []string{
@@ -114,13 +116,13 @@ func TestLiveQueue(t *testing.T) {
 			t.Errorf("stderr does not say %q:\n%s", want, p.stderr)
 		}
 	}
-	_, schema := schemas(t)
+	_, schema := clitest.Schemas(t)
 	for l := range strings.Lines(p.stdout.String()) {
-		validate(t, schema, "live", []byte(l))
+		clitest.Validate(t, schema, "live", []byte(l))
 	}
-	ls := lines(t, p.stdout.String())
+	ls := clitest.Lines(t, p.stdout.String())
 	dropped := 0
-	for _, f := range of(ls, "finding") {
+	for _, f := range clitest.Of(ls, "finding") {
 		k := f.Measures.Kernel
 		switch {
 		case f.Rule == "syn-dropped":
@@ -129,7 +131,7 @@ func TestLiveQueue(t *testing.T) {
 				!strings.Contains(f.Grounds, "the kernel: queue 2 of 1, ListenOverflows +") || !strings.Contains(f.Evidence[0].Note, "queue 2 of 1") {
 				t.Errorf("%s: %s, %s, %+v", f.Rule, f.Confidence, f.Grounds, k)
 			}
-			if readable(t, f.File, false) == 0 {
+			if clitest.Readable(t, f.File, false) == 0 {
 				t.Errorf("%s has no frames", f.File)
 			}
 		case f.Rule == "accept-queue-overflow" && f.Target == "unix:"+sock:
@@ -140,14 +142,14 @@ func TestLiveQueue(t *testing.T) {
 			t.Errorf("also found %s at %s", f.Rule, f.Target)
 		}
 	}
-	if dropped != 4 || len(of(ls, "finding")) != 5 {
-		t.Errorf("%d dropped connections of 4, %d findings", dropped, len(of(ls, "finding")))
+	if dropped != 4 || len(clitest.Of(ls, "finding")) != 5 {
+		t.Errorf("%d dropped connections of 4, %d findings", dropped, len(clitest.Of(ls, "finding")))
 	}
 	last := ls[len(ls)-1]
 	if l := last.Targets[0].Listener; l == nil || l.MaxQueue != 2 || l.Limit != 1 {
 		t.Errorf("listener %+v", l)
 	}
-	if got := readable(t, out, false); got >= 0 && got != last.Totals.Frames {
+	if got := clitest.Readable(t, out, false); got >= 0 && got != last.Totals.Frames {
 		t.Errorf("-w has %d frames of %d", got, last.Totals.Frames)
 	}
 }
@@ -346,7 +348,7 @@ func TestLiveRace(t *testing.T) {
 				tcpdump.end(syscall.SIGINT)
 			}
 			live.endSoon(syscall.SIGINT)
-			if code := live.ProcessState.ExitCode(); code != exitOK {
+			if code := live.ProcessState.ExitCode(); code != cli.ExitOK {
 				t.Errorf("exit %d: %s", code, live.stderr)
 			}
 
@@ -367,10 +369,10 @@ func TestLiveRace(t *testing.T) {
 				if got, want := verdicts(t, live.stdout.String(), same), verdicts(t, stdout.String(), same); !slices.Equal(got, want) {
 					t.Errorf("live finds\n%s\nanalyze %s finds\n%s", strings.Join(got, "\n"), filepath.Base(capture), strings.Join(want, "\n"))
 				}
-				readable(t, capture, false)
+				clitest.Readable(t, capture, false)
 			}
-			for _, f := range of(lines(t, live.stdout.String()), "finding") {
-				if f.Rule == "fin-request-crossing" && readable(t, f.File, false) == 0 {
+			for _, f := range clitest.Of(clitest.Lines(t, live.stdout.String()), "finding") {
+				if f.Rule == "fin-request-crossing" && clitest.Readable(t, f.File, false) == 0 {
 					t.Errorf("no evidence of %d", f.ID)
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"connrace/cmd/connrace/internal/clitest"
 )
 
 // acceptNever listens on a port of lo, IPv4 or IPv6, and never accepts. connect begins
@@ -59,7 +61,7 @@ func TestLiveStoppedEarly(t *testing.T) {
 		connect(5)
 		time.Sleep(700 * time.Millisecond)
 		p.endSoon(syscall.SIGINT)
-		fs := of(lines(t, p.stdout.String()), "finding")
+		fs := clitest.Of(clitest.Lines(t, p.stdout.String()), "finding")
 		for _, f := range fs {
 			if f.Rule != "syn-dropped" || f.Confidence != "certain" || f.Lost != false || f.Measures.Kernel.Queue != 2 || f.Measures.Kernel.Limit != 1 {
 				t.Errorf("%+v", f)

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/clitest"
 )
 
 // smallPipe is a pipe that a page of memory fills.
@@ -58,7 +61,7 @@ func TestLiveUnread(t *testing.T) {
 			const many = 60
 			evidence := func(files int) func() bool {
 				return func() bool {
-					es := evidenceIn(file("ev"))
+					es := clitest.EvidenceIn(file("ev"))
 					return len(es) == files
 				}
 			}
@@ -67,14 +70,14 @@ func TestLiveUnread(t *testing.T) {
 			n.refusals(1)
 			n.until("there is evidence of one more", evidence(many+1))
 			p.endSoon(syscall.SIGTERM)
-			if code := p.ProcessState.ExitCode(); code != exitError {
+			if code := p.ProcessState.ExitCode(); code != cli.ExitError {
 				t.Errorf("exit %d", code)
 			}
 			if said := p.stderr.String(); !c.shared && !strings.HasSuffix(said, "connrace: writing the output: nobody reads it: the rest of it was given up\n") {
 				t.Errorf("stderr: %s", said)
 			}
 			for _, name := range []string{"x.pcapng", "a.pcapng"} {
-				if frames := readable(t, file(name), false); frames >= 0 && frames != 2*(many+1) {
+				if frames := clitest.Readable(t, file(name), false); frames >= 0 && frames != 2*(many+1) {
 					t.Errorf("%s has %d frames", name, frames)
 				}
 			}
@@ -115,7 +118,7 @@ func TestLiveSecondSignal(t *testing.T) {
 	default:
 	}
 	p.endSoon(syscall.SIGINT)
-	if code := p.ProcessState.ExitCode(); code != exitInterrupted {
+	if code := p.ProcessState.ExitCode(); code != cli.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
 	if es, err := os.ReadDir(dir); err != nil || len(es) != 1 {

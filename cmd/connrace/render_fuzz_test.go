@@ -17,6 +17,7 @@ import (
 
 	"connrace/cmd/connrace/internal/annotate"
 	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/html"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/metrics"
@@ -233,7 +234,7 @@ func FuzzRender(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	exporter, err := otlp.Start(otlp.Options{Endpoint: endpoint, Store: metrics.NewStore(ruleIDs(), 10), Version: "fuzz"})
+	exporter, err := otlp.Start(otlp.Options{Endpoint: endpoint, Store: metrics.NewStore(cli.RuleIDs(), 10), Version: "fuzz"})
 	if err != nil {
 		f.Fatal(err)
 	}

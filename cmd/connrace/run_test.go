@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/clitest"
 	"connrace/pcaps"
 )
 
@@ -60,7 +60,7 @@ func TestInterruptedPipe(t *testing.T) {
 			cancel()
 		}()
 		code, stdout, stderr := after(t, ctx, r, "analyze", "--format", format, "-")
-		if code != exitInterrupted || stderr != "" {
+		if code != cli.ExitInterrupted || stderr != "" {
 			t.Errorf("%s: exit %d: %s", format, code, stderr)
 		}
 		if format != "jsonl" && !strings.Contains(stdout, "interrupted after frame 29") {
@@ -76,7 +76,7 @@ func TestInterruptedBeforeHeader(t *testing.T) {
 	defer w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(20*time.Millisecond, cancel)
-	if code, stdout, stderr := after(t, ctx, r, "-"); code != exitInterrupted || stdout+stderr != "" {
+	if code, stdout, stderr := after(t, ctx, r, "-"); code != cli.ExitInterrupted || stdout+stderr != "" {
 		t.Errorf("exit %d: %s%s", code, stdout, stderr)
 	}
 }
@@ -95,7 +95,7 @@ func TestClosedPipe(t *testing.T) {
 		}
 		r.Close()
 		var stderr bytes.Buffer
-		if code := run(t.Context(), []string{"--format", format, file}, nil, w, &stderr); code != exitOK || stderr.Len() > 0 {
+		if code := run(t.Context(), []string{"--format", format, file}, nil, w, &stderr); code != cli.ExitOK || stderr.Len() > 0 {
 			t.Errorf("%s: exit %d: %s", format, code, &stderr)
 		}
 		w.Close()
@@ -109,7 +109,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 func TestFullDisk(t *testing.T) {
 	for _, args := range [][]string{{"--format", "table", "-"}, {"--format", "json", "-"}, {"--format", "jsonl", "-"}, {"explain"}, {"version"}, {"--help"}} {
 		var stderr bytes.Buffer
-		if code := run(t.Context(), args, bytes.NewReader(capturePCAP(t, "crowder")), fullDisk{}, &stderr); code != exitError {
+		if code := run(t.Context(), args, bytes.NewReader(capturePCAP(t, "crowder")), fullDisk{}, &stderr); code != cli.ExitError {
 			t.Errorf("%q: exit %d", args, code)
 		}
 		if s := stderr.String(); !strings.HasPrefix(s, "connrace: writing the output: ") || strings.Count(s, "\n") != 1 {
@@ -155,7 +155,7 @@ func linesFollow(t *testing.T, procs int, all []byte) {
 		}
 	}
 	feed.Close()
-	if code := <-done; code != exitOK {
+	if code := <-done; code != cli.ExitOK {
 		t.Errorf("%d processors: exit %d", procs, code)
 	}
 	if len(types) < 3 || types[0] != "finding" || types[len(types)-1] != "summary" {
@@ -166,7 +166,7 @@ func linesFollow(t *testing.T, procs int, all []byte) {
 // What the schema in docs says holds for all scripts, and says all there is: every object
 // in the output has only the keys that it lists.
 func TestSchema(t *testing.T) {
-	report, line := schemas(t)
+	report, line := clitest.Schemas(t)
 	corpus, err := pcaps.Corpus()
 	if err != nil {
 		t.Fatal(err)
@@ -177,63 +177,14 @@ func TestSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"--format", "json", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr); code != exitOK {
+		if code := run(t.Context(), []string{"--format", "json", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr); code != cli.ExitOK {
 			t.Errorf("%s: exit %d: %s", s.Name, code, &stderr)
 		}
-		validate(t, report, s.Name, stdout.Bytes())
+		clitest.Validate(t, report, s.Name, stdout.Bytes())
 		stdout.Reset()
 		run(t.Context(), []string{"--format", "jsonl", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr)
 		for l := range bytes.Lines(stdout.Bytes()) {
-			validate(t, line, s.Name, l)
-		}
-	}
-}
-
-func validate(t *testing.T, s *jsonschema.Schema, name string, doc []byte) {
-	t.Helper()
-	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))
-	if err == nil {
-		err = s.Validate(v)
-	}
-	if err != nil {
-		t.Errorf("%s: %v\n%s", name, err, doc)
-	}
-}
-
-// schemas are the schema of a report and of a line, made strict.
-func schemas(t *testing.T) (report, line *jsonschema.Schema) {
-	t.Helper()
-	f, err := os.Open("../../docs/connrace-1.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	doc, err := jsonschema.UnmarshalJSON(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	strict(doc)
-	c := jsonschema.NewCompiler()
-	const name = "urn:connrace:schema:1"
-	if err := c.AddResource(name, doc); err != nil {
-		t.Fatal(err)
-	}
-	return c.MustCompile(name), c.MustCompile(name + "#/$defs/line")
-}
-
-// strict forbids keys that a schema does not list.
-func strict(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		if _, object := v["properties"]; object {
-			v["additionalProperties"] = false
-		}
-		for _, x := range v {
-			strict(x)
-		}
-	case []any:
-		for _, x := range v {
-			strict(x)
+			clitest.Validate(t, line, s.Name, l)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"connrace/cmd/connrace/internal/clitest"
 	"connrace/pcaps"
 )
 
@@ -147,51 +147,21 @@ func width(ts *testscript.TestScript, _ bool, _ []string) {
 // comments: comments FILE FRAME... lists to stdout the comments that a capture has on its
 // frames: on those and no others, or * for any.
 func comments(ts *testscript.TestScript, _ bool, args []string) {
-	texts, err := pcapngComments([]byte(ts.ReadFile(args[0])))
+	texts, err := clitest.Comments([]byte(ts.ReadFile(args[0])))
 	ts.Check(err)
 	var frames []string
 	out := ""
 	for _, c := range texts {
-		n := strconv.Itoa(c.frame)
+		n := strconv.Itoa(c.Frame)
 		if len(frames) == 0 || frames[len(frames)-1] != n {
 			frames = append(frames, n)
 		}
-		out += n + ": " + c.text + "\n"
+		out += n + ": " + c.Text + "\n"
 	}
 	fmt.Fprint(ts.Stdout(), out)
 	if want := args[1:]; !slices.Equal(frames, want) && !slices.Equal(want, []string{"*"}) || len(frames) == 0 && len(want) > 0 {
 		ts.Fatalf("comments on %v, want %v", frames, want)
 	}
-}
-
-type comment struct {
-	frame int
-	text  string
-}
-
-// pcapngComments reads the comments from the packets of a little-endian pcapng file.
-func pcapngComments(b []byte) (cs []comment, err error) {
-	le := binary.LittleEndian
-	for frame := 0; len(b) > 0; {
-		if len(b) < 12 || le.Uint32(b[4:]) > uint32(len(b)) || le.Uint32(b[4:]) < 12 {
-			return nil, fmt.Errorf("damaged behind frame %d", frame)
-		}
-		block := b[:le.Uint32(b[4:])]
-		b = b[len(block):]
-		if le.Uint32(block) != 6 {
-			continue
-		}
-		frame++
-		o := block[28+(le.Uint32(block[20:])+3)&^3 : len(block)-4]
-		for len(o) >= 4 {
-			code, n := le.Uint16(o), le.Uint16(o[2:])
-			if code == 1 {
-				cs = append(cs, comment{frame, string(o[4 : 4+n])})
-			}
-			o = o[4+(n+3)&^3:]
-		}
-	}
-	return cs, nil
 }
 
 // list: ls DIR NAME... asserts what is in a directory.

@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/outfile"
 )
 
@@ -27,7 +28,7 @@ func untilSignal() context.Context {
 		cancel()
 		<-c
 		outfile.RemoveUnfinished()
-		os.Exit(exitInterrupted)
+		os.Exit(cli.ExitInterrupted)
 	}()
 	return ctx
 }

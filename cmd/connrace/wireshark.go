@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/cmd/connrace/internal/wireshark"
 )
@@ -47,10 +48,10 @@ Examples:
 `
 }
 
-// wiresharkHelpers is the command wireshark.
-func wiresharkHelpers(_ context.Context, e *env, args []string) int {
+// wiresharkCommand is the command wireshark.
+func wiresharkCommand(_ context.Context, e *cli.Env, args []string) int {
 	force, fs := wiresharkFlags()
-	if code, done := e.parse(fs, wiresharkHelp, args); done {
+	if code, done := e.Parse(fs, wiresharkHelp, args, flagSets); done {
 		return code
 	}
 	verb, rest := fs.Arg(0), fs.Args()
@@ -59,15 +60,15 @@ func wiresharkHelpers(_ context.Context, e *env, args []string) int {
 	}
 	switch {
 	case verb == "":
-		return e.usage("wireshark", "install or print?")
+		return e.Usage("wireshark", "install or print?")
 	case verb != "install" && verb != "print":
-		return e.usage("wireshark", "unknown command %q%s", verb, suggest(verb, []string{"install", "print"}))
+		return e.Usage("wireshark", "unknown command %q%s", verb, cli.Suggest(verb, []string{"install", "print"}))
 	case len(rest) > 1 && verb == "install":
-		return e.usage("wireshark", "install takes one directory at most")
+		return e.Usage("wireshark", "install takes one directory at most")
 	case len(rest) > 1:
-		return e.usage("wireshark", "print takes one file at most")
+		return e.Usage("wireshark", "print takes one file at most")
 	case len(rest) == 1 && rest[0] == "":
-		return e.usage("wireshark", "the name of a directory or file is empty")
+		return e.Usage("wireshark", "the name of a directory or file is empty")
 	case verb == "install":
 		return installHelpers(e, strings.Join(rest, ""), *force)
 	}
@@ -75,27 +76,27 @@ func wiresharkHelpers(_ context.Context, e *env, args []string) int {
 }
 
 // printHelpers shows a file, "" all of them.
-func printHelpers(e *env, name string) int {
+func printHelpers(e *cli.Env, name string) int {
 	var b strings.Builder
 	var names []string
 	for _, f := range wireshark.Files() {
 		switch {
 		case name == f.Name:
-			return e.print(string(f.Content))
+			return e.Print(string(f.Content))
 		case name == "":
 			fmt.Fprintf(&b, "==> %s <==\n%s\n", f.Name, f.Content)
 		}
 		names = append(names, f.Name)
 	}
 	if name != "" {
-		return e.usage("wireshark", "no file %q%s; there are %s", name, suggest(name, names), strings.Join(names, ", "))
+		return e.Usage("wireshark", "no file %q%s; there are %s", name, cli.Suggest(name, names), strings.Join(names, ", "))
 	}
-	return e.print(b.String())
+	return e.Print(b.String())
 }
 
 // installHelpers writes the files into a directory, "" into the user's folders, after it
 // has said which. Nothing is written where that would overwrite what it should not.
-func installHelpers(e *env, dir string, force bool) int {
+func installHelpers(e *cli.Env, dir string, force bool) int {
 	folders := wireshark.In(dir)
 	if dir == "" {
 		home, _ := os.UserHomeDir()
@@ -106,14 +107,14 @@ func installHelpers(e *env, dir string, force bool) int {
 				return err == nil && st.IsDir()
 			},
 		}); err != nil {
-			e.errorf("%v: name a directory", err)
-			return exitError
+			e.Errorf("%v: name a directory", err)
+			return cli.ExitError
 		}
 	}
 	steps, err := folders.Plan()
 	if err != nil {
-		e.errorf("%v", err)
-		return exitError
+		e.Errorf("%v", err)
+		return cli.ExitError
 	}
 	differ := 0
 	for i := range steps {
@@ -125,24 +126,24 @@ func installHelpers(e *env, dir string, force bool) int {
 				what = "overwritten"
 			}
 		}
-		if code := e.print(fmt.Sprintf("%-11s  %s\n", what, text.Clean(s.Path))); code != exitOK {
+		if code := e.Print(fmt.Sprintf("%-11s  %s\n", what, text.Clean(s.Path))); code != cli.ExitOK {
 			return code
 		}
 	}
 	if differ > 0 && !force {
-		e.errorf("nothing written: %d of these files differ from connrace's; --force overwrites them", differ)
-		return exitError
+		e.Errorf("nothing written: %d of these files differ from connrace's; --force overwrites them", differ)
+		return cli.ExitError
 	}
 	for i := range steps {
 		if steps[i].State == wireshark.Same {
 			continue
 		}
 		if err := steps[i].Write(); err != nil {
-			e.errorf("%v", err)
-			return exitError
+			e.Errorf("%v", err)
+			return cli.ExitError
 		}
 	}
-	return e.print(howToUse(dir))
+	return e.Print(howToUse(dir))
 }
 
 func howToUse(dir string) string {

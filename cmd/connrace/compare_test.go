@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/clitest"
+	"connrace/pcaps"
+)
+
+// embedded: embedded NAME FILE writes an embedded capture or log.
+func embedded(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: embedded NAME FILE")
+	}
+	data, err := pcaps.File(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
+}
+
+// What --log and --baseline add to JSON is as the schema says.
+func TestBesideSchema(t *testing.T) {
+	report, line := clitest.Schemas(t)
+	dir := t.TempDir()
+	race, firewall := clitest.Put(t, dir, "nginx-node-race.pcap"), clitest.Put(t, dir, "real/nginx-node-firewall.pcap")
+	before := filepath.Join(dir, "before.json")
+	_, stdout, _ := after(t, t.Context(), nil, "--format", "json", race)
+	if err := os.WriteFile(before, []byte(stdout), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"--log", clitest.Put(t, dir, "nginx-node-race.error.log"), "--log", clitest.Put(t, dir, "nginx-node-race.access.log"), race},
+		{"--log", clitest.Put(t, dir, "real/haproxy-go-race.http.log"), "--baseline", before, clitest.Put(t, dir, "real/haproxy-go-race.pcapng")},
+		{"--baseline", before, race},
+		{"--log", clitest.Put(t, dir, "nginx-node-race.error.log"), "--baseline", before, firewall},
+	} {
+		code, stdout, stderr := after(t, t.Context(), nil, append([]string{"--format", "json"}, args...)...)
+		if code != cli.ExitOK || stderr != "" {
+			t.Errorf("%q: exit %d: %s", args, code, stderr)
+		}
+		clitest.Validate(t, report, strings.Join(args, " "), []byte(stdout))
+		_, stdout, _ = after(t, t.Context(), nil, append([]string{"--format", "jsonl"}, args...)...)
+		for l := range strings.Lines(stdout) {
+			clitest.Validate(t, line, strings.Join(args, " "), []byte(l))
+		}
+	}
+}
+
+// CSV and Markdown are well-formed for all scripts.
+func TestFormatsOfCorpus(t *testing.T) {
+	corpus, err := pcaps.Corpus()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range corpus {
+		var b bytes.Buffer
+		if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
+			t.Fatal(err)
+		}
+		var r struct{ Findings []struct{} }
+		_, stdout, _ := after(t, t.Context(), bytes.NewReader(b.Bytes()), "--format", "json", "-")
+		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"csv", "markdown"} {
+			code, stdout, stderr := after(t, t.Context(), bytes.NewReader(b.Bytes()), "-v", "--format", format, "-")
+			if code != cli.ExitOK || stderr != "" {
+				t.Errorf("%s: exit %d: %s", s.Name, code, stderr)
+			}
+			if format == "csv" {
+				rows, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
+				if err != nil || len(rows) != 1+len(r.Findings) {
+					t.Errorf("%s: %d rows for %d findings, %v", s.Name, len(rows), len(r.Findings), err)
+				}
+				continue
+			}
+			if strings.Count(stdout, "```text\n")*2 != strings.Count(stdout, "```") || strings.Contains(stdout, "\n\n\n") {
+				t.Errorf("%s:\n%s", s.Name, stdout)
+			}
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package offline
+
+import (
+	"os"
+
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/confine"
+)
+
+// plan is what analyze does with files.
+func (a *Flags) plan() *confine.Plan {
+	p := &confine.Plan{Write: cli.Given(a.packets.annotate, a.packets.evidence, a.HTML.Path)}
+	spools := false
+	for _, path := range a.files {
+		st, err := os.Stat(path)
+		spools = spools || path == "-" || err == nil && !st.Mode().IsRegular()
+	}
+	if spools && (a.packets.annotate != "" || a.packets.evidence != "") {
+		p.Write = append(p.Write, os.TempDir()) // see keep
+	}
+	p.Read = cli.Given(append(append(append(p.Read, a.files...), a.Logs...), a.Baseline)...)
+	return p
+}

@@ -1,0 +1,171 @@
+// Package offline is the command analyze: files in, one report out. A file continues the one
+// before or begins an analysis of its own; --annotate and --evidence read them once more.
+package offline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/memory"
+	"connrace/cmd/connrace/internal/outfile"
+	"connrace/cmd/connrace/internal/pipeline"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/term"
+)
+
+// session is one run of analyze: files in, one report out.
+type session struct {
+	*pipeline.Session
+	flags     *Flags
+	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
+	sources   map[int]*source // streams that are read again, by index in report.Captures
+}
+
+func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
+	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags}
+	s.Shown.Streams = flags.streams
+	return s
+}
+
+// fail reports an input that cannot be read at all.
+func (s *session) fail(err error) {
+	s.Failed = true
+	if s.Cur != nil {
+		s.Cur.Broken = true
+	}
+	s.Env.Errorf("%v", err)
+}
+
+// file analyses one file, "-" for standard input.
+func (s *session) file(path string) {
+	src, done, err := s.open(path)
+	if err != nil {
+		if s.Ctx.Err() == nil {
+			s.fail(err)
+		}
+		return
+	}
+	defer done()
+	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress)
+	n, err := src.Read(s.Batch)
+	s.place(src, s.Batch[:n])
+	index := len(s.Report.Captures)
+	s.Report.Captures = append(s.Report.Captures, report.Capture{})
+	in := pipeline.Input{Decoder: capture.NewDecoder(), Index: index}
+	if n > 0 {
+		err = s.ReadLoop(src, &in, n)
+	}
+	stop()
+	c := pipeline.Describe(path, src.Info())
+	if !s.Stopped() {
+		s.ended(&c, err)
+	} else if s.Ctx.Err() != nil {
+		c.Warnings = append(c.Warnings, fmt.Sprintf("interrupted after frame %d", c.Frames))
+	}
+	s.Report.Captures[index] = c
+	s.Cur.Last = max(s.Cur.Last, c.Last)
+	for why, n := range in.Decoder.Skipped() {
+		s.Report.Skipped[why] += n
+	}
+	s.warnAboutDay(&c)
+}
+
+// place decides where the file that begins with frames belongs: it continues the
+// analysis of the one before, or begins another.
+func (s *session) place(src *capture.File, frames []capture.Frame) {
+	links := slices.Clone(src.Info().LinkTypes)
+	slices.Sort(links)
+	var first int64
+	if len(frames) > 0 {
+		first = frames[0].Time
+	}
+	if a := s.Cur; a != nil && (len(frames) == 0 || a.Last == 0 || first > a.Last && slices.Equal(links, a.Links)) {
+		if len(frames) > 0 {
+			if a.Last == 0 {
+				a.Window = s.Window(first, s.flags.Location())
+			}
+			a.Links = links
+		}
+		return
+	}
+	s.Conclude()
+	s.Begin(first, links)
+}
+
+// ended takes note of how reading ended.
+func (s *session) ended(c *report.Capture, err error) {
+	if err == nil || errors.Is(err, io.EOF) {
+		s.Warn(c.Warnings...)
+		return
+	}
+	c.Truncated = true
+	s.Cur.Broken = true
+	s.Warn(c.Warnings...)
+	s.Warn(err.Error())
+	c.Warnings = append(c.Warnings, err.Error())
+}
+
+// warnAboutDay says which day a clock time was taken to mean where the capture has two.
+func (s *session) warnAboutDay(c *report.Capture) {
+	zone := s.flags.Location()
+	day := func(ns int64) string { return time.Unix(0, ns).In(zone).Format(time.DateOnly) }
+	if c.First == 0 || day(c.First) == day(c.Last) {
+		return
+	}
+	for _, m := range []*cli.Moment{&s.Since, &s.Until} {
+		if m.OfDay() {
+			s.Warn(fmt.Sprintf("%s: %s was taken on %s, the day of the first packet; give the date to mean another", c.Path, m.String(), day(c.First)))
+		}
+	}
+}
+
+// finish completes the report, writes it, and returns the exit code.
+func (s *session) finish() int {
+	s.Complete()
+	switch r := &s.Report; {
+	case len(r.Captures) > 0:
+		return s.Deliver(s.writePackets)
+	case r.Interrupted:
+		return cli.ExitInterrupted
+	}
+	return cli.ExitError // each was reported
+}
+
+// Run analyses the captures, and returns the exit code.
+func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
+	memory.Available() // while all files are in reach
+	s := newSession(ctx, e, a)
+	plan, warn := a.plan(), func(text string) { s.Warn(text) }
+	if err := e.GiveUp(plan, warn); err != nil {
+		e.Errorf("%v", err)
+		return cli.ExitError
+	}
+	if err := a.Prepare(ctx); err != nil {
+		e.Errorf("%v", err)
+		return cli.ExitError
+	}
+	defer s.discardPackets()
+	if err := s.preparePackets(); err != nil {
+		e.Errorf("%v", err)
+		return cli.ExitError
+	}
+	if err := a.HTML.Create(a.Umask); err != nil {
+		e.Errorf("%v", err)
+		return cli.ExitError
+	}
+	defer a.HTML.File.Discard()
+	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
+	for _, f := range a.files {
+		if s.Stopped() {
+			break
+		}
+		s.file(f)
+	}
+	return a.HTML.Write(e, &s.Report, &s.Shown, s.finish())
+}

@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"connrace/cmd/connrace/internal/baseline"
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/infile"
+	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
+)
+
+// Compare name what a capture is held against: the load balancer's own logs, and an
+// earlier report.
+type Compare struct {
+	Logs      []string
+	logFormat cli.Choice
+	logZone   cli.Zone
+	Baseline  string
+
+	before *baseline.Run // what Baseline names
+}
+
+// AddLogs adds the flags about logs.
+func (b *Compare) AddLogs(fs *pflag.FlagSet) {
+	b.logFormat = cli.OneOf("", lblog.KindNames()...)
+	fs.StringArrayVar(&b.Logs, "log", nil, "join the load balancer's own log to the findings: `FILE`, plain or\ngzip, or a directory of them: AWS ALB access log, nginx error or\naccess log, HAProxy HTTP log (repeatable)")
+	fs.Var(&b.logFormat, "log-format", "what kind of log it is, not by its lines: `KIND`: alb,\nnginx-error, nginx-access, haproxy")
+	fs.Var(&b.logZone, "log-zone", "`ZONE` of times in logs without one (nginx error log, HAProxy):\n+02:00, Europe/Berlin (default: UTC; local time with\n--local-time)")
+}
+
+// LogNeeds are flags that say something about logs.
+var LogNeeds = []cli.Needs{
+	{Flag: "log-format", What: "--log FILE", Any: []string{"log"}},
+	{Flag: "log-zone", What: "--log FILE", Any: []string{"log"}},
+}
+
+// AddBaseline adds the flag about an earlier report.
+func (b *Compare) AddBaseline(fs *pflag.FlagSet) {
+	fs.StringVar(&b.Baseline, "baseline", "", "compare with an earlier run's --format json in `FILE`: is the fix\nin effect?")
+}
+
+// Prepare reads the earlier report and sees that the logs are there: what is wrong shall
+// be known before the captures are read.
+func (b *Compare) Prepare(ctx context.Context) error {
+	for _, path := range b.Logs {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("--log: %w", text.AtPath(path, err))
+		}
+	}
+	if b.Baseline == "" {
+		return nil
+	}
+	f, err := infile.Open(ctx, b.Baseline)
+	if err != nil {
+		return fmt.Errorf("--baseline: %w", err)
+	}
+	defer f.Close()
+	if b.before, err = baseline.Load(infile.Stream(ctx, f)); err != nil {
+		return fmt.Errorf("--baseline: %w", text.AtPath(b.Baseline, err))
+	}
+	return nil
+}
+
+// compare puts into a finished report what is held against it; spans are the times of which
+// findings are shown. failed: a log could not be read; each was reported.
+func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
+	if b.before != nil {
+		r.Baseline = baseline.Compare(b.Baseline, b.before, r.Figures())
+		if r.Since != "" || r.Until != "" {
+			r.Baseline.Details = append(r.Baseline.Details,
+				"--since and --until limit what is counted as lost here, but not the requests: the rate now is too low.")
+		}
+	}
+	if len(b.Logs) == 0 {
+		return false
+	}
+	times := b.logZone.Location
+	if times == nil {
+		times = local
+	}
+	c := r.LogCapture()
+	c.Spans = spans
+	j := lblog.NewJoiner(c, lblog.ParseKind(b.logFormat.Value), times)
+	var done []os.FileInfo
+	for _, path := range b.Logs {
+		files := 0
+		err := eachLog(ctx, path, func(file string, in *os.File, listed bool) error {
+			files++
+			if st, err := in.Stat(); err == nil {
+				if slices.ContainsFunc(done, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
+					return nil
+				}
+				done = append(done, st)
+			}
+			err := j.Read(ctx, file, infile.Stream(ctx, in))
+			switch {
+			case err == nil:
+			case listed && errors.Is(err, lblog.ErrUnrecognised): // other things may lie beside logs
+				warn(fmt.Sprintf("--log: %s is passed over: %v", file, err))
+			default:
+				e.Errorf("--log: %s: %v%s", file, err, b.remedy(err))
+				failed = true
+			}
+			return ctx.Err()
+		}, func(err error) {
+			e.Errorf("--log: %v", err)
+			failed = true
+		})
+		if err == nil && files == 0 && !failed {
+			warn(fmt.Sprintf("--log: no file is in %s", path))
+		}
+	}
+	r.Log = j.Finish()
+	return failed
+}
+
+// remedy says what may help.
+func (b *Compare) remedy(err error) string {
+	if !errors.Is(err, lblog.ErrUnrecognised) {
+		return ""
+	}
+	return " (--log-format says the kind; JSON and other formats of one's own are not read)"
+}
+
+// eachLog opens a file, or each one in and below a directory (listed), links to files
+// included, as Kubernetes has them in /var/log/containers. What cannot be opened it
+// reports, and goes on. The error is one of read.
+func eachLog(ctx context.Context, path string, read func(path string, f *os.File, listed bool) error, fail func(error)) error {
+	open := func(path string, listed bool) error {
+		var f *os.File
+		var err error
+		if listed {
+			f, err = infile.OpenRegular(path)
+		} else {
+			f, err = infile.Open(ctx, path)
+		}
+		if err != nil {
+			fail(text.AtPath(path, err))
+			return nil
+		}
+		defer f.Close()
+		return read(path, f, listed)
+	}
+	if st, err := os.Stat(path); err != nil || !st.IsDir() {
+		return open(path, false)
+	}
+	// The separator: WalkDir does not follow a link, not even the first.
+	return filepath.WalkDir(path+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			fail(text.AtPath(path, err))
+			return nil
+		}
+		kind := d.Type()
+		if kind&fs.ModeSymlink != 0 {
+			if st, err := os.Stat(path); err == nil {
+				kind = st.Mode().Type()
+			}
+		}
+		if !kind.IsRegular() || strings.HasPrefix(d.Name(), ".") {
+			return nil
+		}
+		return open(path, true)
+	})
+}

@@ -1,0 +1,114 @@
+package pipeline
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/term"
+	"connrace/detect"
+)
+
+// Common are what analyze and live have in common.
+type Common struct {
+	Target, LB     cli.Endpoints
+	lbIdle         cli.Seconds
+	Rules          cli.Rules
+	severity       cli.Choice
+	Format         cli.Choice
+	failOn         cli.Choice
+	MaxFlows       int
+	MaxTargets     int
+	localTime      bool
+	ShowQuery      bool
+	Quiet, Verbose bool
+	Compare
+	HTML  Page
+	Umask cli.Umask
+}
+
+func NewCommon() Common {
+	return Common{
+		Target: cli.Endpoints{Kind: "HOST[:PORT]", Ports: true}, LB: cli.Endpoints{Kind: "HOST"}, Rules: cli.Rules{},
+		severity: cli.OneOf("info", "error", "warning", "info"),
+		Format:   cli.OneOf("table", "table", "json", "jsonl", "csv", "markdown"),
+		failOn:   cli.OneOf("never", "error", "warning", "info", "never"),
+	}
+}
+
+// AddWhat adds the flags that say what is looked at and what is shown of it.
+func (c *Common) AddWhat(fs *pflag.FlagSet) {
+	fs.Var(&c.LB, "lb", "a load balancer: `HOST` or CIDR (repeatable)")
+	fs.Var(&c.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
+	fs.Var(c.Rules, "rule", "show only findings of the rule `ID` (repeatable)")
+	fs.Var(&c.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
+	fs.Var(&c.Format, "format", "output `FORMAT`: table, json, jsonl, csv, markdown")
+}
+
+// AddHow adds the flags that say how it is done.
+func (c *Common) AddHow(fs *pflag.FlagSet) {
+	fs.IntVar(&c.MaxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: as many as fit into\na quarter of the available memory)")
+	fs.IntVar(&c.MaxTargets, "max-targets", detect.DefaultMaxTargets, "tell at most `N` targets apart; all further ones are counted\ntogether")
+	fs.BoolVar(&c.localTime, "local-time", false, "read and show times in local time instead of UTC")
+	fs.BoolVar(&c.ShowQuery, "show-query", false, "show the queries and path parameters of requests; they can hold\nsecrets")
+	fs.Var(&c.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
+}
+
+// WrongBounds says what is wrong with the bounds; "": nothing.
+func (c *Common) WrongBounds() string {
+	switch {
+	case c.MaxFlows < 0:
+		return "--max-flows must not be negative"
+	case c.MaxTargets < 1 || c.MaxTargets > detect.MaxMaxTargets:
+		return fmt.Sprintf("--max-targets must be between 1 and %d", detect.MaxMaxTargets)
+	}
+	return ""
+}
+
+// AddTalk adds the flags that say how much is said.
+func (c *Common) AddTalk(fs *pflag.FlagSet) {
+	fs.BoolVarP(&c.Quiet, "quiet", "q", false, "no progress and no warnings on stderr")
+	fs.BoolVarP(&c.Verbose, "verbose", "v", false, "table: info findings too, all of them, with their evidence")
+	fs.BoolP("help", "h", false, "this text")
+}
+
+func (c *Common) Location() *time.Location {
+	if c.localTime {
+		return time.Local
+	}
+	return time.UTC
+}
+
+func (c *Common) detectOptions() detect.Options {
+	return detect.Options{
+		IsTarget: c.Target.Matcher(), IsLB: c.LB.Matcher(), LBIdleTimeout: int64(c.lbIdle), MaxFlows: c.MaxFlows, MaxTargets: c.MaxTargets,
+	}
+}
+
+func (c *Common) reportOptions(e *cli.Env) report.Options {
+	return report.Options{
+		Rules: c.Rules, MinSeverity: severity(c.severity.Value), ShowQuery: c.ShowQuery, Verbose: c.Verbose,
+		Color:    term.IsTerminal(e.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Location: c.Location(),
+	}
+}
+
+// severity is the severity of a name that a flag has checked.
+func severity(name string) detect.Severity {
+	for s := detect.Info; s < detect.Error; s++ {
+		if s.String() == name {
+			return s
+		}
+	}
+	return detect.Error
+}
+
+// fails reports whether --fail-on matches.
+func (c *Common) fails(r *report.Report) bool {
+	worst, any := r.Worst()
+	return any && c.failOn.Value != "never" && worst >= severity(c.failOn.Value)
+}

@@ -1,0 +1,236 @@
+// Package pipeline leads frames from a source to a report: ReadLoop reads and decodes them in
+// batches, ahead of the work where that pays; a Session hands the segments to the detector,
+// and at the end compares, writes the report and says how it went. Package offline feeds it
+// files, package live an interface.
+package pipeline
+
+import (
+	"context"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/memory"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// batchSize is how many frames are read at once: few enough that their data is still in
+// the processor's cache when it is decoded.
+const batchSize = 256
+
+// Session is one run of analyze or live: frames in, one report out.
+type Session struct {
+	Ctx   context.Context
+	Env   *cli.Env
+	flags *Common
+	Period
+
+	Report    report.Report
+	Shown     report.Options
+	Lines     *report.Lines // only for --format jsonl
+	Listeners *listeners    // nil once --target has matched, or where it is not given
+
+	Cur    *Analysis // nil: none begun
+	nextID int       // findings of the analyses before the current one
+	Failed bool      // an input could not be read
+	// tune has its say in how an analysis is done; nil: nobody has.
+	Tune  func(*Analysis, *detect.Options)
+	Spans []lblog.Span // of time in which findings are shown
+	Batch []capture.Frame
+	own   decoded // what the frames of batch are decoded to
+}
+
+// Analysis is one detector and what it was fed.
+type Analysis struct {
+	report.Analysis
+	Detector *detect.Detector
+	Window   Window
+	Last     int64              // latest time of a frame; 0: none yet
+	Links    []capture.LinkType // of the newest file
+	Broken   bool               // frames are missing between the files
+}
+
+func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Session {
+	s := &Session{
+		Ctx: ctx, Env: e, flags: flags, Period: p, Shown: flags.reportOptions(e),
+		Batch: make([]capture.Frame, batchSize),
+	}
+	s.Report.Skipped = map[string]uint64{}
+	s.Report.Since, s.Report.Until = p.Since.String(), p.Until.String()
+	if flags.Format.Value == "jsonl" {
+		s.Lines = report.NewLines(e.Stdout, &s.Shown)
+	}
+	if match := flags.Target.Matcher(); match != nil {
+		s.Listeners = &listeners{match: match, segments: map[tcpstate.Endpoint]uint64{}}
+	}
+	return s
+}
+
+// Stopped reports whether there is no use in going on: the user has interrupted, or
+// nobody takes the output any more.
+func (s *Session) Stopped() bool {
+	return s.Ctx.Err() != nil || s.Lines != nil && s.Lines.Err() != nil
+}
+
+// Begin begins an analysis.
+func (s *Session) Begin(first int64, links []capture.LinkType) {
+	a := &Analysis{Window: s.Window(first, s.flags.Location()), Links: links}
+	a.FirstID = s.nextID
+	o := s.flags.detectOptions()
+	if o.MaxFlows == 0 {
+		o.MaxFlows = memory.FlowsFor(memory.Available())
+	}
+	o.Streams = s.Shown.Streams
+	o.Exchanges = len(s.flags.Logs) > 0
+	if s.Tune != nil {
+		s.Tune(a, &o)
+	} else if s.Lines != nil {
+		o.OnFinding = func(f *detect.Finding) {
+			if a.Window.shows(f) {
+				s.Lines.Finding(&a.Analysis, f)
+			}
+		}
+		o.OnUpdate = func(f *detect.Finding) {
+			if a.Window.shows(f) {
+				s.Lines.Update(&a.Analysis, f)
+			}
+		}
+	}
+	a.Detector = detect.New(o)
+	s.Cur = a
+}
+
+// Conclude ends the analysis that was begun.
+func (s *Session) Conclude() {
+	a := s.Cur
+	if a == nil {
+		return
+	}
+	a.Result = a.Detector.Finish()
+	s.nextID += len(a.Result.Findings)
+	a.Window.limit(a.Result)
+	for _, i := range a.Captures {
+		c := &s.Report.Captures[i]
+		if span := a.Window.of(c.First, c.Last); c.First != 0 && span.First <= span.Last {
+			s.Spans = append(s.Spans, span)
+		}
+	}
+	a.Detector = nil
+	memory.CollectLarge() // the report takes the room of the tables
+	s.Report.Analyses = append(s.Report.Analyses, a.Analysis)
+	s.Cur = nil
+}
+
+// Input is the capture that is being read.
+type Input struct {
+	Decoder *capture.Decoder
+	Index   int  // in report.Captures
+	entered bool // the detector knows of it
+}
+
+// Feed hands frames to the detector.
+func (s *Session) Feed(in *Input, frames []capture.Frame) {
+	s.own.reset()
+	s.own.decode(in.Decoder, frames)
+	s.analyse(in, &s.own)
+}
+
+// analyse hands what frames were decoded to to the detector.
+func (s *Session) analyse(in *Input, x *decoded) {
+	a := s.Cur
+	from := 0
+	for _, g := range x.gaps {
+		if g.within || a.Broken {
+			s.flush(in, x.segs[from:g.segs])
+			from = g.segs
+			a.Detector.Gap(g.frame, g.time)
+		}
+		a.Broken = false
+	}
+	s.flush(in, x.segs[from:])
+}
+
+// flush hands segments to the detector. A capture without a TCP segment is none to it.
+func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
+	a := s.Cur
+	if len(segs) == 0 {
+		return
+	}
+	if !in.entered {
+		in.entered = true
+		a.Detector.BeginCapture(len(a.Captures))
+		a.Captures = append(a.Captures, in.Index)
+	}
+	if s.Listeners != nil && s.Listeners.matched(segs) {
+		s.Listeners = nil
+	}
+	a.Detector.Segments(segs)
+}
+
+func (s *Session) Warn(texts ...string) {
+	if s.flags.Quiet {
+		return
+	}
+	for _, t := range texts {
+		s.Env.Errorf("warning: %s", t)
+	}
+}
+
+// Complete ends the analysis, and compares it with what the flags name.
+func (s *Session) Complete() {
+	s.Conclude()
+	r := &s.Report
+	r.Interrupted = s.Ctx.Err() != nil
+	if s.Listeners != nil {
+		r.Listeners = s.Listeners.List()
+	}
+	if len(r.Captures) > 0 && s.flags.compare(s.Ctx, s.Env, s.Warn, r, s.Spans, s.flags.Location()) {
+		s.Failed = true
+	}
+}
+
+// Deliver writes the report, then does what else is to be done, and returns the exit code.
+func (s *Session) Deliver(then func()) int {
+	r := &s.Report
+	code := s.Env.Written(s.Show(r))
+	then()
+	switch {
+	case s.Ctx.Err() != nil:
+		return cli.ExitInterrupted
+	case code != cli.ExitOK || s.Failed:
+		return cli.ExitError
+	case s.flags.fails(r):
+		return cli.ExitFailOn
+	}
+	return cli.ExitOK
+}
+
+// Show writes a report to stdout.
+func (s *Session) Show(r *report.Report) error {
+	switch s.flags.Format.Value {
+	case "json":
+		return report.JSON(s.Env.Stdout, r, &s.Shown)
+	case "jsonl":
+		return s.Lines.Summary(r)
+	case "csv":
+		return report.CSV(s.Env.Stdout, r, &s.Shown)
+	case "markdown":
+		return report.Markdown(s.Env.Stdout, r, &s.Shown)
+	}
+	return report.Table(s.Env.Stdout, r, &s.Shown)
+}
+
+// Describe is a capture as reports show it.
+func Describe(path string, info capture.Info) report.Capture {
+	c := report.Capture{
+		Path: path, Format: info.Format, Compression: info.Compression, Frames: info.Frames, Bytes: info.Bytes,
+		First: info.First, Last: info.Last, Snaplen: info.Snaplen, Drops: info.Drops, DropsKnown: info.DropsKnown,
+		Warnings: info.Warnings,
+	}
+	for _, l := range info.LinkTypes {
+		c.LinkTypes = append(c.LinkTypes, uint16(l))
+	}
+	return c
+}

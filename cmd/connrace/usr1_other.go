@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "os"
-
-// notifyUSR1 does nothing: there is no such signal.
-func notifyUSR1(chan<- os.Signal) {}

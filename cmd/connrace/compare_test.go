@@ -27,7 +27,7 @@ func embedded(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // What --log and --baseline add to JSON is as the schema says.
-func TestBesideSchema(t *testing.T) {
+func TestCompareSchema(t *testing.T) {
 	report, line := clitest.Schemas(t)
 	dir := t.TempDir()
 	race, firewall := clitest.Put(t, dir, "nginx-node-race.pcap"), clitest.Put(t, dir, "real/nginx-node-firewall.pcap")

@@ -30,7 +30,7 @@ type chunk struct {
 }
 
 const (
-	// asyncRoom is how many parcels may wait. Most are findings of a few kilobytes.
+	// asyncRoom is how many chunks may wait. Most are findings of a few kilobytes.
 	asyncRoom = 1 << 10
 	// asyncPiece is what is written at once, so that it shows when a slow reader takes
 	// something. A pipe takes as much as a whole (PIPE_BUF of Linux).
@@ -42,7 +42,7 @@ const (
 
 var errUnread = errors.New("nobody reads it: the rest of it was given up")
 
-// stream is standard output or standard error behind an outlet. Writing to it does not
+// stream is standard output or standard error behind an asyncOut. Writing to it does not
 // fail; err tells.
 type stream struct {
 	w   io.Writer
@@ -79,7 +79,7 @@ func (o *asyncOut) run() {
 	}
 }
 
-// wait waits until there is room for a parcel in the queue, or until done is closed. False:
+// wait waits until there is room for a chunk in the queue, or until done is closed. False:
 // the end is to come, and for a while nothing was taken.
 func (o *asyncOut) wait(queue chan<- chunk, p chunk, done <-chan struct{}) bool {
 	ended := o.ctx.Done()

@@ -39,7 +39,7 @@ func (b brokenWriter) Write([]byte) (int, error) { return 0, b.err }
 
 // What is written comes out whole and in order, and nobody waits for it; where standard
 // output and standard error are one, in the order of both.
-func TestOutlet(t *testing.T) {
+func TestAsyncOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		both := &slowReader{every: time.Second, most: 1 << 20}
 		e, end := (&Env{Stdout: both, Stderr: both}).Apart(t.Context())
@@ -66,7 +66,7 @@ func TestOutlet(t *testing.T) {
 
 // Once the end is to come, a slow reader gets all, but one who takes nothing is not waited
 // for.
-func TestOutletUnread(t *testing.T) {
+func TestAsyncOutUnread(t *testing.T) {
 	const most = 10 * asyncPiece
 	for _, c := range []struct {
 		name   string
@@ -100,7 +100,7 @@ func TestOutletUnread(t *testing.T) {
 	}
 }
 
-func TestOutletErrors(t *testing.T) {
+func TestAsyncOutErrors(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}
 	for _, c := range []struct {
 		err  error

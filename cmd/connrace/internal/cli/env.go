@@ -45,6 +45,7 @@ func (e *Env) Written(err error) int {
 	return ExitError
 }
 
+// ClosedPipe reports whether an error is that nobody reads what is written any more.
 func ClosedPipe(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
 }

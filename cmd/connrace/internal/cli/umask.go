@@ -29,6 +29,7 @@ func (m *Umask) Set(s string) error {
 	return nil
 }
 
+// AddTo adds the flag.
 func (m *Umask) AddTo(fs *pflag.FlagSet) {
 	*m = Umask(outfile.Private)
 	fs.Var(m, "umask", "what others may not do with the files that are written, as a\n`MASK` of umask(1): 027 lets your group read them; one that is\nreplaced keeps its permissions")

@@ -80,6 +80,7 @@ func Lines(t testing.TB, stdout string) (ls []Line) {
 	return ls
 }
 
+// Of are the lines of a type.
 func Of(ls []Line, kind string) (out []Line) {
 	for _, l := range ls {
 		if l.Type == kind {
@@ -127,6 +128,7 @@ func Put(t testing.TB, dir, name string) string {
 	return path
 }
 
+// Validate checks that a document fits a schema.
 func Validate(t *testing.T, s *jsonschema.Schema, name string, doc []byte) {
 	t.Helper()
 	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(doc))

@@ -54,6 +54,7 @@ type evidenceFlags struct {
 	annotate string
 }
 
+// NewFlags are the flags of live, and the set that parses them.
 func NewFlags() (*Flags, *pflag.FlagSet) {
 	l := &Flags{
 		ring: capture.DefaultRing, snaplen: capture.DefaultSnaplen,

@@ -2,10 +2,8 @@ package live
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -21,111 +19,7 @@ import (
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/pcaps"
-	"connrace/tcpstate"
 )
-
-// fakeSource is an interface on which a script of the corpus happens.
-type fakeSource struct {
-	frames []capture.Frame
-	each   int // frames that a Read returns
-	next   int
-	idle   int // Reads that return nothing at the end
-	drops  uint64
-	end    error // how it ends; nil: as wanted
-	stop   chan struct{}
-	hook   func(next int) // before a Read
-	closed bool
-}
-
-func newFakeSource(t testing.TB, script string) *fakeSource {
-	t.Helper()
-	s, err := pcaps.Load(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := s.WritePCAP(&b, pcaps.FileFormat{Nano: true}); err != nil {
-		t.Fatal(err)
-	}
-	return fakeCapture(t, script, &b)
-}
-
-// fakeCapture is an interface on which what was captured happens again.
-func fakeCapture(t testing.TB, name string, r io.Reader) *fakeSource {
-	t.Helper()
-	f, err := capture.NewFile(name, r, capture.ReadOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	src := &fakeSource{each: 7, idle: 3, stop: make(chan struct{}, 1)}
-	batch := make([]capture.Frame, 16)
-	for {
-		n, err := f.Read(batch)
-		if err == io.EOF {
-			return src
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, x := range batch[:n] {
-			x.Data = bytes.Clone(x.Data)
-			x.Interface, x.Direction = 1, capture.Inbound
-			src.frames = append(src.frames, x)
-		}
-	}
-}
-
-// again is what happens on a source, so many times, ten seconds apart.
-func (s *fakeSource) again(times int) *fakeSource {
-	src := &fakeSource{each: 64, stop: make(chan struct{}, 1)}
-	step := s.frames[len(s.frames)-1].Time - s.frames[0].Time + int64(10*time.Second)
-	for i := range times {
-		for _, f := range s.frames {
-			f.Number = uint64(len(src.frames) + 1)
-			f.Time += int64(i) * step
-			src.frames = append(src.frames, f)
-		}
-	}
-	return src
-}
-
-func (s *fakeSource) Read(batch []capture.Frame) (int, error) {
-	if s.hook != nil {
-		s.hook(s.next)
-	}
-	select {
-	case <-s.stop:
-		return 0, io.EOF
-	default:
-	}
-	if s.next == len(s.frames) {
-		if s.idle--; s.idle < 0 {
-			return 0, cmp.Or(s.end, io.EOF)
-		}
-		return 0, nil
-	}
-	n := copy(batch[:min(s.each, len(batch))], s.frames[s.next:])
-	s.next += n
-	return n, nil
-}
-
-func (s *fakeSource) Stop() { s.stop <- struct{}{} }
-
-func (s *fakeSource) Stats() capture.LiveStats {
-	return capture.LiveStats{Packets: uint64(s.next), Drops: s.drops}
-}
-
-func (s *fakeSource) Info() capture.Info {
-	i := capture.Info{Format: "live", Snaplen: 1024, DropsKnown: true, Drops: s.drops, Frames: uint64(s.next), LinkTypes: []capture.LinkType{1}}
-	if s.next > 0 {
-		i.First, i.Last = s.frames[0].Time, s.frames[s.next-1].Time
-	}
-	return i
-}
-
-func (s *fakeSource) InterfaceName(uint32) string { return "fake0" }
-
-func (s *fakeSource) Close() error { s.closed = true; return nil }
 
 // watched is what a run of live on a fake source wrote.
 type watched struct {
@@ -426,62 +320,6 @@ func TestObserver(t *testing.T) {
 	}, "--severity", "error", "--rule", "port-reuse")
 	if o.findings != 1 || o.samples != 1 || o.last.Packets != uint64(len(src.frames)) || o.last.Requests == 0 {
 		t.Errorf("%+v", o)
-	}
-}
-
-func TestLimiter(t *testing.T) {
-	now := time.Unix(1e9, 0)
-	l := newLimiter(now)
-	target := func(i int) tcpstate.Endpoint {
-		return tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, byte(i >> 8), byte(i)}), Port: 80}
-	}
-	allow := func(i int) bool {
-		return l.allow(&detect.Finding{Rule: detect.PortReuse, Target: target(i), Time: now.UnixNano(), Lost: i%2 == 0}, now)
-	}
-	shown := 0
-	for range kindBurst + 440 {
-		if allow(1) {
-			shown++
-		}
-	}
-	if shown != kindBurst || !allow(2) {
-		t.Errorf("%d shown at once", shown)
-	}
-	if rs := l.suppressed(now.Add(time.Minute), false); rs != nil {
-		t.Errorf("too soon: %+v", rs)
-	}
-	now = now.Add(suppressedEvery)
-	rs := l.suppressed(now, false)
-	if len(rs) != 1 || rs[0].Count != 440 || rs[0].Lost != 0 || rs[0].Target != target(1).String() {
-		t.Errorf("held %+v", rs)
-	}
-	if rs := l.suppressed(now, true); len(rs) != 0 {
-		t.Errorf("told twice: %+v", rs)
-	}
-	for range int(suppressedEvery / kindEvery) {
-		if !allow(1) {
-			t.Error("later, none is shown")
-		}
-	}
-	if allow(1) {
-		t.Error("later, too many are shown")
-	}
-	// Many kinds together have a limit of their own, and their number has.
-	shown = 0
-	for i := range 20000 {
-		if allow(i) {
-			shown++
-		}
-	}
-	if shown > allBurst || len(l.kinds) > maxKinds+1 {
-		t.Errorf("%d of many kinds shown, %d kept in mind", shown, len(l.kinds))
-	}
-	count := uint64(0)
-	for _, r := range l.suppressed(now, true) {
-		count += r.Count
-	}
-	if count+uint64(shown) != 20000+1 {
-		t.Errorf("%d shown and %d counted of 20001", shown, count)
 	}
 }
 

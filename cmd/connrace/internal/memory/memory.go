@@ -39,8 +39,8 @@ const smallHeap = 16 << 20
 // speed, for what is in use is mostly tables, without a pointer to follow.
 const usualGC = 50
 
-// CollectLate lets the heap become as large as smallHeap before the first collection, and
-// collectUsually does not: a live analysis makes garbage for weeks. GOGC goes before both.
+// CollectLate lets the heap become as large as smallHeap before the first collection. GOGC
+// goes before that.
 func CollectLate() {
 	const least = 4 << 20 // the heap at which Go begins, with a percentage of 100
 	if os.Getenv("GOGC") == "" {
@@ -49,6 +49,7 @@ func CollectLate() {
 	}
 }
 
+// CollectUsually lets garbage be collected as early as a process needs that runs for weeks.
 func CollectUsually() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(usualGC)

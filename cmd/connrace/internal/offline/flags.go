@@ -20,6 +20,7 @@ type Flags struct {
 	files   []string
 }
 
+// NewFlags are the flags of analyze, and the set that parses them.
 func NewFlags() (*Flags, *pflag.FlagSet) {
 	a := &Flags{Common: pipeline.NewCommon()}
 	fs := pflag.NewFlagSet("analyze", pflag.ContinueOnError)

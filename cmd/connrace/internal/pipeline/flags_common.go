@@ -31,6 +31,7 @@ type Common struct {
 	Umask cli.Umask
 }
 
+// NewCommon are the flags where none is given.
 func NewCommon() Common {
 	return Common{
 		Target: cli.Endpoints{Kind: "HOST[:PORT]", Ports: true}, LB: cli.Endpoints{Kind: "HOST"}, Rules: cli.Rules{},
@@ -76,6 +77,7 @@ func (c *Common) AddTalk(fs *pflag.FlagSet) {
 	fs.BoolP("help", "h", false, "this text")
 }
 
+// Location is the zone of times that are shown, and of those that are given without one.
 func (c *Common) Location() *time.Location {
 	if c.localTime {
 		return time.Local

@@ -18,6 +18,7 @@ type Page struct {
 	File *outfile.File // nil: not asked for
 }
 
+// Add adds the flag.
 func (p *Page) Add(fs *pflag.FlagSet) {
 	fs.StringVar(&p.Path, "html", "", "write the report to `FILE` as a page for a browser: with diagrams,\nin one file, loading nothing")
 }

@@ -35,7 +35,7 @@ type Session struct {
 	Cur    *Analysis // nil: none begun
 	nextID int       // findings of the analyses before the current one
 	Failed bool      // an input could not be read
-	// tune has its say in how an analysis is done; nil: nobody has.
+	// Tune has its say in how an analysis is done; nil: nobody has.
 	Tune  func(*Analysis, *detect.Options)
 	Spans []lblog.Span // of time in which findings are shown
 	Batch []capture.Frame
@@ -52,6 +52,7 @@ type Analysis struct {
 	Broken   bool               // frames are missing between the files
 }
 
+// NewSession makes a session: the findings of a period, found and shown as the flags say.
 func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Session {
 	s := &Session{
 		Ctx: ctx, Env: e, flags: flags, Period: p, Shown: flags.reportOptions(e),
@@ -169,6 +170,7 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 	a.Detector.Segments(segs)
 }
 
+// Warn warns on standard error, unless --quiet forbids it.
 func (s *Session) Warn(texts ...string) {
 	if s.flags.Quiet {
 		return

@@ -13,6 +13,7 @@ type Status struct {
 	shown bool
 }
 
+// NewStatus makes a line for a terminal; where w is none, or with quiet, nothing is shown.
 func NewStatus(w io.Writer, quiet bool) *Status {
 	if quiet || !IsTerminal(w) {
 		return &Status{}

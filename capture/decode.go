@@ -41,6 +41,7 @@ type Decoder struct {
 type enclosing struct {
 	src, dst tcpstate.Addr // of the innermost IP header
 	ipID     uint16
+	ttl      uint8
 	vlan     uint16 // of the outermost tag with a VLAN; 0: none
 	depth    int
 	fragment bool // of a datagram that is not whole: nothing says how long the segment is

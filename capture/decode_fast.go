@@ -32,11 +32,11 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	switch {
 	case t == typeIP4 && len(b) >= ip4Fixed && b[0] == 0x45 && b[9] == protoTCP && be.Uint16(b[6:])&0x3fff == 0:
 		s.Src.Addr, s.Dst.Addr = tcpstate.Addr4(b[12:16]), tcpstate.Addr4(b[16:20])
-		s.IPID = be.Uint16(b[4:])
+		s.IPID, s.TTL = be.Uint16(b[4:]), b[8]
 		size, wire, b = int(be.Uint16(b[2:]))-ip4Fixed, wire-ip4Fixed, b[ip4Fixed:]
 	case t == typeIP6 && len(b) >= ip6Fixed && b[0]>>4 == 6 && b[6] == protoTCP && be.Uint16(b[4:]) > 0:
 		s.Src.Addr, s.Dst.Addr = tcpstate.Addr16(b[8:24]), tcpstate.Addr16(b[24:40])
-		s.IPID = 0
+		s.IPID, s.TTL = 0, b[7]
 		size, wire, b = int(be.Uint16(b[4:])), wire-ip6Fixed, b[ip6Fixed:]
 	default:
 		return false

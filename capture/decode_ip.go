@@ -60,7 +60,7 @@ func (d *Decoder) ipv4(o view) {
 	if hop := sourceRoute(o.b[ip4Fixed:hlen]); hop != nil {
 		d.outer.dst = tcpstate.Addr4(hop)
 	}
-	d.outer.ipID = h.Id
+	d.outer.ipID, d.outer.ttl = h.Id, h.TTL
 	proto, off, more := uint8(h.Protocol), int(h.FragOffset)*8, h.Flags&layers.IPv4MoreFragments != 0
 
 	o, _ = o.first(total).from(hlen)
@@ -129,7 +129,7 @@ func (d *Decoder) ipv6(o view) {
 	next, size := o.b[6], int(o.u16(4))
 	d.outer.src = tcpstate.Addr16(o.b[8:])
 	d.outer.dst = tcpstate.Addr16(o.b[24:])
-	d.outer.ipID = 0
+	d.outer.ipID, d.outer.ttl = 0, o.b[7]
 
 	o, _ = o.from(ip6Fixed)
 	d.outer.fragLen = size

@@ -40,6 +40,7 @@ func (d *Decoder) segment(o view) {
 		Seq:      tcpstate.Seq(t.Seq),
 		Ack:      tcpstate.Seq(t.Ack),
 		Flags:    tcpstate.Flags(d.hdr[13]),
+		TTL:      e.ttl,
 		Window:   t.Window,
 		IPID:     e.ipID,
 		Options:  size > tcpFixed,

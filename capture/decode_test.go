@@ -147,7 +147,7 @@ func want(six bool) tcpstate.Segment {
 	s := tcpstate.Segment{
 		Frame: 7, Time: 1e9, Src: tcpstate.EndpointFrom(src4), Dst: tcpstate.EndpointFrom(dst4),
 		Seq: 1001, Ack: 2002, Len: uint32(len(request)), Flags: tcpstate.PSH | tcpstate.ACK,
-		Window: 502, IPID: 77, Payload: request,
+		Window: 502, IPID: 77, TTL: 64, Payload: request,
 	}
 	if six {
 		s.Src, s.Dst, s.IPID = tcpstate.EndpointFrom(src6), tcpstate.EndpointFrom(dst6), 0
@@ -372,7 +372,7 @@ func TestDecodeEncapsulations(t *testing.T) {
 			}
 			w := want(c.six)
 			if c.name == "exported TCP" {
-				w.IPID = 0 // nothing tells it
+				w.IPID, w.TTL = 0, 0 // nothing tells them
 			}
 			if !reflect.DeepEqual(got[0], w) {
 				t.Errorf("got  %+v\nwant %+v", got[0], w)

@@ -69,12 +69,12 @@ func (s *Script) frame(p *Packet) ([]byte, error) {
 	}
 	if src.Addr().Is4() {
 		ip = &layers.IPv4{
-			Version: 4, TTL: 64, Id: uint16(p.IPID.N), Flags: layers.IPv4DontFragment, Protocol: layers.IPProtocolTCP,
+			Version: 4, TTL: p.ttl(), Id: uint16(p.IPID.N), Flags: layers.IPv4DontFragment, Protocol: layers.IPProtocolTCP,
 			SrcIP: src.Addr().AsSlice(), DstIP: dst.Addr().AsSlice(),
 		}
 	} else {
 		ip = &layers.IPv6{
-			Version: 6, HopLimit: 64, NextHeader: layers.IPProtocolTCP,
+			Version: 6, HopLimit: p.ttl(), NextHeader: layers.IPProtocolTCP,
 			SrcIP: src.Addr().AsSlice(), DstIP: dst.Addr().AsSlice(),
 		}
 	}
@@ -110,6 +110,8 @@ func (s *Script) tcp(p *Packet) *layers.TCP {
 	}
 	return t
 }
+
+func (p *Packet) ttl() uint8 { return uint8(p.TTL.Or(64)) }
 
 func (p *Packet) window() uint16 {
 	if p.reply() {
@@ -263,7 +265,7 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 	g := tcpstate.Segment{
 		Frame: frame, Time: s.Time(p),
 		Src: tcpstate.EndpointFrom(src.Addr), Dst: tcpstate.EndpointFrom(dst.Addr),
-		Seq: src.ISN + p.Seq, Len: uint32(p.Len), Flags: p.Flags, Window: p.window(),
+		Seq: src.ISN + p.Seq, Len: uint32(p.Len), Flags: p.Flags, TTL: p.ttl(), Window: p.window(),
 	}
 	if src.Addr.Addr().Is4() {
 		g.IPID = uint16(p.IPID.N)

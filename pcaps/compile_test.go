@@ -73,10 +73,10 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 	header := int(tcp.DataOffset) * 4
 	switch ip := p.NetworkLayer().(type) {
 	case *layers.IPv4:
-		got.Src.Addr, got.Dst.Addr, got.IPID = tcpstate.Addr4(ip.SrcIP), tcpstate.Addr4(ip.DstIP), ip.Id
+		got.Src.Addr, got.Dst.Addr, got.IPID, got.TTL = tcpstate.Addr4(ip.SrcIP), tcpstate.Addr4(ip.DstIP), ip.Id, ip.TTL
 		got.Len = uint32(int(ip.Length) - 20 - header)
 	case *layers.IPv6:
-		got.Src.Addr, got.Dst.Addr = tcpstate.Addr16(ip.SrcIP), tcpstate.Addr16(ip.DstIP)
+		got.Src.Addr, got.Dst.Addr, got.TTL = tcpstate.Addr16(ip.SrcIP), tcpstate.Addr16(ip.DstIP), ip.HopLimit
 		got.Len = uint32(int(ip.Length) - header)
 	}
 	got.Src.Port, got.Dst.Port = uint16(tcp.SrcPort), uint16(tcp.DstPort)

@@ -35,6 +35,7 @@
 //	win N            as in the header (65535; 0 for a reply RST)
 //	mss N, wscale N, sackOK, ts VAL ECR, nots (although the host has timestamps)
 //	ipid N           else it counts up for each sender; 0 for reply RSTs
+//	ttl N            time to live, or hop limit (64)
 //	len N            asserts the length of the frame
 //	frame N          its number in the file, fillers go in front of it (see below)
 //	"text"           the payload, quoted as in Go

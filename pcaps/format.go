@@ -161,6 +161,7 @@ func (p *Packet) words() string {
 		fmt.Fprintf(&b, " ts %d %d", p.TS.Val, p.TS.Ecr)
 	}
 	number("ipid", p.IPID)
+	number("ttl", p.TTL)
 	number("len", Number{uint32(p.Check), p.Check != 0})
 	number("frame", Number{uint32(p.Frame), p.Frame != 0})
 	if p.Text != "" {

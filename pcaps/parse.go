@@ -367,6 +367,8 @@ func (k *Packet) attributes(l *line) (acked bool, err error) {
 			k.WScale, err = l.given(14)
 		case "ipid":
 			k.IPID, err = l.given(1<<16 - 1)
+		case "ttl":
+			k.TTL, err = l.given(1<<8 - 1)
 		case "sackOK":
 			k.SACKOK = true
 		case "nots":

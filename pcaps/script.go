@@ -67,6 +67,7 @@ type Packet struct {
 	MSS    Number
 	WScale Number
 	IPID   Number
+	TTL    Number
 	TS     *Timestamps // nil: as the host has it
 	SACKOK bool
 

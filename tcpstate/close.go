@@ -49,7 +49,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	}
 	m.NRST++
 	if len(m.RSTs) < maxRSTs {
-		m.RSTs = append(m.RSTs, RSTRef{ref, s.IPID})
+		m.RSTs = append(m.RSTs, RSTRef{ref, s.IPID, s.Window, s.Options})
 	}
 	first := m.NRST == 1
 	if s.Flags&ACK != 0 {

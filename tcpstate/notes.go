@@ -7,7 +7,7 @@ import "connrace/tcpstate/internal/framing"
 // registers.
 type SegRef struct {
 	Time  int64  // ns since the Unix epoch
-	frame uint64 // Frame above the eight bits of Flags; 0: no such segment
+	frame uint64 // Frame above the eight bits of TTL and those of Flags; 0: no such segment
 	seqAck
 	extent
 }
@@ -30,7 +30,10 @@ func (m SegRef) Set() bool { return m.frame != 0 }
 
 // Frame is the segment's ordinal over all captures of the run, see Tracker.Locate; 0: no
 // such segment.
-func (m SegRef) Frame() uint64 { return m.frame >> 8 }
+func (m SegRef) Frame() uint64 { return m.frame >> 16 }
+
+// TTL is the time to live, or hop limit, of the packet that had the segment.
+func (m SegRef) TTL() uint8 { return uint8(m.frame >> 8) }
 
 // Flags are the segment's control bits.
 func (m SegRef) Flags() Flags { return Flags(m.frame) }
@@ -50,7 +53,9 @@ func (t *Tracker) ref(s *Segment, stream uint32, seq Seq) SegRef {
 }
 
 // packFrame is a segment's SegRef.frame.
-func (t *Tracker) packFrame(s *Segment) uint64 { return (t.base+s.Frame)<<8 | uint64(s.Flags) }
+func (t *Tracker) packFrame(s *Segment) uint64 {
+	return (t.base+s.Frame)<<16 | uint64(s.TTL)<<8 | uint64(s.Flags)
+}
 
 // recent are the two segments of a half that are always remembered: the first one of its
 // newest turn and the newest one. They are a SegRef each, without the stream, in an order that
@@ -220,12 +225,23 @@ type SYNRef struct {
 	TSVal, TSEcr uint32
 }
 
-// RSTRef is an RST with its IPv4 identification, by which a frame captured twice is
-// known.
+// RSTRef is an RST with what tells who sent it, and its IPv4 identification, by which a frame
+// captured twice is known.
 type RSTRef struct {
 	SegRef
-	IPID uint16
+	IPID    uint16
+	Window  uint16
+	Options bool // it has TCP options
 }
+
+// Reply reports whether an RST looks like those of a host that has no socket for the segment
+// that it answers (tcp_v4_send_reset): its flags are exactly RST, it has no options, and its
+// window is 0. One that answers a SYN has an ACK, too, and is not among HalfNotes.RSTs.
+func (r RSTRef) Reply() bool { return r.Flags() == RST && r.Plain() }
+
+// Plain reports whether an RST is as Linux sends all that no socket stands behind: without
+// options, its window 0.
+func (r RSTRef) Plain() bool { return !r.Options && r.Window == 0 }
 
 // NotifyKind says what announced a close.
 type NotifyKind uint8

@@ -15,6 +15,7 @@ type Segment struct {
 	Seq, Ack Seq    // Ack is valid iff Flags has ACK
 	Len      uint32 // payload octets by the IP header, however many were captured
 	Flags    Flags
+	TTL      uint8  // time to live of the IP header, hop limit of IPv6
 	Window   uint16 // as in the header, unscaled
 	IPID     uint16 // IPv4 identification; 0 for IPv6
 

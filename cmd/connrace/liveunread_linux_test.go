@@ -94,17 +94,16 @@ func TestLiveSecondSignal(t *testing.T) {
 	t.Parallel()
 	n := newNetNS(t)
 	dir := t.TempDir()
-	page := filepath.Join(dir, "page")
-	if err := unix.Mkfifo(page, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r, err := os.OpenFile(page, os.O_RDWR, 0)
+	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	smallPipe(t, int(r.Fd()))
-	p := n.connrace("live", "-i", "lo", "--html", page, "--annotate", filepath.Join(dir, "x.pcapng"))
+	c := connraceCommand(t, "live", "-i", "lo", "--html", "/dev/fd/3", "--annotate", filepath.Join(dir, "x.pcapng"))
+	c.ExtraFiles = []*os.File{w}
+	p := n.run(c)
+	w.Close()
 	n.watching(1, p)
 	n.refusals(3)
 	p.Process.Signal(syscall.SIGINT)
@@ -121,7 +120,7 @@ func TestLiveSecondSignal(t *testing.T) {
 	if code := p.ProcessState.ExitCode(); code != cli.ExitInterrupted {
 		t.Errorf("exit %d", code)
 	}
-	if es, err := os.ReadDir(dir); err != nil || len(es) != 1 {
+	if es, err := os.ReadDir(dir); err != nil || len(es) != 0 {
 		t.Errorf("%v, %v", es, err)
 	}
 }

@@ -58,6 +58,8 @@ LB                                target
 	LBs:     connectKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, closedLogs),
 
+	AnyProtocol: true,
+
 	Queue:   FullForACKs,
 	SameFix: SYNDropped,
 	Behind:  LogClosed | LogConnectError | LogConnectTimeout | LogReadTimeout | LogClientGone,

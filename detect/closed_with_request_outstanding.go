@@ -65,9 +65,6 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 		return nil
 	}
 	f := x.closeRace()
-	if x.flow.Opaque() && !x.aborted {
-		x.suspectFarewell(f)
-	}
 	x.decide(f, x.closing)
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",

@@ -45,12 +45,6 @@ func (x *Facts) outstandingAt(cl tcpstate.SegRef) Duration {
 	return Duration{max(cl.Time-x.request.Time, 0), true}
 }
 
-// suspectFarewell grades down what is no failure if the last message wanted no answer.
-func (x *Facts) suspectFarewell(f *Finding) {
-	f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
-	f.Grounds = "the payload is not HTTP: the last message may have been a farewell that wants no answer"
-}
-
 // closeName is what the target closed with.
 func (x *Facts) closeName() string {
 	switch {

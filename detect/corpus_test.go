@@ -182,7 +182,10 @@ func TestMetamorphic(t *testing.T) {
 	// What needs framing may go when the payload is cut.
 	framed := map[*detect.Rule]bool{detect.ResponseTruncated: true, detect.EarlyResponseReset: true}
 	for _, s := range corpus(t) {
-		base := rules(run(s), nil)
+		base := rules(run(s), nil, false)
+		// Of a ClientHello that is cut, what it offers is not known: then the same is said, but
+		// only suspected.
+		tls := slices.ContainsFunc(s.Segments(), func(g tcpstate.Segment) bool { return len(g.Payload) > 1 && g.Payload[0] == 22 && g.Payload[1] == 3 })
 		for _, tr := range pcaps.Transforms {
 			if tr.Container || tr.Cut && s.Options.Framing {
 				continue // the same segments: package capture's business; or it needs framing
@@ -191,24 +194,29 @@ func TestMetamorphic(t *testing.T) {
 			var leave map[*detect.Rule]bool
 			if tr.Cut {
 				leave = framed
-				want = rules(run(s), leave)
+				want = rules(run(s), leave, tls)
 			}
 			changed := tr.Apply(s)
 			if changed == nil {
 				continue
 			}
-			if got := rules(run(changed), leave); got != want {
+			if got := rules(run(changed), leave, tr.Cut && tls); got != want {
 				t.Errorf("%s, %s:\nfound  %s\nwanted %s", s.Name, tr.Name, got, want)
 			}
 		}
 	}
 }
 
-// rules are a result's findings above info, without the given rules, as text.
-func rules(r *detect.Result, leave map[*detect.Rule]bool) string {
+// rules are a result's findings above info, without the given rules, as text; with mild their
+// severities are left out.
+func rules(r *detect.Result, leave map[*detect.Rule]bool, mild bool) string {
 	var out []string
 	for _, f := range r.Findings {
 		if f.Severity > detect.Info && !leave[f.Rule] {
+			if mild {
+				out = append(out, f.Rule.ID)
+				continue
+			}
 			out = append(out, f.Rule.ID+" "+f.Severity.String())
 		}
 	}

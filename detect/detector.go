@@ -299,6 +299,9 @@ func (x *Facts) ask(about Subject, match func(*Rule, *Facts) *Finding) *Finding 
 		}
 		if f := match(r, x); f != nil {
 			f.Rule = r
+			if about == AboutConnection {
+				x.limit(f)
+			}
 			return f
 		}
 	}

@@ -38,6 +38,8 @@ type Facts struct {
 	// aborted: the target closed by an active RST, without a FIN before it.
 	aborted bool
 	notify  tcpstate.SegRef // the announcement, if there was one
+	// lbNotify is the LB's TLS close_notify, if there was one: its close.
+	lbNotify tcpstate.SegRef
 	// unseenFIN: the target's FIN was not captured, but the LB acknowledged it, and a
 	// reply RST says that the request came behind it.
 	unseenFIN bool
@@ -70,6 +72,7 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	x.request, x.head = d.tracker.Request(f), d.tracker.Head(f)
 	x.findClosing()
 	x.findRequest()
+	x.forgetNoRequest()
 	return x
 }
 
@@ -86,7 +89,9 @@ func (d *Detector) settings() settings {
 // alertSize reports whether a payload is as long as a TLS close_notify record: 24 octets in
 // TLS 1.3 and with the AEADs of 1.2, 31 with an explicit nonce (RFC 8446 §6.1, RFC 5246
 // §6.2.3.3).
-func alertSize(n int32) bool { return n == 24 || n == 31 }
+func alertSize(n int32) bool { return n == sealedAlert || n == 31 }
+
+const sealedAlert = 24
 
 // findClosing finds the target's closing point. An answer of an alert's size directly
 // before the close is a close_notify, and no answer.
@@ -101,7 +106,10 @@ func (x *Facts) findClosing() {
 	if rst, ok := x.replyRST(); ok && !x.closing.Set() && x.target.Captured() && x.lb.HasAck() {
 		x.unseenFIN = x.lb.Ack == x.target.Nxt+1 && rst.Seq == x.target.Nxt
 	}
-	if x.tn.Notify.Set() {
+	if x.ln.NotifyKind == tcpstate.CloseNotify && x.leadsTo(&x.ln.Notify, x.ln.FIN, x.ln.Abort) {
+		x.lbNotify = x.ln.Notify
+	}
+	if x.tn.Notify.Set() && (x.tn.NotifyKind != tcpstate.CloseNotify || x.leadsTo(&x.tn.Notify, x.closing)) {
 		x.notify = x.tn.Notify
 		if x.closing.Set() || x.tn.NotifyKind != tcpstate.CloseNotify {
 			x.closing, x.aborted = x.notify, false
@@ -114,6 +122,20 @@ func (x *Facts) findClosing() {
 	x.notify = x.newestFromTarget
 	x.closing, x.aborted = x.notify, false
 	x.ignoreCloseNotify()
+}
+
+// leadsTo reports whether what may be a close_notify is one. An alert's type is in the clear in
+// TLS 1.2; of TLS 1.3 only the length of the record is, and a close must follow soon.
+func (x *Facts) leadsTo(notify *tcpstate.SegRef, closes ...tcpstate.SegRef) bool {
+	if notify.Len != sealedAlert {
+		return true
+	}
+	for _, c := range closes {
+		if c.Set() {
+			return c.Time-notify.Time <= max(4*x.rtt(), second)
+		}
+	}
+	return false
 }
 
 // ignoreCloseNotify takes back that a request was answered where a close_notify was all
@@ -133,6 +155,7 @@ func (x *Facts) findRequest() {
 	end := x.request.End()
 	fin, abort := &x.ln.FIN, &x.ln.Abort
 	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || x.closing.Set() && x.request.Ack.After(x.closing.Seq) {
+		x.lbNotify = x.request
 		x.request, x.answered, x.answer = x.ln.PrevTurn, x.ln.PrevAnswered, x.ln.PrevAnswer
 		x.ignoreCloseNotify()
 	}
@@ -164,9 +187,12 @@ func (x *Facts) closeHadSeenRequest() bool { return x.closing.Ack.After(x.reques
 // it sent the request.
 func (x *Facts) requestHadSeenClose() bool { return x.request.Ack.After(x.closing.Seq) }
 
-// lbClose is the LB's first FIN or active RST; a bare reply RST is no close.
+// lbClose is the LB's first close_notify, FIN or active RST; a bare reply RST is no close.
 func (x *Facts) lbClose() tcpstate.SegRef {
 	fin, abort := x.ln.FIN, x.ln.Abort
+	if n := x.lbNotify; n.Set() {
+		return n
+	}
 	if fin.Set() && (!abort.Set() || fin.Frame() < abort.Frame()) {
 		return fin
 	}

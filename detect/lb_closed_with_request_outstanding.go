@@ -76,9 +76,6 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	if round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
-	if x.flow.Opaque() {
-		x.suspectFarewell(f)
-	}
 	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); the target had acknowledged it and not answered",
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	return f

@@ -147,12 +147,12 @@ func (d *Detector) findRepeated(p *pending) {
 		most     = 1000              // findings that are looked at
 	)
 	g := p.f.Measures.Outstanding.NS
-	if g < shortest {
+	if g < shortest || !p.f.Lost {
 		return
 	}
 	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
 		o := d.settled[i]
-		if o.t != p.t || o.f.Rule != p.f.Rule {
+		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost {
 			continue
 		}
 		if diff := o.f.Measures.Outstanding.NS - g; diff > -roundSlack && diff < roundSlack {

@@ -34,6 +34,9 @@ type Rule struct {
 	// FollowsClose says of which causes of the target's close (Measures.CloseCause) cause
 	// and fix are those of the close; of all others they are the rule's own.
 	FollowsClose CloseCauses
+	// AnyProtocol: what it says rests on TCP alone, whatever the two speak. Of other findings
+	// about a connection Facts.limit takes back what the protocol does not bear out.
+	AnyProtocol bool
 	// Queue is what a finding says of the listener's queue, where the target ignored
 	// segments of the LB. The kernel of its host, where it can be asked, then says whether
 	// a full queue was why.

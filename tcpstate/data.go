@@ -78,7 +78,7 @@ func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 func (t *Tracker) newBytes(f *Flow, dir int, s *Segment, at, end Seq, v *content) {
 	h, p := f.halves(dir)
 	if v.control != 0 {
-		t.noteControl(f, dir, s, at, v.control)
+		t.noteControl(f, dir, s, at, v)
 		h.Nxt = end
 		return
 	}
@@ -265,14 +265,15 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 
 // noteControl records octets that are neither request nor answer: TLS set-up, an alert, what
 // announces a close.
-func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, what NotifyKind) {
+func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, v *content) {
+	what := v.control
 	if what == setupOnly {
 		t.setNewest(f, dir, s, at)
 		return
 	}
 	m := &t.notes(f).Half[dir]
 	if !m.Notify.Set() {
-		m.Notify, m.NotifyKind = t.ref(s, f.stream, at), what
+		m.Notify, m.NotifyKind, m.Alert = t.ref(s, f.stream, at), what, v.alert
 	}
 }
 
@@ -280,7 +281,7 @@ func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, what NotifyK
 func (t *Tracker) forgetNotify(f *Flow, dir int) {
 	m := &t.noteArena[f.notes].Half[dir]
 	if m.NotifyKind == CloseNotify {
-		m.Notify, m.NotifyKind = SegRef{}, NoNotify
+		m.Notify, m.NotifyKind, m.Alert = SegRef{}, NoNotify, 0
 	}
 }
 
@@ -290,6 +291,7 @@ type content struct {
 	at      Seq    // where it begins; valid iff begins
 	head    uint32 // octets of the request's head, as far as it was captured; 0: not known
 	control NotifyKind
+	alert   uint8 // the description of an alert in the clear, 0: none
 }
 
 type verdict struct {
@@ -320,6 +322,14 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 			v.known = true
 			if !(status/100 == 1) {
 				v.begins, v.at, v.answers, v.head = true, at, true, uint32(len(p))
+			}
+			return
+		}
+	}
+	if uint32(len(p)) < n {
+		if k := fr.CutRecord(p); k != framing.None {
+			if v.control = setupOnly; k == framing.ClosingBegins {
+				v.control = CloseNotify
 			}
 			return
 		}
@@ -366,6 +376,12 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 				}
 			}
 		case framing.DataBegins:
+			if sd == framing.Requests && fr.NoRequest(&b) {
+				if v.control == 0 && !data {
+					v.control = setupOnly
+				}
+				continue
+			}
 			if !v.begins {
 				v.begins, v.at, v.byTurn = true, at-Seq(b.Back), true
 			}
@@ -378,6 +394,8 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 			v.control = CloseNotify
 			if fr.Protocol() == framing.HTTP2 {
 				v.control = GoAway
+			} else if len(p) >= 7 && b.Back == 0 && b.Stream == 2 {
+				v.alert = p[6]
 			}
 		case framing.SyncLost:
 			if !v.begins && !data {

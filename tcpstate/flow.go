@@ -208,6 +208,43 @@ func (f *Flow) Opaque() bool {
 	return f.framing.Protocol() == framing.Unknown && f.flags&flowPayload != 0
 }
 
+// HTTP2InTLS reports whether HTTP/2 may be inside of TLS: it was offered or agreed, or the
+// ClientHello was not captured.
+func (f *Flow) HTTP2InTLS() bool { return f.framing.HTTP2Inside() }
+
+// HTTP1InTLS reports whether HTTP/1 was agreed on inside of TLS.
+func (f *Flow) HTTP1InTLS() bool { return f.framing.HTTP1Inside() }
+
+// TLS reports whether TLS was recognised.
+func (f *Flow) TLS() bool { return f.framing.Protocol() == framing.TLS }
+
+// TakesTurns reports whether FastCGI, uwsgi, AJP or SMB 2 was recognised, all of whose requests
+// are answered. They are not read.
+func (f *Flow) TakesTurns() bool { return f.framing.Protocol() == framing.Turns }
+
+// PlainHTTP reports whether HTTP/1 or HTTP/2 can be read.
+func (f *Flow) PlainHTTP() bool {
+	p := f.framing.Protocol()
+	return p == framing.HTTP1 || p == framing.HTTP2
+}
+
+// Handshake says how far setting up TLS has come.
+func (f *Flow) Handshake() TLSHandshake { return f.framing.Handshake() }
+
+// TLSHandshake is how far setting up TLS has come.
+type TLSHandshake = framing.Handshake
+
+// The states of a TLS handshake.
+const (
+	NoTLSHandshake      = framing.NoHandshake
+	TLSHandshakeBegun   = framing.HandshakeBegun
+	TLSHandshakeInPlain = framing.HandshakeInPlain
+	TLSHandshakeDone    = framing.HandshakeDone
+)
+
+// RequestHeadUnfinished reports whether the LB has not sent all of its request's head.
+func (f *Flow) RequestHeadUnfinished() bool { return f.framing.InHead(framing.Requests) }
+
 // AnswerUnfinished reports whether, by its framing, octets of the answer are missing.
 func (f *Flow) AnswerUnfinished() bool { return f.framing.Unfinished(framing.Answers) }
 

@@ -177,6 +177,9 @@ type HalfNotes struct {
 	// unasked HTTP 408, an HTTP/2 GOAWAY.
 	Notify     SegRef
 	NotifyKind NotifyKind
+	// Alert is the description of that TLS alert (RFC 8446 §6), where it was sent in the clear;
+	// 0: it was not, or is close_notify.
+	Alert uint8
 	// PrevTurn is the turn before the newest, kept where the newest may be none but a TLS
 	// alert; PrevAnswered and PrevAnswer are its fate.
 	PrevTurn     SegRef
@@ -435,6 +438,10 @@ type RequestHead = framing.RequestHead
 // ParseRequestHead reads the beginning of an HTTP/1 request, however much of it there is.
 // The zero value: no request.
 func ParseRequestHead(p []byte) RequestHead { return framing.ParseRequestHead(p) }
+
+// WantsNoAnswer reports whether p begins a message, of a protocol whose messages mostly are
+// answered, that need not be.
+func WantsNoAnswer(p []byte) bool { return framing.NoTurn(p) }
 
 // Head is the captured beginning of the newest request; nil: none was captured. It is
 // valid until the tracker's next call.

@@ -33,6 +33,9 @@ const (
 	HTTP1
 	TLS
 	HTTP2
+	// Turns is FastCGI, uwsgi, AJP or SMB 2: each request is answered. Their octets are not
+	// looked at.
+	Turns
 )
 
 // direction is the state of one side.
@@ -118,7 +121,7 @@ type numbers struct {
 	// status of an HTTP/1 answer: with HeadEnds; with MessageBegins if the segment
 	// shows it, else 0.
 	Status uint16
-	// Stream is the HTTP/2 stream.
+	// Stream is the HTTP/2 stream; of a TLS record, its length.
 	Stream uint32
 }
 
@@ -180,9 +183,10 @@ func (f *State) Sync(s Side, p []byte) bool {
 		return f.syncHTTP1(s, p)
 	case TLS:
 		return f.syncTLS(s, p)
-	default:
+	case HTTP2:
 		return f.syncHTTP2(s, p)
 	}
+	return false
 }
 
 // recognise tells the protocol from the first octets of one side. The other side is
@@ -200,6 +204,9 @@ func (f *State) recognise(s Side, p []byte) bool {
 	case s == Requests && proxyHeader(p) > 0:
 		f.dir[Requests].state, f.dir[Requests].left = unitHeader, uint64(proxyHeader(p))
 		return true
+	case s == Requests && takesTurns(p):
+		f.proto = Turns
+		return false
 	default:
 		return false
 	}
@@ -278,6 +285,12 @@ func (f *State) Unfinished(s Side) bool {
 		return s == Answers && f.open > 0 && f.Synced(s)
 	}
 	return f.proto == HTTP1 && l.state > between && l.state != untilClose && l.state != complete
+}
+
+// InHead reports whether the head of a side's HTTP/1 message has begun and not ended.
+func (f *State) InHead(s Side) bool {
+	st := f.dir[s&1].state
+	return f.proto == HTTP1 && (st == startLine || st == headerLines)
 }
 
 // pass counts those of n octets that belong to the body, chunk, record or frame at hand.

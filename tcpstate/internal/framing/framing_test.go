@@ -67,7 +67,7 @@ func (p *probe) describe(side Side, b *Boundary) string {
 	if b.Status != 0 && b.Kind == HeadEnds {
 		fmt.Fprintf(&s, " %d", b.Status)
 	}
-	if b.Stream != 0 {
+	if b.Stream != 0 && p.proto == HTTP2 {
 		fmt.Fprintf(&s, " stream %d", b.Stream)
 	}
 	if b.Kind != HeadEnds {

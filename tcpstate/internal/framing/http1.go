@@ -15,6 +15,7 @@ const (
 	headOld                                   // HTTP/1.0
 	frameEnding                               // HTTP/2: the frame at hand ends its stream
 	recordAfterCCS                            // TLS: the newest record was change_cipher_spec
+	recordSentCCS                             // TLS: there was one
 )
 
 // kinds of request that the framing of the answer depends on (RFC 9112 §6.3).

@@ -25,9 +25,20 @@ func IsAlertSize(n int32) bool { return n == recordHead+alertLen13 || n == recor
 
 // Flags of framing for TLS.
 const (
-	tlsShook uint8 = 1 << iota // the handshake's beginning was seen
-	tlsAsked                   // the client has sent application data
+	tlsShook   uint8 = 1 << iota // the handshake's beginning was seen
+	tlsAsked                     // the client has sent application data
+	tlsTalked                    // the server has, behind that
+	tlsNoHTTP2                   // HTTP/2 was neither offered nor agreed
+	tlsHTTP1                     // nothing but HTTP/1 could be agreed, or it was
+	tls13                        // the server chose TLS 1.3
+	tlsDone                      // the handshake was complete
+	tlsRefused                   // the server answered the ClientHello in no TLS at all
 )
+
+// controlLength is the longest record that one control frame of HTTP/2 fits into, whatever the
+// suite: a GOAWAY or PING of 17 octets and the nonce and tag of AES-GCM in TLS 1.2 (RFC 9113
+// §6.7, §6.8, RFC 5288 §3). CBC suites are not for HTTP/2 (RFC 9113 §9.2.2).
+const controlLength = frameHead + 8 + 8 + 16
 
 // tlsRecord reads the record header that p begins with.
 func tlsRecord(p []byte) (typ uint8, length int, ok bool) {
@@ -57,6 +68,9 @@ func isRecord(p []byte) bool {
 // syncTLS resumes at a record.
 func (f *State) syncTLS(s Side, p []byte) bool {
 	if !isRecord(p) {
+		if s == Answers && f.flags&tlsShook != 0 && f.dir[Answers].unit == 0 {
+			f.flags |= tlsRefused
+		}
 		return false
 	}
 	f.dir[s].state = unitHeader
@@ -79,7 +93,10 @@ func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint3
 	kind := f.recordKind(s, typ, length)
 	l.unit = uint8(kind)
 	l.state, l.left = unitOctets, uint64(recordHead-back+length)
-	return Boundary{Kind: kind, Back: uint8(back)}, used
+	if typ == recordHandshake && back == 0 {
+		f.hello(s, p[used+recordHead:])
+	}
+	return Boundary{Kind: kind, Back: uint8(back), numbers: numbers{Stream: uint32(length)}}, used
 }
 
 // recordKind tells what a record is for.
@@ -98,21 +115,83 @@ func (f *State) recordKind(s Side, typ uint8, length int) Kind {
 		return ClosingBegins
 	case recordData:
 	case recordCCS:
-		l.flags |= recordAfterCCS
+		l.flags |= recordAfterCCS | recordSentCCS
+		if f.dir[1-s].flags&recordSentCCS != 0 && f.flags&tls13 == 0 {
+			f.flags |= tlsDone
+		}
 		return SetupBegins
 	default:
 		f.flags |= tlsShook
 		return SetupBegins
 	}
-	switch {
-	case length == alertLen13:
+	if length == alertLen13 {
 		return ClosingBegins
-	case s == Answers && f.flags&(tlsShook|tlsAsked) == tlsShook:
-		return SetupBegins
-	case s == Requests && afterCCS && (length == 4+32+1+16 || length == 4+48+1+16):
-		return SetupBegins
-	case s == Requests:
-		f.flags |= tlsAsked
 	}
+	if s == Requests {
+		f.flags |= tlsDone
+		if afterCCS && (length == 4+32+1+16 || length == 4+48+1+16) {
+			return SetupBegins
+		}
+		f.flags |= tlsAsked
+		return DataBegins
+	}
+	if f.flags&(tlsShook|tlsAsked) == tlsShook {
+		return SetupBegins
+	}
+	f.flags |= tlsTalked
 	return DataBegins
+}
+
+// HTTP2Inside reports whether HTTP/2 may be inside of TLS: it was offered or agreed, or the
+// ClientHello was not captured.
+func (f *State) HTTP2Inside() bool { return f.proto == TLS && f.flags&tlsNoHTTP2 == 0 }
+
+// HTTP1Inside reports whether HTTP/1 was agreed on inside of TLS.
+func (f *State) HTTP1Inside() bool { return f.proto == TLS && f.flags&tlsHTTP1 != 0 }
+
+// Handshake says how far setting up TLS has come.
+func (f *State) Handshake() Handshake {
+	switch {
+	case f.proto != TLS || f.flags&tlsShook == 0:
+		return NoHandshake
+	case f.flags&tlsDone != 0:
+		return HandshakeDone
+	case f.flags&tlsRefused != 0:
+		return HandshakeInPlain
+	}
+	return HandshakeBegun
+}
+
+// Handshake is how far setting up TLS has come.
+type Handshake uint8
+
+// The states of a handshake.
+const (
+	NoHandshake      Handshake = iota // no TLS, or its beginning was not captured
+	HandshakeBegun                    // not complete
+	HandshakeInPlain                  // the target answered the ClientHello in another protocol
+	HandshakeDone
+)
+
+// NoRequest reports whether a record of the LB's application data, which begins at b, proves no
+// request: HTTP/2 may be inside, and it is part of the client's preface, or has room for no more
+// than a control frame.
+func (f *State) NoRequest(b *Boundary) bool {
+	return f.HTTP2Inside() && (b.Stream <= controlLength || f.flags&(tlsShook|tlsTalked) == tlsShook)
+}
+
+// CutRecord is what begins with p, fewer octets than a record's header has, all that was
+// captured of a segment; None: no record, or one of data, which only its direction explains.
+func (f *State) CutRecord(p []byte) Kind {
+	if len(p) < 2 || len(p) >= recordHead || p[1] != 3 || p[0] < recordCCS || p[0] > recordHeartbeat || f.proto != TLS && f.proto != Unknown {
+		return None
+	}
+	f.proto = TLS
+	switch p[0] {
+	case recordData:
+		return None
+	case recordAlert:
+		return ClosingBegins
+	}
+	return SetupBegins
 }

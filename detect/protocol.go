@@ -1,0 +1,103 @@
+package detect
+
+import (
+	"bytes"
+
+	"connrace/tcpstate"
+)
+
+// leastRequest is how many octets the shortest HTTP/1 request has ("GET / HTTP/1.0" and its
+// empty line), leastSealed how many as a record of any TLS suite: header and tag are 21 more.
+const (
+	leastRequest = 18
+	leastSealed  = leastRequest + 5 + 16
+)
+
+// limit holds a finding about an exchange to what is known of the protocol: where that is not
+// followed, a message need be no request, and what looks like its answer need be none. It is
+// the only place that decides so.
+func (x *Facts) limit(f *Finding) {
+	if f.Rule.AnyProtocol || f.Severity == Info {
+		return
+	}
+	why := ""
+	switch fl := x.flow; {
+	case fl.HTTP2InTLS():
+		why = "HTTP/2 may be inside of TLS, whose streams cannot be told apart: whether an answer was outstanding is not known"
+	case fl.Opaque():
+		why = "the protocol is not followed: the last message may have wanted no answer"
+	case x.tooShort():
+		why = "what the LB sent is too short for an HTTP request: it may have wanted no answer"
+	case fl.TLS() && !fl.HTTP1InTLS() && f.Confidence > Likely:
+		f.Confidence = Likely
+		f.Grounds += "; inside of TLS, HTTP/1 is assumed"
+		return
+	default:
+		return
+	}
+	f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
+	f.Grounds = why
+}
+
+// tooShort reports whether the newest request has fewer octets than a request of HTTP/1.
+func (x *Facts) tooShort() bool {
+	if !x.request.Set() || x.flow.PlainHTTP() || x.flow.TakesTurns() {
+		return false
+	}
+	least := uint32(leastRequest)
+	if x.flow.TLS() {
+		least = leastSealed
+	}
+	return x.request.Len > 0 && x.request.Len < least
+}
+
+// forgetNoRequest takes back the newest request where it is none that could be lost: a head
+// that the LB itself cut off, as probes do, or another protocol's farewell.
+func (x *Facts) forgetNoRequest() {
+	if x.request.Set() && x.outstanding() && (x.cutOff() || x.farewell()) {
+		x.request, x.head = tcpstate.SegRef{}, nil
+	}
+}
+
+// cutOff reports whether the LB closed in the middle of its request's head, before the target
+// did, and all octets that it had sent were captured.
+func (x *Facts) cutOff() bool {
+	return x.flow.RequestHeadUnfinished() && !x.lb.Holes() && x.lbGaveUp()
+}
+
+// goodbyes are messages behind which their senders close, and wait for no answer: SMTP, POP3,
+// FTP, IRC and Redis; MySQL's COM_QUIT, PostgreSQL's Terminate, MQTT's DISCONNECT.
+var goodbyes = []string{"QUIT", "RSET\r\n", "quit", "\x01\x00\x00\x00\x01", "X\x00\x00\x00\x04", "\xe0\x00"}
+
+// farewell reports whether the newest message, of a protocol that is not followed, was the
+// LB's last and wanted no answer.
+func (x *Facts) farewell() bool {
+	if x.flow.TakesTurns() {
+		return tcpstate.WantsNoAnswer(x.head)
+	}
+	if !x.flow.Opaque() && !x.tooShort() {
+		return false
+	}
+	const atOnce = 10 * millisecond // an application that has said all it had to say
+	if cl := x.lbClose(); cl.Set() && cl.Time-x.newestFromLB.Time <= max(x.rtt(), atOnce) {
+		return true
+	}
+	for _, g := range goodbyes {
+		if bytes.HasPrefix(x.head, []byte(g)) {
+			return true
+		}
+	}
+	return isLogout(x.head) || isUnbind(x.head)
+}
+
+// isLogout reports whether p is IMAP's tag and LOGOUT (RFC 9051 §6.1.3).
+func isLogout(p []byte) bool {
+	_, word, ok := bytes.Cut(p, []byte{' '})
+	return ok && len(word) >= 6 && bytes.EqualFold(word[:6], []byte("LOGOUT"))
+}
+
+// isUnbind reports whether p is an LDAP unbind request (RFC 4511 §4.3): a sequence of a message
+// id and an empty value of application tag 2.
+func isUnbind(p []byte) bool {
+	return len(p) >= 7 && len(p) <= 12 && p[0] == 0x30 && p[2] == 2 && p[len(p)-2] == 0x42 && p[len(p)-1] == 0
+}

@@ -43,8 +43,10 @@ LB                                target
 
 	About:  AboutHandshake,
 	Behind: LogRefused | LogConnectError,
-	Timer: TimerNote{Head: "No timer",
-		Text: "Nothing was listening at that moment."},
+	Timer: TimerNote{
+		Head: "No timer",
+		Text: "Nothing was listening at that moment.",
+	},
 
 	Match: matchConnectionRefused,
 }

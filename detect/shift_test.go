@@ -30,8 +30,10 @@ func TestShiftMovesEveryTime(t *testing.T) {
 		d := New(Options{Live: true})
 		for i := range segs {
 			now := segs[i].Time
-			d.AddSample(&KernelSample{Time: now, Listeners: []KernelListener{{End: segs[i].Dst, Queue: 2, Limit: 1, Drops: uint32(i)}},
-				Counters: KernelCounters{ListenOverflows: uint64(i)}, Sockets: []KernelSocket{{Path: "x", Queue: uint32(i % 2), Limit: 0}}})
+			d.AddSample(&KernelSample{
+				Time: now, Listeners: []KernelListener{{End: segs[i].Dst, Queue: 2, Limit: 1, Drops: uint32(i)}},
+				Counters: KernelCounters{ListenOverflows: uint64(i)}, Sockets: []KernelSocket{{Path: "x", Queue: uint32(i % 2), Limit: 0}},
+			})
 			d.Gap(0, now)
 			d.Segment(&segs[i])
 			d.Advance(now)

@@ -43,6 +43,7 @@ func (c capabilities) applyAll() error {
 }
 
 func (c capabilities) effective() uint64 { return uint64(c[0].Effective) | uint64(c[1].Effective)<<32 }
+
 func (c capabilities) permitted() uint64 { return uint64(c[0].Permitted) | uint64(c[1].Permitted)<<32 }
 
 // set has some capabilities in it, and no others.

@@ -43,14 +43,7 @@ func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 			}
 		}
 	}
-	n := 0
-	for n < len(syns) && syns[n].Frame() < sa.Frame() {
-		n++
-	}
-	if n == 0 {
-		return nil
-	}
-	return syns[:n-1]
+	return syns[:max(int(sa.Behind), 1)-1]
 }
 
 // handshake begins a finding about the connection's set-up.

@@ -41,6 +41,20 @@ func (s *Script) Moved(toTarget bool) *Script {
 	return r
 }
 
+// Skewed is what a capture shows whose one direction comes late by a constant, as from another
+// queue of the network card or another tap: that of those who open connections, or the other.
+func (s *Script) Skewed(lbs bool, by time.Duration) *Script {
+	r := s.Resolve()
+	late := r.senders(lbs)
+	for i := range r.Packets {
+		if p := &r.Packets[i]; late[p.Src] {
+			p.Time += by
+		}
+	}
+	r.sort()
+	return r
+}
+
 // senders tells which hosts open connections (lbs), or which do not.
 func (s *Script) senders(lbs bool) []bool {
 	opens := make([]bool, len(s.Hosts))

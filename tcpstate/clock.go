@@ -54,17 +54,29 @@ func (t *Tracker) Advance(now int64) {
 	if now <= t.now {
 		return
 	}
-	t.now = now
-	if t.wheel.due(now) {
-		t.serveDue()
-	}
+	t.setNow(now)
 	t.sweep()
 }
 
 // setNow lets the time pass.
 func (t *Tracker) setNow(now int64) {
+	if t.wheel.due(now) || now >= t.waiting.due {
+		t.elapse(now)
+	}
 	t.now = now
-	if t.wheel.due(now) {
+}
+
+// elapse does what is due until a time, in the order in which it is due.
+func (t *Tracker) elapse(now int64) {
+	for t.waiting.due <= now {
+		if t.now = max(t.waiting.due, t.now); t.wheel.due(t.now) {
+			t.serveDue()
+		}
+		if t.waiting.due <= t.now {
+			t.giveUp()
+		}
+	}
+	if t.now = now; t.wheel.due(now) {
 		t.serveDue()
 	}
 }
@@ -143,6 +155,7 @@ func since(a, b int64) int64 {
 func (t *Tracker) Shift(by int64) {
 	shift(&t.clock.doubted, by)
 	t.wheel.restart()
+	t.waiting.shift(by)
 	t.Each(func(f *Flow) {
 		f.LastTime += by
 		for i := range f.Half {

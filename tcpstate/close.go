@@ -23,7 +23,7 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 		h.Nxt = at + 1
 	}
 	m.FIN = ref
-	t.noteClose(f)
+	t.noteClose(f, s)
 	t.fireGap(CloseBegan, f, dir, s, f.idleAt(s.Time))
 }
 
@@ -65,7 +65,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	}
 	gap := f.idleAt(s.Time)
 	f.flags |= flowReset
-	t.noteClose(f)
+	t.noteClose(f, s)
 	if first {
 		t.fireGap(CloseBegan, f, dir, s, gap)
 	}
@@ -76,17 +76,18 @@ func (t *Tracker) refuse(f *Flow, dir int, s *Segment) {
 	m := &t.notes(f).Half[dir]
 	m.Refusals = appendRef(m.Refusals, t.ref(s, f.stream, s.Seq))
 	f.flags &^= flowSettled
-	t.noteClose(f)
+	t.noteClose(f, s)
 }
 
 // noteClose notes that the connection closes, or that something new belongs to its close.
-func (t *Tracker) noteClose(f *Flow) {
+func (t *Tracker) noteClose(f *Flow, s *Segment) {
+	at := max(min(s.Time, t.now), t.now-maxMissing) // it may have waited; a wrong stamp does not count
 	if f.flags&flowClosing == 0 || f.flags&flowSettled != 0 {
-		t.noteArena[f.notes].CloseTime = t.now
+		t.noteArena[f.notes].CloseTime = at
 	}
 	f.flags |= flowClosing
 	f.flags &^= flowSettled
-	t.arm(f, t.closeDue(f, t.now))
+	t.arm(f, t.closeDue(f, at))
 }
 
 // delaySettling lets a closing flow wait for more, since something came.
@@ -125,8 +126,8 @@ func (f *Flow) idleAt(now int64) int64 {
 // trips within bounds, for a FIN needs two and one may be lost; longer while what answers a
 // request, even an RST, may wait for the request's retransmission.
 func (t *Tracker) linger(f *Flow) int64 {
-	if f.flags&flowEstablished == 0 {
-		return lingerMax // refused: it may be tried again with the same SYN
+	if f.flags&(flowEstablished|flowWaiting) != flowEstablished {
+		return lingerMax // refused: it may be tried again with the same SYN; or something is missing
 	}
 	if lb, target := f.Sides(); lb.Outstanding() && !target.HadReceived(f.recent[f.LB()].turn.Seq) && t.Notes(f).Half[1-f.LB()].NRST == 0 {
 		return lingerMax
@@ -209,6 +210,9 @@ func (t *Tracker) onTimer(f *Flow) {
 
 // settle says that what belongs to a handshake or a close has come.
 func (t *Tracker) settle(f *Flow) {
+	if f.flags&flowWaiting != 0 {
+		t.flush(f)
+	}
 	if f.flags&flowSettled != 0 {
 		return
 	}
@@ -218,6 +222,7 @@ func (t *Tracker) settle(f *Flow) {
 
 // settleAll settles every flow as it is when the capture ends, and says that it is gone.
 func (t *Tracker) settleAll() (all []uint64) {
+	t.flushAll()
 	t.ended = true
 	defer func() { t.ended = false }()
 	all = t.byAge()

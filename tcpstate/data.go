@@ -45,13 +45,6 @@ func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 		h.flags |= flagCaptured
 	}
 	if end.AtOrBefore(h.Nxt) {
-		if h.flags&flagHoles != 0 && t.notes(f).Half[dir].beforeFIN(seq, end) {
-			t.lateOctets(f, dir, s, seq, end)
-			return
-		}
-		if h.flags&flagHoles != 0 && t.lateHead(f, dir, s, seq, end) {
-			return
-		}
 		t.repeated(f, dir, s, seq, end)
 		return
 	}
@@ -97,6 +90,7 @@ func (t *Tracker) newBytes(f *Flow, dir int, s *Segment, at, end Seq, v *content
 		if f.notes != 0 {
 			t.notes(f).Half[dir].Continuation = t.ref(s, f.stream, at)
 		}
+		t.sentBefore(f, dir, s.Ack)
 		if dir == f.LB() {
 			t.heads.extend(f, s, at)
 		}
@@ -173,7 +167,7 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 		}
 	}
 	if replied && last.newest.Ack.After(at) && Flags(last.newestFrame)&ACK != 0 {
-		// The capture shows the answer before what it answers.
+		// The answer came before what it answers: of that only a repetition was captured.
 		h.AnswerSeq = last.newest.Seq
 		if p.HasTurn() && last.turn.Ack.After(at) {
 			h.AnswerSeq = last.turn.Seq
@@ -228,38 +222,32 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 	if d.turnFrame == 0 {
 		return
 	}
-	switch {
-	case seq.AtOrBefore(d.turn.Seq) && end.After(d.turn.Seq):
-		if s.Ack.Before(d.turn.Ack) || s.Ack == d.turn.Ack && seq == d.turn.Seq && s.Time < d.turnTime {
-			// Sent before the copy known so far: the first transmission.
-			// The acknowledgments of one side only grow.
-			n := d.turnLen
-			t.setTurn(f, dir, s, d.turn.Seq)
-			d.turnLen = n
-			return
+	if seq.After(d.turn.Seq) || end.AtOrBefore(d.turn.Seq) {
+		return
+	}
+	if s.Ack.Before(d.turn.Ack) || s.Ack == d.turn.Ack && seq == d.turn.Seq && s.Time < d.turnTime {
+		// Sent before the copy known so far: the first transmission.
+		// The acknowledgments of one side only grow.
+		n := d.turnLen
+		t.setTurn(f, dir, s, d.turn.Seq)
+		d.turnLen = n
+		return
+	}
+	if !h.Outstanding() {
+		return
+	}
+	m := &t.notes(f).Half[dir]
+	last := d.turnTime
+	if n := len(m.Copies); n > 0 {
+		last = m.Copies[n-1].Time
+	}
+	if s.Time-last >= copyApart {
+		m.NCopies++
+		if len(m.Copies) == maxCopies {
+			m.Copies = append(m.Copies[:maxCopies-1], t.ref(s, f.stream, seq))
+		} else {
+			m.Copies = append(m.Copies, t.ref(s, f.stream, seq))
 		}
-		if !h.Outstanding() {
-			return
-		}
-		m := &t.notes(f).Half[dir]
-		last := d.turnTime
-		if n := len(m.Copies); n > 0 {
-			last = m.Copies[n-1].Time
-		}
-		if s.Time-last >= copyApart {
-			m.NCopies++
-			if len(m.Copies) == maxCopies {
-				m.Copies = append(m.Copies[:maxCopies-1], t.ref(s, f.stream, seq))
-			} else {
-				m.Copies = append(m.Copies, t.ref(s, f.stream, seq))
-			}
-		}
-	case h.flags&flagTurnLow != 0 && seq == t.TurnLow(f, dir) && seq.Before(d.turn.Seq) && h.Outstanding():
-		// The turn's true beginning, behind its second segment.
-		ack := d.turn.Ack
-		t.setTurn(f, dir, s, seq)
-		h.flags &^= flagTurnLow
-		t.sentBefore(f, dir, ack)
 	}
 }
 

@@ -23,9 +23,14 @@
 // RSTs, retransmissions, holes. A flow has [Notes] only while it is being set up, while it
 // closes or while something goes wrong.
 //
+// A capture need not hold the segments in the order of what happened: the queues of a network
+// card hand over one direction late. The sequencer puts them in order, by their
+// acknowledgments, before anything else looks at them.
+//
 // To read the code, begin with segment.go and flow.go, then the steps of Track in track.go.
-// What a segment does is in handshake.go, data.go and close.go; what the capture does not
-// have, in missing.go; what is remembered, in notes.go. The rest keeps it going: clock.go and
+// In which order they are taken is in sequencer.go and waiting.go. What a segment does is in
+// handshake.go, data.go and close.go; what the capture does not have, in missing.go; what is
+// remembered, in notes.go. The rest keeps it going: clock.go and
 // wheel.go make time pass, table.go, index.go and retired.go find flows and bound their number,
 // streams.go numbers and counts.
 package tcpstate

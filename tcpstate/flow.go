@@ -28,6 +28,8 @@ type Half struct {
 	AnswerSeq Seq
 
 	flags halfFlags
+	// waiting is the first of its segments that wait, see sequencer; 0: none does.
+	waiting uint16
 }
 
 type halfFlags uint16
@@ -44,6 +46,7 @@ const (
 	flagUsed                            // a turn before the newest was answered
 	flagTurn                            // there is a turn
 	flagTurnLow                         // the turn may have begun at HalfNotes.TurnLow
+	flagArrived                         // one of them arrived, if only to wait: see sequencer
 )
 
 // Captured reports whether any segment of this side was captured.
@@ -135,6 +138,7 @@ const (
 	flowStale                    // it has no number in the current capture yet
 	flowHasPrevious              // the incarnation before it may still get segments
 	flowRenumbered               // see Tracker.markRenumbered
+	flowWaiting                  // some of its segments wait, see sequencer
 
 	// The uppermost bits: who is the LB, and how that was decided.
 	flowLB    flowFlags = 1 << 28

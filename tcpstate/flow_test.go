@@ -86,6 +86,7 @@ func TestTurnLowAnswered(t *testing.T) {
 	w.lb(ACK|PSH, 100, 500, 50)
 	w.target(ACK|PSH, 500, 150, 10)
 	w.lb(ACK|PSH, 200, 510, 50) // 150 to 199 are missing
+	w.t.flushAll()
 	w.lb(ACK|PSH, 120, 510, 80) // and come behind others that are known
 	w.target(ACK|PSH, 510, 250, 10)
 	w.lb(ACK|PSH, 130, 520, 20) // once more

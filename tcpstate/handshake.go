@@ -5,11 +5,14 @@ import "connrace/tcpstate/internal/framing"
 // beginFlow decides at the first segment of a flow who is who, and whether the user's filter
 // selects it.
 func (t *Tracker) beginFlow(f *Flow, dir int, s *Segment) {
+	if f.flags&flowBegun != 0 {
+		return
+	}
 	f.flags |= flowBegun
 	if f.flags&flowRevived == 0 {
 		t.Streams++
 	}
-	if t.cfg.Watch == nil || t.cfg.Watch(t.Endpoint(f, 0), t.Endpoint(f, 1)) {
+	if t.watches(f) {
 		f.flags |= flowWatched
 	}
 	switch {
@@ -25,6 +28,11 @@ func (t *Tracker) beginFlow(f *Flow, dir int, s *Segment) {
 		t.arm(f, t.now+lingerMax)
 	}
 	t.fire(Opened, f, dir, s)
+}
+
+// watches reports whether the user's filter selects a flow.
+func (t *Tracker) watches(f *Flow) bool {
+	return t.cfg.Watch == nil || t.cfg.Watch(t.Endpoint(f, 0), t.Endpoint(f, 1))
 }
 
 // setLB decides the roles of a flow that has begun.
@@ -60,7 +68,7 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	answer := s.Flags&ACK != 0
-	if answer && p.SentSYN() && s.Ack != p.ISN+1 {
+	if answer && p.SentSYN() && (s.Ack.AtOrBefore(p.ISN) || s.Ack.After(p.Nxt)) {
 		m := &t.notes(f).Half[dir]
 		m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
 		return
@@ -69,11 +77,10 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	if f.flags&flowEstablished != 0 && !h.SentSYN() && h.HasTurn() {
 		return // a stray SYN inside a connection that the capture joined late
 	}
-	again := h.SentSYN()
-	h.flags |= flagSYN | flagCaptured
-	if f.flags&flowEstablished == 0 || !again {
-		h.ISN, h.Nxt = s.Seq, s.Seq+1
+	if !h.SentSYN() {
+		h.Nxt = s.Seq + 1
 	}
+	h.flags |= flagSYN | flagCaptured
 	if answer {
 		h.Ack = s.Ack
 		h.flags |= flagAck
@@ -88,11 +95,11 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	} else if !p.SentSYN() {
 		t.setLB(f, dir, ByHandshake, s)
 	}
-	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart {
+	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart && s.Seq == m.SYNs[n-1].Seq {
 		return // a duplicate, not a repetition
 	}
 	m.NSYN++
-	c := SYNRef{SegRef: t.ref(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr}
+	c := SYNRef{SegRef: t.ref(s, f.stream, s.Seq), HasTS: s.HasTS, TSVal: s.TSVal, TSEcr: s.TSEcr, Behind: uint8(len(t.Notes(f).Half[1-dir].SYNs))}
 	if m.NSYN > 1 {
 		t.notes(f)
 	}
@@ -161,7 +168,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		t.establish(f, s)
 		return false
 	}
-	if lb && p.SentSYN() && s.Flags&ACK != 0 && s.Ack.After(p.ISN) && s.Flags&RST == 0 {
+	if lb && p.SentSYN() && s.Flags&(ACK|RST) == ACK && t.completes(f, dir, s.Ack) {
 		m := t.setupNotes(f)
 		m.Half[dir].FinalACK = t.ref(s, f.stream, s.Seq)
 		syn, sa := &m.Half[dir], &m.Half[1-dir]
@@ -175,6 +182,18 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		t.establish(f, s) // the target goes on: it has the final ACK
 	}
 	return false
+}
+
+// completes reports whether an acknowledgment of side dir completes the handshake. Of two
+// SYN-ACKs with different sequence numbers that one counts which it acknowledges.
+func (t *Tracker) completes(f *Flow, dir int, ack Seq) bool {
+	_, p := f.halves(dir)
+	for _, syn := range t.Notes(f).Half[1-dir].SYNs {
+		if ack == syn.Seq+1 {
+			p.Nxt = ack
+		}
+	}
+	return ack.AtOrAfter(p.Nxt)
 }
 
 // establish notes that the handshake is complete.

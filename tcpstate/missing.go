@@ -68,19 +68,6 @@ func (h *HalfNotes) HoleBetween(from, to Seq) bool {
 	return false
 }
 
-// beforeFIN reports whether [from, to) lies in the hole right before the FIN.
-func (h *HalfNotes) beforeFIN(from, to Seq) bool {
-	if !h.FIN.Set() {
-		return false
-	}
-	for _, g := range h.holes[:h.nholes] {
-		if g.to == h.FIN.Seq && g.from.AtOrBefore(from) && to.AtOrBefore(g.to) {
-			return true
-		}
-	}
-	return false
-}
-
 // skip tells the framing that octets are missing in the capture.
 func (t *Tracker) skip(f *Flow, sd framing.Side, n uint32) {
 	for {
@@ -99,42 +86,6 @@ func (t *Tracker) TurnLow(f *Flow, i int) Seq {
 		return t.Notes(f).Half[i].TurnLow
 	}
 	return f.recent[i].turn.Seq
-}
-
-// lateOctets accounts for octets that were captured behind the FIN that follows them.
-func (t *Tracker) lateOctets(f *Flow, dir int, s *Segment, seq, end Seq) {
-	h := &f.Half[dir]
-	h.fillHole(&t.notes(f).Half[dir], seq, end)
-	v := content{verdict: verdict{known: true}}
-	if sd := f.side(dir); !f.framing.Synced(sd) { // else the FIN has counted them
-		v.known = false
-		t.classify(&v, f, sd, s, seq, seq)
-	}
-	nxt := h.Nxt
-	t.newBytes(f, dir, s, seq, end, &v)
-	h.Nxt = nxt
-}
-
-// lateHead accounts for the first segment of a request that was captured behind the next ones
-// of it, which said nothing without; false: it is not one.
-func (t *Tracker) lateHead(f *Flow, dir int, s *Segment, seq, end Seq) bool {
-	h, sd := &f.Half[dir], f.side(dir)
-	if sd != framing.Requests || f.framing.Protocol() != framing.HTTP1 || f.framing.Synced(sd) || !framing.LooksLikeRequest(s.Payload) ||
-		!t.notes(f).Half[dir].HoleBetween(seq, end) || h.HasTurn() && f.recent[dir].turn.Seq.AtOrAfter(seq) {
-		return false
-	}
-	nxt, rest := h.Nxt, t.newestRef(f, dir)
-	t.lateOctets(f, dir, s, seq, end)
-	m := &t.notes(f).Half[dir]
-	if m.FIN.Set() {
-		nxt = m.FIN.Seq
-	}
-	t.skip(f, sd, uint32(max(nxt.Sub(end), 0)))
-	if rest.Set() && rest.Seq.AtOrAfter(end) {
-		m.Continuation = rest
-		t.sentBefore(f, dir, rest.Ack)
-	}
-	return true
 }
 
 // sentBefore corrects what a side had received when it began its turn to what a later segment

@@ -225,6 +225,7 @@ func (h *HalfNotes) AsSent(m SegRef) SegRef {
 type SYNRef struct {
 	SegRef
 	HasTS        bool
+	Behind       uint8 // how many of the peer's SYNs, as they are in its notes, came before it
 	TSVal, TSEcr uint32
 }
 

@@ -91,14 +91,19 @@ func (t *Tracker) revive(q *query, s *Segment) *Flow {
 func (t *Tracker) supersede(f *Flow, q *query, s *Segment) *Flow {
 	t.index.remove(f.index, f.hash())
 	f.flags |= flowDetached
-	old, watched := f.index, f.flags&flowWatched != 0
-	if !watched {
+	old, keep := f.index, f.flags&(flowWatched|flowWaiting) != 0
+	if !keep {
 		t.forget(f)
 	}
 	g := t.newFlow(q, s)
 	g.stream = t.newStream()
-	if f = t.flows.at(old); !watched || f.flags&flowDetached == 0 {
+	if f = t.flows.at(old); !keep || f.flags&flowDetached == 0 {
 		return g // for want of room it was the old one that had to go
+	}
+	t.inherit(g, f, int(q.dir), s.Seq)
+	if f.flags&flowWatched == 0 {
+		t.forget(f)
+		return g
 	}
 	g.flags |= flowHasPrevious
 	t.previous[g.index], t.next[old] = old, g.index
@@ -161,6 +166,9 @@ func (t *Tracker) forget(f *Flow) {
 		delete(t.renumbered, f.index)
 	}
 	t.finishStats(f)
+	if f.flags&flowWaiting != 0 {
+		t.discard(f)
+	}
 	t.dropNotes(f)
 	t.heads.drop(f)
 	f.framing.Reset(&t.carries)
@@ -175,6 +183,9 @@ func (t *Tracker) forget(f *Flow) {
 
 // expire settles a flow and forgets it.
 func (t *Tracker) expire(f *Flow) {
+	if f.flags&flowWaiting != 0 {
+		t.flush(f)
+	}
 	if f.flags&flowWatched != 0 {
 		t.settle(f)
 	}

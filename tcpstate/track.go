@@ -1,6 +1,10 @@
 package tcpstate
 
-import "connrace/tcpstate/internal/framing"
+import (
+	"math"
+
+	"connrace/tcpstate/internal/framing"
+)
 
 // Tracker follows every connection of a capture.
 type Tracker struct {
@@ -26,6 +30,7 @@ type Tracker struct {
 	heads          heads
 	carries        framing.Pool
 	wheel          wheel
+	waiting        sequencer
 	previous, next map[uint32]uint32    // from a flow to its old incarnation, and back
 	renumbered     map[uint32][4]uint32 // see markRenumbered
 
@@ -89,6 +94,7 @@ func NewTracker(cfg Config) *Tracker {
 	t := &Tracker{cfg: cfg, previous: map[uint32]uint32{}, next: map[uint32]uint32{}, renumbered: map[uint32][4]uint32{}}
 	t.index.resize(minIndex)
 	t.numbering = newNumbering()
+	t.waiting.due = math.MaxInt64
 	return t
 }
 
@@ -101,8 +107,10 @@ func NewTracker(cfg Config) *Tracker {
 //  3. The segment's flow is found or made and gets its stream number. A new flow may drive
 //     out an old one, which settles first (table.go, retired.go).
 //  4. The segment is counted (streams.go).
-//  5. The first segment of a flow decides who is the LB (handshake.go).
-//  6. What the segment says is applied to the flow, in the order of the capture.
+//  5. A segment that came behind others which were not captured yet waits for them, within
+//     bounds; it may let others go on that wait for it (sequencer.go).
+//  6. The first segment of a flow decides who is the LB (handshake.go).
+//  7. What the segment says is applied to the flow, in the order of what happened.
 func (t *Tracker) Track(s *Segment) {
 	var q query
 	queryOf(s, &q)
@@ -150,13 +158,28 @@ func (t *Tracker) track(s *Segment, q *query) {
 		t.count(f, s)
 	}
 
-	if f.flags&flowBegun == 0 { // 5
-		t.beginFlow(f, dir, s)
+	h, p := f.halves(dir)
+	h.flags |= flagArrived
+	const usual, unusual = flowWatched | flowEstablished, flowClosing | flowWaiting
+	if f.flags&(usual|unusual) == usual && s.Flags&(SYN|FIN|RST) == 0 && !s.NoLength &&
+		s.Seq.AtOrBefore(h.Nxt) && s.Ack.AtOrBefore(p.Nxt) && (s.Len > 0 || s.Ack != h.Ack) {
+		f.LastTime = max(f.LastTime, s.Time)
+		t.data(f, dir, s) // 7
+		return
+	}
+	if s.NoLength || f.flags&(flowBegun|flowWatched) == flowBegun {
+		t.beginFlow(f, dir, s) // 6
+	} else {
+		t.sequence(f, dir, s) // 5
 	}
 	f.LastTime = max(f.LastTime, s.Time)
+}
 
-	if f.flags&flowWatched != 0 && !s.NoLength { // 6
-		t.apply(f, dir, s)
+// accept accounts for the next segment of a flow in the order of what happened.
+func (t *Tracker) accept(f *Flow, dir int, s *Segment) {
+	t.beginFlow(f, dir, s) // 6
+	if f.flags&flowWatched != 0 {
+		t.apply(f, dir, s) // 7
 	}
 }
 

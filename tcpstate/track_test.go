@@ -119,6 +119,7 @@ func TestHoles(t *testing.T) {
 	w.handshake(99, 499)
 	w.lb(ACK|PSH, 100, 500, 10)
 	w.target(ACK, 510, 110, 10) // [500,510) is missing
+	w.t.flushAll()
 	f := only(t, w.t)
 	m := &w.t.Notes(f).Half[1-f.LB()]
 	if !m.HoleBetween(500, 520) || m.HoleBetween(510, 520) {
@@ -387,6 +388,7 @@ func check(t *testing.T, tr *Tracker) {
 			}
 		}
 	})
+	checkWaiting(t, tr)
 	if live != tr.Live() || indexed != tr.index.n {
 		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.index.n)
 	}

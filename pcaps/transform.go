@@ -40,6 +40,7 @@ var Transforms = []Transform{
 	{Name: "answers captured 5 ms late", Apply: func(s *Script) *Script { return s.Skewed(false, 5*time.Millisecond) }},
 	{Name: "every frame twice", Apply: (*Script).Doubled},
 	{Name: "headers only", Apply: captured(func(c *Capture) { c.Headers, c.Snaplen = true, 0 }), Cut: true},
+	{Name: "snaplen 70", Apply: snapped(70), Cut: true},
 	{Name: "snaplen 74", Apply: snapped(74), Cut: true},
 	{Name: "snaplen 96", Apply: snapped(96), Cut: true},
 	{Name: "VLAN tag", Apply: captured(func(c *Capture) { c.Link, c.VLAN = Ethernet, 100 }), Container: true},

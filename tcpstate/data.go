@@ -36,7 +36,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 // segments continue the body of a message and change only what is newest.
 func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 	h, _ := f.halves(dir)
-	if len(s.Payload) > 0 {
+	if f.flags&flowPayload == 0 && (uint32(len(s.Payload)) == s.Len || framing.Decides(f.side(dir), s.Payload)) {
 		f.flags |= flowPayload
 	}
 	end := seq.Add(s.Len)
@@ -305,6 +305,9 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 	}
 	n := s.Len - off
 	fr := &f.framing
+	if uint32(len(p)) < n && len(p) < framing.Decisive && !framing.Decides(sd, p) {
+		p = nil
+	}
 	if uint32(len(p)) < n && (fr.Protocol() == framing.HTTP1 || fr.Protocol() == framing.Unknown && fr.Sync(sd, p) && fr.Protocol() == framing.HTTP1) {
 		if status, ok := fr.CutHead(sd, p, &t.carries); ok {
 			v.known = true

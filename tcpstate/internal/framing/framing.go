@@ -189,6 +189,24 @@ func (f *State) Sync(s Side, p []byte) bool {
 	return false
 }
 
+// Decisive is how many octets decide always: a method of 20 octets and what follows it.
+const Decisive = 20 + len(" /")
+
+// Decides reports whether p, of a segment whose other octets were not captured, is enough to
+// tell what it belongs to. The first octets of a method, a status line or a record's header
+// are not: such a segment is as good as one of which only the headers were captured.
+func Decides(s Side, p []byte) bool {
+	switch {
+	case len(p) < recordHead:
+		return false
+	case len(p) >= Decisive:
+		return true
+	case s == Requests:
+		return LooksLikeRequest(p) || !beginsRequestLine(p) || isPreface(p)
+	}
+	return LooksLikeResponse(p) || !beginsStatusLine(p)
+}
+
 // recognise tells the protocol from the first octets of one side. The other side is
 // taken to be between two messages; it loses sync by itself if it is not.
 func (f *State) recognise(s Side, p []byte) bool {

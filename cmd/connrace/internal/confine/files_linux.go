@@ -34,7 +34,7 @@ var network = []string{"/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/
 // and refuses system calls that are never made. What is open stays open. It is called once
 // what is written to has been opened, so that its directories are there.
 func (p *Plan) Restrict() error {
-	time.Now().Zone() // reads /etc/localtime once
+	_ = time.Now().Local().String() // reads /etc/localtime, once for all
 	err := p.files()
 	if e := refuse(); e == nil {
 		p.bounds = append(p.bounds, "seccomp: no program can be started")
@@ -99,10 +99,7 @@ func (p *Plan) files() error {
 	if p.Connect {
 		net = ll.AccessNetBindTCP // whom to connect to, a proxy may decide
 	}
-	config, err := landlock.NewConfig(landlock.AccessFSSet(handled), net)
-	if err != nil {
-		return err
-	}
+	config := landlock.Config{HandledAccessFS: handled, HandledAccessNet: net}
 	if err := config.BestEffort().Restrict(rules...); err != nil {
 		return fmt.Errorf("landlock: %w", err)
 	}

@@ -35,7 +35,7 @@ func (x *Facts) closeRace() *Finding {
 func (x *Facts) resets(f *Finding) {
 	if _, reply := x.replyRST(); reply && !x.aborted {
 		f.Measures.RST = "reply"
-	} else if x.tn.Abort.Set() {
+	} else if x.abort(false).Set() {
 		f.Measures.RST = "active"
 	}
 }

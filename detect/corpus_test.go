@@ -154,6 +154,8 @@ func measure(f *detect.Finding, key string) string {
 		return fmt.Sprint(f.Lost)
 	case "rst":
 		return m.RST
+	case "origin":
+		return m.RSTOrigin
 	case "cause":
 		return m.CloseCause
 	case "basis":

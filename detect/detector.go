@@ -150,6 +150,11 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	t.completed++
 	m := d.tracker.Notes(f)
 	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
+	for i, h := range [...]*tcpstate.HalfNotes{lb, target} {
+		if len(h.SYNs) > 0 {
+			t.hops[i].add(h.SYNs[0].TTL())
+		}
+	}
 	if rtt := f.RTT(); rtt > 0 {
 		x := t.tell()
 		x.rtt.Add(rtt)
@@ -302,6 +307,7 @@ func (x *Facts) ask(about Subject, match func(*Rule, *Facts) *Finding) *Finding 
 			if about == AboutConnection {
 				x.limit(f)
 			}
+			x.addOrigin(f)
 			return f
 		}
 	}

@@ -55,7 +55,7 @@ LB                                target
 }
 
 func matchEarlyResponseReset(x *Facts) *Finding {
-	abort := x.tn.Abort
+	abort := x.abort(false)
 	if !x.request.Set() || !x.answered || !abort.Set() || x.flow.Opaque() {
 		return nil
 	}

@@ -40,6 +40,7 @@ type Evidence struct {
 	Flags    tcpstate.Flags
 	Seq, Ack tcpstate.Seq
 	Len      uint32
+	TTL      uint8 // 0: unknown
 	Role     Role
 	Note     string // what it shows, a few words
 }
@@ -49,7 +50,7 @@ func (s *settings) evidence(m tcpstate.SegRef, fromLB bool, r Role, note string)
 	capture, frame := s.locate(m.Frame())
 	return Evidence{
 		Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, FromLB: fromLB,
-		Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, Role: r, Note: note,
+		Flags: m.Flags(), Seq: m.Seq, Ack: m.Ack, Len: m.Len, TTL: m.TTL(), Role: r, Note: note,
 	}
 }
 
@@ -114,18 +115,29 @@ func (x *Facts) timeline() []Evidence {
 	add(x.notify, false, RoleCloseNotify, x.notifyNote())
 	add(x.tn.FIN, false, RoleFIN, x.finNote())
 	for _, r := range x.tn.RSTs {
-		note := "reply RST: no socket for this any more"
-		if r.Flags().Has(tcpstate.ACK) {
-			note = "active RST: the application aborted"
-		}
-		add(r.SegRef, false, RoleRST, note)
+		add(r.SegRef, false, RoleRST, x.rstNote(r))
 	}
 	add(x.ln.FIN, true, RoleLBFIN, "the LB closes its side")
 	for _, r := range x.ln.RSTs {
-		add(r.SegRef, true, RoleLBRST, "RST by the LB")
+		note := "RST by the LB"
+		if x.foreign(r, true) {
+			note = "RST in the LB's name: something in between sent it"
+		}
+		add(r.SegRef, true, RoleLBRST, note)
 	}
 	sortEvidence(es)
 	return es
+}
+
+// rstNote says what an RST of the target shows.
+func (x *Facts) rstNote(r tcpstate.RSTRef) string {
+	switch {
+	case x.foreign(r, false):
+		return "RST in the target's name: something in between sent it"
+	case r.Flags().Has(tcpstate.ACK):
+		return "active RST: the application aborted"
+	}
+	return "reply RST: no socket for this any more"
 }
 
 func (x *Facts) notifyNote() string {

@@ -30,7 +30,9 @@ type Facts struct {
 	// newestFromLB that of the LB. turnLow is from where on the LB's octets may be of its
 	// newest turn.
 	newestAnswer, newestFromTarget, newestFromLB tcpstate.SegRef
+	newestTurn                                   tcpstate.SegRef // the LB's, as request but for findRequest
 	turnLow                                      tcpstate.Seq
+	lbAbort                                      tcpstate.SegRef // the LB's active RST
 
 	// closing is the target's closing point: its FIN or active RST, or what announced
 	// it (close_notify, 408, GOAWAY). Unset: it has not closed.
@@ -70,6 +72,8 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	x.newestAnswer, x.newestFromTarget, x.newestFromLB = d.tracker.Answer(f), d.tracker.NewestFromTarget(f), d.tracker.NewestFromLB(f)
 	x.turnLow = d.tracker.TurnLow(f, f.LB())
 	x.request, x.head = d.tracker.Request(f), d.tracker.Head(f)
+	x.newestTurn = x.request
+	x.lbAbort = x.abort(true)
 	x.findClosing()
 	x.findRequest()
 	x.forgetNoRequest()
@@ -96,11 +100,11 @@ const sealedAlert = 24
 // findClosing finds the target's closing point. An answer of an alert's size directly
 // before the close is a close_notify, and no answer.
 func (x *Facts) findClosing() {
-	switch fin, abort := &x.tn.FIN, &x.tn.Abort; {
+	switch fin, abort := x.tn.FIN, x.abort(false); {
 	case fin.Set():
-		x.closing = *fin
+		x.closing = fin
 	case abort.Set():
-		x.closing, x.aborted = *abort, true
+		x.closing, x.aborted = abort, true
 	}
 	x.answered, x.answer = x.lb.Answered(), x.lb.AnswerSeq
 	if rst, ok := x.replyRST(); ok && !x.closing.Set() && x.target.Captured() && x.lb.HasAck() {
@@ -153,7 +157,7 @@ func (x *Facts) findRequest() {
 		return
 	}
 	end := x.request.End()
-	fin, abort := &x.ln.FIN, &x.ln.Abort
+	fin, abort := &x.ln.FIN, &x.lbAbort
 	if fin.Set() && fin.Seq == end || abort.Set() && abort.Seq == end || x.closing.Set() && x.request.Ack.After(x.closing.Seq) {
 		x.lbNotify = x.request
 		x.request, x.answered, x.answer = x.ln.PrevTurn, x.ln.PrevAnswered, x.ln.PrevAnswer
@@ -189,7 +193,7 @@ func (x *Facts) requestHadSeenClose() bool { return x.request.Ack.After(x.closin
 
 // lbClose is the LB's first close_notify, FIN or active RST; a bare reply RST is no close.
 func (x *Facts) lbClose() tcpstate.SegRef {
-	fin, abort := x.ln.FIN, x.ln.Abort
+	fin, abort := x.ln.FIN, x.lbAbort
 	if n := x.lbNotify; n.Set() {
 		return n
 	}
@@ -212,10 +216,10 @@ func (x *Facts) lbGaveUp() bool {
 	return true
 }
 
-// replyRST is the target's first reply RST (no ACK: tcp_v4_send_reset).
+// replyRST is the target's first reply RST.
 func (x *Facts) replyRST() (tcpstate.SegRef, bool) {
 	for _, r := range x.tn.RSTs {
-		if !r.Flags().Has(tcpstate.ACK) {
+		if r.Reply() && !x.foreign(r, false) {
 			return r.SegRef, true
 		}
 	}

@@ -74,6 +74,8 @@ type Measures struct {
 	Attempts        int      // copies of the SYN or of the data; 0: does not apply
 	Waiting         int      // stalled requests on the same listener; -1: not counted
 	RST             string   // "reply", "active" or ""
+	RSTOrigin       string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
+	RSTOriginBasis  string   // "ttl", "shape" or ""
 	CloseCause      string   // "idle-timeout", "mass-close", "overdue-batch", "after-response", "unknown" or ""
 	CloseCauseBasis string   // "inferred", "advertised", "hint" or ""
 	Retried         bool
@@ -81,6 +83,9 @@ type Measures struct {
 	RetryFrame      uint64
 	Kernel          *Kernel // what the kernel of the target's host said; nil: it was not asked
 }
+
+// advice is a cause and what is to be done about it.
+type advice struct{ cause, fix string }
 
 // Finding is one incident.
 type Finding struct {
@@ -109,6 +114,7 @@ type Finding struct {
 	Fix        string
 
 	ignored []int64 // when segments were ignored: see pending
+	own     *advice // cause and fix of this finding alone; nil: they are the rule's
 }
 
 // TargetName is the target as people write it.

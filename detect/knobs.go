@@ -124,6 +124,19 @@ var pathKnobs = []Knob{
 	{"AWS", "security group and network ACL of the target's subnet", "in: the target's port; out: ports 1024 to 65535 to the LB's subnets"},
 }
 
+// resetKnobs are what sends RSTs in the name of others, or lets hosts send them.
+var resetKnobs = []Knob{
+	{"Linux", "net.netfilter.nf_conntrack_tcp_be_liberal = 1", "on every host that translates addresses, Kubernetes nodes too: conntrack then passes what lies outside of the window"},
+	{"Linux", "iptables -A FORWARD -m conntrack --ctstate INVALID -j DROP", "instead of passing them on untranslated, to be answered by RST"},
+	{"Linux", "iptables -nvL; nft list ruleset", "a REJECT rule with tcp-reset whose counter grows"},
+}
+
+// idlePathKnobs are the idle timeouts of what lies between.
+var idlePathKnobs = []Knob{
+	{"NLB", "tcp.idle_timeout.seconds = 350", "listener attribute, 60 to 6000"},
+	{"Azure LB", "idleTimeoutInMinutes = 4", "4 to 30, of the rule; enableTcpReset sends the RST"},
+}
+
 // timestampKnobs let TIME-WAIT tell a new connection from the old one.
 var timestampKnobs = []Knob{
 	{"Linux", "net.ipv4.tcp_timestamps = 1", "the default; on both sides"},

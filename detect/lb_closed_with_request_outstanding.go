@@ -67,7 +67,7 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	if x.answered && x.ln.NRST == 0 {
 		return nil // a half-close: the LB went on to take the answer
 	}
-	if !x.ln.Abort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
+	if !x.lbAbort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
 		return nil // it may be a half-close: the answer may still come
 	}
 	f := x.lost(cl)

@@ -43,7 +43,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 		p.frame = x.request.Frame()
 		p.key = headKey(x.head[:headEnd(x.head)])
 	}
-	if x.closing.Set() && !x.lbGaveUp() {
+	if x.closing.Set() && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
 		p.close.at = x.closing.Time
 		p.close.seen, p.close.aborted = x.closeHadSeenRequest(), x.aborted
 		if f.Measures.Idle.Known {
@@ -184,6 +184,10 @@ func (d *Detector) explain(p *pending) {
 	}
 	if lb != nil {
 		ts.LB = lb.NS
+	}
+	if f.own != nil {
+		f.Cause, f.Fix = f.own.cause, f.own.fix
+		return
 	}
 	f.Cause, f.Fix = CauseFor(f.Rule, f.Measures.CloseCause, ts), FixFor(f.Rule, f.Measures.CloseCause, ts)
 }

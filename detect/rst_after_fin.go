@@ -55,36 +55,41 @@ LB                                target
 }
 
 func matchRSTAfterFIN(x *Facts) *Finding {
-	var rst tcpstate.SegRef
+	var rst tcpstate.RSTRef
 	var fromLB bool
 	first := min(frameOr(x.ln.FIN), frameOr(x.tn.FIN))
 	for dir := range x.notes.Half {
 		for _, r := range x.notes.Half[dir].RSTs {
 			if first < r.Frame() && x.notes.AfterFIN(dir, r.SegRef) && (!rst.Set() || r.Frame() < rst.Frame()) {
-				rst, fromLB = r.SegRef, dir == x.flow.LB()
+				rst, fromLB = r, dir == x.flow.LB()
 			}
 		}
 	}
 	if !rst.Set() {
 		return nil
 	}
-	f := x.finding(rst)
+	f := x.finding(rst.SegRef)
 	f.Severity = Info
 	f.Evidence = x.timeline()
 	who := "target"
 	if fromLB {
 		who = "LB"
 	}
-	f.Measures.RST = "reply"
-	if rst.Flags().Has(tcpstate.ACK) {
-		f.Measures.RST = "active"
-	}
+	f.Measures.RST = rstKind(rst)
+	f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = x.origin(rst, fromLB)
 	lost := "nothing was lost with it"
 	if n := x.unreadAnswer(); n > 0 && !fromLB {
 		f.Severity = Warning
 		lost = fmt.Sprintf("%d octets of its answer were never acknowledged", n)
 	}
-	f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; %s", who, f.Measures.RST, lost)
+	kind := f.Measures.RST
+	if kind == "" {
+		kind = "of an odd shape"
+	}
+	f.Summary = fmt.Sprintf("the %s sent an RST (%s) after a FIN; %s", who, kind, lost)
+	if f.Measures.RSTOrigin == OriginBetween {
+		f.Summary = fmt.Sprintf("something in between sent an RST in the name of the %s after a FIN; %s", who, lost)
+	}
 	return f
 }
 

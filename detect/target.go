@@ -21,7 +21,8 @@ type target struct {
 	connections uint64
 
 	attempted, completed uint64
-	used                 int64 // when its newest connection was opened
+	used                 int64   // when its newest connection was opened
+	hops                 [2]hops // of its LBs, its own
 	syns                 ring.Ring[recentSYN]
 	lbs                  []tcpstate.Addr
 

@@ -297,7 +297,16 @@ func (p *page) facts(f *found) []fact {
 	if f.Inexact {
 		add("Streams", "by address", "the capture's stream numbers may differ from Wireshark's")
 	}
-	add("RST", map[string]string{"reply": "a reply: no socket any more", "active": "by the application"}[m.RST], "")
+	kind := map[string]string{"reply": "a reply: no socket any more", "active": "by the application"}[m.RST]
+	from := ""
+	switch m.RSTOrigin {
+	case detect.OriginBetween:
+		kind = "sent by something in between"
+		from = map[string]string{detect.OriginByTTL: "its time to live is not that of the end's other segments", detect.OriginByShape: "no host sends one of that shape"}[m.RSTOriginBasis]
+	case detect.OriginTarget, detect.OriginLB:
+		from = "its time to live is that of the end's other segments"
+	}
+	add("RST", kind, from)
 	if k := m.Kernel; k != nil {
 		add("The target's kernel", k.String(), "")
 	}

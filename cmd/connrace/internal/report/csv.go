@@ -43,6 +43,7 @@ var csvColumns = []struct {
 	{"attempts", func(r *csvRow) string { return only(r.f.Measures.Attempts > 0, uint64(r.f.Measures.Attempts)) }},
 	{"waiting", func(r *csvRow) string { return only(r.f.Measures.Waiting >= 0, uint64(r.f.Measures.Waiting)) }},
 	{"rst", func(r *csvRow) string { return r.f.Measures.RST }},
+	{"rst_origin", func(r *csvRow) string { return r.f.Measures.RSTOrigin }},
 	{"close_cause", func(r *csvRow) string { return r.f.Measures.CloseCause }},
 	{"close_cause_basis", func(r *csvRow) string { return r.f.Measures.CloseCauseBasis }},
 	{"retry_stream", func(r *csvRow) string { return only(r.f.Measures.Retried, uint64(r.f.Measures.RetryStream)) }},

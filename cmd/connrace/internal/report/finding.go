@@ -42,6 +42,8 @@ type measuresDoc struct {
 	Attempts        count      `json:"attempts"`
 	Waiting         count      `json:"waiting"`
 	RST             optional   `json:"rst"`
+	RSTOrigin       optional   `json:"rst_origin"`
+	RSTOriginBasis  optional   `json:"rst_origin_basis"`
 	CloseCause      optional   `json:"close_cause"`
 	CloseCauseBasis optional   `json:"close_cause_basis"`
 	Retried         *retryDoc  `json:"retried"`
@@ -57,7 +59,7 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 	d := measuresDoc{
 		Idle: seconds(m.Idle), RTT: seconds(m.RTT), Outstanding: seconds(m.Outstanding), Delay: seconds(m.Delay),
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
-		RST: optional(m.RST), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
+		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
 		Kernel: kernelJSON(m.Kernel),
 	}
 	if m.Retried {
@@ -77,6 +79,7 @@ type evidenceDoc struct {
 	Seq     uint32 `json:"seq"`
 	Ack     uint32 `json:"ack"`
 	Len     uint32 `json:"len"`
+	TTL     count  `json:"ttl"`
 	Role    string `json:"role"`
 	Note    string `json:"note"`
 }
@@ -89,7 +92,7 @@ func evidenceJSON(a *Analysis, es []detect.Evidence, file *EvidenceFile) []evide
 		e := &es[i]
 		ds[i] = evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
-			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len,
+			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
 			Role: string(e.Role), Note: text.Clean(e.Note),
 		}
 		if file != nil {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"math"
+	"slices"
 	"sort"
 
 	"connrace/detect/internal/kernel"
@@ -22,6 +23,7 @@ type Detector struct {
 	gaps     gaps
 	kernel   kernel.History
 	awaited  awaited
+	scans    scans
 	requests ring.Ring[recentRequest]
 	scratch  Facts // of the connection that is looked at
 
@@ -113,6 +115,9 @@ func (d *Detector) Finish() *Result {
 	}
 	for _, p := range d.settled { // again, with what the whole capture taught
 		d.explainAgain(p)
+	}
+	if d.opt.OnFinding == nil { // else they have been told
+		d.findings = slices.DeleteFunc(d.findings, d.probed)
 	}
 	r := d.result(d.findings)
 	if d.opt.OnFinding == nil {
@@ -263,7 +268,10 @@ func (d *Detector) judgeHandshake(x *Facts) {
 	case len(x.tn.Refusals) > 0:
 		x.flow.SetDecided()
 		x.of.refused++
+		d.noteProbe(x, false)
 		d.judgeSYN(x, SYNRefused)
+	case x.target.SentSYN() && x.ln.NRST > 0:
+		d.noteProbe(x, true)
 	case !x.lb.SentSYN() || x.target.SentSYN() || len(syns) == 0:
 	case x.Now-syns[len(syns)-1].Time >= x.ln.Patience():
 		x.flow.SetDecided()
@@ -333,8 +341,15 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	if f.Stalled() {
 		d.targetOf(f).told.unstall(f.Index(), e.Time)
 	}
-	if !f.Half[0].Captured() || !f.Half[1].Captured() {
+	m := d.tracker.Notes(f)
+	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && (!f.Half[0].Captured() || !f.Half[1].Captured()) {
 		d.totals.OneDirection++
+	}
+	switch {
+	case f.HTTP2InTLS() && f.Handshake() != tcpstate.TLSHandshakeBegun && f.Handshake() != tcpstate.TLSHandshakeInPlain:
+		d.totals.HTTP2InTLS++
+	case f.Opaque():
+		d.totals.OtherProtocols++
 	}
 	if !f.BeginCaptured() {
 		d.totals.NoHandshake++

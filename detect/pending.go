@@ -39,6 +39,9 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if r := f.Rule; r.Settle != nil {
 		p.until = max(p.until, r.Settle(x))
 	}
+	if d.mayBeProbe(f) {
+		p.until = max(p.until, f.Time+scanWait)
+	}
 	if x.request.Set() {
 		p.frame = x.request.Frame()
 		p.key = headKey(x.head[:headEnd(x.head)])
@@ -87,7 +90,9 @@ func (d *Detector) count(x *Facts, f *Finding) {
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
 	for len(d.pending) > 0 && d.pending[0].until <= now {
-		d.emit(d.enrich(heap.Pop(&d.pending).(*pending)))
+		if p := heap.Pop(&d.pending).(*pending); !d.probed(p.f) {
+			d.emit(d.enrich(p))
+		}
 	}
 	if d.due = never; len(d.pending) > 0 {
 		d.due = d.pending[0].until

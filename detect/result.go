@@ -69,6 +69,11 @@ type Totals struct {
 	// captured.
 	OneDirection, NoHandshake, NoPayload uint64
 	Flows                                uint64 // flows analysed: those that --target leaves
+	// HTTP2InTLS counts flows whose TLS may hide HTTP/2, OtherProtocols those of a protocol
+	// that is not followed.
+	HTTP2InTLS, OtherProtocols uint64
+	// Scans are port scans, whose refused connections are no findings.
+	Scans []Scan
 }
 
 // Leaps are places where the capture's clock is wrong by more than an hour.
@@ -142,6 +147,7 @@ func (d *Detector) counts() Totals {
 	if o := d.targets.byEnd[tcpstate.Endpoint{}]; o != nil {
 		d.totals.MergedConnections = o.connections
 	}
+	d.totals.Scans = d.scans.list()
 	if l := t.Leaps(); l.Count > 0 {
 		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
 		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)

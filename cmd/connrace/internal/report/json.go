@@ -317,8 +317,18 @@ type totalsDoc struct {
 	// Of more targets than are told apart only.
 	EvictedTargets    uint64 `json:"evicted_targets,omitempty"`
 	MergedConnections uint64 `json:"merged_connections,omitempty"`
-	ClockLeaps        uint64 `json:"clock_leaps"`
-	KernelDrops       count  `json:"kernel_drops"`
+	// Of what is not told apart, and of who only looked.
+	HTTP2InTLS     uint64    `json:"http2_in_tls,omitempty"`
+	OtherProtocols uint64    `json:"other_protocols,omitempty"`
+	Scans          []scanDoc `json:"scans,omitempty"`
+	ClockLeaps     uint64    `json:"clock_leaps"`
+	KernelDrops    count     `json:"kernel_drops"`
+}
+
+type scanDoc struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Ports int    `json:"ports"`
 }
 
 func totalsJSON(r *Report) totalsDoc {
@@ -328,7 +338,11 @@ func totalsJSON(r *Report) totalsDoc {
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
 		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
+		HTTP2InTLS: t.HTTP2InTLS, OtherProtocols: t.OtherProtocols,
 		ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
+	}
+	for _, s := range t.Scans {
+		d.Scans = append(d.Scans, scanDoc{s.From.String(), s.To.String(), s.Ports})
 	}
 	d.RSTAfterFIN.Total, d.RSTAfterFIN.Explained = t.RSTAfterFIN.Total, t.RSTAfterFIN.Explained
 	return d

@@ -66,6 +66,20 @@ func (r *Report) Notes() []string {
 		add("only the first %d bytes of each frame were captured: requests may be cut, and response-truncated or early "+
 			"responses missed; capture with -s 0 or at least -s 512", n)
 	}
+	if n := x.HTTP2InTLS; n > 0 {
+		add("the streams of %s that may be HTTP/2 inside TLS cannot be told apart: what is said of their requests is only suspected; "+
+			"capture where the traffic is not encrypted, or look at the load balancer's log", text.Plural(n, "connection"))
+	}
+	if n := x.OtherProtocols; n > 0 {
+		add("the protocol of %s is not followed: what is said of their messages is only suspected", text.Plural(n, "connection"))
+	}
+	for i, s := range x.Scans {
+		if i == mostScans {
+			add("%s scanned ports too", text.Plural(uint64(len(x.Scans)-i), "other pair"))
+			break
+		}
+		add("%s tried %s of %s, a port scan: what it was refused is not counted", s.From, text.Plural(uint64(s.Ports), "port"), s.To)
+	}
 	if x.DropsKnown && x.Drops > 0 {
 		add("the kernel dropped %s while capturing (%s)", text.Plural(x.Drops, "packet"), r.room())
 	}
@@ -92,6 +106,9 @@ func (r *Report) Notes() []string {
 	}
 	return ns
 }
+
+// mostScans is how many port scans are named one by one.
+const mostScans = 3
 
 // room is what would have made room for packets that were dropped.
 func (r *Report) room() string {

@@ -151,6 +151,9 @@ func (r *Report) Totals() Totals {
 		t.OneDirection += x.Totals.OneDirection
 		t.NoHandshake += x.Totals.NoHandshake
 		t.NoPayload += x.Totals.NoPayload
+		t.HTTP2InTLS += x.Totals.HTTP2InTLS
+		t.OtherProtocols += x.Totals.OtherProtocols
+		t.Scans = append(t.Scans, x.Totals.Scans...)
 		t.Flows += x.Totals.Flows
 		for _, f := range x.Findings {
 			t.Findings[f.Rule.ID]++

@@ -68,7 +68,7 @@ func (t *Tracker) setNow(now int64) {
 
 // elapse does what is due until a time, in the order in which it is due.
 func (t *Tracker) elapse(now int64) {
-	for t.waiting.due <= now {
+	for t.waiting.n > 0 && t.waiting.due <= now {
 		if t.now = max(t.waiting.due, t.now); t.wheel.due(t.now) {
 			t.serveDue()
 		}
@@ -79,6 +79,14 @@ func (t *Tracker) elapse(now int64) {
 	if t.now = now; t.wheel.due(now) {
 		t.serveDue()
 	}
+}
+
+// timeAfter is the time after a while, or the last that there is.
+func timeAfter(now, while int64) int64 {
+	if now > math.MaxInt64-while {
+		return math.MaxInt64
+	}
+	return now + while
 }
 
 // leap believes a time that differs much only when the next segment shares the view: it

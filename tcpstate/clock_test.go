@@ -1,6 +1,7 @@
 package tcpstate
 
 import (
+	"math"
 	"slices"
 	"testing"
 )
@@ -171,6 +172,33 @@ func TestDueAtZero(t *testing.T) {
 		w.t.Advance(due + 3*wheelTick)
 		if settled != 1 || w.t.Live() != 0 {
 			t.Errorf("settled %d times, %d flows", settled, w.t.Live())
+		}
+	}
+}
+
+// Times at the end of what an int64 holds, where none waits and where one does.
+func TestEndOfTime(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		var cfg Config
+		settled := 0
+		cfg.On(Settled, func(*Event) { settled++ })
+		w := &wire{t: NewTracker(cfg), now: 50 * year}
+		w.lb(SYN, 99, 0, 0)
+		if waits {
+			w.send(targetEnd, Endpoint{lbEnd.Addr, 9}, SYN|ACK, 199, 100, 0)
+		}
+		if n := w.t.waiting.n; (n == 1) != waits {
+			t.Fatalf("%d wait", n)
+		}
+		for _, at := range []int64{math.MaxInt64 - 1, math.MaxInt64, math.MaxInt64} {
+			w.now = at - millisecond
+			w.target(SYN|ACK, 299, 100, 0)
+			w.now = at - millisecond
+			w.send(targetEnd, Endpoint{lbEnd.Addr, 10}, SYN|ACK, 199, 100, 0)
+		}
+		w.t.End()
+		if settled == 0 || w.t.waiting.n != 0 {
+			t.Errorf("%d settled, %d wait", settled, w.t.waiting.n)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (t *Tracker) hold(f *Flow, dir int, s *Segment) {
 	q.copied += cap(w.buf)
 	w.seg, w.seg.Payload, w.seg.Frame = *s, w.buf, t.base+s.Frame
 	w.flow, w.stream, w.dir = f.index, f.stream, uint8(dir)
-	q.enqueue(i, false, t.now+maxSkew)
+	q.enqueue(i, false, timeAfter(t.now, maxSkew))
 	q.insert(h, i)
 	q.n++
 	f.flags |= flowWaiting
@@ -201,7 +201,7 @@ func (t *Tracker) giveUp() {
 	f := t.flows.at(w.flow)
 	if !w.missing && t.mayBeSentAgain(f, w) {
 		q.dequeue(i)
-		q.enqueue(i, true, t.now+maxMissing)
+		q.enqueue(i, true, timeAfter(t.now, maxMissing))
 		return
 	}
 	for {

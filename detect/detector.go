@@ -111,7 +111,7 @@ func (d *Detector) Finish() *Result {
 		t.reinfer()
 	}
 	for _, t := range d.targets.all {
-		d.judgeTarget(t)
+		d.judgeTarget(t, false)
 	}
 	for _, p := range d.settled { // again, with what the whole capture taught
 		d.explainAgain(p)
@@ -292,19 +292,27 @@ func (d *Detector) judgeSYN(x *Facts, came Outcome) {
 	d.enqueue(x, x.ask(AboutHandshake, (*Rule).match))
 }
 
-// judgeTarget lets the rules judge a target as a whole, once.
-func (d *Detector) judgeTarget(t *target) {
-	if t.reported {
-		return
-	}
-	x := d.targetFacts(t)
-	if f := x.ask(AboutTarget, (*Rule).match); f != nil {
-		t.reported = true
+// judgeTarget asks each rule about targets, for they do not exclude each other, until it has
+// an answer. At a review of a live analysis what must last waits for the next one.
+func (d *Detector) judgeTarget(t *target, review bool) {
+	for i, r := range Rules {
+		if r.About != AboutTarget || t.reported.has(i) {
+			continue
+		}
+		f := r.Match(d.targetFacts(t))
+		held := t.held.has(i)
+		t.held.set(i, f != nil)
+		if f == nil || review && r.Lasting && !held {
+			continue
+		}
+		t.reported.set(i, true)
+		f.Rule = r
 		d.emit(&pending{f: f, t: t, close: theClose{gap: -1}})
 	}
 }
 
-// ask asks the rules about a subject in their order; the first that has an answer decides.
+// ask asks the rules about a connection or a handshake in their order; the first that has
+// an answer decides.
 func (x *Facts) ask(about Subject, match func(*Rule, *Facts) *Finding) *Finding {
 	for _, r := range Rules {
 		if r.About != about {

@@ -192,6 +192,20 @@ func (x *Facts) finding(at tcpstate.SegRef) *Finding {
 	return f
 }
 
+// ofTarget begins a finding about the target as a whole, which is no more than a warning and
+// likely; at is the newest segment that it rests on.
+func (x *Facts) ofTarget(at tcpstate.SegRef) *Finding {
+	f := &Finding{
+		Severity: Warning, Confidence: Likely, Target: x.ends[1], RoleBasis: "handshake",
+		Measures: Measures{Waiting: -1},
+	}
+	x.decide(f, at)
+	if n := x.of.told.rtt.Median(); n > 0 {
+		f.Measures.RTT = Duration{n, true}
+	}
+	return f
+}
+
 // decide sets a finding's decisive segment.
 func (x *Facts) decide(f *Finding, at tcpstate.SegRef) {
 	f.Time = at.Time

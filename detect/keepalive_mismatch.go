@@ -45,8 +45,9 @@ LB                                target
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
 
-	About: AboutTarget,
-	Timer: TimerNote{Head: "No timer"},
+	About:   AboutTarget,
+	Lasting: true, // of few closes a timer may be inferred that more of them deny
+	Timer:   TimerNote{Head: "No timer"},
 
 	Match: matchKeepAliveMismatch,
 }
@@ -63,18 +64,11 @@ func matchKeepAliveMismatch(x *Facts) *Finding {
 			last = s
 		}
 	}
-	f := &Finding{
-		Severity: Warning, Confidence: Likely,
-		Grounds: fmt.Sprintf("%d closes at %d moments within %s; %s", own.Samples, own.Moments, seconds(own.SpreadNS), why),
-		Target:  x.ends[1], RoleBasis: "handshake",
-		Measures: Measures{Idle: Duration{own.NS, true}, Waiting: -1, CloseCause: CloseIdleTimeout, CloseCauseBasis: "inferred"},
-		Summary:  fmt.Sprintf("the target closes connections after %s idle; %s", seconds(own.NS), why),
-	}
-	if n := x.of.told.rtt.Median(); n > 0 {
-		f.Measures.RTT = Duration{n, true}
-	}
-	x.decide(f, last.Ref)
-	f.Stream, f.Time = 0, last.Time
+	f := x.ofTarget(last.Ref)
+	f.Time = last.Time
+	f.Grounds = fmt.Sprintf("%d closes at %d moments within %s; %s", own.Samples, own.Moments, seconds(own.SpreadNS), why)
+	f.Measures.Idle, f.Measures.CloseCause, f.Measures.CloseCauseBasis = Duration{own.NS, true}, CloseIdleTimeout, "inferred"
+	f.Summary = fmt.Sprintf("the target closes connections after %s idle; %s", seconds(own.NS), why)
 	for _, s := range own.Closes[:min(len(own.Closes), 5)] {
 		f.Evidence = append(f.Evidence, x.settings.evidence(s.Ref, false, RoleFIN, "the target closes after "+seconds(s.Gap)+" idle"))
 	}

@@ -102,19 +102,15 @@ func (d *Detector) Advance(now int64) {
 	}
 	if d.opt.Live && now-d.reviewed >= reviewEvery {
 		d.reviewed = now
-		d.reviewTimers()
+		d.review()
 	}
 }
 
-// reviewTimers reports what has been learnt meanwhile: timers make causes known, and are
-// themselves too short.
-func (d *Detector) reviewTimers() {
+// review reports what has been learnt meanwhile: what the targets are like as a whole, and
+// causes that their timers make known.
+func (d *Detector) review() {
 	for _, t := range d.targets.all {
-		if own, lb := t.timers(); t.mismatch(own, lb, d.opt.LBIdleTimeout) == "" {
-			t.mismatched = 0
-		} else if t.mismatched++; t.mismatched == 2 { // it has held for a while
-			d.judgeTarget(t)
-		}
+		d.judgeTarget(t, true)
 	}
 	for _, p := range d.settled {
 		if p.f.Measures.CloseCause == CloseUnknown {

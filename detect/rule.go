@@ -59,13 +59,17 @@ type Rule struct {
 	// Repeated: Measures.Outstanding is a wait of the LB's. One that occurs twice is a setting,
 	// and an error.
 	Repeated bool
+	// Lasting: of a live target it is reported only where it holds at two reviews in a row, a
+	// minute apart. At the end it need not.
+	Lasting bool
 	// Settle says until when a finding waits for what belongs to it, if that is longer than
 	// two seconds behind its decisive segment. May be nil.
 	Settle func(*Facts) int64 `json:"-"`
 	// Match decides from the facts whether it is this. It is asked when what About names is
 	// settled: a connection that has closed, a handshake that was answered in the end, refused
-	// or given up, a target at the capture's end (of a live one, now and then). The rule comes
-	// behind those before it in Rules.
+	// or given up, a target at the capture's end and at the reviews of a live analysis. Of a
+	// connection or a handshake the first in Rules that matches decides; about a target each is
+	// asked, until it has an answer.
 	Match func(*Facts) *Finding `json:"-"`
 	// Recovered is asked about a connection when a request that had to be sent again is
 	// answered in the end. May be nil.

@@ -1,6 +1,6 @@
 package detect
 
-// Rules are all rules. For a connection with an outstanding request the first that
+// Rules are all rules. Those about a target are each asked, in any order. For a connection with an outstanding request the first that
 // matches decides, in this order:
 //
 //  0. What neither end did: an RST into a live exchange.
@@ -34,6 +34,18 @@ var Rules = []*Rule{
 
 	RSTAfterFIN,
 	KeepAliveMismatch,
+}
+
+// ruleSet is a set of rules, by their places in Rules.
+type ruleSet uint32
+
+func (s ruleSet) has(place int) bool { return s>>place&1 != 0 }
+
+func (s *ruleSet) set(place int, in bool) {
+	*s &^= 1 << place
+	if in {
+		*s |= 1 << place
+	}
 }
 
 // Lookup finds a rule by its id; nil: there is none.

@@ -29,8 +29,8 @@ type target struct {
 	lost, refused, unanswered, synRetrans uint64
 	pending                               uint64 // SYNs without an answer yet at the end
 
-	mismatched int16 // reviews in a row that found its idle timeout too short
-	reported   bool  // that was
+	held       ruleSet // rules about targets that matched when they were last asked
+	reported   ruleSet // those whose finding was emitted: they are asked no more
 	live       bool
 	maxWaiting int
 }

@@ -1,10 +1,12 @@
 package detect
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"connrace/detect/internal/idle"
 	"connrace/tcpstate"
@@ -65,4 +67,60 @@ func TestReinfer(t *testing.T) {
 		return
 	}
 	t.Error("no finding")
+}
+
+// Rules about one target do not exclude each other. A live analysis asks each at its reviews
+// and reports it once, what must last at the second review in a row that finds it.
+func TestRulesAboutTarget(t *testing.T) {
+	known := Rules
+	defer func() { Rules = known }()
+	var ref tcpstate.SegRef
+	asked, ends := map[*Rule]int{}, map[string]bool{}
+	rule := func(id string, lasting bool, holds func(review int) bool) {
+		r := &Rule{ID: id, About: AboutTarget, Lasting: lasting}
+		r.Match = func(x *Facts) *Finding {
+			if asked[r]++; !holds(asked[r]) {
+				return nil
+			}
+			return x.ofTarget(ref)
+		}
+		Rules = append(Rules, r)
+	}
+	Rules = nil
+	rule("at-once", false, func(int) bool { return true })
+	rule("lasting", true, func(int) bool { return true })
+	rule("now-and-then", true, func(review int) bool { return review%2 == 0 })
+	rule("never", false, func(int) bool { return false })
+
+	minute := 0
+	var got []string
+	d := New(Options{Live: true, OnFinding: func(f *Finding) {
+		got = append(got, fmt.Sprint(f.Rule.ID, " ", minute))
+		ends[f.Target.String()] = true
+	}})
+	seg := tcpstate.Segment{Frame: 1, Time: second, Src: tcpstate.Endpoint{Port: 80}, Flags: tcpstate.SYN | tcpstate.ACK}
+	d.Segment(&seg)
+	d.tracker.Each(func(f *tcpstate.Flow) { ref = d.tracker.Ref(f, &seg) })
+	for minute = 0; minute < 6; minute++ {
+		d.Advance(second + int64(minute)*reviewEvery)
+	}
+	if s := strings.Join(got, ", "); s != "at-once 1, lasting 2" || len(ends) != 1 {
+		t.Errorf("reported %s, at %v", s, ends)
+	}
+	d.Finish() // asked for the sixth time, of which the rule says yes
+	if s := strings.Join(got[2:], ", "); s != "now-and-then 6" {
+		t.Errorf("reported at the end: %s", s)
+	}
+	for r, n := range asked {
+		if want := map[string]int{"at-once": 1, "lasting": 2}[r.ID]; want != 0 && n != want {
+			t.Errorf("%s was asked %d times, which had an answer", r.ID, n)
+		}
+	}
+}
+
+// A set of rules has a place for each.
+func TestRuleSet(t *testing.T) {
+	if n := unsafe.Sizeof(ruleSet(0)) * 8; len(Rules) > int(n) {
+		t.Errorf("%d rules, a ruleSet has room for %d", len(Rules), n)
+	}
 }

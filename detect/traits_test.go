@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull SameFix Learnt AnyProtocol Repeated Settle Recovered"
+	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull SameFix Learnt AnyProtocol Repeated Lasting Settle Recovered"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {
@@ -36,6 +36,7 @@ func TestTraits(t *testing.T) {
 			"a timer's note says something":                           r.Timer.Head == "" && r.Timer.Also != TimerPatience,
 			"a timer's note is a sentence":                            r.Timer.Text != "" && !strings.HasSuffix(r.Timer.Text, "."),
 			"a lost try is in a log":                                  r.Lost != LostNever && r.Behind == 0,
+			"only what is about a target is reviewed":                 r.Lasting && r.About != AboutTarget,
 			"a target as a whole loses nothing":                       r.About == AboutTarget && (r.Lost != LostNever || r.Behind != 0),
 		} {
 			if wrong {

@@ -87,7 +87,9 @@ Usage:
   connrace [analyze] [flags] FILE...
 `)
 	for _, c := range commands()[1:] {
-		fmt.Fprintf(&b, "  connrace %s\n", c.name)
+		_, usage, _ := strings.Cut(c.help(), "\nUsage:\n")
+		usage, _, _ = strings.Cut(usage, "\n\n")
+		b.WriteString(usage + "\n")
 	}
 	b.WriteString("\nCommands:\n")
 	for _, c := range commands() {

@@ -270,6 +270,9 @@ func (d *Detector) judgeHandshake(x *Facts) {
 		x.of.refused++
 		d.noteProbe(x, false)
 		d.judgeSYN(x, SYNRefused)
+	case x.resetByOwnHost():
+		x.flow.SetDecided()
+		d.judgeSYN(x, SYNReset)
 	case x.target.SentSYN() && x.ln.NRST > 0:
 		d.noteProbe(x, true)
 	case !x.lb.SentSYN() || x.target.SentSYN() || len(syns) == 0:

@@ -131,6 +131,13 @@ var resetKnobs = []Knob{
 	{"Linux", "iptables -nvL; nft list ruleset", "a REJECT rule with tcp-reset whose counter grows"},
 }
 
+// hairpinKnobs let answers come back through what translated the SYN.
+var hairpinKnobs = []Knob{
+	{"Linux", "iptables -t nat -A POSTROUTING -m conntrack --ctstate DNAT -j MASQUERADE", "where the destination is translated"},
+	{"Kubernetes", "iptables: { masqueradeAll: true }", "of kube-proxy's configuration"},
+	{"Kubernetes", "net.bridge.bridge-nf-call-iptables = 1", "on every node, with the module br_netfilter"},
+}
+
 // idlePathKnobs are the idle timeouts of what lies between.
 var idlePathKnobs = []Knob{
 	{"NLB", "tcp.idle_timeout.seconds = 350", "listener attribute, 60 to 6000"},

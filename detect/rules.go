@@ -27,6 +27,7 @@ var Rules = []*Rule{
 
 	LBClosedWithRequestOutstanding,
 
+	HandshakeReset,
 	ConnectionRefused,
 	PortReuse,
 	SYNDropped,

@@ -15,6 +15,7 @@ type Outcome uint8
 const (
 	SYNAnswered Outcome = iota // in the end
 	SYNRefused                 // by an RST
+	SYNReset                   // answered, but reset by the LB's own host
 	SYNPending                 // the capture ended before its next retry was due
 	SYNGivenUp
 )
@@ -25,7 +26,7 @@ const (
 func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 	syns := x.ln.SYNs
 	switch {
-	case x.Outcome == SYNRefused:
+	case x.Outcome == SYNRefused || x.Outcome == SYNReset:
 		return nil
 	case x.Outcome != SYNAnswered || len(syns) == 0:
 		if x.ln.NSYN < 2 && x.Outcome != SYNPending {
@@ -49,7 +50,7 @@ func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 // handshake begins a finding about the connection's set-up.
 func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
 	f := x.finding(at)
-	if f.Severity = Warning; x.Outcome == SYNGivenUp || x.Outcome == SYNRefused {
+	if f.Severity = Warning; x.Outcome == SYNGivenUp || x.Outcome == SYNRefused || x.Outcome == SYNReset {
 		f.Severity, f.Lost = Error, true
 	}
 	f.Measures.Attempts = x.ln.NSYN

@@ -37,7 +37,7 @@ func TestCanonical(t *testing.T) {
 // The rules of the catalogue.
 var rules = []string{
 	"fin-request-crossing", "request-after-fin", "rst-request-crossing", "closed-with-request-outstanding", "response-truncated",
-	"reset-in-exchange", "early-response-reset", "stale-connection", "accept-queue-overflow", "syn-dropped", "syn-unanswered", "connection-refused",
+	"reset-in-exchange", "handshake-reset", "early-response-reset", "stale-connection", "accept-queue-overflow", "syn-dropped", "syn-unanswered", "connection-refused",
 	"port-reuse", "lb-closed-with-request-outstanding", "rst-after-fin", "keepalive-mismatch",
 }
 

@@ -126,6 +126,10 @@ func (f *Flow) idleAt(now int64) int64 {
 // trips within bounds, for a FIN needs two and one may be lost; longer while what answers a
 // request, even an RST, may wait for the request's retransmission.
 func (t *Tracker) linger(f *Flow) int64 {
+	if _, target := f.Sides(); f.flags&flowEstablished == 0 && target.SentSYN() {
+		// The LB's host reset the SYN-ACK: does the LB send its SYN again?
+		return min(t.Notes(f).Half[f.LB()].Patience(), lingerSYN)
+	}
 	if f.flags&(flowEstablished|flowWaiting) != flowEstablished {
 		return lingerMax // refused: it may be tried again with the same SYN; or something is missing
 	}

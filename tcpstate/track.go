@@ -241,6 +241,8 @@ const (
 	// and the initial retransmission timeout (RFC 6298 §2.1).
 	lingerMin = 200 * millisecond
 	lingerMax = second
+	// lingerSYN is longer than the pause before the third copy of a SYN (RFC 6298 §5.5).
+	lingerSYN = 5 * second
 	// lastCheck is when a close that the other side leaves unanswered is judged again. It is
 	// chosen freely: nothing in TCP bounds how long a side may stay half closed.
 	lastCheck = 30 * second

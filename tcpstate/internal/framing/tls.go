@@ -94,7 +94,7 @@ func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint3
 	l.unit = uint8(kind)
 	l.state, l.left = unitOctets, uint64(recordHead-back+length)
 	if typ == recordHandshake && back == 0 {
-		f.hello(s, p[used+recordHead:])
+		f.hello(s, p[used+recordHead:], uint32(len(p)) < n)
 	}
 	return Boundary{Kind: kind, Back: uint8(back), numbers: numbers{Stream: uint32(length)}}, used
 }

@@ -14,53 +14,65 @@ const (
 	helloHead   = 4      // type and length of a handshake message
 )
 
-// hello reads a ClientHello or ServerHello, b being what the segment has behind the record's
-// header: what was offered or agreed inside of TLS. A hello that the segment's end cuts before
-// its ALPN says nothing, as one that was not captured.
-func (f *State) hello(s Side, b []byte) {
+// hello reads a ClientHello or ServerHello, b being what was captured of the segment behind the
+// record's header: what was offered or agreed inside of TLS. A ClientHello that ends before its
+// ALPN, because it goes on in another segment, says nothing, as one that was not captured. One
+// that the snap length cut says as much as none of the payload would: HTTP/1 is assumed.
+func (f *State) hello(s Side, b []byte, cut bool) {
+	alpn, found, whole, v13 := readHello(s, b)
+	switch {
+	case s == Answers:
+		f.agreed(alpn, found, whole, v13)
+	case found || whole:
+		f.offered(alpn, found)
+	case cut:
+		f.flags |= tlsNoHTTP2
+	}
+}
+
+// readHello finds the ALPN of a hello, and whether TLS 1.3 was chosen. It is whole if it ends
+// within b.
+func readHello(s Side, b []byte) (alpn []byte, found, whole, v13 bool) {
 	want := byte(clientHello)
 	if s == Answers {
 		want = serverHello
 	}
 	if len(b) < helloHead+helloRandom || b[0] != want {
-		return
+		return nil, false, false, false
 	}
 	n := int(b[1])<<16 | int(b[2])<<8 | int(b[3])
-	whole := len(b) >= helloHead+n
-	b = b[helloHead:min(len(b), helloHead+n)][helloRandom:]
-	ok := skipVector(&b, 1) // session id
+	whole = len(b) >= helloHead+n
+	b = b[helloHead:min(len(b), helloHead+n)]
+	ok := len(b) >= helloRandom
+	if ok {
+		b = b[helloRandom:]
+		ok = skipVector(&b, 1) // session id
+	}
 	if s == Requests {
 		ok = ok && skipVector(&b, 2) && skipVector(&b, 1) // suites, compression
 	} else if ok = ok && len(b) >= 3; ok {
 		b = b[3:] // suite, compression
 	}
 	if !ok {
-		return
+		return nil, false, false, false
 	}
-	var alpn []byte
-	found, v13 := false, false
-	if len(b) >= 2 {
-		b = b[2:]
-		for len(b) >= 4 {
-			typ, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
-			if b = b[4:]; len(b) < n {
-				whole = false
-				break
-			}
-			switch typ {
-			case extALPN:
-				alpn, found = b[:n], true
-			case extVersions:
-				v13 = v13 || s == Answers && n == 2 && b[0] == 3 && b[1] == 4
-			}
-			b = b[n:]
+	if len(b) < 2 {
+		return nil, false, whole, false
+	}
+	for b = b[2:]; len(b) >= 4; {
+		typ, n := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+		if b = b[4:]; len(b) < n {
+			return alpn, found, false, v13
 		}
+		switch typ {
+		case extALPN:
+			alpn, found = b[:n], true
+		case extVersions:
+			v13 = v13 || s == Answers && n == 2 && b[0] == 3 && b[1] == 4
+		}
+		b = b[n:]
 	}
-	if s == Answers {
-		f.agreed(alpn, found, whole, v13)
-	} else if found || whole {
-		f.offered(alpn, found)
-	}
+	return alpn, found, whole, v13
 }
 
 // offered notes what a client offers.

@@ -36,7 +36,8 @@
 //
 // # How to add a link type
 //
-//  1. link.go: a constant with its LINKTYPE_ value, and a case in Decoder.link.
+//  1. link.go: a constant with its LINKTYPE_ value, and a case in Decoder.link, of a seldom one
+//     in Decoder.rareLink. Files with one that is not within opened are refused.
 //  2. A method of Decoder in the link_*.go of its family that skips the header with
 //     view.from, sets d.why to shortLink if too few bytes were captured, and ends in
 //     d.etherType, d.ip or another link type. Cite the document that describes the header.

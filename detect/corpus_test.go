@@ -69,14 +69,14 @@ func TestCorpus(t *testing.T) {
 					t.Errorf("%s at %v, which is not among the targets", f.Rule.ID, f.Target)
 				}
 				frame := f.Frame
-				if f.Rule == detect.KeepAliveMismatch {
+				if f.Rule.About == detect.AboutTarget {
 					frame = 0
 				}
 				got = append(got, fmt.Sprintf("frame %d %s %s", frame, f.Rule.ID, f.Severity))
 			}
 			for _, w := range s.Want() {
 				frame := uint64(w.Frame)
-				if w.Rule == detect.KeepAliveMismatch.ID {
+				if r := detect.Lookup(w.Rule); r != nil && r.About == detect.AboutTarget {
 					frame = 0
 				}
 				want = append(want, fmt.Sprintf("frame %d %s %s", frame, w.Rule, w.Severity))

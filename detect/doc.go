@@ -20,12 +20,22 @@
 //  1. Write some_rule.go with var SomeRule = &Rule{ID: "some-rule", …}: the doc comment says
 //     what decides and cites the RFC section or kernel function, Diagram shows it, once.
 //  2. Set About to what it is about, and Match to a function that reads Facts and returns nil
-//     or a Finding; begin that with Facts.lost, exchange, handshake or finding, which know
-//     roles, evidence and confidence.
+//     or a Finding; begin that with Facts.lost, exchange, handshake, finding or ofTarget, which
+//     know roles, evidence and confidence.
 //  3. Set the other traits as their comments in rule.go say. Nothing outside of the file asks
 //     which rule it is; TestTraits names what is missing or contradicts itself.
 //  4. Add one line to Rules (rules.go), behind all that must be asked before it.
 //  5. Write three scripts (package pcaps): one that shows it, a near miss, a healthy
-//     look-alike. A "# want some-rule" stands on the line of the decisive segment.
-//  6. UPDATE=1 go test ./detect -run README writes the README's table.
+//     look-alike. A "# want some-rule" stands on the line of the decisive segment, of a rule
+//     about a target on the target's line under hosts. go test ./pcaps -update brings them
+//     into their form.
+//  6. UPDATE=1 go test ./detect -run README writes the README's table. Of a rule about a
+//     target, or one that may be a mere info, TestAlertsNameRules says what deploy/alerts.yml
+//     must have; TestREADMESegments wants a row in pcaps/README.md.
+//  7. go test ./detect ./pcaps ./cmd/... names whatever is still missing.
+//
+// If a fact is missing: what one segment changes is a field of tcpstate.Half or Notes (a Flow
+// stays at 256 octets; times move in Shift, too). What a target shows over time is in told
+// (target.go), its times in shift there. Connections that closed in order are not asked about
+// (Detector.inOrder).
 package detect

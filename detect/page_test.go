@@ -42,7 +42,7 @@ func TestIndex(t *testing.T) {
 	}
 	for i, l := range lines {
 		if !strings.HasPrefix(l, Rules[i].ID+" ") || len(l) > pageWidth {
-			t.Errorf("%q", l)
+			t.Errorf("%d columns, the Title may have %d: %q", len(l), pageWidth-(len(l)-len(Rules[i].Title)), l)
 		}
 	}
 }
@@ -70,5 +70,35 @@ func TestREADMETable(t *testing.T) {
 	}
 	if err := os.WriteFile(name, []byte(before+begin+Markdown()+end+after), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// pcaps/README.md says of each rule which segment is its decisive one.
+func TestREADMESegments(t *testing.T) {
+	b, err := os.ReadFile("../pcaps/README.md")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("no pcaps beside the package")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(b), "| rule | decisive segment |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	said := map[string]int{}
+	for row := range strings.Lines(table) {
+		rules := strings.Split(strings.Split(row, "|")[1], "`")
+		for i := 1; i < len(rules); i += 2 {
+			said[rules[i]]++
+		}
+	}
+	delete(said, "")
+	for _, r := range Rules {
+		if said[r.ID] != 1 {
+			t.Errorf("pcaps/README.md has the decisive segment of %s %d times", r.ID, said[r.ID])
+		}
+		delete(said, r.ID)
+	}
+	for id := range said {
+		t.Errorf("pcaps/README.md has the decisive segment of %s, which is no rule", id)
 	}
 }

@@ -14,7 +14,7 @@ type Options struct {
 	// analysed; numbering still counts every packet.
 	IsTarget, IsLB func(tcpstate.Endpoint) bool
 	LBIdleTimeout  int64 // ns; 0: infer
-	MaxFlows       int   // bound of the flow table; 0: a default
+	MaxFlows       int   // bound of the flow table; 0: LiveFlows if Live, else tcpstate.DefaultMaxFlows
 	MaxTargets     int   // of the targets that are told apart; 0: a default
 	Streams        bool  // keep the figures of every stream
 	// Live: it goes on for weeks. What is remembered of connections, targets and

@@ -11,8 +11,8 @@ type Rule struct {
 	Severity Severity // the gravest that it reports
 	Mildest  Severity // the mildest that it reports
 	Lost     Lost     // when the LB's try has failed
-	Title    string   // a few words
-	Diagram  string   // the segments, LB on the left, target on the right
+	Title    string   // a few words, 42 octets at most
+	Diagram  string   // the segments, LB on the left, target on the right; 78 columns, bars under those of the header
 	Sequence string   // the sequence in a sentence
 	Apart    string   // how it is told from its neighbours
 	Views    Views    // what a capture at each place shows

@@ -40,7 +40,7 @@ func TestRulesAreComplete(t *testing.T) {
 		if len(r.Causes) == 0 || len(r.Servers) == 0 || len(r.LBs) == 0 {
 			t.Errorf("%s: causes %d, servers %d, LBs %d", r.ID, len(r.Causes), len(r.Servers), len(r.LBs))
 		}
-		if len(r.Logs) == 0 && r != KeepAliveMismatch {
+		if len(r.Logs) == 0 && r.About != AboutTarget {
 			t.Errorf("%s: nothing about logs", r.ID)
 		}
 		if r.Mildest > r.Severity {

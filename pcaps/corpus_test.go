@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"connrace/detect"
 )
 
 var update = flag.Bool("update", false, "rewrite the scripts in canonical form, and crowder.pcap")
@@ -32,13 +34,6 @@ func TestCanonical(t *testing.T) {
 			}
 		}
 	}
-}
-
-// The rules of the catalogue.
-var rules = []string{
-	"fin-request-crossing", "request-after-fin", "rst-request-crossing", "closed-with-request-outstanding", "response-truncated",
-	"reset-in-exchange", "handshake-reset", "early-response-reset", "stale-connection", "accept-queue-overflow", "syn-dropped", "syn-unanswered", "connection-refused",
-	"port-reuse", "lb-closed-with-request-outstanding", "rst-after-fin", "keepalive-mismatch",
 }
 
 // Each rule has a script that shows it, one that nearly does, and a healthy one that looks
@@ -71,10 +66,10 @@ func TestCorpus(t *testing.T) {
 		}
 		shown[rule+" "+kind]++
 	}
-	for _, r := range rules {
+	for _, r := range detect.Rules {
 		for _, kind := range []string{"positive", "near-miss", "healthy"} {
-			if shown[r+" "+kind] == 0 {
-				t.Errorf("no %s script for %s", kind, r)
+			if shown[r.ID+" "+kind] == 0 {
+				t.Errorf("no %s script for %s", kind, r.ID)
 			}
 		}
 	}
@@ -82,10 +77,11 @@ func TestCorpus(t *testing.T) {
 
 // split parts a script's name into the rule it is about, if any, and what follows.
 func split(name string) (rule, rest string) {
-	for _, r := range rules {
-		if rest, ok := strings.CutPrefix(name, r); ok && (rest == "" || rest[0] == '-') {
-			return r, strings.TrimPrefix(rest, "-")
+	rest = name
+	for _, r := range detect.Rules { // the longest id that fits
+		if left, ok := strings.CutPrefix(name, r.ID); ok && (left == "" || left[0] == '-') && len(r.ID) > len(rule) {
+			rule, rest = r.ID, strings.TrimPrefix(left, "-")
 		}
 	}
-	return "", name
+	return rule, rest
 }

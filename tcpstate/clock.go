@@ -20,8 +20,9 @@ type Leaps struct {
 	By    int64  // by how much it went wrong there, ns
 }
 
-// Leaps are frames with a time of their own that no other shares, and places where the
-// clock goes back by more than an hour and stays there. A long pause is no leap.
+// Leaps are where the stamps of a capture went wrong: frames with a time of their own that
+// no other shares, and places where the clock goes back by more than an hour and stays there.
+// A long pause is no leap, and what Shift was told of is none.
 func (t *Tracker) Leaps() Leaps { return t.clock.Leaps }
 
 // Now is the capture time, ns.
@@ -159,7 +160,8 @@ func since(a, b int64) int64 {
 }
 
 // Shift says that the clock which segments are stamped with was set, forwards or back:
-// all that is remembered moves by that much, as if it had always gone right.
+// all that is remembered moves by that much, as if it had always gone right. It is for live,
+// where the host says that its clock was set; of captures, leap decides.
 func (t *Tracker) Shift(by int64) {
 	shift(&t.clock.doubted, by)
 	t.wheel.restart()

@@ -17,7 +17,9 @@ import (
 // in Flow.recent at the same index.
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
-	Nxt Seq // behind the highest octet (or FIN) seen from this side; RFC 9293's SND.NXT
+	// Nxt is behind the highest octet (or FIN) seen from this side, RFC 9293's SND.NXT. Data,
+	// SYN and FIN move it, and the peer's ack while nothing of this side was seen.
+	Nxt Seq
 	Ack Seq // the highest acknowledgment that this side sent; valid iff HasAck
 
 	// peerReply is the first octet of the peer that the peer sent when it had all of this

@@ -28,7 +28,7 @@ type retired struct {
 	droppedYoung bool // so soon that its connection may not have been over
 }
 
-// freshGrave is how long a SYN may still be repeated, in seconds: the sixth time on Linux
+// youngFor is how long a SYN may still be repeated, in seconds: the sixth time on Linux
 // comes after 63, the pause behind it ends after 127.
 const youngFor = 130
 

@@ -91,7 +91,7 @@ func (s *Session) ReadLoop(src *capture.File, in *Input, n int) (err error) {
 	return err
 }
 
-// ahead is readLoop with a goroutine that reads ahead. It ends without an error where that does
+// ahead is ReadLoop with a goroutine that reads ahead. It ends without an error where that does
 // not pay, unless it must.
 func (s *Session) ahead(src *capture.File, in *Input, n int, must bool) error {
 	reads := aheadReads

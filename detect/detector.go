@@ -175,6 +175,9 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	d.exchanges.active(t.end, e.Time)
 	t.requests++
+	if e.Flow.PlainHTTP() {
+		t.plain = true
+	}
 	d.totals.Requests++
 	t.advertise(e.Flow)
 	d.noteRequest(e)

@@ -28,6 +28,7 @@ const (
 	RoleStalledRequest Role = "stalled-request"
 	RoleNewHandshake   Role = "new-handshake"
 	RoleOldConnection  Role = "old-connection"
+	RoleTLSHandshake   Role = "tls-handshake"
 )
 
 // Evidence is one segment that a finding rests on.
@@ -146,6 +147,9 @@ func (x *Facts) notifyNote() string {
 		return "HTTP 408 that nobody asked for: the target is closing"
 	case tcpstate.GoAway:
 		return "HTTP/2 GOAWAY: the target is closing"
+	}
+	if x.tn.Alert != 0 {
+		return "TLS alert: " + alertName(x.tn.Alert)
 	}
 	return "TLS close_notify: the target is closing"
 }

@@ -26,6 +26,7 @@ var Rules = []*Rule{
 	StaleConnection,
 
 	LBClosedWithRequestOutstanding,
+	TLSHandshakeFailed,
 
 	HandshakeReset,
 	ConnectionRefused,

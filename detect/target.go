@@ -32,6 +32,7 @@ type target struct {
 	held       ruleSet // rules about targets that matched when they were last asked
 	reported   ruleSet // those whose finding was emitted: they are asked no more
 	live       bool
+	plain      bool // a request of HTTP that can be read came here
 	maxWaiting int
 }
 

@@ -68,9 +68,6 @@ func isRecord(p []byte) bool {
 // syncTLS resumes at a record.
 func (f *State) syncTLS(s Side, p []byte) bool {
 	if !isRecord(p) {
-		if s == Answers && f.flags&tlsShook != 0 && f.dir[Answers].unit == 0 {
-			f.flags |= tlsRefused
-		}
 		return false
 	}
 	f.dir[s].state = unitHeader
@@ -87,6 +84,9 @@ func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint3
 	}
 	typ, length, ok := tlsRecord(head)
 	if !ok {
+		if s == Answers && f.flags&tlsShook != 0 && l.unit == 0 {
+			f.flags |= tlsRefused
+		}
 		l.state = misframed
 		return f.noUnit(s, used, pool)
 	}

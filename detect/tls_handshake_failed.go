@@ -1,0 +1,173 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+
+	"connrace/tcpstate"
+)
+
+// TLSHandshakeFailed: the connection ended before the TLS handshake was complete.
+//
+// A ClientHello was captured, and a close by either side before the handshake was complete: a
+// fatal alert (RFC 8446 §6.2; its name is in the clear until its sender encrypts), a FIN or an
+// RST. A server that answers in another protocol was asked by a probe, or on the wrong port;
+// whoever leaves behind the server's answer, without an alert, has seen what it wanted.
+var TLSHandshakeFailed = &Rule{
+	ID:       "tls-handshake-failed",
+	Severity: Error,
+	Mildest:  Info,
+	Lost:     LostIfGivenUp,
+	Title:    "TLS handshake failed",
+	Diagram: `
+LB                                target
+ | --- P. 1:518 ack 1 ------------> |   ClientHello
+ | <-- P. 1:8   ack 518 ----------- |   alert: handshake_failure
+ | <-- F. 8:8   ack 518 ----------- |   FIN (or R., alert or not)`,
+	Sequence: "One side broke off the TLS handshake, by an alert, a FIN or an RST, before it was complete.",
+	Apart: "connection-refused: there TCP itself was refused. closed-with-request-outstanding: there " +
+		"the handshake was complete; a client certificate that TLS 1.3 rejects looks like that.",
+	Views: Views{
+		Target:  "ClientHello, then an alert, a FIN or an RST.",
+		LB:      "The same.",
+		Between: "The same.",
+	},
+	Cause: "The two could not agree: certificate, protocol version, cipher suite or server name; or the " +
+		"target was restarting, or does not speak TLS on that port.",
+	Causes: []string{
+		"a certificate that has expired, or whose issuer the other side does not know",
+		"no TLS version or cipher suite in common; a server name (SNI) that is not configured",
+		"a target that is restarting, or speaks plain HTTP on that port",
+	},
+	Fix: "Look up the alert's name in both logs. Try `openssl s_client -connect TARGET -servername NAME` " +
+		"from the LB's host; check certificate, versions and the server name that the LB sends (nginx " +
+		"proxy_ssl_name and proxy_ssl_server_name, HAProxy sni).",
+	Servers: []Knob{
+		{"nginx", "ssl_protocols TLSv1.2 TLSv1.3;", "and ssl_certificate with the whole chain"},
+		{"Apache", "SSLProtocol -all +TLSv1.2 +TLSv1.3", ""},
+	},
+	LBs: slices.Concat([]Knob{
+		{"nginx", "proxy_ssl_server_name on; proxy_ssl_name app.internal;", "default off: no SNI is sent"},
+		{"HAProxy", "server app 10.0.1.9:443 ssl verify required ca-file ca.pem sni str(app.internal)", ""},
+	}, retryKnobs),
+	Logs: []LogLine{
+		{"nginx", "502", "SSL_do_handshake() failed", "or: peer closed connection in SSL handshake"},
+		{"HAProxy", "503", "SSL handshake failure", "in a server's state or its health check; SC-- in the log"},
+		{"Envoy", "503", "UF upstream_reset_before_response_started{connection_failure,TLS_error", ""},
+		{"ALB", "502", "TargetTLSNegotiationErrorCount", "a metric"},
+	},
+
+	AnyProtocol: true,
+	Behind:      LogClosed | LogConnectError,
+	Timer:       TimerNote{Head: "No timer", Text: "The two could not agree on how to encrypt."},
+
+	Match: matchTLSHandshakeFailed,
+}
+
+func matchTLSHandshakeFailed(x *Facts) *Finding {
+	state := x.flow.Handshake()
+	hello := x.newestFromLB
+	if state != tcpstate.TLSHandshakeBegun && state != tcpstate.TLSHandshakeInPlain ||
+		!x.flow.BeginCaptured() || !hello.Set() || x.lb.Holes() || x.target.Holes() || x.request.Set() {
+		return nil
+	}
+	if x.lb.HasAck() && x.lb.Ack.After(x.target.Nxt) || !x.target.HadReceived(hello.Seq) {
+		return nil // octets that decide are missing, or never arrived
+	}
+	end, byLB, alert := x.brokenOff()
+	if !end.Set() || !byLB && end.Flags().Has(tcpstate.ACK) && end.Ack.After(x.lb.Nxt) {
+		return nil
+	}
+	f := x.finding(end)
+	f.Lost = true
+	f.Measures.Outstanding = Duration{max(end.Time-hello.Time, 0), true}
+	f.Evidence = append(x.timeline(), x.evidence(hello, true, RoleTLSHandshake, "the LB's part of the TLS handshake"))
+	if byLB && end == x.ln.Notify {
+		note := "TLS alert"
+		if alert != 0 {
+			note += ": " + alertName(alert)
+		}
+		f.Evidence = append(f.Evidence, x.evidence(end, true, RoleCloseNotify, note))
+	}
+	sortEvidence(f.Evidence)
+	who, what := "target", "closed"
+	if byLB {
+		who = "LB"
+	}
+	if end.Flags().Has(tcpstate.RST) {
+		what = "reset"
+	}
+	switch {
+	case alert != 0:
+		f.Summary = fmt.Sprintf("the %s broke off the TLS handshake (frame %d) with the alert %s", who, f.Frame, alertName(alert))
+	case byLB && end == x.ln.Notify && end.Len == sealedAlert:
+		f.Confidence = min(f.Confidence, Likely)
+		f.Grounds += "; TLS 1.3 seals what the alert says"
+		f.Summary = fmt.Sprintf("the LB broke off the TLS handshake (frame %d) behind the target's part of it, with an alert that is sealed", f.Frame)
+	case byLB && x.newestFromTarget.Set():
+		return nil // a health check has seen enough
+	default:
+		if byLB && !round(f.Measures.Outstanding.NS) {
+			f.Severity, f.Lost = Warning, false // a client that went away, or a probe
+		}
+		f.Summary = fmt.Sprintf("the %s %s the connection (frame %d) %s after the LB's TLS hello, before the handshake was complete", who, what, f.Frame, seconds(f.Measures.Outstanding.NS))
+	}
+	if state == tcpstate.TLSHandshakeInPlain || x.of.plain {
+		f.Severity, f.Lost = Info, false
+		f.Grounds += "; the target speaks another protocol there: a probe, or the wrong port"
+	}
+	return f
+}
+
+// brokenOff is what first ended the connection, by whom, and the alert if it was one. Who had seen
+// the other's close closed second.
+func (x *Facts) brokenOff() (end tcpstate.SegRef, byLB bool, alert uint8) {
+	target, lb := firstClose(x.tn), firstClose(x.ln)
+	switch {
+	case !lb.Set():
+	case !target.Set(), target.Flags().Has(tcpstate.ACK) && target.Ack.After(lb.Seq):
+		byLB = true
+	case lb.Flags().Has(tcpstate.ACK) && lb.Ack.After(target.Seq):
+	default:
+		byLB = lb.Frame() < target.Frame()
+	}
+	h := x.tn
+	if end = target; byLB {
+		end, h = lb, x.ln
+	}
+	if end == h.Notify {
+		alert = h.Alert
+	}
+	return end, byLB, alert
+}
+
+// firstClose is what a side first closed with: an alert, a FIN or an RST.
+func firstClose(h *tcpstate.HalfNotes) (first tcpstate.SegRef) {
+	for _, m := range [...]tcpstate.SegRef{h.Notify, h.FIN, h.Abort} {
+		if m.Set() && !first.Set() {
+			first = m
+		}
+	}
+	if !first.Set() && len(h.RSTs) > 0 {
+		first = h.RSTs[0].SegRef
+	}
+	return first
+}
+
+// alertName is the name of a TLS alert (RFC 8446 §6, RFC 5246 §7.2).
+func alertName(a uint8) string {
+	if n := alerts[a]; n != "" {
+		return n
+	}
+	return fmt.Sprint(a)
+}
+
+var alerts = map[uint8]string{
+	10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow", 40: "handshake_failure",
+	42: "bad_certificate", 43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired",
+	46: "certificate_unknown", 47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied", 50: "decode_error",
+	51: "decrypt_error", 70: "protocol_version", 71: "insufficient_security", 80: "internal_error",
+	86: "inappropriate_fallback", 90: "user_canceled", 109: "missing_extension", 110: "unsupported_extension",
+	112: "unrecognized_name", 113: "bad_certificate_status_response", 115: "unknown_psk_identity",
+	116: "certificate_required", 120: "no_application_protocol",
+}

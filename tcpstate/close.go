@@ -210,6 +210,7 @@ func (t *Tracker) onTimer(f *Flow) {
 		return
 	}
 	t.checkStalled(f)
+	t.checkUnacked(f)
 }
 
 // settle says that what belongs to a handshake or a close has come.

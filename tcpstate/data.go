@@ -13,6 +13,8 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	}
 	if s.Flags&ACK != 0 && (s.Ack.After(h.Ack) || h.flags&flagAck == 0) {
 		t.acknowledge(f, dir, s)
+	} else if s.Len == 0 {
+		h.flags |= flagSpoke
 	}
 }
 
@@ -218,6 +220,7 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 	if h.flags&flagHoles != 0 {
 		h.fillHole(&t.notes(f).Half[dir], seq, end)
 	}
+	t.noteUnacked(f, dir, s, seq, end)
 	d := &f.recent[dir]
 	if d.turnFrame == 0 {
 		return

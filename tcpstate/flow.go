@@ -49,6 +49,7 @@ const (
 	flagTurn                            // there is a turn
 	flagTurnLow                         // the turn may have begun at HalfNotes.TurnLow
 	flagArrived                         // one of them arrived, if only to wait: see sequencer
+	flagSpoke                           // it acknowledged what it had acknowledged before
 )
 
 // Captured reports whether any segment of this side was captured.
@@ -72,6 +73,10 @@ func (h *Half) Outstanding() bool { return h.flags&(flagTurn|flagAnswered) == fl
 // Inferred reports whether the turn was taken for one although the octets of the peer
 // that it acknowledges were not captured.
 func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
+
+// Spoke reports whether this side repeated an acknowledgment without data (a duplicate one, a
+// window update): behind a SYN-ACK that shows that the connection exists.
+func (h *Half) Spoke() bool { return h.flags&flagSpoke != 0 }
 
 // Holes reports whether octets of this side are missing in the capture.
 func (h *Half) Holes() bool { return h.flags&flagHoles != 0 }

@@ -199,6 +199,9 @@ type HalfNotes struct {
 	// TurnAcked is the first segment of the peer that acknowledges that octet after it was
 	// sent again.
 	TurnAcked SegRef
+	// unacked is what the side sends again and again, nil where it never did; see
+	// Tracker.StillUnacked.
+	unacked *Unacked
 	// Continuation is the newest segment of the turn behind its first.
 	Continuation SegRef
 	// Old are segments before the SYN-ACK that belong to an earlier incarnation.
@@ -308,7 +311,8 @@ func (t *Tracker) nothingNoted(f *Flow) bool {
 	m := t.noteArena[f.notes]
 	for i := range m.Half {
 		h := &m.Half[i]
-		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() {
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() ||
+			h.unacked != nil && h.unacked.still(&f.Half[1-i]) {
 			return false
 		}
 	}
@@ -348,7 +352,10 @@ func newNotes() *Notes {
 func (h *HalfNotes) reset() {
 	*h = HalfNotes{
 		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
-		Old: h.Old[:0], Refusals: h.Refusals[:0],
+		Old: h.Old[:0], Refusals: h.Refusals[:0], unacked: h.unacked,
+	}
+	if h.unacked != nil {
+		*h.unacked = Unacked{}
 	}
 }
 

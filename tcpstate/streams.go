@@ -65,6 +65,10 @@ func (h *HalfNotes) shift(by int64) {
 	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
 		m.shift(by)
 	}
+	if u := h.unacked; u != nil {
+		u.First.shift(by)
+		u.Last.shift(by)
+	}
 	for i := range h.SYNs {
 		h.SYNs[i].shift(by)
 	}

@@ -276,6 +276,9 @@ const (
 	AnswerBegan
 	// RequestStalled: the LB's turn has had no answer for 200 ms.
 	RequestStalled
+	// Unacknowledged: octets of a side have gone unacknowledged for 15 s, sent three times or
+	// more; and again when a fourth or later copy was the last.
+	Unacknowledged
 	// CloseBegan: the first FIN of a side, or an RST.
 	CloseBegan
 	// Settled: what belongs to a handshake or a close has been seen, or the capture
@@ -291,7 +294,7 @@ type Event struct {
 	Kind Kind
 	Flow *Flow
 	Side int      // index of the half concerned
-	Seg  *Segment // the segment that brought it; nil for Settled, Gone and RequestStalled
+	Seg  *Segment // the segment that brought it; nil for Settled, Gone, RequestStalled and Unacknowledged
 	Time int64    // capture time, ns
 	// Ended: the capture ended here; what has not happened yet is unknown.
 	Ended bool

@@ -72,14 +72,22 @@ LB                                target
 }
 
 func matchAcceptQueueOverflow(x *Facts) *Finding {
-	if !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.closing.Set() || !x.tn.HasSYN() {
+	if !x.fresh() {
 		return nil
 	}
-	if x.target.HadReceived(x.lb.ISN+1) || x.lb.HadReceived(x.target.ISN+1) {
-		return nil // the LB had octets of the target, or its FIN, that the capture may not have
+	if s, by := x.eaten(); by == theQueue {
+		f := x.inVain(&s)
+		x.ignoredCopies(f)
+		f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data (frame %d) %s%s",
+			x.frame(s.first), s.times(x.Ended), x.repeatedMeanwhile(&s))
+		if rst, ok := x.replyRST(); ok {
+			f.Measures.RST = "reply"
+			f.Summary += fmt.Sprintf("; then an RST (frame %d)", x.frame(rst))
+		}
+		return f
 	}
 	rst, ok := x.replyRST()
-	if cl := x.lbClose(); ok && rst.Seq == x.target.ISN+1 && (!cl.Set() || cl.Frame() > rst.Frame()) {
+	if cl := x.lbClose(); ok && !x.closing.Set() && rst.Seq == x.target.ISN+1 && (!cl.Set() || cl.Frame() > rst.Frame()) && x.resetAtOnce(rst) {
 		at := rst
 		if x.request.Set() {
 			at = x.request
@@ -90,13 +98,35 @@ func matchAcceptQueueOverflow(x *Facts) *Finding {
 		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", x.frame(rst))
 		return f
 	}
-	if !x.request.Set() || !x.lbGaveUp() || !x.overdue(x.lbClose().Time) {
-		return nil
+	return nil
+}
+
+// resetAtOnce reports whether an RST answers the handshake's final ACK or the first data at
+// once, without a SYN-ACK that was repeated before: so does a listener without room
+// (tcp_abort_on_overflow).
+func (x *Facts) resetAtOnce(rst tcpstate.SegRef) bool {
+	if len(x.tn.SYNs) > 1 && x.tn.SYNs[1].Time < rst.Time || x.openedAhead(rst) {
+		return false
 	}
-	f := x.overflow(x.request)
-	f.Lost = true
-	f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data was sent %d times and never acknowledged", f.Measures.Attempts)
-	return f
+	since := x.ln.FinalACK.Time
+	if x.request.Set() && x.request.Time <= rst.Time {
+		since = max(since, x.request.Time)
+	}
+	return since == 0 || rst.Time-since <= 2*x.rtt()+10*millisecond
+}
+
+// repeatedMeanwhile says that SYN-ACKs were repeated while data was, behind a sentence.
+func (x *Facts) repeatedMeanwhile(s *silence) string {
+	n := 0
+	for _, m := range x.tn.SYNs[1:] {
+		if m.Time > s.first.Time {
+			n++
+		}
+	}
+	if n == 0 {
+		return ", as on other connections to this listener"
+	}
+	return ", while the SYN-ACK was repeated"
 }
 
 // matchAcceptQueueDelay finds a first request that had to be sent again and is answered now.
@@ -130,17 +160,23 @@ func (x *Facts) overdue(until int64) bool {
 func (x *Facts) overflow(at tcpstate.SegRef) *Finding {
 	f := x.exchange(at)
 	f.Confidence = min(f.Confidence, Likely)
-	f.Evidence = append(x.handshakeTimeline(), f.Evidence...)
-	sortEvidence(f.Evidence)
 	if x.request.Set() {
 		f.Measures.Attempts = x.ln.NCopies + 1
 	}
-	f.ignored = []int64{at.Time}
+	x.ignoredCopies(f)
+	f.Measures.Waiting, _ = x.of.told.waitingAt(at.Time)
+	return f
+}
+
+// ignoredCopies notes when the first data was ignored, for the kernel to be asked about, and the
+// handshake.
+func (x *Facts) ignoredCopies(f *Finding) {
+	f.Evidence = append(x.handshakeTimeline(), f.Evidence...)
+	sortEvidence(f.Evidence)
+	f.ignored = []int64{f.Time}
 	for _, m := range x.ln.Copies {
 		f.ignored = append(f.ignored, m.Time)
 	}
-	f.Measures.Waiting, _ = x.of.told.waitingAt(at.Time)
-	return f
 }
 
 // settleOverflow gives the kernel, where it is asked, time for its next samples.

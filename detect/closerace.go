@@ -10,6 +10,9 @@ func (x *Facts) taken() bool {
 	if !x.outstanding() || !x.closing.Set() || x.lbGaveUp() || x.vague() {
 		return false
 	}
+	if _, by := x.eaten(); by != nobody {
+		return false // it closed for want of a request
+	}
 	_, reset := x.replyRST()
 	return x.used() || reset || x.aborted || x.closeHadSeenRequest()
 }

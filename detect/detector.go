@@ -70,6 +70,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
 	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
 	cfg.On(tcpstate.RequestStalled, d.onRequestStalled)
+	cfg.On(tcpstate.Unacknowledged, d.onUnacknowledged)
 	cfg.On(tcpstate.CloseBegan, d.onCloseBegan)
 	cfg.On(tcpstate.Settled, d.onSettled)
 	cfg.On(tcpstate.Gone, d.onGone)
@@ -178,6 +179,9 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	if e.Flow.PlainHTTP() {
 		t.plain = true
 	}
+	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
+		t.tell().reached[1].add(e.Time, answer.Len)
+	}
 	d.totals.Requests++
 	t.advertise(e.Flow)
 	d.noteRequest(e)
@@ -188,13 +192,15 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
 	d.exchanges.answer(d, f, e.Seg)
+	request := d.tracker.Request(f)
+	t.tell().reached[0].add(e.Time, request.Len)
 	if _, target := f.Sides(); target.HasTurn() {
-		if gap := d.tracker.Request(f).Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
-			t.tell().reused(gap)
+		if gap := request.Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
+			t.told.reused(gap)
 		}
 	}
 	if f.Stalled() {
-		t.told.unstall(f.Index(), e.Time)
+		t.told.unstall(d.tracker, f, e.Time)
 	}
 	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
@@ -209,7 +215,10 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(f).tell().stall(f.Index(), d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)))
+	d.targetOf(f).tell().stall(wait{
+		flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)),
+		fresh: f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set(),
+	})
 }
 
 // onCloseBegan notes the idle age of a connection that one side begins to close.
@@ -245,7 +254,7 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 	case f.Decided():
 	case !f.Established():
 		d.judgeHandshake(d.facts(f, e))
-	case f.Closing():
+	case f.Closing(), e.Ended && d.waits(f):
 		if d.resolveRoles(f); d.inOrder(f) {
 			return
 		}
@@ -261,8 +270,30 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 // a close_notify.
 func (d *Detector) inOrder(f *tcpstate.Flow) bool {
 	m := d.tracker.Notes(f)
-	lb, _ := f.Sides()
-	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0
+	lb, target := f.Sides()
+	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0 &&
+		!target.Holes() && d.tracker.StillUnacked(f, 1-f.LB()) == nil
+}
+
+// waits reports whether one side of a connection has sent octets again that the other has not
+// acknowledged.
+func (d *Detector) waits(f *tcpstate.Flow) bool {
+	return d.tracker.StillUnacked(f, 0) != nil || d.tracker.StillUnacked(f, 1) != nil
+}
+
+// onUnacknowledged lets the rules judge a connection that nobody closes although its octets do
+// not arrive.
+func (d *Detector) onUnacknowledged(e *tcpstate.Event) {
+	f := e.Flow
+	if f.Decided() {
+		return
+	}
+	if f.Established() {
+		d.resolveRoles(f)
+		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
+			f.SetDecided()
+		}
+	}
 }
 
 // judgeHandshake looks at a connection that never came to be.
@@ -285,7 +316,11 @@ func (d *Detector) judgeHandshake(x *Facts) {
 		d.judgeSYN(x, SYNGivenUp)
 	case x.Ended: // before the next retry was due
 		x.of.pending++
-		if d.kernelDropped(x) {
+		switch {
+		case whenOpen.met(x.ln.NSYN, syns[len(syns)-1].Time-syns[0].Time):
+			x.flow.SetDecided()
+			d.judgeSYN(x, SYNOpen)
+		case d.kernelDropped(x):
 			x.flow.SetDecided()
 			d.judgeSYN(x, SYNPending)
 		}
@@ -295,6 +330,7 @@ func (d *Detector) judgeHandshake(x *Facts) {
 // judgeSYN lets the rules judge what came of a SYN.
 func (d *Detector) judgeSYN(x *Facts, came Outcome) {
 	x.Outcome = came
+	x.of.told.refresh(d.tracker)
 	d.enqueue(x, x.ask(AboutHandshake, (*Rule).match))
 }
 
@@ -353,7 +389,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		d.onSettled(&c)
 	}
 	if f.Stalled() {
-		d.targetOf(f).told.unstall(f.Index(), e.Time)
+		d.targetOf(f).told.unstall(d.tracker, f, e.Time)
 	}
 	m := d.tracker.Notes(f)
 	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && (!f.Half[0].Captured() || !f.Half[1].Captured()) {

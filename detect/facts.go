@@ -13,6 +13,7 @@ import (
 type Facts struct {
 	Now     int64   // capture time
 	Ended   bool    // the capture ended here
+	Live    bool    // what is undecided may be told now
 	Outcome Outcome // of the SYN, for rules about a handshake
 
 	flow       *tcpstate.Flow
@@ -46,6 +47,10 @@ type Facts struct {
 	// reply RST says that the request came behind it.
 	unseenFIN bool
 
+	// lbUnacked and targetUnacked are what they sent again and again and the other has not
+	// acknowledged; nil: nothing.
+	lbUnacked, targetUnacked *tcpstate.Unacked
+
 	of       *target // its figures and who waits for it, to be read
 	settings settings
 }
@@ -64,7 +69,7 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	m := d.tracker.Notes(f)
 	x := &d.scratch
 	*x = Facts{} // filled in place: a literal with values is made elsewhere and copied
-	x.flow, x.of, x.Now, x.Ended = f, d.targetOf(f), e.Time, e.Ended
+	x.flow, x.of, x.Now, x.Ended, x.Live = f, d.targetOf(f), e.Time, e.Ended, d.opt.Live
 	x.lb, x.target = f.Sides()
 	x.notes, x.ln, x.tn = m, &m.Half[f.LB()], &m.Half[1-f.LB()]
 	x.settings = d.settings()
@@ -74,9 +79,13 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	x.request, x.head = d.tracker.Request(f), d.tracker.Head(f)
 	x.newestTurn = x.request
 	x.lbAbort = x.abort(true)
+	x.lbUnacked, x.targetUnacked = d.tracker.StillUnacked(f, f.LB()), d.tracker.StillUnacked(f, 1-f.LB())
 	x.findClosing()
 	x.findRequest()
 	x.forgetNoRequest()
+	if x.lbUnacked != nil {
+		x.of.told.refresh(d.tracker)
+	}
 	return x
 }
 

@@ -67,21 +67,23 @@ type Duration struct {
 
 // Measures are the figures of an incident; what does not apply is unknown, -1 or "".
 type Measures struct {
-	Idle            Duration // last octet of the answer before → close, or → request
-	RTT             Duration
-	Outstanding     Duration // request → close
-	Delay           Duration // of a connection that was set up late
-	Attempts        int      // copies of the SYN or of the data; 0: does not apply
-	Waiting         int      // stalled requests on the same listener; -1: not counted
-	RST             string   // "reply", "active" or ""
-	RSTOrigin       string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
-	RSTOriginBasis  string   // "ttl", "shape" or ""
-	CloseCause      string   // "idle-timeout", "mass-close", "overdue-batch", "after-response", "unknown" or ""
-	CloseCauseBasis string   // "inferred", "advertised", "hint" or ""
-	Retried         bool
-	RetryStream     uint32
-	RetryFrame      uint64
-	Kernel          *Kernel // what the kernel of the target's host said; nil: it was not asked
+	Idle             Duration // last octet of the answer before → close, or → request
+	RTT              Duration
+	Outstanding      Duration // request → close
+	Delay            Duration // of a connection that was set up late
+	Attempts         int      // copies of the SYN or of the data; 0: does not apply
+	SmallestLost     uint32   // octets of the smallest segment that was lost and of the largest that
+	LargestDelivered uint32   // arrived meanwhile, where the size decides; 0: it does not
+	Waiting          int      // stalled requests on the same listener; -1: not counted
+	RST              string   // "reply", "active" or ""
+	RSTOrigin        string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
+	RSTOriginBasis   string   // "ttl", "shape" or ""
+	CloseCause       string   // "idle-timeout", "mass-close", "overdue-batch", "after-response", "unknown" or ""
+	CloseCauseBasis  string   // "inferred", "advertised", "hint" or ""
+	Retried          bool
+	RetryStream      uint32
+	RetryFrame       uint64
+	Kernel           *Kernel // what the kernel of the target's host said; nil: it was not asked
 }
 
 // advice is a cause and what is to be done about it.
@@ -104,6 +106,7 @@ type Finding struct {
 	Frame      uint64 // of the decisive segment
 	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
+	Open       bool     // it was still undecided when the capture ended, of a live one now
 	Request    *Request // nil: none
 	Measures   Measures
 	Evidence   []Evidence // in the order of the frames
@@ -113,6 +116,7 @@ type Finding struct {
 	Cause      string
 	Fix        string
 
+	dead    bool    // the host or the way to it is known to be dead: no queue is behind it
 	ignored []int64 // when segments were ignored: see pending
 	own     *advice // cause and fix of this finding alone; nil: they are the rule's
 }

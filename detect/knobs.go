@@ -144,6 +144,14 @@ var idlePathKnobs = []Knob{
 	{"Azure LB", "idleTimeoutInMinutes = 4", "4 to 30, of the rule; enableTcpReset sends the RST"},
 }
 
+// mtuKnobs let large segments through, or keep them small.
+var mtuKnobs = []Knob{
+	{"Linux", "iptables ... -j TCPMSS --clamp-mss-to-pmtu", "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN, on the router or tunnel end"},
+	{"Linux", "net.ipv4.tcp_mtu_probing = 1", "default 0; finds the size that gets through when ICMP does not"},
+	{"Linux", "net.netfilter.nf_conntrack_tcp_be_liberal = 1", "where a stateful filter sees only one direction"},
+	{"AWS", "security group: inbound ICMP type 3 code 4", "jumbo frames (9001) inside a VPC, 1500 beyond"},
+}
+
 // timestampKnobs let TIME-WAIT tell a new connection from the old one.
 var timestampKnobs = []Knob{
 	{"Linux", "net.ipv4.tcp_timestamps = 1", "the default; on both sides"},

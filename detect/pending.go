@@ -75,6 +75,10 @@ func (d *Detector) count(x *Facts, f *Finding) {
 	case FullForACKs:
 		t.tell().overflows.Add(f.Time)
 	}
+	if f.Open {
+		d.totals.OpenTries++
+		t.open++
+	}
 	if f.Lost && f.Request != nil {
 		d.totals.LostRequests++
 		t.lost++
@@ -135,7 +139,7 @@ func (p *pending) gradeQueue() {
 		last = max(last, e.Time)
 	}
 	overflowed := p.t.told.overflowNear(first, last)
-	if f.Rule.IfFull != nil && overflowed {
+	if f.Rule.IfFull != nil && overflowed && !f.dead {
 		f.Rule = f.Rule.IfFull
 		f.Grounds = "the listener's accept queue was found full within 10 s"
 	}

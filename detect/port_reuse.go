@@ -67,6 +67,9 @@ func matchPortReuse(x *Facts) *Finding {
 	}
 	f := x.handshake(x.ln.SYNs[0].SegRef)
 	f.Summary = fmt.Sprintf("the SYN met an old connection on the same ports: the target answered with an ACK of that (frame %d)", x.frame(ack))
+	if x.Outcome == SYNOpen {
+		f.Summary += ", each time until the capture ended"
+	}
 	if x.Outcome == SYNAnswered {
 		f.Measures.Delay = Duration{x.Now - x.ln.SYNs[0].Time, true}
 	}

@@ -17,7 +17,7 @@ const (
 // followed, a message need be no request, and what looks like its answer need be none. It is
 // the only place that decides so.
 func (x *Facts) limit(f *Finding) {
-	if f.Rule.AnyProtocol || f.Severity == Info {
+	if f.Rule.AnyProtocol || f.Severity == Info || f.Request == nil {
 		return
 	}
 	why := ""

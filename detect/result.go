@@ -57,6 +57,7 @@ type Totals struct {
 	Streams      uint64 // streams opened, as Wireshark counts
 	Requests     uint64
 	LostRequests uint64
+	OpenTries    uint64 // still undecided: findings that are Open
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
 	// EvictedTargets were given up for others (Options.MaxTargets). MergedConnections are those
@@ -91,6 +92,7 @@ type Target struct {
 	Connections  uint64
 	Requests     uint64
 	LostRequests uint64
+	OpenTries    uint64
 	RTTMedian    Duration
 	RTTP99       Duration
 	Vantage      string // "target", "lb", "between" or "unknown"
@@ -164,7 +166,7 @@ func (d *Detector) figures() []Target {
 		}
 		x := t.told
 		r := Target{
-			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost,
+			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost, OpenTries: t.open,
 			Vantage: x.vantage(),
 		}
 		if x != &silent {

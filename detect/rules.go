@@ -3,7 +3,8 @@ package detect
 // Rules are all rules. Those about a target are each asked, in any order. For a connection with an outstanding request the first that
 // matches decides, in this order:
 //
-//  0. What neither end did: an RST into a live exchange.
+//  0. What neither end did: an answer, or a request that nobody took, that was lost on the
+//     path; an RST into a live exchange.
 //  1. If the LB closed first, what came of it is in 4: a later close by the target does
 //     not win.
 //  2. The target's closing point against the request's first octet, and against the
@@ -14,6 +15,7 @@ package detect
 //
 // Then come the connections that never carried a request, and what is left over.
 var Rules = []*Rule{
+	PathLoss,
 	ResetInExchange,
 	FINRequestCrossing,
 	RequestAfterFIN,

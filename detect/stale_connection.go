@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"slices"
+
+	"connrace/tcpstate"
 )
 
 // StaleConnection: the LB used a connection that the target's host did not know any
@@ -67,26 +69,62 @@ LB                                target
 }
 
 func matchStaleConnection(x *Facts) *Finding {
-	if !x.outstanding() || x.closing.Set() || !x.used() || x.hole() || x.vague() {
+	if !x.outstanding() || x.closing.Set() || x.hole() || x.vague() {
 		return nil
 	}
 	rst, reset := x.replyRST()
-	gaveUp := x.lbGaveUp()
-	if gaveUp && (x.ln.NCopies < 2 || x.acknowledged()) || !gaveUp && !reset {
+	if s, by := x.eaten(); by == theOblivion {
+		f := x.inVain(&s)
+		x.idle(f, s.first)
+		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection %s%s", x.frame(s.first), s.times(x.Ended), afterIdle(f))
+		return f
+	} else if by != nobody {
+		return nil
+	}
+	ahead := x.openedAhead(rst)
+	if !reset || x.lbGaveUp() || !x.used() && !ahead {
 		return nil
 	}
 	f := x.lost(x.request)
 	f.Confidence = min(f.Confidence, Likely)
 	x.idle(f, x.request)
-	if !gaveUp {
-		f.Measures.RST = "reply"
-		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
-			f.Request.Frame, x.frame(rst), afterIdle(f))
+	f.Measures.RST = "reply"
+	if ahead {
+		f.Evidence = append(x.handshakeTimeline(), f.Evidence...)
+		sortEvidence(f.Evidence)
+		opened := x.request.Time - x.ln.FinalACK.Time
+		f.Summary = fmt.Sprintf("the first request (frame %d), %s after its connection was opened, was answered by an RST (frame %d)%s",
+			f.Request.Frame, about(opened), x.frame(rst), x.repeatedSYNACKs())
 		return f
 	}
-	f.Measures.Attempts = x.ln.NCopies + 1
-	f.Measures.Outstanding = Duration{x.lbClose().Time - x.request.Time, true}
-	f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was sent %d times and never acknowledged%s",
-		f.Request.Frame, f.Measures.Attempts, afterIdle(f))
+	f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
+		f.Request.Frame, x.frame(rst), afterIdle(f))
 	return f
+}
+
+// openedAhead reports whether the connection's first request came so long after its handshake
+// that an RST which answers it is about a connection that was forgotten, not about one that was
+// never accepted: a listener without room resets the final ACK itself.
+func (x *Facts) openedAhead(rst tcpstate.SegRef) bool {
+	if !rst.Set() || !x.fresh() || !x.ln.FinalACK.Set() || x.ln.FinalACK.Len > 0 || !x.request.Set() || x.request.Seq != x.lb.ISN+1 {
+		return false
+	}
+	return x.request.Time-x.ln.FinalACK.Time > openedAheadBy && rst.Time >= x.request.Time
+}
+
+// openedAheadBy is longer than a load balancer takes from a connection that it needs to the
+// request, ns; by judgement.
+const openedAheadBy = second
+
+// repeatedSYNACKs says that SYN-ACKs were repeated, behind a sentence.
+func (x *Facts) repeatedSYNACKs() string {
+	n := x.tn.NSYN - 1
+	if n < 1 {
+		return ""
+	}
+	times := "once"
+	if n > 1 {
+		times = fmt.Sprintf("%d times", n)
+	}
+	return fmt.Sprintf("; the target had repeated its SYN-ACK %s before", times)
 }

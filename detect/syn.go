@@ -17,6 +17,7 @@ const (
 	SYNRefused                 // by an RST
 	SYNReset                   // answered, but reset by the LB's own host
 	SYNPending                 // the capture ended before its next retry was due
+	SYNOpen                    // likewise, and it had been sent often and long enough to be told
 	SYNGivenUp
 )
 
@@ -50,8 +51,13 @@ func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 // handshake begins a finding about the connection's set-up.
 func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
 	f := x.finding(at)
-	if f.Severity = Warning; x.Outcome == SYNGivenUp || x.Outcome == SYNRefused || x.Outcome == SYNReset {
+	switch f.Severity = Warning; x.Outcome {
+	case SYNGivenUp, SYNRefused, SYNReset:
 		f.Severity, f.Lost = Error, true
+	case SYNOpen:
+		if f.Open = true; x.Now-at.Time >= openError {
+			f.Severity = Error
+		}
 	}
 	f.Measures.Attempts = x.ln.NSYN
 	f.Evidence = x.handshakeTimeline()
@@ -74,6 +80,23 @@ func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalle
 	return full, waiting, stalled
 }
 
+// dead reports whether the target's host or the way to it was dead while the SYNs were ignored:
+// on connections that it had accepted, requests were sent again and again and not acknowledged.
+// waits is the newest of these.
+func (x *Facts) dead(ignored []tcpstate.SYNRef) (waits tcpstate.SegRef, ok bool) {
+	n := 0
+	for _, s := range ignored {
+		dead, newest := x.of.told.deadAt(s.Time)
+		if dead > 0 {
+			n++
+		}
+		if newest.Time > waits.Time {
+			waits = newest
+		}
+	}
+	return waits, n > 0 && 2*n >= len(ignored)
+}
+
 // silence makes the finding of SYNs that were ignored.
 func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	first := ignored[0]
@@ -87,6 +110,10 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	case SYNGivenUp:
 		m.Outstanding = Duration{x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, true}
 		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", m.Attempts, seconds(m.Outstanding.NS))
+	case SYNOpen:
+		s := silence{copies: m.Attempts, over: x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, open: true}
+		m.Outstanding = Duration{s.over, true}
+		f.Summary = fmt.Sprintf("the SYN (frame %d) %s", x.frame(first.SegRef), s.times(x.Ended))
 	case SYNPending:
 		m.Outstanding = Duration{x.Now - first.Time, true}
 		f.Summary = fmt.Sprintf("the SYN had no answer yet after %s, when the capture ended", seconds(m.Outstanding.NS))
@@ -100,18 +127,16 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	return f
 }
 
-// metOld is the target's ACK of an older connection on the same ports that the SYN met;
-// ok is false unless the LB reset that one.
+// metOld is the target's ACK of an older connection on the same ports that the SYN met; ok is
+// false if there is none. The LB resets that one then (RFC 9293 §3.10.7.3), but a stateful
+// filter may eat the RST.
 func (x *Facts) metOld() (ack tcpstate.SegRef, ok bool) {
 	for _, m := range x.tn.Old {
-		if m.Flags()&(tcpstate.ACK|tcpstate.RST) == tcpstate.ACK && !ack.Set() {
-			ack = m
+		if m.Flags()&(tcpstate.ACK|tcpstate.RST|tcpstate.SYN) == tcpstate.ACK {
+			return m, true
 		}
 	}
-	for _, m := range x.ln.Old {
-		ok = ok || m.Flags().Has(tcpstate.RST)
-	}
-	return ack, ok && ack.Set()
+	return ack, false
 }
 
 // handshakeTimeline is the evidence of a connection's set-up.

@@ -70,6 +70,9 @@ func matchSYNDropped(x *Facts) *Finding {
 	if len(ignored) == 0 || 2*full < len(ignored) {
 		return nil
 	}
+	if _, dead := x.dead(ignored); dead {
+		return nil
+	}
 	f := x.silence(ignored, waiting)
 	f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener (frame %d, tcp.stream %d)",
 		full, len(ignored), x.frame(stalled), stalled.Stream)

@@ -1,5 +1,7 @@
 package detect
 
+import "fmt"
+
 // SYNUnanswered: SYNs went unanswered, and nothing speaks for a full queue.
 //
 // As in SYNDropped, but fewer than half of the ignored copies fell into the wait of a
@@ -67,5 +69,13 @@ func matchSYNUnanswered(x *Facts) *Finding {
 	_, waiting, _ := x.queueVotes(ignored)
 	f := x.silence(ignored, waiting)
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
+	if unacked, dead := x.dead(ignored); dead {
+		f.dead = true
+		f.Grounds = fmt.Sprintf("the host or the way to it is dead: a request on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
+			x.frame(unacked), unacked.Stream)
+		f.Summary += fmt.Sprintf("; %s acknowledged nothing on its established connections either", x.ends[1].Addr)
+		f.Evidence = append(f.Evidence, x.evidence(unacked, true, RoleStalledRequest, "a request on an established connection that is not acknowledged either"))
+		sortEvidence(f.Evidence)
+	}
 	return f
 }

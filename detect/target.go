@@ -26,8 +26,8 @@ type target struct {
 	syns                 ring.Ring[recentSYN]
 	lbs                  []tcpstate.Addr
 
-	lost, refused, unanswered, synRetrans uint64
-	pending                               uint64 // SYNs without an answer yet at the end
+	lost, open, refused, unanswered, synRetrans uint64
+	pending                                     uint64 // SYNs without an answer yet at the end
 
 	held       ruleSet // rules about targets that matched when they were last asked
 	reported   ruleSet // those whose finding was emitted: they are asked no more
@@ -44,7 +44,8 @@ type told struct {
 	farNS, allNS int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage
 	rtt          idle.Sketch
 
-	waits     []wait // stalled requests, open ones and those of the last minutes
+	reached   [2]reached // sizes of segments that arrived, at the target and at the LB
+	waits     []wait     // stalled requests, open ones and those of the last minutes
 	maxWaits  int
 	overflows ring.Ring[int64]
 	drops     ring.Ring[drop]
@@ -108,6 +109,7 @@ func (t *target) merge(o *target) {
 	t.connections += o.connections
 	t.requests += o.requests
 	t.lost += o.lost
+	t.open += o.open
 	t.attempted += o.attempted
 	t.completed += o.completed
 	t.refused += o.refused
@@ -138,68 +140,6 @@ func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate
 		}
 	}
 	return tcpstate.SegRef{}, false
-}
-
-// wait is a stalled request: it was sent and for at least 200 ms not answered.
-type wait struct {
-	flow     uint32
-	ref      tcpstate.SegRef
-	answered int64 // 0: still waiting
-}
-
-func (w *wait) covers(at int64) bool {
-	return w.ref.Time <= at && (w.answered == 0 || at <= w.answered)
-}
-
-// waitKeep is how long past waits are kept: a SYN's last retry comes up to two minutes
-// after its first copy (tcp_syn_retries 6: 127 s).
-const waitKeep = 140 * second
-
-// stall notes a request that stalls.
-func (x *told) stall(flow uint32, ref tcpstate.SegRef) {
-	if len(x.waits) >= x.maxWaits {
-		keep := x.waits[:0]
-		for _, w := range x.waits {
-			if w.answered == 0 || ref.Time-w.answered < waitKeep {
-				keep = append(keep, w)
-			}
-		}
-		if len(keep) == len(x.waits) {
-			keep = append(keep[:0], keep[len(keep)/2:]...)
-		}
-		x.waits = keep
-	}
-	x.waits = append(x.waits, wait{flow: flow, ref: ref})
-}
-
-// unstall notes that a stalled request stalls no more.
-func (x *told) unstall(flow uint32, now int64) {
-	for i := len(x.waits) - 1; i >= 0; i-- {
-		if w := &x.waits[i]; w.flow == flow && w.answered == 0 {
-			w.answered = now
-			return
-		}
-	}
-}
-
-// dropWait forgets a wait that goes on: it was no request to this target.
-func (x *told) dropWait(flow uint32) {
-	if len(x.waits) > 0 {
-		x.waits = slices.DeleteFunc(x.waits, func(w wait) bool { return w.flow == flow && w.answered == 0 })
-	}
-}
-
-// waitingAt is how many requests were stalled at a time, and the newest of them.
-func (x *told) waitingAt(at int64) (n int, newest tcpstate.SegRef) {
-	for i := range x.waits {
-		if w := &x.waits[i]; w.covers(at) {
-			n++
-			if w.ref.Time > newest.Time {
-				newest = w.ref
-			}
-		}
-	}
-	return n, newest
 }
 
 // drop is a dropped SYN: when, and of which stream.
@@ -267,6 +207,9 @@ func (t *target) shift(by int64) {
 		w.ref.Time += by
 		if w.answered != 0 {
 			w.answered += by
+		}
+		if w.acked != 0 {
+			w.acked += by
 		}
 	}
 	x.overflows.Each(func(at *int64) { *at += by })

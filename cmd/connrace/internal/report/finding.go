@@ -40,6 +40,7 @@ type measuresDoc struct {
 	Outstanding     seconds    `json:"outstanding_seconds"`
 	Delay           seconds    `json:"delay_seconds"`
 	Attempts        count      `json:"attempts"`
+	LostSizes       *sizesDoc  `json:"lost_sizes"`
 	Waiting         count      `json:"waiting"`
 	RST             optional   `json:"rst"`
 	RSTOrigin       optional   `json:"rst_origin"`
@@ -48,6 +49,11 @@ type measuresDoc struct {
 	CloseCauseBasis optional   `json:"close_cause_basis"`
 	Retried         *retryDoc  `json:"retried"`
 	Kernel          *kernelDoc `json:"kernel"`
+}
+
+type sizesDoc struct {
+	SmallestLost     uint32 `json:"smallest_lost"`
+	LargestDelivered uint32 `json:"largest_delivered"`
 }
 
 type retryDoc struct {
@@ -61,6 +67,9 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
 		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
 		Kernel: kernelJSON(m.Kernel),
+	}
+	if m.SmallestLost > 0 {
+		d.LostSizes = &sizesDoc{m.SmallestLost, m.LargestDelivered}
 	}
 	if m.Retried {
 		d.Retried = &retryDoc{m.RetryStream, m.RetryFrame}
@@ -133,6 +142,7 @@ type findingDoc struct {
 	Target        optional      `json:"target"`
 	Time          stamp         `json:"time"`
 	Lost          bool          `json:"lost"`
+	Open          bool          `json:"open"`
 	Request       *requestDoc   `json:"request"`
 	Measures      measuresDoc   `json:"measures"`
 	Evidence      []evidenceDoc `json:"evidence"`
@@ -150,7 +160,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 	return findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
-		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost,
+		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
 		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),

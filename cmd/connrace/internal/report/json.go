@@ -312,6 +312,7 @@ type totalsDoc struct {
 		Total     uint64 `json:"total"`
 		Explained uint64 `json:"explained"`
 	} `json:"rst_after_fin"`
+	OpenTries    uint64 `json:"open_tries"`
 	Skipped      counts `json:"skipped"`
 	EvictedFlows uint64 `json:"evicted_flows"`
 	// Of more targets than are told apart only.
@@ -334,7 +335,7 @@ type scanDoc struct {
 func totalsJSON(r *Report) totalsDoc {
 	t := r.Totals()
 	d := totalsDoc{
-		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests,
+		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests, OpenTries: t.OpenTries,
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
 		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
@@ -382,6 +383,7 @@ type targetDoc struct {
 	LBIdle       *timeoutDoc `json:"lb_idle_timeout"`
 	LongestReuse seconds     `json:"longest_reuse_seconds"`
 	NearMisses   uint64      `json:"near_misses"`
+	OpenTries    uint64      `json:"open_tries"`
 	Exposure     *float64    `json:"exposure_per_million"`
 	Handshakes   struct {
 		Attempted   uint64 `json:"attempted"`
@@ -399,7 +401,7 @@ type targetDoc struct {
 func targetJSON(a *Analysis, t *detect.Target) targetDoc {
 	d := targetDoc{
 		Target: endpoint(t.Target), Captures: list(a.Captures), LBs: []string{},
-		Connections: t.Connections, Requests: t.Requests, LostRequests: t.LostRequests,
+		Connections: t.Connections, Requests: t.Requests, LostRequests: t.LostRequests, OpenTries: t.OpenTries,
 		Vantage: t.Vantage, Idle: timeoutJSON(t.Idle), LBIdle: timeoutJSON(t.LBIdle),
 		LongestReuse: seconds(t.LongestReuse), NearMisses: t.NearMisses, Advice: list(t.Advice), Listener: listenerJSON(t.Listener),
 	}

@@ -143,6 +143,7 @@ func (r *Report) Totals() Totals {
 		t.Streams += x.Totals.Streams
 		t.Requests += x.Totals.Requests
 		t.LostRequests += x.Totals.LostRequests
+		t.OpenTries += x.Totals.OpenTries
 		t.RSTAfterFIN.Total += x.Totals.RSTAfterFIN.Total
 		t.RSTAfterFIN.Explained += x.Totals.RSTAfterFIN.Explained
 		t.EvictedFlows += x.Totals.EvictedFlows

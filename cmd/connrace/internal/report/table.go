@@ -141,6 +141,9 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 	if x.LostRequests > 0 {
 		line += fmt.Sprintf(", %s lost", text.Grouped(x.LostRequests))
 	}
+	if x.OpenTries > 0 {
+		line += fmt.Sprintf(", %s still unanswered at the end", text.Grouped(x.OpenTries))
+	}
 	line += "."
 	if t.report.Since != "" || t.report.Until != "" {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."

@@ -1,0 +1,151 @@
+package detect
+
+import (
+	"fmt"
+	"slices"
+)
+
+// PathLoss: segments of a request or an answer were sent again and again and never arrived, on
+// a connection that was alive.
+//
+// An answer: at least 3 copies of the first octets that the LB has not acknowledged, 150 ms
+// apart or more, for more than 0.5 s; or, where the capture lacks them, a hole that the LB
+// never acknowledges beyond while later octets of the target did arrive. A request: its octets
+// sent as often and never acknowledged, where another segment of it was, or the target's own
+// close shows that it knows the connection, or smaller segments reached that target in that
+// time while all as large did not (an MTU black hole, RFC 2923 §2.1); and on a connection
+// without an answer so far where nothing speaks for a full accept queue: no SYN-ACK was
+// repeated meanwhile, no other connection to the listener suffered likewise. Who closes then
+// does not matter.
+var PathLoss = &Rule{
+	ID:       "path-loss",
+	Severity: Error,
+	Mildest:  Warning,
+	Lost:     LostIfGivenUp,
+	Title:    "Segments lost on the path",
+	Diagram: `
+LB                                target
+ | <-- P. 1:201 ack 101 ----------- |   small segments arrive
+ | --- P. 101:1549 ack 201 -----x   |   request: a large segment
+ | --- P. 101:1549 ack 201 -----x   |   again (0.2, 0.4, 0.9 s ...)
+ | --- P. 101:1549 ack 201 -----x   |   and again: never acknowledged`,
+	Sequence: "A request or an answer was sent again and again and never acknowledged, on a connection " +
+		"that was alive.",
+	Apart: "stale-connection: there the target's host, or something in between, had forgotten an idle " +
+		"connection. accept-queue-overflow: there SYN-ACKs are repeated too, or other new connections " +
+		"suffer. closed-with-request-outstanding: there the request was acknowledged.",
+	Views: Views{
+		Target:  "Of a request nothing, or only its small segments; of an answer all copies.",
+		LB:      "Of a request all copies; of an answer nothing, or only its small segments.",
+		Between: "What is sent again is lost behind this place; what is missing, before it.",
+	},
+	Cause: "Something on the way drops these segments. If only large ones are lost, the path has a " +
+		"smaller MTU than its ends believe and the ICMP messages that say so are filtered.",
+	Causes: []string{
+		"a tunnel, VPN or overlay network with a smaller MTU, ICMP \"fragmentation needed\" filtered",
+		"a firewall or security appliance that drops what it does not like",
+		"asymmetric routing: a stateful filter sees only one direction",
+		"the other host has vanished",
+	},
+	Fix: "Compare captures at both ends. If only large segments are lost, let ICMP type 3 code 4 " +
+		"(ICMPv6 type 2) through or clamp the MSS (iptables TCPMSS --clamp-mss-to-pmtu), and as a first aid " +
+		"set net.ipv4.tcp_mtu_probing=1 on both hosts. Else look at firewalls, routes and " +
+		"net.netfilter.nf_conntrack_tcp_be_liberal between the two.",
+	Servers: mtuKnobs,
+	LBs:     slices.Concat(mtuKnobs, readTimeoutKnobs),
+	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
+
+	Behind: LogClosed | LogTruncated | LogReadTimeout | LogClientGone,
+	Learnt: BySilence,
+	Timer: TimerNote{
+		Head: "No timer: the way between the two",
+		Text: "Segments are lost on it, again and again.",
+	},
+
+	Match: matchPathLoss,
+}
+
+func matchPathLoss(x *Facts) *Finding {
+	if f := x.answerLost(); f != nil {
+		return f
+	}
+	s, by := x.eaten()
+	if by != thePath || x.hole() {
+		return nil
+	}
+	f := x.inVain(&s)
+	what := "the LB's first data"
+	switch {
+	case x.request.Set() && s.first.Seq == x.request.Seq:
+		what = "the request"
+	case x.request.Set():
+		what = "a segment of the request"
+	}
+	f.Summary = fmt.Sprintf("%s (frame %d) %s", what, x.frame(s.first), s.times(x.Ended))
+	x.bySize(f, &s)
+	if x.closing.Set() && !x.lbGaveUp() {
+		f.Summary += fmt.Sprintf("; the target closed (%s, frame %d) without having seen it", x.closeName(), x.frame(x.closing))
+	}
+	return f
+}
+
+// bySize says of a finding whether only large segments are lost.
+func (x *Facts) bySize(f *Finding, s *silence) {
+	lost, delivered, ok := x.sizes(s)
+	if !ok {
+		return
+	}
+	f.Measures.SmallestLost, f.Measures.LargestDelivered = lost, delivered
+	f.Summary += fmt.Sprintf("; segments of up to %d octets arrived meanwhile, this one has %d: an MTU black hole", delivered, lost)
+}
+
+// answerLost finds an answer that never reached the LB.
+func (x *Facts) answerLost() *Finding {
+	if !x.request.Set() {
+		return nil
+	}
+	cl := x.lbClose()
+	var at int64
+	if cl.Set() {
+		at = cl.Time
+	}
+	if s, ok := x.silenceOf(false, at); ok && s.first.Seq.AtOrAfter(x.request.Ack) {
+		if s.copies < whenClosed.copies || s.until-s.first.Time < whenClosed.over {
+			return nil
+		}
+		f := x.inVain(&s)
+		f.Summary = fmt.Sprintf("the answer (frame %d) %s", x.frame(s.first), s.times(x.Ended))
+		x.bySize(f, &s)
+		if !cl.Set() {
+			// Nothing shows that the LB is still there.
+			f.Severity, f.Confidence, f.Lost = min(f.Severity, Warning), Suspected, false
+			f.Grounds += "; the LB's host may have vanished"
+		}
+		return f
+	}
+	return x.answerHole(cl.Time)
+}
+
+// answerHole finds at the LB's end that the beginning of an answer, or its middle, never came
+// while later octets did.
+func (x *Facts) answerHole(closed int64) *Finding {
+	cl := x.lbClose()
+	if !cl.Set() || !x.lb.HasAck() || !x.tn.HoleBetween(x.lb.Ack, x.lb.Ack+1) || cl.Ack.After(x.lb.Ack) {
+		return nil
+	}
+	later := x.newestFromTarget
+	if !later.Set() || later.Seq.AtOrBefore(x.lb.Ack) || later.Ack.AtOrBefore(x.request.Seq) || closed-later.Time < whenClosed.over {
+		return nil
+	}
+	f := x.lost(x.request)
+	f.Confidence = min(f.Confidence, Likely)
+	f.Measures.Outstanding = x.outstandingAt(cl)
+	e := x.evidence(later, false, RoleAnswer, "a later part of the answer: what is before it never came")
+	if !slices.ContainsFunc(f.Evidence, func(o Evidence) bool { return o.Frame == e.Frame && o.Capture == e.Capture }) {
+		f.Evidence = append(f.Evidence, e)
+		sortEvidence(f.Evidence)
+	}
+	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d octets before it never did, and the LB gave up (frame %d) %s after the request",
+		e.Frame, later.Seq.Sub(x.lb.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
+	return f
+}

@@ -33,10 +33,10 @@ func (k Kind) Family() string {
 	return family
 }
 
+var kindTitles = [len(kindNames)]string{"unknown log", "ALB access log", "nginx error log", "nginx access log", "HAProxy HTTP log"}
+
 // Title is what people call such a log.
-func (k Kind) Title() string {
-	return [...]string{"unknown log", "ALB access log", "nginx error log", "nginx access log", "HAProxy HTTP log"}[k]
-}
+func (k Kind) Title() string { return kindTitles[k] }
 
 // KindNames are the names that ParseKind takes.
 func KindNames() []string { return kindNames[1:] }

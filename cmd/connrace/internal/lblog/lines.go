@@ -22,7 +22,8 @@ const (
 )
 
 // parsers are those of each kind. A parser reports whether a line is one of its log at
-// all, and returns an entry if that failed.
+// all, and returns an entry if that failed. In this order they are asked of which kind a log
+// is: the more particular form comes first.
 var parsers = [...]func(line string, zone *time.Location) (*Entry, bool){
 	ALB: albLine, NginxError: nginxErrorLine, NginxAccess: nginxAccessLine, HAProxy: haproxyLine,
 }

@@ -36,7 +36,7 @@ type Compare struct {
 func (b *Compare) AddLogs(fs *pflag.FlagSet) {
 	b.logFormat = cli.OneOf("", lblog.KindNames()...)
 	fs.StringArrayVar(&b.Logs, "log", nil, "join the load balancer's own log to the findings: `FILE`, plain or\ngzip, or a directory of them: AWS ALB access log, nginx error or\naccess log, HAProxy HTTP log (repeatable)")
-	fs.Var(&b.logFormat, "log-format", "what kind of log it is, not by its lines: `KIND`: alb,\nnginx-error, nginx-access, haproxy")
+	fs.Var(&b.logFormat, "log-format", "what kind of log it is, not by its lines: `KIND`:\n"+strings.Join(b.logFormat.Of, ", "))
 	fs.Var(&b.logZone, "log-zone", "`ZONE` of times in logs without one (nginx error log, HAProxy):\n+02:00, Europe/Berlin (default: UTC; local time with\n--local-time)")
 }
 

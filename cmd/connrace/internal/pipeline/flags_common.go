@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -47,7 +48,7 @@ func (c *Common) AddWhat(fs *pflag.FlagSet) {
 	fs.Var(&c.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
 	fs.Var(c.Rules, "rule", "show only findings of the rule `ID` (repeatable)")
 	fs.Var(&c.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
-	fs.Var(&c.Format, "format", "output `FORMAT`: table, json, jsonl, csv, markdown")
+	fs.Var(&c.Format, "format", "output `FORMAT`: "+strings.Join(c.Format.Of, ", "))
 }
 
 // AddHow adds the flags that say how it is done.

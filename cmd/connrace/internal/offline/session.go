@@ -66,7 +66,8 @@ func (s *session) file(path string) {
 	if !s.Stopped() {
 		s.ended(&c, err)
 	} else if s.Ctx.Err() != nil {
-		c.Warnings = append(c.Warnings, fmt.Sprintf("interrupted after frame %d", c.Frames))
+		c.Interrupted = true
+		c.Warnings = append(c.Warnings, fmt.Sprintf("interrupted after frame %d: the input was not read to its end", c.Frames))
 	}
 	s.Report.Captures[index] = c
 	s.Cur.Last = max(s.Cur.Last, c.Last)

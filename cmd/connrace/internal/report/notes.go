@@ -27,7 +27,7 @@ func (r *Report) Notes() []string {
 	x := r.Totals()
 	var ns []string
 	add := func(format string, args ...any) { ns = append(ns, fmt.Sprintf(format, args...)) }
-	if r.Interrupted {
+	if r.Interrupted && !slices.ContainsFunc(r.Captures, func(c Capture) bool { return c.Interrupted }) {
 		add("interrupted: the input was not read to its end")
 	}
 	for i := range r.Captures {
@@ -36,8 +36,10 @@ func (r *Report) Notes() []string {
 		}
 	}
 	switch {
-	case x.Frames == 0:
+	case x.Frames == 0 && len(r.Listeners) > 0:
 		add("no packets%s", Seen(r.Listeners))
+	case x.Frames == 0:
+		add("the capture has no packets: was the filter or the interface the right one?")
 	case x.Segments == 0:
 		add("no TCP segments%s", r.skipped())
 	case x.Flows == 0 && len(r.Listeners) > 0:

@@ -44,6 +44,7 @@ type Capture struct {
 	First, Last int64 // ns since the Unix epoch, 0: no frame had a time
 	Snaplen     uint32
 	Truncated   bool // cut off or damaged
+	Interrupted bool // not read to its end; Warnings say so
 	Drops       uint64
 	DropsKnown  bool
 	Warnings    []string

@@ -62,7 +62,7 @@ type tables struct {
 func (t *tables) captures() {
 	for i := range t.report.Captures {
 		c := &t.report.Captures[i]
-		line := fmt.Sprintf("%s: %s", text.Clean(c.Path), text.Plural(c.Frames, "frame"))
+		line := fmt.Sprintf("%s: %s", c.name(), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
 			end := t.clock.time(c.Last)
 			if t.clock.date(c.First) != t.clock.date(c.Last) {
@@ -76,6 +76,14 @@ func (t *tables) captures() {
 		}
 		t.paragraph(lead, line)
 	}
+}
+
+// name is what the table calls a capture.
+func (c *Capture) name() string {
+	if c.Path == "-" {
+		return "standard input"
+	}
+	return text.Clean(c.Path)
 }
 
 // shown are the findings of an analysis that are listed; hidden counts the info
@@ -97,7 +105,7 @@ func (t *tables) analysis(a *Analysis) error {
 	if len(t.report.Analyses) > 1 {
 		var names []string
 		for _, i := range a.Captures {
-			names = append(names, text.Clean(t.report.Captures[i].Path))
+			names = append(names, t.report.Captures[i].name())
 		}
 		t.heading("Analysis of " + strings.Join(names, ", "))
 	}

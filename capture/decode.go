@@ -47,6 +47,7 @@ type enclosing struct {
 	fragment bool // of a datagram that is not whole: nothing says how long the segment is
 	excerpt  bool // only the beginning of a packet (ICMP error, sFlow sample): the length is unknown too
 	quoted   bool // inside an ICMP error
+	icmp     *tcpstate.ICMPError
 	inflated bool // it was compressed
 	// fragLen is how many bytes behind an IPv6 fragment header belong to the fragment;
 	// 0 where the enclosing header does not say (jumbograms, none at all).

@@ -57,7 +57,7 @@ func peek(f *Frame, s *tcpstate.Segment) bool {
 	s.Flags, s.Window = tcpstate.Flags(b[13]), be.Uint16(b[14:])
 	s.Options, s.HasTS = header > tcpFixed, false
 	s.TSVal, s.TSEcr = 0, 0
-	s.Quoted, s.NoLength, s.Bogus = false, false, false
+	s.Quoted, s.Unnumbered, s.NoLength, s.Bogus = false, false, false, false
 	s.Payload = b[header:]
 	switch {
 	case header == tcpFixed:

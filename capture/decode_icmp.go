@@ -1,5 +1,7 @@
 package capture
 
+import "connrace/tcpstate"
+
 // icmp decodes an ICMP message (RFC 792): errors quote the packet that they are about.
 func (d *Decoder) icmp(o view) {
 	const unreachable, quench, redirect, exceeded, parameter = 3, 4, 5, 11, 12
@@ -19,7 +21,15 @@ func (d *Decoder) icmp(o view) {
 	default:
 		return
 	}
-	d.quote()
+	const tooBig = 4 // a code of unreachable: fragmentation needed and DF set
+	e := &tcpstate.ICMPError{From: d.outer.src, Type: o.b[0], Code: o.b[1]}
+	switch {
+	case e.Type == unreachable && e.Code == tooBig:
+		e.MTU = uint32(o.u16(6)) // RFC 1191 §4
+	case e.Type != unreachable && e.Type != exceeded:
+		e = nil
+	}
+	d.quote(e)
 	d.ip(rest)
 }
 
@@ -32,7 +42,11 @@ func (d *Decoder) icmpv6(o view) {
 	}
 	switch o.b[0] {
 	case unreachable, tooBig, exceeded, parameter:
-		d.quote()
+		e := &tcpstate.ICMPError{From: d.outer.src, Type: o.b[0], Code: o.b[1], V6: true}
+		if o.b[0] == tooBig {
+			e.MTU = o.u32(4)
+		}
+		d.quote(e)
 		d.ipv6(rest)
 	case redirect:
 		d.redirected(o)
@@ -47,7 +61,7 @@ func (d *Decoder) redirected(o view) {
 	for ok && o.has(2) && o.b[1] > 0 {
 		n := int(o.b[1]) * 8
 		if packet, has := o.first(n).from(8); o.b[0] == header && has && packet.has(1) {
-			d.quote()
+			d.quote(nil)
 			d.ipv6(packet)
 			return
 		}
@@ -55,7 +69,7 @@ func (d *Decoder) redirected(o view) {
 	}
 }
 
-// quote marks what follows as quoted by an ICMP error.
-func (d *Decoder) quote() {
-	d.outer.quoted, d.outer.excerpt = true, true
+// quote marks what follows as quoted by an ICMP error; nil: it is no error that says anything.
+func (d *Decoder) quote(e *tcpstate.ICMPError) {
+	d.outer.quoted, d.outer.excerpt, d.outer.icmp = true, true, e
 }

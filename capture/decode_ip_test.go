@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/gopacket"
@@ -165,7 +166,7 @@ func TestICMPQuotes(t *testing.T) {
 		want int
 	}{
 		{"unreachable", frameOf(LinkIPv4, in4(1, put("0303 0000 00000000", quoted4))), 1},
-		{"time exceeded, as the RFC asks", frameOf(LinkIPv4, in4(1, put("0b00 0000 00000000", quoted4[:28]))), 0},
+		{"time exceeded, as the RFC asks", frameOf(LinkIPv4, in4(1, put("0b00 0000 00000000", quoted4[:28]))), 1},
 		{"16 octets of TCP", frameOf(LinkIPv4, in4(1, put("0b00 0000 00000000", quoted4[:36]))), 1},
 		{"with extensions", frameOf(LinkIPv4, in4(1, put("0b00 0000 00 20 0000", long[:148], "20000000 00080101 00011140"))), 1},
 		{"redirect", frameOf(LinkIPv4, in4(1, put("0501 0000 0a000001", quoted4))), 0},
@@ -182,7 +183,7 @@ func TestICMPQuotes(t *testing.T) {
 			continue
 		}
 		for _, s := range got {
-			if !s.Quoted || !s.NoLength || s.Len != 0 || s.Payload != nil || s.Dst.Port != 8080 || s.Seq != 1001 {
+			if !s.Quoted || !s.NoLength || s.Len != 0 || s.Payload != nil || s.Dst.Port != 8080 || s.Seq != 1001 || s.Unnumbered != strings.Contains(c.name, "RFC asks") {
 				t.Errorf("%s: %+v", c.name, s)
 			}
 		}

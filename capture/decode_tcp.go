@@ -19,6 +19,7 @@ const (
 func (d *Decoder) segment(o view) {
 	if !o.has(tcpLeast) {
 		d.why = shortTCP
+		d.quotedShort(o)
 		return
 	}
 	// gopacket refuses a header that was cut short and makes garbage of damaged options,
@@ -45,6 +46,7 @@ func (d *Decoder) segment(o view) {
 		IPID:     e.ipID,
 		Options:  size > tcpFixed,
 		Quoted:   e.quoted,
+		ICMP:     e.icmp,
 		NoLength: e.quoted || e.excerpt || e.fragment || size > o.wire,
 	})
 	s := &d.segs[len(d.segs)-1]
@@ -70,6 +72,27 @@ func (d *Decoder) segment(o view) {
 	}
 }
 
+// quotedShort appends what an ICMP error quotes if that is the eight octets which RFC 792 asks
+// for: ports and sequence number.
+func (d *Decoder) quotedShort(o view) {
+	const asked = 8
+	e := &d.outer
+	if e.icmp == nil || !o.has(asked) {
+		return
+	}
+	d.segs = append(d.segs, tcpstate.Segment{
+		Frame:  d.frame.Number,
+		Time:   d.frame.Time,
+		Src:    tcpstate.Endpoint{Addr: e.src, Port: o.u16(0)},
+		Dst:    tcpstate.Endpoint{Addr: e.dst, Port: o.u16(2)},
+		Seq:    tcpstate.Seq(o.u32(4)),
+		TTL:    e.ttl,
+		IPID:   e.ipID,
+		Quoted: true, NoLength: true, Unnumbered: true,
+		ICMP: e.icmp,
+	})
+}
+
 // throughProxy appends the segment that Wireshark makes up for what a SOCKS connection
 // carries, if it does.
 func (d *Decoder) throughProxy(s *tcpstate.Segment) {
@@ -79,7 +102,7 @@ func (d *Decoder) throughProxy(s *tcpstate.Segment) {
 	}
 	c := *s
 	c.Len, c.Flags, c.Payload = 0, 0, nil
-	c.Quoted, c.NoLength = true, true
+	c.Quoted, c.NoLength, c.ICMP = true, true, nil
 	if c.Dst.Port == socksPort {
 		c.Dst.Port = port
 	} else {

@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"slices"
+
+	"connrace/tcpstate"
 )
 
 // ConnectionRefused: the target's host answered the SYN with an RST.
@@ -55,6 +57,9 @@ func matchConnectionRefused(x *Facts) *Finding {
 	if x.Outcome != SYNRefused {
 		return nil
 	}
+	if len(x.tn.Refusals) == 0 {
+		return x.byFilter(x.ln.SYNUnreachable())
+	}
 	at := x.tn.Refusals[0]
 	if len(x.ln.SYNs) > 0 {
 		at = x.ln.SYNs[0].SegRef
@@ -63,5 +68,14 @@ func matchConnectionRefused(x *Facts) *Finding {
 	f.Measures.Attempts = max(f.Measures.Attempts, 1)
 	f.Measures.RST = "reply"
 	f.Summary = fmt.Sprintf("the target answered the SYN with an RST: nothing listens on %s", f.Target)
+	if rst := (tcpstate.RSTRef{SegRef: x.tn.Refusals[0]}); x.foreign(rst, false) {
+		f.Confidence = min(f.Confidence, Likely)
+		f.Summary = fmt.Sprintf("the SYN was answered by an RST (frame %d) that %s did not send: its TTL is %d, that of the target's other segments %s",
+			x.frame(rst.SegRef), f.Target.Addr, rst.TTL(), x.hops(false))
+		f.own = &advice{
+			"Something in between refused the connection in the target's name: a firewall that rejects with a TCP reset, or a load balancer without a target.",
+			"Look on the path for a rule that rejects with tcp-reset (iptables -nvL; nft list ruleset), not at the target.",
+		}
+	}
 	return f
 }

@@ -310,6 +310,15 @@ func (d *Detector) judgeHandshake(x *Facts) {
 	case x.target.SentSYN() && x.ln.NRST > 0:
 		d.noteProbe(x, true)
 	case !x.lb.SentSYN() || x.target.SentSYN() || len(syns) == 0:
+	case x.ln.SYNUnreachable() != nil:
+		x.flow.SetDecided()
+		if x.ln.SYNUnreachable().Refused() {
+			x.of.refused++
+			d.judgeSYN(x, SYNRefused)
+		} else {
+			x.of.unanswered++
+			d.judgeSYN(x, SYNUnreachable)
+		}
 	case x.Now-syns[len(syns)-1].Time >= x.ln.Patience():
 		x.flow.SetDecided()
 		x.of.unanswered++

@@ -29,6 +29,7 @@ const (
 	RoleNewHandshake   Role = "new-handshake"
 	RoleOldConnection  Role = "old-connection"
 	RoleTLSHandshake   Role = "tls-handshake"
+	RoleICMP           Role = "icmp"
 )
 
 // Evidence is one segment that a finding rests on.

@@ -83,7 +83,8 @@ type Measures struct {
 	Retried          bool
 	RetryStream      uint32
 	RetryFrame       uint64
-	Kernel           *Kernel // what the kernel of the target's host said; nil: it was not asked
+	ICMP             *tcpstate.ICMPError // the ICMP error that tells; nil: none
+	Kernel           *Kernel             // what the kernel of the target's host said; nil: it was not asked
 }
 
 // advice is a cause and what is to be done about it.

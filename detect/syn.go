@@ -13,11 +13,12 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	SYNAnswered Outcome = iota // in the end
-	SYNRefused                 // by an RST
-	SYNReset                   // answered, but reset by the LB's own host
-	SYNPending                 // the capture ended before its next retry was due
-	SYNOpen                    // likewise, and it had been sent often and long enough to be told
+	SYNAnswered    Outcome = iota // in the end
+	SYNRefused                    // by an RST
+	SYNReset                      // answered, but reset by the LB's own host
+	SYNUnreachable                // an ICMP error says so
+	SYNPending                    // the capture ended before its next retry was due
+	SYNOpen                       // likewise, and it had been sent often and long enough to be told
 	SYNGivenUp
 )
 
@@ -27,7 +28,7 @@ const (
 func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 	syns := x.ln.SYNs
 	switch {
-	case x.Outcome == SYNRefused || x.Outcome == SYNReset:
+	case x.Outcome == SYNRefused || x.Outcome == SYNReset || x.Outcome == SYNUnreachable:
 		return nil
 	case x.Outcome != SYNAnswered || len(syns) == 0:
 		if x.ln.NSYN < 2 && x.Outcome != SYNPending {
@@ -52,7 +53,7 @@ func (x *Facts) ignoredSYNs() []tcpstate.SYNRef {
 func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
 	f := x.finding(at)
 	switch f.Severity = Warning; x.Outcome {
-	case SYNGivenUp, SYNRefused, SYNReset:
+	case SYNGivenUp, SYNRefused, SYNReset, SYNUnreachable:
 		f.Severity, f.Lost = Error, true
 	case SYNOpen:
 		if f.Open = true; x.Now-at.Time >= openError {

@@ -62,6 +62,9 @@ LB                                target
 
 // matchSYNUnanswered comes behind SYNDropped.
 func matchSYNUnanswered(x *Facts) *Finding {
+	if x.Outcome == SYNUnreachable {
+		return x.unreachable(x.ln.SYNUnreachable())
+	}
 	ignored := x.ignoredSYNs()
 	if len(ignored) == 0 {
 		return nil

@@ -194,6 +194,9 @@ func (t *Tracker) onTimer(f *Flow) {
 			if len(m.SYNs) > 1 {
 				at += 2 * m.Patience() // the capture may lack a copy: wait for the one after it too
 			}
+			if e := m.SYNUnreachable(); e != nil {
+				at = e.Time + icmpSYN
+			}
 		}
 		if t.now < at {
 			t.arm(f, at)

@@ -208,6 +208,8 @@ type HalfNotes struct {
 	Old []SegRef
 	// Refusals are RSTs that answered the peer's SYN.
 	Refusals []SegRef
+	// icmp is what ICMP returns; nearly always there is none.
+	icmp *[]ICMPRef
 
 	holes  [maxHoles]hole
 	nholes int
@@ -311,7 +313,7 @@ func (t *Tracker) nothingNoted(f *Flow) bool {
 	m := t.noteArena[f.notes]
 	for i := range m.Half {
 		h := &m.Half[i]
-		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.Resent.Set() ||
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.icmp != nil || h.Resent.Set() ||
 			h.unacked != nil && h.unacked.still(&f.Half[1-i]) {
 			return false
 		}

@@ -26,6 +26,8 @@ type Segment struct {
 	// Quoted: the header stood inside an ICMP error. Wireshark gives it a stream
 	// number, but it is no segment that anybody sent here.
 	Quoted bool
+	// Unnumbered: too little of it was quoted for Wireshark to give it a stream number.
+	Unnumbered bool
 	// NoLength: the payload length is not known (a lone IP fragment, a header cut
 	// short); Len is 0.
 	NoLength bool
@@ -33,7 +35,8 @@ type Segment struct {
 	// flags, shows Len, and stops there: nobody can have meant it for a segment.
 	Bogus bool
 
-	Payload []byte // what was captured of the payload, at most Len octets
+	ICMP    *ICMPError // valid iff Quoted; nil: another protocol quotes it, or one that is no error
+	Payload []byte     // what was captured of the payload, at most Len octets
 }
 
 // End is the sequence number behind the segment: SYN and FIN count one each

@@ -75,6 +75,9 @@ func (h *HalfNotes) shift(by int64) {
 	for i := range h.RSTs {
 		h.RSTs[i].shift(by)
 	}
+	for i := range h.ICMP() {
+		(*h.icmp)[i].shift(by)
+	}
 	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
 		for i := range l {
 			l[i].shift(by)
@@ -206,10 +209,13 @@ type Numberer struct{ t *Tracker }
 // NewNumberer makes a numberer for one capture.
 func NewNumberer() Numberer { return Numberer{NewTracker(Config{})} }
 
-// Number is Wireshark's tcp.stream of a segment, the next of the capture.
+// Number is Wireshark's tcp.stream of a segment, the next of the capture; MaxUint32: it has none.
 func (n Numberer) Number(s *Segment) uint32 {
 	var q query
 	queryOf(s, &q)
+	if s.Unnumbered {
+		return math.MaxUint32
+	}
 	f, _ := n.t.lookup(s, &q)
 	f.LastTime = max(f.LastTime, s.Time)
 	return f.stream

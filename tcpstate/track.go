@@ -142,11 +142,12 @@ func (t *Tracker) track(s *Segment, q *query) {
 		t.sweep()
 	}
 
-	f, dir := t.lookup(s, q) // 3
-	t.newestStream = f.stream
 	if s.Quoted {
+		t.quoted(s, q)
 		return
 	}
+	f, dir := t.lookup(s, q) // 3
+	t.newestStream = f.stream
 	if s.Bogus {
 		c := *s
 		c.Flags, c.NoLength = 0, true

@@ -307,6 +307,9 @@ func (p *page) facts(f *found) []fact {
 		from = "its time to live is that of the end's other segments"
 	}
 	add("RST", kind, from)
+	if e := m.ICMP; e != nil {
+		add("ICMP", cmp.Or(e.Name(), fmt.Sprintf("type %d code %d", e.Type, e.Code)), "from "+e.From.String())
+	}
 	if k := m.Kernel; k != nil {
 		add("The target's kernel", k.String(), "")
 	}

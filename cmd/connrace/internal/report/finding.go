@@ -48,12 +48,20 @@ type measuresDoc struct {
 	CloseCause      optional   `json:"close_cause"`
 	CloseCauseBasis optional   `json:"close_cause_basis"`
 	Retried         *retryDoc  `json:"retried"`
+	ICMP            *icmpDoc   `json:"icmp"`
 	Kernel          *kernelDoc `json:"kernel"`
 }
 
 type sizesDoc struct {
 	SmallestLost     uint32 `json:"smallest_lost"`
 	LargestDelivered uint32 `json:"largest_delivered"`
+}
+
+type icmpDoc struct {
+	From string   `json:"from"`
+	Type uint8    `json:"type"`
+	Code uint8    `json:"code"`
+	Name optional `json:"name"`
 }
 
 type retryDoc struct {
@@ -70,6 +78,9 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 	}
 	if m.SmallestLost > 0 {
 		d.LostSizes = &sizesDoc{m.SmallestLost, m.LargestDelivered}
+	}
+	if e := m.ICMP; e != nil {
+		d.ICMP = &icmpDoc{e.From.String(), e.Type, e.Code, optional(e.Name())}
 	}
 	if m.Retried {
 		d.Retried = &retryDoc{m.RetryStream, m.RetryFrame}

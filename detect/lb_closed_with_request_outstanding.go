@@ -76,8 +76,13 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	if round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
-	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); the target had acknowledged it and not answered",
+	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); ",
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
+	if x.answered {
+		f.Summary += fmt.Sprintf("the target answered (frame %d), which the LB had not seen when it closed", x.frame(x.newestAnswer))
+	} else {
+		f.Summary += "the target had acknowledged it and not answered by then"
+	}
 	return f
 }
 

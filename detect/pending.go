@@ -194,6 +194,12 @@ func (d *Detector) explain(p *pending) {
 	if lb != nil {
 		ts.LB = lb.NS
 	}
+	if f.Rule.advise != nil && f.own == nil {
+		if a := f.Rule.advise(f, p.t.told.longest); a != nil {
+			f.Cause, f.Fix = a.cause, a.fix
+			return
+		}
+	}
 	if f.own != nil {
 		f.Cause, f.Fix = f.own.cause, f.own.fix
 		return

@@ -28,7 +28,7 @@ output, 130 interrupted.
 Examples:
   connrace analyze capture.pcapng
   connrace analyze --target 10.0.0.5:8080 --since 14:00 --until 14:05 trace.pcap.gz
-  ssh host tcpdump -U -w - tcp port 8080 | connrace analyze -
+  ssh host tcpdump -U -w - "'tcp port 8080 or icmp or icmp6'" | connrace analyze -
   connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
   connrace analyze --fail-on error -q nightly.pcap
   connrace analyze --log /var/log/nginx/error.log capture.pcap

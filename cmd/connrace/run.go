@@ -98,7 +98,7 @@ Usage:
 	b.WriteString(`
 Examples:
   connrace capture.pcapng
-  ssh host tcpdump -U -w - tcp port 8080 | connrace -
+  ssh host tcpdump -U -w - "'tcp port 8080 or icmp or icmp6'" | connrace -
   connrace live -i eth0 --target :8080
   connrace explain fin-request-crossing
 

@@ -129,7 +129,7 @@ func (w *Witness) listener(m []byte) {
 		return
 	}
 	l := Listener{
-		End:   tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]), Port: be16(m, port)},
+		End:   tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]).Unmap(), Port: be16(m, port)},
 		Queue: native32(m[rqueue:]), Limit: native32(m[wqueue:]),
 	}
 	if m[0] == unix.AF_INET {

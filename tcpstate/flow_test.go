@@ -1,6 +1,7 @@
 package tcpstate
 
 import (
+	"net/netip"
 	"testing"
 	"unsafe"
 )
@@ -136,5 +137,17 @@ func TestRTT(t *testing.T) {
 		if f.setRTT(c[0]); f.RTT() != c[1] {
 			t.Errorf("RTT %d of %d, want %d", f.RTT(), c[0], c[1])
 		}
+	}
+}
+
+// An IPv6 address in the mapped form of IPv4 that stood in an IPv6 header is no IPv4 address.
+func TestMappedAddr(t *testing.T) {
+	mapped := netip.MustParseAddr("::ffff:10.9.0.2")
+	a, b := AddrFrom(mapped), AddrFrom(mapped.Unmap())
+	if a == b || a.Is4() || !b.Is4() || a.Netip() != mapped || b.Netip() != mapped.Unmap() || a.Unmap() != b || b.Unmap() != b {
+		t.Errorf("%v %v, %+v %+v", a, b, a, b)
+	}
+	if c := AddrFrom(netip.MustParseAddr("2001:db8::1")); c.Unmap() != c {
+		t.Errorf("%v became %v", c, c.Unmap())
 	}
 }

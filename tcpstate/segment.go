@@ -123,6 +123,10 @@ func (a Seq) Sub(b Seq) int32 { return int32(a - b) }
 // are invisible to the garbage collector, and it hashes in two words.
 type Addr struct{ Hi, Lo uint64 }
 
+// mappedHi is Hi of an address that stood in an IPv6 header in the mapped form of IPv4: it is
+// another address than the IPv4 one. As an address it would lie in a reserved range (0::/8).
+const mappedHi = 1
+
 // Addr4 makes an address of the four octets of an IPv4 header field.
 func Addr4(b []byte) Addr {
 	return Addr{Lo: 0xffff<<32 | uint64(binary.BigEndian.Uint32(b))}
@@ -130,13 +134,33 @@ func Addr4(b []byte) Addr {
 
 // Addr16 makes an address of the sixteen octets of an IPv6 header field.
 func Addr16(b []byte) Addr {
-	return Addr{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
+	a := Addr{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
+	if a.Is4() {
+		a.Hi = mappedHi
+	}
+	return a
 }
 
 // AddrFrom converts from netip.
 func AddrFrom(a netip.Addr) Addr {
+	if a.Is4() {
+		b := a.As4()
+		return Addr4(b[:])
+	}
 	b := a.As16()
 	return Addr16(b[:])
+}
+
+// isMapped reports whether a is an IPv6 address in the mapped form of IPv4.
+func (a Addr) isMapped() bool { return a.Hi == mappedHi && a.Lo>>32 == 0xffff }
+
+// Unmap is the IPv4 address that an IPv6 address in the mapped form stands for, where a
+// socket has it; any other address is itself.
+func (a Addr) Unmap() Addr {
+	if a.isMapped() {
+		a.Hi = 0
+	}
+	return a
 }
 
 // Is4 reports whether a is an IPv4 address.
@@ -145,8 +169,11 @@ func (a Addr) Is4() bool { return a.Hi == 0 && a.Lo>>32 == 0xffff }
 // Netip converts to netip; IPv4 comes out unmapped.
 func (a Addr) Netip() netip.Addr {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], a.Hi)
 	binary.BigEndian.PutUint64(b[8:], a.Lo)
+	if a.isMapped() {
+		return netip.AddrFrom16(b)
+	}
+	binary.BigEndian.PutUint64(b[:], a.Hi)
 	return netip.AddrFrom16(b).Unmap()
 }
 

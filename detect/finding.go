@@ -208,7 +208,7 @@ func (f *Finding) TupleFilter() string {
 // seconds writes a time for people: "5.001874 s", "12.3 ms", "25 µs".
 func seconds(ns int64) string {
 	switch {
-	case ns >= second:
+	case ns >= second-millisecond/2: // which rounds up
 		return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", float64(ns/1000)/1e6), "0"), ".") + " s"
 	case ns >= millisecond:
 		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)

@@ -367,8 +367,12 @@ func (f *State) noUnit(s Side, used uint32, pool *Pool) (Boundary, uint32) {
 	return Boundary{}, used
 }
 
-// LoseSync says that what a side sends next is not known.
+// LoseSync says that what a side sends next is not known. Of HTTP/2 it is then not known
+// either which streams are open: what is missing may have ended them.
 func (f *State) LoseSync(s Side, pool *Pool) {
+	if f.proto == HTTP2 {
+		f.open = 0
+	}
 	l := &f.dir[s&1]
 	pool.release(&l.kept)
 	l.state, l.left = unsynced, 0

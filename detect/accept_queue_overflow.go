@@ -87,7 +87,8 @@ func matchAcceptQueueOverflow(x *Facts) *Finding {
 		return f
 	}
 	rst, ok := x.replyRST()
-	if cl := x.lbClose(); ok && !x.closing.Set() && rst.Seq == x.target.ISN+1 && (!cl.Set() || cl.Frame() > rst.Frame()) && x.resetAtOnce(rst) {
+	_, fromTarget := x.firstOctets()
+	if cl := x.lbClose(); ok && !x.closing.Set() && rst.Seq == fromTarget && (!cl.Set() || cl.Frame() > rst.Frame()) && x.resetAtOnce(rst) {
 		at := rst
 		if x.request.Set() {
 			at = x.request
@@ -131,7 +132,7 @@ func (x *Facts) repeatedMeanwhile(s *silence) string {
 
 // matchAcceptQueueDelay finds a first request that had to be sent again and is answered now.
 func matchAcceptQueueDelay(x *Facts) *Finding {
-	if x.lbClose().Set() || !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.request.Seq != x.lb.ISN+1 {
+	if first, _ := x.firstOctets(); x.lbClose().Set() || !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.request.Seq != first {
 		return nil
 	}
 	acked := x.Now

@@ -225,3 +225,34 @@ func rules(r *detect.Result, leave map[*detect.Rule]bool, mild bool) string {
 	sort.Strings(out)
 	return strings.Join(out, ", ")
 }
+
+// TestRotation cuts every script in two files at every frame: what is found stays.
+func TestRotation(t *testing.T) {
+	cuts := 0
+	for _, s := range corpus(t) {
+		o := detect.Options{LBIdleTimeout: int64(s.Options.LBIdleTimeout)}
+		o.IsTarget, o.IsLB = among(s, s.Options.Targets), among(s, s.Options.LBs)
+		segs := s.Segments()
+		want := rules(run(s), nil, false)
+		for cut := 1; cut < len(segs); cut += 1 + len(segs)/100 {
+			d := detect.New(o)
+			for i := range segs {
+				g := segs[i]
+				if i == cut {
+					d.BeginCapture(1)
+				}
+				if i >= cut {
+					g.Frame = uint64(i - cut + 1)
+				}
+				d.Segment(&g)
+			}
+			if got := rules(d.Finish(), nil, false); got != want {
+				t.Errorf("%s, cut before frame %d:\nfound  %s\nwanted %s", s.Name, cut+1, got, want)
+			}
+			cuts++
+		}
+	}
+	if cuts < 1000 {
+		t.Errorf("only %d cuts", cuts)
+	}
+}

@@ -189,6 +189,22 @@ func (x *Facts) used() bool {
 	return x.lb.Used() || x.newestAnswer.Set() && x.request.Ack.After(x.newestAnswer.Seq)
 }
 
+// firstOctets are the numbers of the first octet of each side: behind the SYN. The numbers
+// that Wireshark counts from begin anew in each capture, so the SYNs come first.
+func (x *Facts) firstOctets() (lb, target tcpstate.Seq) {
+	lb, target = x.lb.ISN+1, x.target.ISN+1
+	if len(x.tn.SYNs) > 0 {
+		lb, target = x.tn.SYNs[0].Ack, x.tn.SYNs[0].Seq+1
+	}
+	if len(x.ln.SYNs) > 0 {
+		lb = x.ln.SYNs[0].Seq + 1
+	}
+	if x.ln.FinalACK.Set() {
+		target = x.ln.FinalACK.Ack // of two SYN-ACKs it tells which one counts
+	}
+	return lb, target
+}
+
 // acknowledged reports whether the target acknowledged the request's first octet.
 func (x *Facts) acknowledged() bool { return x.target.HadReceived(x.request.Seq) }
 

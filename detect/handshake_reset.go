@@ -88,9 +88,10 @@ func (x *Facts) ownReset() (rst tcpstate.SegRef, ok bool) {
 	if !x.target.SentSYN() {
 		return rst, false
 	}
+	first, _ := x.firstOctets()
 	for _, r := range x.ln.RSTs {
 		switch {
-		case !r.Reply() || r.Seq != x.lb.ISN+1:
+		case !r.Reply() || r.Seq != first:
 		case !rst.Set():
 			rst = r.SegRef
 		case slices.ContainsFunc(x.ln.SYNs, func(s tcpstate.SYNRef) bool { return rst.Frame() < s.Frame() && s.Frame() < r.Frame() }):

@@ -150,8 +150,9 @@ func (x *Facts) eaten() (s silence, by eater) {
 // fresh reports whether the connection may still be in the accept queue: its handshake was
 // captured and the target has sent nothing but SYN-ACKs.
 func (x *Facts) fresh() bool {
-	return x.flow.BeginCaptured() && x.tn.HasSYN() && !x.newestFromTarget.Set() && !x.target.Spoke() && !x.target.HadReceived(x.lb.ISN+1) &&
-		!x.lb.HadReceived(x.target.ISN+1)
+	fromLB, fromTarget := x.firstOctets()
+	return x.flow.BeginCaptured() && x.tn.HasSYN() && !x.newestFromTarget.Set() && !x.target.Spoke() && !x.target.HadReceived(fromLB) &&
+		!x.lb.HadReceived(fromTarget)
 }
 
 // leastMTU is what nearly every path carries, of IPv6 every one (RFC 8200 §5), less the headers:

@@ -121,7 +121,8 @@ func movedAway(f *Finding, longest int64) *advice {
 // that an RST which answers it is about a connection that was forgotten, not about one that was
 // never accepted: a listener without room resets the final ACK itself.
 func (x *Facts) openedAhead(rst tcpstate.SegRef) bool {
-	if !rst.Set() || !x.fresh() || !x.ln.FinalACK.Set() || x.ln.FinalACK.Len > 0 || !x.request.Set() || x.request.Seq != x.lb.ISN+1 {
+	first, _ := x.firstOctets()
+	if !rst.Set() || !x.fresh() || !x.ln.FinalACK.Set() || x.ln.FinalACK.Len > 0 || !x.request.Set() || x.request.Seq != first {
 		return false
 	}
 	return x.request.Time-x.ln.FinalACK.Time > openedAheadBy && rst.Time >= x.request.Time

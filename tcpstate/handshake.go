@@ -68,7 +68,7 @@ func (t *Tracker) guessRole(f *Flow, dir int, s *Segment) (int, Basis) {
 func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	answer := s.Flags&ACK != 0
-	if answer && p.SentSYN() && (s.Ack.AtOrBefore(p.ISN) || s.Ack.After(p.Nxt)) {
+	if answer && p.SentSYN() && (s.Ack.AtOrBefore(t.synSeq(f, 1-dir)) || s.Ack.After(p.Nxt)) {
 		m := &t.notes(f).Half[dir]
 		m.Old = appendRef(m.Old, t.ref(s, f.stream, s.Seq))
 		return
@@ -145,11 +145,12 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 	lb := dir == f.LB()
 	if p.SentSYN() && !h.SentSYN() && !lb {
 		// The target's, between the SYN and its SYN-ACK.
+		answers := s.Flags&ACK != 0 && s.Ack == t.synSeq(f, 1-dir)+1
 		switch {
-		case s.Flags&ACK != 0 && s.Ack == p.ISN+1 && s.Flags&RST != 0:
+		case answers && s.Flags&RST != 0:
 			t.refuse(f, dir, s)
 			return true
-		case s.Flags&ACK == 0 || s.Ack != p.ISN+1:
+		case !answers:
 			t.toPrevious(f, dir, s)
 			return true
 		}
@@ -182,6 +183,15 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		t.establish(f, s) // the target goes on: it has the final ACK
 	}
 	return false
+}
+
+// synSeq is the number of a side's SYN. Half.ISN is another one where a capture began behind
+// it.
+func (t *Tracker) synSeq(f *Flow, dir int) Seq {
+	if syns := t.Notes(f).Half[dir&1].SYNs; len(syns) > 0 {
+		return syns[0].Seq
+	}
+	return f.Half[dir&1].ISN
 }
 
 // completes reports whether an acknowledgment of side dir completes the handshake. Of two

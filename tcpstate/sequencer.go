@@ -36,7 +36,7 @@ func (t *Tracker) holds(f *Flow, dir int, s *Segment) hold {
 	case s.Flags&(SYN|ACK) == SYN:
 		return noHold
 	case s.Flags&SYN != 0:
-		if !p.SentSYN() || !s.Ack.After(p.ISN) || s.Ack.After(p.Nxt) || !h.SentSYN() && t.answersLaterSYN(f, dir, s) {
+		if !p.SentSYN() || !s.Ack.After(t.synSeq(f, 1-dir)) || s.Ack.After(p.Nxt) || !h.SentSYN() && t.answersLaterSYN(f, dir, s) {
 			return behindPeer
 		}
 		return noHold

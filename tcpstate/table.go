@@ -8,12 +8,16 @@ func (t *Tracker) lookup(s *Segment, q *query) (*Flow, int) {
 	f := t.find(q, s)
 	if f == nil {
 		f = t.revive(q, s)
-	} else if f.flags&flowStale != 0 {
+	} else if f.flags&flowStale != 0 && !f.Half[dir].isOther(s) {
 		t.renumber(f)
 	}
 	switch s.Flags & (SYN | ACK) {
 	case SYN:
-		if h := &f.Half[dir]; h.flags&flagBase != 0 && h.ISN != s.Seq {
+		switch h := &f.Half[dir]; {
+		case !h.isOther(s):
+		case h.SentSYN() && t.synSeq(f, dir) == s.Seq:
+			t.renumber(f) // the same, whose first SYN is in the capture before
+		default:
 			f = t.supersede(f, q, s)
 		}
 	case SYN | ACK:
@@ -61,6 +65,11 @@ func (h *Half) learnBase(p *Half, s *Segment) {
 		p.flags |= flagBase
 		p.ISN = s.Ack - 1
 	}
+}
+
+// isOther reports whether a segment is the SYN of another incarnation.
+func (h *Half) isOther(s *Segment) bool {
+	return s.Flags&(SYN|ACK) == SYN && h.flags&flagBase != 0 && h.ISN != s.Seq
 }
 
 // revive makes the flow of two endpoints that have none now. If they had one before, the

@@ -54,7 +54,7 @@ func (s *session) file(path string) {
 	defer done()
 	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress)
 	n, err := src.Read(s.Batch)
-	s.place(src, s.Batch[:n])
+	apart := s.place(src, s.Batch[:n])
 	index := len(s.Report.Captures)
 	s.Report.Captures = append(s.Report.Captures, report.Capture{})
 	in := pipeline.Input{Decoder: capture.NewDecoder(), Index: index}
@@ -63,6 +63,9 @@ func (s *session) file(path string) {
 	}
 	stop()
 	c := pipeline.Describe(path, src.Info())
+	if apart != "" {
+		c.Warnings = append(slices.Clone(c.Warnings), path+": "+apart)
+	}
 	if !s.Stopped() {
 		s.ended(&c, err)
 	} else if s.Ctx.Err() != nil {
@@ -77,26 +80,38 @@ func (s *session) file(path string) {
 	s.warnAboutDay(&c)
 }
 
+// overlap is how far a file that continues another one may begin before that ends: queues of
+// a network card hand over their frames some milliseconds out of order.
+const overlap = 10 * time.Millisecond
+
 // place decides where the file that begins with frames belongs: it continues the
-// analysis of the one before, or begins another.
-func (s *session) place(src *capture.File, frames []capture.Frame) {
+// analysis of the one before, or begins another and says why.
+func (s *session) place(src *capture.File, frames []capture.Frame) (apart string) {
 	links := slices.Clone(src.Info().LinkTypes)
 	slices.Sort(links)
 	var first int64
 	if len(frames) > 0 {
 		first = frames[0].Time
 	}
-	if a := s.Cur; a != nil && (len(frames) == 0 || a.Last == 0 || first > a.Last && slices.Equal(links, a.Links)) {
-		if len(frames) > 0 {
-			if a.Last == 0 {
-				a.Window = s.Window(first, s.flags.Location())
-			}
-			a.Links = links
+	switch a := s.Cur; {
+	case a == nil:
+	case len(frames) == 0:
+		return ""
+	case a.Last != 0 && first < max(a.Last-int64(overlap), a.First):
+		apart = fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", time.Duration(a.Last-first).Round(time.Microsecond))
+	case a.Last != 0 && !slices.Equal(links, a.Links):
+		apart = "has other link types than what came before it: analysed by itself, not as its continuation"
+	default:
+		if a.Last == 0 {
+			a.Window = s.Window(first, s.flags.Location())
 		}
-		return
+		a.First, a.Links = first, links
+		return ""
 	}
 	s.Conclude()
 	s.Begin(first, links)
+	s.Cur.First = first
+	return apart
 }
 
 // ended takes note of how reading ended.

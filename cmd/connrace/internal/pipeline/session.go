@@ -47,6 +47,7 @@ type Analysis struct {
 	report.Analysis
 	Detector *detect.Detector
 	Window   Window
+	First    int64              // time of the newest file's first frame
 	Last     int64              // latest time of a frame; 0: none yet
 	Links    []capture.LinkType // of the newest file
 	Broken   bool               // frames are missing between the files

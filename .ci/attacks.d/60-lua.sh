@@ -3,10 +3,10 @@
 command -v tshark >/dev/null || skip "no tshark"
 tshark --version | grep -q 'with Lua' || skip "no tshark with Lua"
 export WIRESHARK_CONFIG_DIR=$dir/config HOME=$dir/config
-mkdir "$dir/config" "$dir/work"
+mkdir "$dir/config" "$dir/here"
 "$connrace" wireshark install "$dir/config" >/dev/null
-cp "$src/pcaps/nginx-node-race.pcap" "$dir/work/x.pcap"
-cd "$dir/work"
+cp "$src/pcaps/nginx-node-race.pcap" "$dir/here/x.pcap"
+cd "$dir/here"
 
 show() {
 	timeout 60 tshark -n -X "lua_script:$(find "$dir/config" -name connrace.lua)" "$@" -T fields -e connrace.rule 2>/dev/null
@@ -22,8 +22,8 @@ rm x.pcap.connrace.json
 # A FIFO beside the capture, by name, and as the capture.
 mkfifo x.pcap.connrace.json
 show -r x.pcap >/dev/null || fail "a FIFO beside the capture: $?"
-CONNRACE_JSON=$dir/work/x.pcap.connrace.json show -r x.pcap >/dev/null || fail "a FIFO in the environment: $?"
-show -o "connrace.json:$dir/work/x.pcap.connrace.json" -r x.pcap >/dev/null || fail "a FIFO in the preference: $?"
+CONNRACE_JSON=$dir/here/x.pcap.connrace.json show -r x.pcap >/dev/null || fail "a FIFO in the environment: $?"
+show -o "connrace.json:$dir/here/x.pcap.connrace.json" -r x.pcap >/dev/null || fail "a FIFO in the preference: $?"
 rm x.pcap.connrace.json
 mkfifo in.pcap
 (cat x.pcap >in.pcap) &

@@ -13,7 +13,6 @@ import (
 type Facts struct {
 	Now     int64   // capture time
 	Ended   bool    // the capture ended here
-	Live    bool    // what is undecided may be told now
 	Outcome Outcome // of the SYN, for rules about a handshake
 
 	flow       *tcpstate.Flow
@@ -69,7 +68,7 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	m := d.tracker.Notes(f)
 	x := &d.scratch
 	*x = Facts{} // filled in place: a literal with values is made elsewhere and copied
-	x.flow, x.of, x.Now, x.Ended, x.Live = f, d.targetOf(f), e.Time, e.Ended, d.opt.Live
+	x.flow, x.of, x.Now, x.Ended = f, d.targetOf(f), e.Time, e.Ended
 	x.lb, x.target = f.Sides()
 	x.notes, x.ln, x.tn = m, &m.Half[f.LB()], &m.Half[1-f.LB()]
 	x.settings = d.settings()

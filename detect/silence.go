@@ -60,7 +60,7 @@ func (x *Facts) silenceOf(fromLB bool, close int64) (s silence, ok bool) {
 		return s, whenSilent.met(s.copies, s.over)
 	}
 	s.open = true
-	return s, whenOpen.met(s.copies, s.over) && (x.Ended || x.Live)
+	return s, whenOpen.met(s.copies, s.over) && x.Ended
 }
 
 // swallowed is what the LB sent in vain.

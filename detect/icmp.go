@@ -30,21 +30,6 @@ func (x *Facts) addICMP(f *Finding, e *tcpstate.ICMPRef, aboutLB bool) {
 	sortEvidence(f.Evidence)
 }
 
-// tooBig is the ICMP error that says that a segment of one end is too big for the path; nil: none.
-func (x *Facts) tooBig(ofLB bool) *tcpstate.ICMPRef {
-	n := x.tn
-	if ofLB {
-		n = x.ln
-	}
-	all := n.ICMP()
-	for i := range all {
-		if e := &all[i]; e.TooBig() {
-			return e
-		}
-	}
-	return nil
-}
-
 // byFilter makes the finding of a SYN that was refused by an ICMP error.
 func (x *Facts) byFilter(e *tcpstate.ICMPRef) *Finding {
 	f := x.handshake(x.ln.SYNs[0].SegRef)

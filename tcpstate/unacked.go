@@ -21,9 +21,6 @@ const (
 	// still are: longer than nearly all time-outs of clients.
 	overdueAfter  = 15 * second
 	overdueCopies = 3
-	// overCopies copies without an answer, and silence when the next one is due: there will be
-	// none.
-	overCopies = 4
 	// retryMax is the longest pause between two copies: TCP_RTO_MAX, 120 s, and some more.
 	retryMax = 130 * second
 )

@@ -90,6 +90,12 @@ func (m *Moment) At(first int64, zone *time.Location) int64 {
 	return 0
 }
 
+// After reports whether m lies after o in any capture: where they are times of different
+// kinds, that hangs on the first packet.
+func (m *Moment) After(o *Moment) bool {
+	return m.kind == o.kind && m.local == o.local && (m.at.After(o.at) || m.after > o.after)
+}
+
 // unixNano is t in ns since the Unix epoch, or the nearest time that has such a number:
 // they end in the years 1677 and 2262.
 func unixNano(t time.Time) int64 {

@@ -54,7 +54,7 @@ func (a *Flags) Wrong(fs *pflag.FlagSet, stdin io.Reader) string {
 		return "standard input can be read only once"
 	}
 	return cmp.Or(
-		a.packets.wrong(a.files, stdin), a.HTML.Wrong(a.files, stdin),
+		a.Period.Wrong(), a.packets.wrong(a.files, stdin), a.HTML.Wrong(a.files, stdin),
 		a.Overwritten(pipeline.Output{Flag: "--annotate", Path: a.packets.annotate}, pipeline.Output{Flag: "--html", Path: a.HTML.Path}), cli.Unused(fs, pipeline.LogNeeds),
 	)
 }

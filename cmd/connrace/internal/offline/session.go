@@ -77,7 +77,7 @@ func (s *session) file(path string) {
 	for why, n := range in.Decoder.Skipped() {
 		s.Report.Skipped[why] += n
 	}
-	s.warnAboutDay(&c)
+	s.warnAboutPeriod(&c)
 }
 
 // overlap is how far a file that continues another one may begin before that ends: queues of
@@ -127,9 +127,13 @@ func (s *session) ended(c *report.Capture, err error) {
 	c.Warnings = append(c.Warnings, err.Error())
 }
 
-// warnAboutDay says which day a clock time was taken to mean where the capture has two.
-func (s *session) warnAboutDay(c *report.Capture) {
+// warnAboutPeriod says which day a clock time was taken to mean where the capture has two,
+// and where --since and --until leave nothing of it.
+func (s *session) warnAboutPeriod(c *report.Capture) {
 	zone := s.flags.Location()
+	if s.Cur.Window.Empty() {
+		s.Warn(fmt.Sprintf("%s: --since %s is after --until %s here: no finding is shown", c.Path, s.Since.String(), s.Until.String()))
+	}
 	day := func(ns int64) string { return time.Unix(0, ns).In(zone).Format(time.DateOnly) }
 	if c.First == 0 || day(c.First) == day(c.Last) {
 		return

@@ -12,6 +12,14 @@ import (
 // Period are the flags --since and --until.
 type Period struct{ Since, Until cli.Moment }
 
+// Wrong is what is wrong with the period in any capture; "": nothing.
+func (p *Period) Wrong() string {
+	if p.Since.After(&p.Until) {
+		return "--since is after --until: " + p.Since.String() + ", " + p.Until.String()
+	}
+	return ""
+}
+
 // Window is what --since and --until make of a capture's times.
 type Window struct{ since, until int64 }
 
@@ -26,6 +34,9 @@ func (p *Period) Window(first int64, zone *time.Location) Window {
 	}
 	return w
 }
+
+// Empty reports whether no time falls into the window.
+func (w Window) Empty() bool { return w.since > w.until }
 
 // shows reports whether a finding falls into the window. What concerns a target as a
 // whole always does.

@@ -63,26 +63,6 @@ type File struct {
 	afterGap bool
 	raw      *counter
 	stream   *decompressor // nil: not compressed
-	closer   io.Closer     // what Open opened
-}
-
-// Open opens a capture file.
-func Open(path string, opt ReadOptions) (*File, error) {
-	h, err := os.Open(path)
-	if err != nil {
-		return nil, pathless(path, err)
-	}
-	if st, err := h.Stat(); err == nil && st.IsDir() {
-		h.Close()
-		return nil, fmt.Errorf("%s: is a directory, not a capture file", path)
-	}
-	f, err := NewFile(path, h, opt)
-	if err != nil {
-		h.Close()
-		return nil, err
-	}
-	f.closer = h
-	return f, nil
 }
 
 // pathless replaces "open PATH: reason" by "PATH: reason", as everything else reads.
@@ -237,16 +217,12 @@ func (f *File) Progress() (read, size int64) {
 	return f.raw.n.Load(), f.raw.size
 }
 
-// Close releases the decompressor and closes the file if Open opened it.
-func (f *File) Close() error {
+// Close releases the decompressor.
+func (f *File) Close() {
 	if f.err == nil {
 		f.err = fs.ErrClosed
 	}
 	f.stream.close()
-	if f.closer == nil {
-		return nil
-	}
-	return f.closer.Close()
 }
 
 // counter counts the bytes read for Progress.

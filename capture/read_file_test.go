@@ -535,13 +535,18 @@ func TestGrowingPipe(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
+func TestProgress(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.pcap")
 	data := (&pcapWriter{}).file(10_000)
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(path, ReadOptions{})
+	h, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	f, err := NewFile(path, h, ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -554,9 +559,7 @@ func TestOpen(t *testing.T) {
 	if got, size := f.Progress(); got <= 0 || got > size || size != int64(len(data)) {
 		t.Errorf("progress %d of %d", got, size)
 	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	f.Close()
 	if n, err := f.Read(batch); n != 0 || !errors.Is(err, os.ErrClosed) {
 		t.Errorf("after Close: %d, %v", n, err)
 	}

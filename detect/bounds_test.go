@@ -33,8 +33,8 @@ func refused(d *Detector, n int) {
 	for i := range n {
 		lb := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 1, byte(i >> 16), byte(i >> 8)}), Port: uint16(i)}
 		at := int64(1_600_000_000) * second
-		d.Segment(&tcpstate.Segment{Frame: uint64(2*i + 1), Time: at, Src: lb, Dst: target, Seq: 5, Flags: tcpstate.SYN})
-		d.Segment(&tcpstate.Segment{Frame: uint64(2*i + 2), Time: at, Src: target, Dst: lb, Ack: 6, Flags: tcpstate.RST | tcpstate.ACK})
+		d.Segments([]tcpstate.Segment{{Frame: uint64(2*i + 1), Time: at, Src: lb, Dst: target, Seq: 5, Flags: tcpstate.SYN}})
+		d.Segments([]tcpstate.Segment{{Frame: uint64(2*i + 2), Time: at, Src: target, Dst: lb, Ack: 6, Flags: tcpstate.RST | tcpstate.ACK}})
 	}
 }
 

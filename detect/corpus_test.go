@@ -16,7 +16,7 @@ import (
 func analyse(segs []tcpstate.Segment, o detect.Options) *detect.Result {
 	d := detect.New(o)
 	for i := range segs {
-		d.Segment(&segs[i])
+		d.Segments(segs[i : i+1])
 	}
 	return d.Finish()
 }
@@ -244,7 +244,7 @@ func TestRotation(t *testing.T) {
 				if i >= cut {
 					g.Frame = uint64(i - cut + 1)
 				}
-				d.Segment(&g)
+				d.Segments([]tcpstate.Segment{g})
 			}
 			if got := rules(d.Finish(), nil, false); got != want {
 				t.Errorf("%s, cut before frame %d:\nfound  %s\nwanted %s", s.Name, cut+1, got, want)

@@ -81,13 +81,7 @@ func (d *Detector) config() tcpstate.Config {
 // stream numbers start again, the state of the connections carries over.
 func (d *Detector) BeginCapture(int) { d.tracker.BeginCapture() }
 
-// Segment takes the next segment, in the order of the capture.
-func (d *Detector) Segment(s *tcpstate.Segment) {
-	d.tracker.Track(s)
-	d.tracked()
-}
-
-// Segments takes the next segments, faster than one by one.
+// Segments takes the next segments, in the order of the capture.
 func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.tracked) }
 
 // tracked is called behind each segment. It completes the findings whose time has come.

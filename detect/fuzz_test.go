@@ -180,7 +180,7 @@ func FuzzDetector(f *testing.F) {
 				n := seg
 				numbers.Track(&n)
 				input[place{capture, seg.Frame}] = seen{seg, newest(numbers)}
-				d.Segment(&seg)
+				d.Segments([]tcpstate.Segment{seg})
 				if !seg.Quoted {
 					segments++
 				}

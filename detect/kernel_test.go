@@ -35,7 +35,7 @@ func (h *host) watch(t *testing.T, name string, o detect.Options) *detect.Result
 			}
 			d.AddSample(&detect.KernelSample{Time: next, Listeners: h.listeners(at), Counters: h.counters, SOMaxConn: h.somaxconn})
 		}
-		d.Segment(&segs[i])
+		d.Segments(segs[i : i+1])
 	}
 	return d.Finish()
 }

@@ -34,7 +34,7 @@ func TestLiveEqualsOffline(t *testing.T) {
 			for at := segs[max(i, 1)-1].Time; at < segs[i].Time-150*millisecond; at += 100 * millisecond {
 				d.Advance(at)
 			}
-			d.Segment(&segs[i])
+			d.Segments(segs[i : i+1])
 		}
 		if got, want := rules(d.Finish(), nil, false), rules(run(s), nil, false); got != want {
 			t.Errorf("%s:\nlive    %s\noffline %s", s.Name, got, want)
@@ -56,7 +56,7 @@ func TestShift(t *testing.T) {
 				if i >= len(segs)/2 {
 					segs[i].Time += by
 				}
-				d.Segment(&segs[i])
+				d.Segments(segs[i : i+1])
 			}
 			if got := rules(d.Finish(), nil, false); got != want {
 				t.Errorf("%s, shifted by %d s:\nfound  %s\nwanted %s", s.Name, by/second, got, want)
@@ -76,7 +76,7 @@ func (x *traffic) send(src, dst tcpstate.Endpoint, fl tcpstate.Flags, seq, ack t
 	x.seg.Time += millisecond
 	s := x.seg
 	s.Src, s.Dst, s.Flags, s.Seq, s.Ack = src, dst, fl, seq, ack
-	x.d.Segment(&s)
+	x.d.Segments([]tcpstate.Segment{s})
 }
 
 // pause lets time pass.

@@ -62,18 +62,6 @@ func Index() string {
 	return p.String()
 }
 
-// Markdown is the table of the rules as the README has it.
-func Markdown() string {
-	var b strings.Builder
-	b.WriteString("| rule | severity | what happened | what to change |\n|---|---|---|---|\n")
-	for _, r := range Rules {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.ID, r.grades(), cell(r.Sequence), cell(r.Fix))
-	}
-	return b.String()
-}
-
-func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
-
 // grades are the severities that a rule reports.
 func (r *Rule) grades() string {
 	if r.Mildest == r.Severity {

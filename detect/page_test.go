@@ -2,6 +2,7 @@ package detect
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -47,7 +48,17 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// The README's table is Markdown(). With UPDATE=1 the test writes it.
+// markdown is the table of the rules as the README has it.
+func markdown() string {
+	var b strings.Builder
+	b.WriteString("| rule | severity | what happened | what to change |\n|---|---|---|---|\n")
+	for _, r := range Rules {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.ID, r.grades(), strings.ReplaceAll(r.Sequence, "|", `\|`), strings.ReplaceAll(r.Fix, "|", `\|`))
+	}
+	return b.String()
+}
+
+// The README's table is markdown(). With UPDATE=1 the test writes it.
 func TestREADMETable(t *testing.T) {
 	const name, begin, end = "../README.md", "<!-- rules -->\n", "<!-- /rules -->"
 	b, err := os.ReadFile(name)
@@ -62,13 +73,13 @@ func TestREADMETable(t *testing.T) {
 	if !ok || !ok2 {
 		t.Fatalf("%s has no table between %q and %q", name, begin, end)
 	}
-	if table == Markdown() {
+	if table == markdown() {
 		return
 	}
 	if os.Getenv("UPDATE") == "" {
 		t.Fatalf("the table in %s is not that of the rules; UPDATE=1 go test ./detect -run README writes it", name)
 	}
-	if err := os.WriteFile(name, []byte(before+begin+Markdown()+end+after), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte(before+begin+markdown()+end+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -35,7 +35,7 @@ func TestShiftMovesEveryTime(t *testing.T) {
 				Counters: KernelCounters{ListenOverflows: uint64(i)}, Sockets: []KernelSocket{{Path: "x", Queue: uint32(i % 2), Limit: 0}},
 			})
 			d.Gap(0, now)
-			d.Segment(&segs[i])
+			d.Segments(segs[i : i+1])
 			d.Advance(now)
 		}
 		at := segs[0].Time

@@ -46,7 +46,7 @@ func TestReinfer(t *testing.T) {
 	d := New(Options{LBIdleTimeout: 60 * second})
 	x := d.targets.at(tcpstate.Endpoint{Port: 80})
 	seg := tcpstate.Segment{Frame: 1, Time: second, Src: x.end, Flags: tcpstate.FIN}
-	d.Segment(&seg)
+	d.Segments([]tcpstate.Segment{seg})
 	var ref tcpstate.SegRef
 	d.tracker.Each(func(f *tcpstate.Flow) { ref = d.tracker.Ref(f, &seg) })
 	closes := func(from, to int64) {
@@ -99,7 +99,7 @@ func TestRulesAboutTarget(t *testing.T) {
 		ends[f.Target.String()] = true
 	}})
 	seg := tcpstate.Segment{Frame: 1, Time: second, Src: tcpstate.Endpoint{Port: 80}, Flags: tcpstate.SYN | tcpstate.ACK}
-	d.Segment(&seg)
+	d.Segments([]tcpstate.Segment{seg})
 	d.tracker.Each(func(f *tcpstate.Flow) { ref = d.tracker.Ref(f, &seg) })
 	for minute = 0; minute < 6; minute++ {
 		d.Advance(second + int64(minute)*reviewEvery)

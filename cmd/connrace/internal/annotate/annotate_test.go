@@ -68,7 +68,7 @@ func analyse(t testing.TB, data ...[]byte) *report.Report {
 			for j := range batch[:n] {
 				segs = dec.Decode(&batch[j], segs[:0])
 				for k := range segs {
-					det.Segment(&segs[k])
+					det.Segments(segs[k : k+1])
 				}
 			}
 		}

@@ -53,7 +53,11 @@ func dump(t *testing.T, o Options, n int) *Dump {
 // read returns which frames a file has.
 func read(t *testing.T, path string) (got []int) {
 	t.Helper()
-	f, err := capture.Open(path, capture.ReadOptions{})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := capture.NewFile(path, bytes.NewReader(data), capture.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func analyse(t *testing.T, r pcaps.Real) analysed {
 		for i := range frames[:n] {
 			segs = dec.Decode(&frames[i], segs[:0])
 			for k := range segs {
-				d.Segment(&segs[k])
+				d.Segments(segs[k : k+1])
 			}
 		}
 		if errors.Is(err, io.EOF) {

@@ -147,7 +147,11 @@ func TestWatchLines(t *testing.T) {
 	if !strings.Contains(x.stderr, "the kernel dropped 3 packets") {
 		t.Errorf("stderr %s", x.stderr)
 	}
-	in, err := capture.Open(fs[0].File, capture.ReadOptions{})
+	data, err := os.ReadFile(fs[0].File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := capture.NewFile(fs[0].File, bytes.NewReader(data), capture.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

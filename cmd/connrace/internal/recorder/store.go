@@ -254,9 +254,6 @@ func (s *Store) makeRoom(size int64) {
 	s.files = slices.Delete(s.files, 0, n)
 }
 
-// Kept are how many files there are, and their octets.
-func (s *Store) Kept() (files int, bytes int64) { return len(s.files), s.bytes }
-
 // Close lets go of the directory.
 func (s *Store) Close() {
 	s.index.close()

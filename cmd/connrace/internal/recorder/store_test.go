@@ -77,7 +77,7 @@ func TestStore(t *testing.T) {
 				t.Errorf("%s: %v", n, st.Mode())
 			}
 		}
-		if files, bytes := s.Kept(); files != len(want) || bytes != sum {
+		if files, bytes := len(s.files), s.bytes; files != len(want) || bytes != sum {
 			t.Errorf("%d files, %d octets; want %d, %d", files, bytes, len(want), sum)
 		}
 	}

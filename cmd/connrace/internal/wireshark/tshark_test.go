@@ -97,7 +97,7 @@ func write(t *testing.T, dir, name string) (capture string, r *report.Report) {
 	d := detect.New(detect.Options{})
 	d.BeginCapture(0)
 	for i := range segs {
-		d.Segment(&segs[i])
+		d.Segments(segs[i : i+1])
 	}
 	capture = filepath.Join(dir, name+".pcapng")
 	r = &report.Report{

@@ -13,8 +13,8 @@ import (
 // never acknowledges beyond while later octets of the target did arrive. A request: its octets
 // sent as often and never acknowledged, where another segment of it was, or the target's own
 // close shows that it knows the connection, or smaller segments reached that target in that
-// time while all as large did not (an MTU black hole, RFC 2923 §2.1); and on a connection
-// without an answer so far where nothing speaks for a full accept queue: no SYN-ACK was
+// time while all as large did not (an MTU black hole, RFC 2923 §2.1), or an ICMP error quotes
+// them, which makes it certain; and on a connection without an answer so far where nothing speaks for a full accept queue: no SYN-ACK was
 // repeated meanwhile, no other connection to the listener suffered likewise. Who closes then
 // does not matter.
 var PathLoss = &Rule{
@@ -82,16 +82,23 @@ func matchPathLoss(x *Facts) *Finding {
 		what = "a segment of the request"
 	}
 	f.Summary = fmt.Sprintf("%s (frame %d) %s", what, x.frame(s.first), s.times(x.Ended))
-	x.bySize(f, &s)
+	x.whyLost(f, &s)
 	if x.closing.Set() && !x.lbGaveUp() {
 		f.Summary += fmt.Sprintf("; the target closed (%s, frame %d) without having seen it", x.closeName(), x.frame(x.closing))
 	}
 	return f
 }
 
-// bySize says of a finding whether only large segments are lost.
-func (x *Facts) bySize(f *Finding, s *silence) {
+// whyLost says of a finding what an ICMP error says, or whether only large segments are lost.
+func (x *Facts) whyLost(f *Finding, s *silence) {
 	lost, delivered, ok := x.sizes(s)
+	if e := x.complaint(s); e != nil {
+		x.complained(f, s, e)
+		if ok && e.TooBig() {
+			f.Measures.SmallestLost, f.Measures.LargestDelivered = lost, delivered
+		}
+		return
+	}
 	if !ok {
 		return
 	}
@@ -115,8 +122,8 @@ func (x *Facts) answerLost() *Finding {
 		}
 		f := x.inVain(&s)
 		f.Summary = fmt.Sprintf("the answer (frame %d) %s", x.frame(s.first), s.times(x.Ended))
-		x.bySize(f, &s)
-		if !cl.Set() {
+		x.whyLost(f, &s)
+		if !cl.Set() && f.Measures.ICMP == nil {
 			// Nothing shows that the LB is still there.
 			f.Severity, f.Confidence, f.Lost = min(f.Severity, Warning), Suspected, false
 			f.Grounds += "; the LB's host may have vanished"

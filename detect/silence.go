@@ -127,6 +127,8 @@ func (x *Facts) eaten() (s silence, by eater) {
 	fresh := x.fresh()
 	_, _, bySize := x.sizes(&s)
 	switch {
+	case x.complaint(&s) != nil:
+		return s, thePath
 	case fresh && during:
 		return s, theQueue
 	case bySize:
@@ -183,7 +185,9 @@ func (x *Facts) inVain(s *silence) *Finding {
 		at = x.request
 	}
 	f := x.lost(at)
-	f.Confidence = min(f.Confidence, Likely)
+	if x.complaint(s) == nil {
+		f.Confidence = min(f.Confidence, Likely)
+	}
 	f.Measures.Attempts = s.copies
 	f.Measures.Outstanding = Duration{s.until - s.first.Time, true}
 	x.addCopies(f, s)

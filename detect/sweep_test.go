@@ -14,8 +14,11 @@ import (
 // holes in the capture; captures that start and end in the middle).
 func TestSweep(t *testing.T) {
 	for _, s := range corpus(t) {
-		if s.Name == "connection-refused-healthy-scan" || s.Name == "connection-refused-healthy-half-open" {
+		switch s.Name {
+		case "connection-refused-healthy-scan", "connection-refused-healthy-half-open":
 			continue // a part of a scan may be a few refused connections
+		case "connection-refused-near-miss-filter-forgets":
+			continue // that the SYN comes again is what saves it
 		}
 		segs := s.Segments()
 		whole := failing(s, segs)

@@ -59,8 +59,26 @@ func (s *Script) Frames() ([]Frame, error) {
 	return out, nil
 }
 
-// frame serialises a resolved packet.
+// frame serialises what was captured of a resolved packet, or of the ICMP error about it.
 func (s *Script) frame(p *Packet) ([]byte, error) {
+	src, dst := s.Hosts[p.Src].Addr, s.Hosts[p.Dst].Addr
+	data, err := s.packet(p)
+	if err == nil && p.ICMP != nil {
+		src, dst = s.Hosts[p.ICMP.From].Addr, src
+		data, err = s.quote(p, data)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data = append(s.link(src.Addr(), dst.Addr()), data...)
+	if n := ethernetMin - len(data); s.Capture.Pad && n > 0 {
+		data = append(data, make([]byte, n)...)
+	}
+	return data, nil
+}
+
+// packet serialises a resolved packet from its IP header on.
+func (s *Script) packet(p *Packet) ([]byte, error) {
 	src, dst := s.Hosts[p.Src].Addr, s.Hosts[p.Dst].Addr
 	tcp := s.tcp(p)
 	var ip interface {
@@ -81,17 +99,13 @@ func (s *Script) frame(p *Packet) ([]byte, error) {
 	if err := tcp.SetNetworkLayerForChecksum(ip); err != nil {
 		return nil, err
 	}
+	return serialize(ip, tcp, gopacket.Payload(p.payload()))
+}
+
+func serialize(ls ...gopacket.SerializableLayer) ([]byte, error) {
 	b := gopacket.NewSerializeBuffer()
-	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true},
-		gopacket.Payload(s.link(src.Addr(), dst.Addr())), ip, tcp, gopacket.Payload(p.payload()))
-	if err != nil {
-		return nil, err
-	}
-	data := b.Bytes()
-	if n := ethernetMin - len(data); s.Capture.Pad && n > 0 {
-		data = append(data, make([]byte, n)...)
-	}
-	return data, nil
+	err := gopacket.SerializeLayers(b, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, ls...)
+	return b.Bytes(), err
 }
 
 // tcp is the packet's header.
@@ -167,13 +181,21 @@ func (s *Script) hasTS(p *Packet) bool {
 	return s.Hosts[p.Src].HasTS && !p.reply()
 }
 
-// headers is how many octets stand in front of the TCP header of a host's packets.
-func (s *Script) headers(a netip.AddrPort) int {
-	n := s.Capture.size()
-	if a.Addr().Is4() {
-		return n + 20
+// headers is how many octets stand in front of the TCP header of a packet.
+func (s *Script) headers(p *Packet) int {
+	n := s.Capture.size() + ipHeader(s.Hosts[p.Src].Addr)
+	if p.ICMP != nil {
+		n += ipHeader(s.Hosts[p.ICMP.From].Addr) + icmpHeader
 	}
-	return n + 40
+	return n
+}
+
+// ipHeader is the length of the IP header of a host's packets.
+func ipHeader(a netip.AddrPort) int {
+	if a.Addr().Is4() {
+		return 20
+	}
+	return 40
 }
 
 // size is the length of the header in front of the IP header.
@@ -196,7 +218,10 @@ func (s *Script) tcpHeader(p *Packet) int {
 
 // length is the length of the packet's frame.
 func (s *Script) length(p *Packet) int {
-	n := s.headers(s.Hosts[p.Src].Addr) + s.tcpHeader(p) + p.Len
+	n := s.headers(p) + s.tcpHeader(p)
+	if p.ICMP == nil {
+		n += p.Len
+	}
 	if s.Capture.Pad {
 		n = max(n, ethernetMin)
 	}
@@ -208,7 +233,7 @@ func (s *Script) captured(p *Packet) int {
 	n := s.length(p)
 	switch {
 	case s.Capture.Headers:
-		return s.headers(s.Hosts[p.Src].Addr) + s.tcpHeader(p)
+		return s.headers(p) + s.tcpHeader(p)
 	case s.Capture.Snaplen != 0:
 		return min(n, s.Capture.Snaplen)
 	}
@@ -255,14 +280,17 @@ func (s *Script) Segments() []tcpstate.Segment {
 	r := s.Resolve()
 	out := make([]tcpstate.Segment, 0, len(r.Packets))
 	for i := range r.Packets {
-		out = append(out, r.segment(uint64(i+1), &r.Packets[i]))
+		if g, ok := r.segment(uint64(i+1), &r.Packets[i]); ok {
+			out = append(out, g)
+		}
 	}
 	return out
 }
 
-func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
+// segment is a resolved packet; ok is false where too little of it was captured.
+func (s *Script) segment(frame uint64, p *Packet) (g tcpstate.Segment, ok bool) {
 	src, dst := &s.Hosts[p.Src], &s.Hosts[p.Dst]
-	g := tcpstate.Segment{
+	g = tcpstate.Segment{
 		Frame: frame, Time: s.Time(p),
 		Src: tcpstate.EndpointFrom(src.Addr), Dst: tcpstate.EndpointFrom(dst.Addr),
 		Seq: src.ISN + p.Seq, Len: uint32(p.Len), Flags: p.Flags, TTL: p.ttl(), Window: p.window(),
@@ -273,7 +301,8 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 	if p.Flags.Has(tcpstate.ACK) {
 		g.Ack = dst.ISN + p.Ack
 	}
-	captured := s.captured(p) - s.headers(src.Addr) - 20
+	captured := s.captured(p) - s.headers(p) - 20
+	header := captured + 20
 	for _, o := range s.options(p) {
 		g.Options = true
 		if captured -= int(o.OptionLength); captured >= 0 {
@@ -284,7 +313,7 @@ func (s *Script) segment(frame uint64, p *Packet) tcpstate.Segment {
 		b := p.payload()
 		g.Payload = b[:min(captured, len(b))]
 	}
-	return g
+	return g, p.ICMP == nil || s.quotes(&g, p, header)
 }
 
 func setOption(g *tcpstate.Segment, o *layers.TCPOption) {

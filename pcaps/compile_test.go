@@ -58,8 +58,14 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 		}
 		data = data[linkSizes[s.Capture.Link]:]
 	}
+	if g.Quoted { // what the ICMP error quotes
+		data, first = f.Data[s.Capture.size()+20+icmpHeader:], layers.LayerTypeIPv4
+		if g.ICMP.V6 {
+			data, first = data[20:], layers.LayerTypeIPv6
+		}
+	}
 	p := gopacket.NewPacket(data, first, gopacket.NoCopy)
-	if e := p.ErrorLayer(); e != nil && len(f.Data) == f.Length {
+	if e := p.ErrorLayer(); e != nil && len(f.Data) == f.Length && !g.Quoted {
 		return e.Error()
 	}
 	tcp, ok := p.TransportLayer().(*layers.TCP)
@@ -86,11 +92,17 @@ func decodes(s *Script, f *Frame, g *tcpstate.Segment) error {
 	if p.Metadata().Truncated && len(g.Payload) == 0 { // gopacket reads no options of a header that is cut off
 		got.HasTS, got.TSVal, got.TSEcr = g.HasTS, g.TSVal, g.TSEcr
 	}
+	if g.Quoted {
+		got.Quoted, got.NoLength, got.ICMP, got.Len = true, true, g.ICMP, 0
+		if g.Unnumbered {
+			return nil
+		}
+	}
 	payload := tcp.Payload
 	if len(payload) > int(got.Len) { // padding
 		payload = payload[:got.Len]
 	}
-	if len(f.Data) == f.Length && len(payload) != int(got.Len) {
+	if len(f.Data) == f.Length && !g.Quoted && len(payload) != int(got.Len) {
 		return fmt.Errorf("%d octets of payload, the header says %d", len(payload), got.Len)
 	}
 	if !bytes.Equal(payload, g.Payload) {
@@ -132,7 +144,7 @@ func TestFramesInTshark(t *testing.T) {
 		cmd := exec.Command(tshark, "-r", "-", "-o", "tcp.relative_sequence_numbers:FALSE", "-o", "tcp.check_checksum:TRUE",
 			"-o", "ip.check_checksum:TRUE", "-T", "fields", "-E", "occurrence=f", "-e", "frame.time_epoch", "-e", "tcp.srcport",
 			"-e", "tcp.seq", "-e", "tcp.ack_raw", "-e", "tcp.len", "-e", "tcp.flags", "-e", "frame.len",
-			"-e", "tcp.checksum.status", "-e", "ip.checksum.status")
+			"-e", "tcp.checksum.status", "-e", "ip.checksum.status", "-e", "icmp.checksum.status")
 		cmd.Stdin = bytes.NewReader(e.b)
 		out, err := cmd.Output()
 		if err != nil {
@@ -159,12 +171,18 @@ func fields(s *Script, frames []Frame) []string {
 		if len(frames[i].Data) != frames[i].Length {
 			check = "2" // cannot be verified
 		}
-		ip := ""
+		ip, icmp, size := "", "", fmt.Sprint(g.Len)
 		if g.Src.Addr.Is4() {
 			ip = "1"
 		}
-		out = append(out, fmt.Sprintf("%s:%d %d.%09d\t%d\t%d\t%d\t%d\t0x%04x\t%d\t%s\t%s", s.Name, g.Frame, g.Time/1e9, g.Time%1e9,
-			g.Src.Port, uint32(g.Seq), uint32(g.Ack), g.Len, uint16(g.Flags), frames[i].Length, check, ip))
+		if g.Quoted {
+			size, icmp = "", ip
+			if s.Packets[i].Len > 0 {
+				check = "0" // bad, for the payload is missing
+			}
+		}
+		out = append(out, fmt.Sprintf("%s:%d %d.%09d\t%d\t%d\t%d\t%s\t0x%04x\t%d\t%s\t%s\t%s", s.Name, g.Frame, g.Time/1e9, g.Time%1e9,
+			g.Src.Port, uint32(g.Seq), uint32(g.Ack), size, uint16(g.Flags), frames[i].Length, check, ip, icmp))
 	}
 	return out
 }

@@ -38,6 +38,9 @@
 //	ttl N            time to live, or hop limit (64)
 //	len N            asserts the length of the frame
 //	frame N          its number in the file, fillers go in front of it (see below)
+//	icmp NAME HOST   the frame is an ICMP error by that host about a packet that came before,
+//	                 of which the line has sender, receiver, flags and numbers: too-big, with
+//	                 mtu N behind it, net-, host-, port-unreachable, prohibited, time-exceeded
 //	"text"           the payload, quoted as in Go
 //	"text"...        the payload's beginning; x fills it up. Without text all is x
 //

@@ -28,7 +28,7 @@ func (s *Script) Format() []byte {
 		p := &s.Packets[i]
 		lines(&b, p.Before)
 		text := fmt.Sprintf("%*s %-*s > %-*s %-2s %s", wt, formatTime(p.Time), wn, s.Hosts[p.Src].Name,
-			wn, s.Hosts[p.Dst].Name, p.Flags, p.words())
+			wn, s.Hosts[p.Dst].Name, p.Flags, p.words(s.Hosts))
 		commented(&b, text, p.Want, p.Comment)
 	}
 	lines(&b, s.Trailer)
@@ -137,7 +137,7 @@ func (s *Script) formatOptions(b *bytes.Buffer) {
 }
 
 // words is the part of a packet's line behind the flags.
-func (p *Packet) words() string {
+func (p *Packet) words(hosts []Host) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d:%d(%d)", uint32(p.Seq), uint32(p.Seq.Add(uint32(p.Len))), p.Len)
 	if p.Flags.Has(tcpstate.ACK) {
@@ -162,6 +162,10 @@ func (p *Packet) words() string {
 	}
 	number("ipid", p.IPID)
 	number("ttl", p.TTL)
+	if e := p.ICMP; e != nil {
+		fmt.Fprintf(&b, " icmp %s %s", e.Name, hosts[e.From].Name)
+		number("mtu", Number{e.MTU, e.MTU != 0})
+	}
 	number("len", Number{uint32(p.Check), p.Check != 0})
 	number("frame", Number{uint32(p.Frame), p.Frame != 0})
 	if p.Text != "" {

@@ -21,7 +21,7 @@ func (s *Script) Moved(toTarget bool) *Script {
 	by := maxMove
 	for i := range r.Packets {
 		p := &r.Packets[i]
-		if late[p.Src] {
+		if late[p.towards()] {
 			continue
 		}
 		if c := r.cause(i); c >= 0 {
@@ -33,7 +33,7 @@ func (s *Script) Moved(toTarget bool) *Script {
 	}
 	by -= by % time.Microsecond
 	for i := range r.Packets {
-		if p := &r.Packets[i]; late[p.Src] {
+		if p := &r.Packets[i]; late[p.towards()] {
 			p.Time += by
 		}
 	}
@@ -47,7 +47,7 @@ func (s *Script) Skewed(lbs bool, by time.Duration) *Script {
 	r := s.Resolve()
 	late := r.senders(lbs)
 	for i := range r.Packets {
-		if p := &r.Packets[i]; late[p.Src] {
+		if p := &r.Packets[i]; late[p.towards()] {
 			p.Time += by
 		}
 	}
@@ -93,6 +93,8 @@ func (s *Script) senders(lbs bool) []bool {
 func (s *Script) cause(i int) int {
 	p := &s.Packets[i]
 	switch {
+	case p.ICMP != nil:
+		return s.before(i, func(o *Packet) bool { return o.Src == p.Src && o.Dst == p.Dst && o.Seq == p.Seq && o.Len == p.Len })
 	case !p.Flags.Has(tcpstate.ACK) && p.Flags.Has(tcpstate.RST):
 		return s.before(i, func(o *Packet) bool {
 			return o.Src == p.Dst && o.Dst == p.Src && o.Flags.Has(tcpstate.ACK) && o.Ack == p.Seq
@@ -108,7 +110,7 @@ func (s *Script) cause(i int) int {
 	best := -1
 	for j := range slices.Backward(s.Packets[:i]) {
 		o := &s.Packets[j]
-		if o.Src != p.Dst || o.Dst != p.Src || o.End() == o.Seq || o.End().After(p.Ack) {
+		if o.ICMP != nil || o.Src != p.Dst || o.Dst != p.Src || o.End() == o.Seq || o.End().After(p.Ack) {
 			continue
 		}
 		if best < 0 || o.End().AtOrAfter(s.Packets[best].End()) {
@@ -121,7 +123,7 @@ func (s *Script) cause(i int) int {
 // before is the newest packet before i that matches; -1: none.
 func (s *Script) before(i int, match func(*Packet) bool) int {
 	for j := i - 1; j >= 0; j-- {
-		if match(&s.Packets[j]) {
+		if s.Packets[j].ICMP == nil && match(&s.Packets[j]) {
 			return j
 		}
 	}

@@ -32,6 +32,11 @@ func Parse(name string, text []byte) (*Script, error) {
 	if len(p.s.Packets) == 0 {
 		return nil, fmt.Errorf("%s: no packets", name)
 	}
+	for i := range p.s.Packets {
+		if k := &p.s.Packets[i]; k.ICMP != nil && p.s.quoted(k) == nil {
+			return nil, fmt.Errorf("%s: the packet that the ICMP error at %s quotes is not there", name, k.Time)
+		}
+	}
 	p.s.Trailer = trimBlank(p.before)
 	return p.s, nil
 }
@@ -214,7 +219,7 @@ func (p *parser) host(l *line) error {
 			return fmt.Errorf("unknown word %s", word)
 		}
 	}
-	if n := p.s.Capture.Snaplen; n != 0 && n < p.s.headers(h.Addr)+20 {
+	if n := p.s.Capture.Snaplen; n != 0 && n < p.s.Capture.size()+ipHeader(h.Addr)+20 {
 		return fmt.Errorf("snaplen %d cuts off the TCP header", n)
 	}
 	h.Want, h.Comment, err = parseWant(l.comment)
@@ -308,11 +313,13 @@ func (p *parser) packet(l *line) error {
 	if err := k.parseRange(l.next()); err != nil {
 		return err
 	}
-	acked, err := k.attributes(l)
+	acked, err := p.attributes(&k, l)
 	if err != nil {
 		return err
 	}
 	switch {
+	case k.ICMP != nil && p.s.Hosts[k.ICMP.From].Addr.Addr().Is4() != p.s.Hosts[k.Src].Addr.Addr().Is4():
+		return errors.New("the ICMP error's sender has an address of the other IP version")
 	case acked != k.Flags.Has(tcpstate.ACK):
 		return errors.New("the ACK flag (.) and ack N need each other")
 	case !k.More && k.Text != "" && len(k.Text) != k.Len:
@@ -351,7 +358,7 @@ func (p *parser) number(k *Packet) error {
 }
 
 // attributes reads what follows the sequence numbers.
-func (k *Packet) attributes(l *line) (acked bool, err error) {
+func (p *parser) attributes(k *Packet, l *line) (acked bool, err error) {
 	for len(l.tokens) > 0 && err == nil {
 		word := l.next()
 		switch word {
@@ -369,6 +376,17 @@ func (k *Packet) attributes(l *line) (acked bool, err error) {
 			k.IPID, err = l.given(1<<16 - 1)
 		case "ttl":
 			k.TTL, err = l.given(1<<8 - 1)
+		case "icmp":
+			k.ICMP = &ICMP{Name: l.next()}
+			if _, ok := icmpErrors[k.ICMP.Name]; !ok {
+				return acked, fmt.Errorf("unknown ICMP error %q", k.ICMP.Name)
+			}
+			k.ICMP.From, err = p.hostRef(l)
+		case "mtu":
+			if k.ICMP == nil || k.ICMP.Name != tooBig {
+				return acked, errors.New("only icmp too-big has an mtu")
+			}
+			k.ICMP.MTU, err = l.number(1<<16 - 1)
 		case "sackOK":
 			k.SACKOK = true
 		case "nots":

@@ -18,9 +18,19 @@ func (s *Script) Resolve() *Script {
 	for i := range r.Packets {
 		p := &r.Packets[i]
 		p.Check = 0
+		if p.ICMP != nil {
+			continue
+		}
 		r.identify(p, &next[p.Src])
 		if p.TS == nil {
 			p.TS = r.timestamps(i)
+		}
+	}
+	for i := range r.Packets {
+		if p := &r.Packets[i]; p.ICMP != nil {
+			if o := r.quoted(p); o != nil {
+				p.IPID, p.TS, p.Win, p.TTL = o.IPID, o.TS, o.Win, o.TTL
+			}
 		}
 	}
 	return r
@@ -57,7 +67,7 @@ func (s *Script) timestamps(i int) *Timestamps {
 	}
 	for j := i - 1; j >= 0; j-- {
 		o := &s.Packets[j]
-		if o.Src == p.Dst && o.Dst == p.Src && o.End() != o.Seq && o.End().AtOrBefore(p.Ack) && o.TS != nil && !o.TS.Off {
+		if o.ICMP == nil && o.Src == p.Dst && o.Dst == p.Src && o.End() != o.Seq && o.End().AtOrBefore(p.Ack) && o.TS != nil && !o.TS.Off {
 			ts.Ecr = o.TS.Val
 			return ts
 		}

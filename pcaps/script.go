@@ -70,6 +70,7 @@ type Packet struct {
 	TTL    Number
 	TS     *Timestamps // nil: as the host has it
 	SACKOK bool
+	ICMP   *ICMP // not nil: what was captured is an ICMP error that quotes the packet
 
 	Frame uint64 // its number in the file; 0: the next
 	Check int    // the frame's length; 0: whatever it is
@@ -77,6 +78,14 @@ type Packet struct {
 	Want    *Want
 	Comment string
 	Before  []string // comment lines in front of it
+}
+
+// ICMP is an ICMP error, of the version that the addresses have. It goes to the sender of the
+// packet that it quotes.
+type ICMP struct {
+	Name string // a key of icmpErrors
+	From int    // index into Hosts
+	MTU  uint32 // of too-big
 }
 
 // Number is a number that may not be given.

@@ -62,6 +62,7 @@ type icmpDoc struct {
 	Type uint8    `json:"type"`
 	Code uint8    `json:"code"`
 	Name optional `json:"name"`
+	MTU  count    `json:"mtu"`
 }
 
 type retryDoc struct {
@@ -80,7 +81,7 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 		d.LostSizes = &sizesDoc{m.SmallestLost, m.LargestDelivered}
 	}
 	if e := m.ICMP; e != nil {
-		d.ICMP = &icmpDoc{e.From.String(), e.Type, e.Code, optional(e.Name())}
+		d.ICMP = &icmpDoc{e.From.String(), e.Type, e.Code, optional(e.Name()), count{uint64(e.MTU), e.MTU > 0}}
 	}
 	if m.Retried {
 		d.Retried = &retryDoc{m.RetryStream, m.RetryFrame}

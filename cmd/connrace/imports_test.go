@@ -53,7 +53,7 @@ var layers = []struct {
 		within + "infile", within + "lblog", within + "memory", within + "outfile", within + "report", within + "term",
 	}, "it leads frames to a report and knows neither files nor interfaces"},
 	{within + "offline", []string{
-		"connrace/capture", "connrace/detect", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "memory",
+		"connrace/capture", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "memory",
 		within + "outfile", within + "pipeline", within + "report", within + "term",
 	}, "it reads files: nothing of an interface is known"},
 	{within + "live", []string{
@@ -61,7 +61,7 @@ var layers = []struct {
 		within + "lblog", within + "memory", within + "metrics", within + "otlp", within + "outfile", within + "pipeline", within + "recorder",
 		within + "report", within + "term",
 	}, "it watches an interface: no capture file is opened"},
-	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate", within + "baseline", within + "lblog"}, "the answer is worked out from findings, before anything renders it"},
+	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate"}, "the answer is worked out from findings, before anything renders it"},
 	{within + "lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
 	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},
 	{within + "report", []string{
@@ -71,12 +71,12 @@ var layers = []struct {
 		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",
 	}, "reports see findings and totals, never packets"},
 	{within + "annotate", []string{
-		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "diagnosis", within + "outfile", within + "report",
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "outfile", within + "report",
 	}, "it copies captures and finds nothing by itself"},
-	{within + "wireshark", []string{"connrace/detect", within + "outfile", within + "report"}, "Wireshark reads the packets"},
+	{within + "wireshark", []string{"connrace/detect", within + "outfile"}, "Wireshark reads the packets"},
 	{within + "metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know of what"},
 	{within + "otlp", []string{
-		"connrace/detect", "connrace/tcpstate", within + "diagnosis", within + "metrics", "go.opentelemetry.io/otel",
+		"connrace/detect", "connrace/tcpstate", within + "metrics", "go.opentelemetry.io/otel",
 	}, "it sends what is settled"},
 	{within + "recorder", []string{"connrace/capture", within + "outfile", "golang.org/x/sys"}, "it keeps packets, whatever is found in them"},
 	{within + "dump", []string{"connrace/capture", within + "outfile"}, "it writes packets, whatever is found in them"},
@@ -99,14 +99,21 @@ func TestImports(t *testing.T) {
 		if strings.HasPrefix(dir, "cmd/connrace/") {
 			allowed = append([]string{within + "text"}, allowed...)
 		}
+		used := map[string]bool{}
 		for _, name := range files {
 			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
 			for _, path := range imports(t, name) {
-				if !among(path, allowed) {
+				a := among(path, allowed)
+				if used[a] = true; a == "" {
 					t.Errorf("%s imports %s, which %s must not: %s", name, path, dir, l.reason)
 				}
+			}
+		}
+		for _, a := range l.allowed {
+			if !used[a] {
+				t.Errorf("%s may import %s and does not: the row is stale", dir, a)
 			}
 		}
 	}
@@ -114,6 +121,10 @@ func TestImports(t *testing.T) {
 		if !rows[dir] {
 			t.Errorf("%s has no row in layers: say what it may import, and why not more", dir)
 		}
+		delete(rows, dir)
+	}
+	for dir := range rows {
+		t.Errorf("there is no package %s: its row is stale", dir)
 	}
 }
 
@@ -182,14 +193,14 @@ func imports(t *testing.T, name string) (paths []string) {
 	return paths
 }
 
-// among reports whether a path is one of those allowed, or below one.
-func among(path string, allowed []string) bool {
+// among is which of those allowed a path is or is below; "": none.
+func among(path string, allowed []string) string {
 	for _, a := range allowed {
 		if path == a || strings.HasPrefix(path, a+"/") {
-			return true
+			return a
 		}
 	}
-	return false
+	return ""
 }
 
 // Nothing is kept in one place that is neither a stage nor the command.

@@ -189,6 +189,32 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// What the report says is not said before it, too, where both are read in one place.
+func TestWarnedOnce(t *testing.T) {
+	data := capturePCAP(t, "crowder")
+	for _, format := range []string{"table", "markdown", "json"} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "terminal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if code := run(t.Context(), []string{"--format", format, "-"}, bytes.NewReader(data[:len(data)-10]), f, f); code != cli.ExitOK {
+			t.Errorf("%s: exit code %d", format, code)
+		}
+		b, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 1
+		if format == "json" {
+			want = 2 // a document, and what a person sees of it
+		}
+		if n := bytes.Count(b, []byte("cut off: only")); n != want {
+			t.Errorf("%s: said %d times:\n%s", format, n, b)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
 	_, stdout, _ := after(t, t.Context(), nil, "version")
 	if !strings.Contains(stdout, runtime.Version()) {

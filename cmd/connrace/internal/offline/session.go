@@ -116,15 +116,15 @@ func (s *session) place(src *capture.File, frames []capture.Frame) (apart string
 
 // ended takes note of how reading ended.
 func (s *session) ended(c *report.Capture, err error) {
-	if err == nil || errors.Is(err, io.EOF) {
-		s.Warn(c.Warnings...)
-		return
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.Truncated = true
+		s.Cur.Broken = true
+		c.Warnings = append(slices.Clone(c.Warnings), err.Error())
 	}
-	c.Truncated = true
-	s.Cur.Broken = true
+	if format := s.flags.Format.Value; s.Env.OnePlace() && (format == "table" || format == "markdown") {
+		return // the report that ends there, too, says them
+	}
 	s.Warn(c.Warnings...)
-	s.Warn(err.Error())
-	c.Warnings = append(c.Warnings, err.Error())
 }
 
 // warnAboutPeriod says which day a clock time was taken to mean where the capture has two,

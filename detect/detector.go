@@ -69,6 +69,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.EstablishedNow, d.onEstablished)
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
 	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
+	cfg.On(tcpstate.ServerError, d.onServerError)
 	cfg.On(tcpstate.RequestStalled, d.onRequestStalled)
 	cfg.On(tcpstate.Unacknowledged, d.onUnacknowledged)
 	cfg.On(tcpstate.CloseBegan, d.onCloseBegan)
@@ -113,6 +114,11 @@ func (d *Detector) Finish() *Result {
 	}
 	if d.opt.OnFinding == nil { // else they have been told
 		d.findings = slices.DeleteFunc(d.findings, d.probed)
+		for _, p := range d.settled {
+			if d.probed(p.f) {
+				d.tally(p, -1)
+			}
+		}
 	}
 	r := d.result(d.findings)
 	if d.opt.OnFinding == nil {
@@ -201,6 +207,11 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 			f.SetDecided()
 		}
 	}
+}
+
+func (d *Detector) onServerError(e *tcpstate.Event) {
+	d.totals.Answers5xx++
+	d.targetOf(e.Flow).answers5xx++
 }
 
 func (d *Detector) onRequestStalled(e *tcpstate.Event) {

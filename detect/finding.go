@@ -117,9 +117,10 @@ type Finding struct {
 	Cause      string
 	Fix        string
 
-	dead    bool    // the host or the way to it is known to be dead: no queue is behind it
-	ignored []int64 // when segments were ignored: see pending
-	own     *advice // cause and fix of this finding alone; nil: they are the rule's
+	dead     bool    // the host or the way to it is known to be dead: no queue is behind it
+	ignored  []int64 // when segments were ignored: see pending
+	byClient bool    // most likely a client went away, and the LB with it
+	own      *advice // cause and fix of this finding alone; nil: they are the rule's
 }
 
 // TargetName is the target as people write it.

@@ -12,12 +12,13 @@ import (
 // when it closed. A later close by the target does not win. D must be acknowledged (a T
 // segment with ack > d): if it is not, see accept-queue-overflow and stale-connection.
 // It is an error (a time-out, 504) when the wait is within 15 ms of a multiple of 0.5 s
-// or repeated, a warning (the client went away, 499) when not.
+// or repeated, a warning (the client went away, 499) when not; and nothing is lost where
+// such waits vary, or are shorter than any time-out (gradeWait).
 var LBClosedWithRequestOutstanding = &Rule{
 	ID:       "lb-closed-with-request-outstanding",
 	Severity: Error,
 	Mildest:  Warning,
-	Lost:     LostAlways,
+	Lost:     LostUnlessClientGone,
 	Title:    "The LB gave up waiting",
 	Diagram: `
 LB                                target

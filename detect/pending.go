@@ -75,16 +75,8 @@ func (d *Detector) count(x *Facts, f *Finding) {
 	case FullForACKs:
 		t.tell().overflows.Add(f.Time)
 	}
-	if f.Open {
-		d.totals.OpenTries++
-		t.open++
-	}
-	if f.Lost && f.Request != nil {
-		d.totals.LostRequests++
-		t.lost++
-		if f.Rule.Race && f.Measures.Idle.Known {
-			t.tell().crossed++
-		}
+	if f.Lost && f.Request != nil && f.Rule.Race && f.Measures.Idle.Known {
+		t.tell().crossed++
 	}
 	if f.Severity == Error {
 		d.totals.RSTAfterFIN.Explained += uint64(x.ln.NRSTAfterFIN) + uint64(x.tn.NRSTAfterFIN)
@@ -125,7 +117,7 @@ func (d *Detector) enrich(p *pending) *pending {
 		p.close.mass = p.t.told.closes.Together(p.close.at, p.close.gap)
 	}
 	if f.Rule.Repeated {
-		d.findRepeated(p)
+		d.gradeWait(p)
 	}
 	return p
 }
@@ -146,34 +138,6 @@ func (p *pending) gradeQueue() {
 	if f.Rule.Queue == FullForSYNs && f.Confidence == Suspected && (overflowed || p.t.told.dropNear(first, last, f.Stream)) {
 		f.Confidence = Likely
 		f.Grounds += "; other connections to it suffered with it"
-	}
-}
-
-// findRepeated makes an error of a wait that occurs twice: it is a setting.
-func (d *Detector) findRepeated(p *pending) {
-	const (
-		shortest = 100 * millisecond // of those that are set
-		most     = 1000              // findings that are looked at
-	)
-	g := p.f.Measures.Outstanding.NS
-	if g < shortest || !p.f.Lost {
-		return
-	}
-	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
-		o := d.settled[i]
-		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost {
-			continue
-		}
-		if diff := o.f.Measures.Outstanding.NS - g; diff > -roundSlack && diff < roundSlack {
-			p.f.Severity = Error
-			if o.f.Severity != Error {
-				o.f.Severity = Error
-				if d.opt.OnUpdate != nil {
-					d.opt.OnUpdate(o.f)
-				}
-			}
-			return
-		}
 	}
 }
 
@@ -224,6 +188,7 @@ func (d *Detector) emit(p *pending) {
 	}
 	d.nextID++
 	p.f.ID = d.nextID
+	d.tally(p, 1)
 	p.f.Inexact = d.inexact(p.f)
 	if d.opt.Live || len(d.findings) < d.maxFindings() {
 		d.findings = append(d.findings, p.f)

@@ -53,11 +53,11 @@ type Result struct {
 
 // Totals are counts over the whole capture.
 type Totals struct {
-	Segments     uint64 // TCP segments
-	Streams      uint64 // streams opened, as Wireshark counts
-	Requests     uint64
-	LostRequests uint64
-	OpenTries    uint64 // still undecided: findings that are Open
+	Segments uint64 // TCP segments
+	Streams  uint64 // streams opened, as Wireshark counts
+	Requests uint64
+	Tries
+	Answers5xx   uint64 // answers of the targets that say 5xx: their own failures, not TCP's
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
 	// EvictedTargets were given up for others (Options.MaxTargets). MergedConnections are those
@@ -87,12 +87,12 @@ type Leaps struct {
 
 // Target are the figures of one listener.
 type Target struct {
-	Target       tcpstate.Endpoint
-	LBs          []tcpstate.Addr
-	Connections  uint64
-	Requests     uint64
-	LostRequests uint64
-	OpenTries    uint64
+	Target      tcpstate.Endpoint
+	LBs         []tcpstate.Addr
+	Connections uint64
+	Requests    uint64
+	Tries
+	Answers5xx   uint64
 	RTTMedian    Duration
 	RTTP99       Duration
 	Vantage      string // "target", "lb", "between" or "unknown"
@@ -166,7 +166,7 @@ func (d *Detector) figures() []Target {
 		}
 		x := t.told
 		r := Target{
-			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, LostRequests: t.lost, OpenTries: t.open,
+			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, Tries: t.tries, Answers5xx: t.answers5xx,
 			Vantage: x.vantage(),
 		}
 		if x != &silent {

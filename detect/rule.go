@@ -179,10 +179,11 @@ const (
 	LostNever Lost = iota
 	LostIfGivenUp
 	LostAlways
+	LostUnlessClientGone
 )
 
 func (l Lost) String() string {
-	return [...]string{"no request is lost", "lost if the LB gives up", "the request is lost"}[l]
+	return [...]string{"no request is lost", "lost if the LB gives up", "the request is lost", "the request is lost, unless its client went away"}[l]
 }
 
 // Views are what the same incident looks like at each place of capture.

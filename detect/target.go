@@ -26,8 +26,10 @@ type target struct {
 	syns                 ring.Ring[recentSYN]
 	lbs                  []tcpstate.Addr
 
-	lost, open, refused, unanswered, synRetrans uint64
-	pending                                     uint64 // SYNs without an answer yet at the end
+	tries                           Tries
+	answers5xx                      uint64
+	refused, unanswered, synRetrans uint64
+	pending                         uint64 // SYNs without an answer yet at the end
 
 	held       ruleSet // rules about targets that matched when they were last asked
 	reported   ruleSet // those whose finding was emitted: they are asked no more
@@ -101,15 +103,15 @@ func (t *target) tell() *told {
 
 // quiet reports whether nothing would be missed if the target were counted with others.
 func (t *target) quiet() bool {
-	return t.told == &silent && t.lost+t.refused+t.unanswered+t.pending+t.synRetrans == 0
+	return t.told == &silent && t.tries == Tries{} && t.refused+t.unanswered+t.pending+t.synRetrans == 0
 }
 
 // merge adds what another target counted.
 func (t *target) merge(o *target) {
 	t.connections += o.connections
 	t.requests += o.requests
-	t.lost += o.lost
-	t.open += o.open
+	t.tries.Add(o.tries, 1)
+	t.answers5xx += o.answers5xx
 	t.attempted += o.attempted
 	t.completed += o.completed
 	t.refused += o.refused

@@ -314,7 +314,10 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 	if uint32(len(p)) < n && (fr.Protocol() == framing.HTTP1 || fr.Protocol() == framing.Unknown && fr.Sync(sd, p) && fr.Protocol() == framing.HTTP1) {
 		if status, ok := fr.CutHead(sd, p, &t.carries); ok {
 			v.known = true
-			if !(status/100 == 1) {
+			if sd == framing.Answers && status/100 == 5 {
+				t.fire(ServerError, f, 1-f.LB(), s)
+			}
+			if status/100 != 1 {
 				v.begins, v.at, v.answers, v.head = true, at, true, uint32(len(p))
 			}
 			return
@@ -359,6 +362,9 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 			v.begins, v.at, v.head = true, at-Seq(b.Back), 0
 			data = true
 			v.answers = fr.AnswersNewest(sd, &b)
+			if sd == framing.Answers && b.Status/100 == 5 {
+				t.fire(ServerError, f, 1-f.LB(), s)
+			}
 		case framing.HeadEnds:
 			if sd == framing.Requests && v.begins {
 				v.head = uint32(at.Sub(v.at))

@@ -275,6 +275,8 @@ const (
 	RequestBegan
 	// AnswerBegan: the target sent the first octet that answers the LB's turn.
 	AnswerBegan
+	// ServerError: an answer of the target begins that says 5xx.
+	ServerError
 	// RequestStalled: the LB's turn has had no answer for 200 ms.
 	RequestStalled
 	// Unacknowledged: octets of a side have gone unacknowledged for 15 s, sent three times or

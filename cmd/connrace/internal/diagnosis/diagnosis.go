@@ -43,8 +43,9 @@ func TargetName(e tcpstate.Endpoint) string {
 // Seen is what was looked at.
 type Seen struct {
 	Frames, Connections, Requests uint64
-	LostRequests                  uint64
-	Targets                       []string // by name
+	detect.Tries
+	Answers5xx uint64
+	Targets    []string // by name
 }
 
 // Diagnosis is the answer to what went wrong.

@@ -70,7 +70,7 @@ func TestProblems(t *testing.T) {
 	add(1, "fin-request-crossing", detect.CloseMass)
 	add(2, "syn-dropped", "")
 	add(2, "accept-queue-overflow", "")
-	d := diagnosis.Of(diagnosis.Seen{Requests: 20, LostRequests: 8, Targets: []string{"10.0.0.5:8080"}}, found)
+	d := diagnosis.Of(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 8}, Targets: []string{"10.0.0.5:8080"}}, found)
 	if d.Title != "8 of 20 requests got no answer" || !strings.Contains(d.Lede, "its target 10.0.0.5:8080") {
 		t.Errorf("%s: %s", d.Title, d.Lede)
 	}
@@ -103,7 +103,7 @@ func ExampleOf() {
 	f.Cause = detect.CauseFor(r, detect.CloseIdleTimeout, detect.Timers{Target: 5e9})
 	target := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9, Samples: 12, Hint: []string{"default of uvicorn"}}}
 
-	d := diagnosis.Of(diagnosis.Seen{Requests: 20, LostRequests: 1}, []diagnosis.Found{{Finding: f, Known: target}})
+	d := diagnosis.Of(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 1}}, []diagnosis.Found{{Finding: f, Known: target}})
 	fmt.Println(d.Title)
 	for _, q := range d.Problems {
 		fmt.Println(q.What)

@@ -12,14 +12,12 @@ import (
 func headline(x *Seen, found []Found) (title, lede string) {
 	looked := fmt.Sprintf("%s, %s to %s, %s", text.Plural(x.Frames, "frame"), text.Plural(x.Connections, "connection"),
 		strings.TrimPrefix(x.to(), "its target "), text.Plural(x.Requests, "request"))
-	noConnection, late := 0, 0
+	late := 0
 	worst := detect.Info
 	for i := range found {
 		f := &found[i]
 		worst = max(worst, f.Severity)
-		if f.Lost && f.Request == nil {
-			noConnection++
-		} else if f.Measures.Delay.Known {
+		if !f.Lost && f.Measures.Delay.Known {
 			late++
 		}
 	}
@@ -27,21 +25,29 @@ func headline(x *Seen, found []Found) (title, lede string) {
 	if late > 0 {
 		came = fmt.Sprintf(" %s came late.", text.Plural(uint64(late), "connection"))
 	}
+	if x.Failed() > 0 && x.OpenTries > 0 {
+		came += fmt.Sprintf(" %s still had no answer when the capture ended.", text.Grouped(x.OpenTries))
+	}
+	if x.Answers5xx > 0 {
+		came += fmt.Sprintf(" %s said 5xx: not TCP's fault.", text.Plural(x.Answers5xx, "answer"))
+	}
 	const client = " Unless the load balancer tried again, its client saw a 502, 503 or 504 for each."
 	switch {
 	case x.LostRequests > 0:
 		title = fmt.Sprintf("%s of %s got no answer", text.Grouped(x.LostRequests), text.Plural(x.Requests, "request"))
-		if noConnection > 0 {
-			title += fmt.Sprintf(", and %s failed", text.Plural(uint64(noConnection), "connection"))
+		if x.FailedConnections > 0 {
+			title += fmt.Sprintf(", and %s failed", text.Plural(x.FailedConnections, "connection"))
 		}
 		return title, "Between the load balancer and " + x.to() + "." + client + came
-	case noConnection > 0:
-		return text.Plural(uint64(noConnection), "connection") + " could not be set up",
+	case x.FailedConnections > 0:
+		return text.Plural(x.FailedConnections, "connection") + " could not be set up",
 			"The load balancer could not connect to " + x.to() + "." + client + came
+	case x.OpenTries > 0:
+		return text.Plural(x.OpenTries, "try") + " still had no answer when the capture ended", "In " + looked + "." + came
 	case len(found) == 0:
-		return "Nothing found", "0 findings in " + looked + "."
+		return "Nothing found", "0 findings in " + looked + "." + came
 	case worst == detect.Info:
-		return "No request was lost", "Only harmless things were found in " + looked + "."
+		return "No request was lost", "Only harmless things were found in " + looked + "." + came
 	}
 	return "No request was lost, but something is wrong", "In " + looked + "." + came
 }

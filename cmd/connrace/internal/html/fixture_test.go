@@ -87,7 +87,7 @@ func sample(n int) *report.Report {
 		}
 	}
 	t := detect.Target{
-		Target: ep(target), LBs: []tcpstate.Addr{ep("10.0.0.2:1").Addr}, Connections: uint64(2 * n), Requests: uint64(9 * n), LostRequests: uint64(n),
+		Target: ep(target), LBs: []tcpstate.Addr{ep("10.0.0.2:1").Addr}, Connections: uint64(2 * n), Requests: uint64(9 * n),
 		RTTMedian: detect.Duration{NS: 240e3, Known: true}, RTTP99: detect.Duration{NS: 900e3, Known: true}, Vantage: "target",
 		Idle:         &detect.Timeout{NS: 5*second + 2*millisecond, Samples: 40, SpreadNS: 3 * millisecond, Hint: []string{"default of uvicorn (--timeout-keep-alive, 5 s)"}},
 		LBIdle:       &detect.Timeout{NS: 60 * second, Samples: 7, SpreadNS: millisecond},
@@ -98,7 +98,10 @@ func sample(n int) *report.Report {
 	v6 := detect.Target{Target: ep(other), Connections: uint64(n), Requests: uint64(n), Vantage: "lb"}
 	v6.Handshakes.Unanswered = uint64(n / 10)
 	res.Targets = []detect.Target{t, v6}
-	res.Totals.Requests, res.Totals.LostRequests, res.Totals.Segments, res.Totals.Flows = uint64(10*n), uint64(n), uint64(100*n), uint64(3*n)
+	res.Totals.Requests, res.Totals.Segments, res.Totals.Flows = uint64(10*n), uint64(100*n), uint64(3*n)
+	for _, f := range res.Findings {
+		res.Tally(f, 1)
+	}
 	return &report.Report{
 		Captures: []report.Capture{{Path: "captures/web-1.pcap", Format: "pcap", Frames: uint64(100 * n), Bytes: 1 << 20, First: midnight - second, Last: midnight + 61*second}},
 		Analyses: []report.Analysis{{Result: res, Captures: []int{0}}},

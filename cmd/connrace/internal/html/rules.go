@@ -1,6 +1,7 @@
 package html
 
 import (
+	"fmt"
 	"strings"
 
 	"connrace/cmd/connrace/internal/text"
@@ -72,8 +73,14 @@ func (p *page) captures() captures {
 		{"TCP segments", text.Grouped(x.Segments), ""},
 		{"TCP streams", text.Grouped(x.Streams), ""},
 		{"Requests", text.Grouped(x.Requests), ""},
-		{"Lost requests", text.Grouped(x.LostRequests), ""},
+		{"Failed tries", text.Grouped(x.Failed()), fmt.Sprintf("%s, %s", text.Plural(x.LostRequests, "request"), text.Plural(x.FailedConnections, "connection"))},
 		{"RSTs after a FIN", text.Grouped(x.RSTAfterFIN.Total), text.Grouped(x.RSTAfterFIN.Explained) + " explained"},
+	}
+	if x.ClientAborts > 0 {
+		cs.Facts = append(cs.Facts, fact{"Given up by clients", text.Grouped(x.ClientAborts), ""})
+	}
+	if x.Answers5xx > 0 {
+		cs.Facts = append(cs.Facts, fact{"Answers that say 5xx", text.Grouped(x.Answers5xx), "not TCP's fault"})
 	}
 	if x.DropsKnown {
 		cs.Facts = append(cs.Facts, fact{"Dropped by the kernel", text.Grouped(x.Drops), ""})

@@ -31,7 +31,7 @@ type card struct {
 	Name      string
 	From      string // its LBs
 	Capture   string // where there are several analyses
-	Lost      string // requests; "" for none
+	Lost      string // failed tries; "" for none
 	Counts    []diagnosis.RuleCount
 	Facts     []fact
 	Idle, LB  timerFact
@@ -70,7 +70,7 @@ func (p *page) cards() cards {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b card) int {
-		return cmp.Or(cmp.Compare(b.t.LostRequests, a.t.LostRequests), cmp.Compare(grade(b.Counts), grade(a.Counts)),
+		return cmp.Or(cmp.Compare(b.t.Failed(), a.t.Failed()), cmp.Compare(b.t.OpenTries, a.t.OpenTries), cmp.Compare(grade(b.Counts), grade(a.Counts)),
 			cmp.Compare(len(b.Counts), len(a.Counts)), cmp.Compare(b.t.Requests, a.t.Requests), cmp.Compare(b.t.Connections, a.t.Connections))
 	})
 	var c cards
@@ -95,8 +95,8 @@ func grade(counts []diagnosis.RuleCount) int {
 
 func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
 	c := card{Name: diagnosis.TargetName(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
-	if t.LostRequests > 0 {
-		c.Lost = text.Grouped(t.LostRequests)
+	if n := t.Failed(); n > 0 {
+		c.Lost = text.Grouped(n)
 	}
 	for _, s := range t.Advice {
 		c.Advice = append(c.Advice, text.Sentence(text.Clean(s)))

@@ -53,16 +53,8 @@ func (w Window) limit(r *detect.Result) {
 	for _, f := range r.Findings {
 		if w.shows(f) {
 			keep = append(keep, f)
-			continue
-		}
-		if !f.Lost || f.Request == nil {
-			continue
-		}
-		r.Totals.LostRequests--
-		for i := range r.Targets {
-			if r.Targets[i].Target == f.Target {
-				r.Targets[i].LostRequests--
-			}
+		} else {
+			r.Tally(f, -1)
 		}
 	}
 	r.Findings = keep

@@ -14,7 +14,7 @@ func at(s string) tcpstate.Endpoint { return tcpstate.EndpointFrom(netip.MustPar
 func TestWindow(t *testing.T) {
 	target := at("10.0.0.5:8080")
 	result := func() *detect.Result {
-		r := &detect.Result{Targets: []detect.Target{{Target: target, LostRequests: 2}, {Target: at("10.0.0.6:8080"), LostRequests: 1}}}
+		r := &detect.Result{Targets: []detect.Target{{Target: target, Tries: detect.Tries{LostRequests: 2}}, {Target: at("10.0.0.6:8080"), Tries: detect.Tries{LostRequests: 1}}}}
 		r.Totals.LostRequests = 3
 		for i, end := range []string{"10.0.0.5:8080", "10.0.0.5:8080", "10.0.0.6:8080"} {
 			r.Findings = append(r.Findings, &detect.Finding{

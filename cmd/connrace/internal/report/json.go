@@ -113,17 +113,16 @@ func captureJSON(r *Report, i int) captureDoc {
 }
 
 type totalsDoc struct {
-	Frames       uint64 `json:"frames"`
-	Segments     uint64 `json:"tcp_segments"`
-	Streams      uint64 `json:"streams"`
-	Requests     uint64 `json:"requests"`
-	LostRequests uint64 `json:"lost_requests"`
-	Findings     counts `json:"findings"`
-	RSTAfterFIN  struct {
+	Frames   uint64 `json:"frames"`
+	Segments uint64 `json:"tcp_segments"`
+	Streams  uint64 `json:"streams"`
+	Requests uint64 `json:"requests"`
+	triesDoc
+	Findings    counts `json:"findings"`
+	RSTAfterFIN struct {
 		Total     uint64 `json:"total"`
 		Explained uint64 `json:"explained"`
 	} `json:"rst_after_fin"`
-	OpenTries    uint64 `json:"open_tries"`
 	Skipped      counts `json:"skipped"`
 	EvictedFlows uint64 `json:"evicted_flows"`
 	// Of more targets than are told apart only.
@@ -137,6 +136,20 @@ type totalsDoc struct {
 	KernelDrops    count     `json:"kernel_drops"`
 }
 
+// triesDoc is what came of tries.
+type triesDoc struct {
+	LostRequests      uint64 `json:"lost_requests"`
+	FailedConnections uint64 `json:"failed_connections"`
+	FailedTries       uint64 `json:"failed_tries"`
+	OpenTries         uint64 `json:"open_tries"`
+	ClientAborts      uint64 `json:"client_aborts"`
+	Answers5xx        uint64 `json:"answers_5xx"`
+}
+
+func triesJSON(t *detect.Tries, answers5xx uint64) triesDoc {
+	return triesDoc{t.LostRequests, t.FailedConnections, t.Failed(), t.OpenTries, t.ClientAborts, answers5xx}
+}
+
 type scanDoc struct {
 	From  string `json:"from"`
 	To    string `json:"to"`
@@ -146,7 +159,7 @@ type scanDoc struct {
 func totalsJSON(r *Report) totalsDoc {
 	t := r.Totals()
 	d := totalsDoc{
-		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, LostRequests: t.LostRequests, OpenTries: t.OpenTries,
+		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, triesDoc: triesJSON(&t.Tries, t.Answers5xx),
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
 		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
@@ -179,13 +192,13 @@ func timeoutJSON(t *detect.Timeout) *timeoutDoc {
 }
 
 type targetDoc struct {
-	Target       optional `json:"target"`
-	Captures     []int    `json:"captures"`
-	LBs          []string `json:"lbs"`
-	Connections  uint64   `json:"connections"`
-	Requests     uint64   `json:"requests"`
-	LostRequests uint64   `json:"lost_requests"`
-	RTT          struct {
+	Target      optional `json:"target"`
+	Captures    []int    `json:"captures"`
+	LBs         []string `json:"lbs"`
+	Connections uint64   `json:"connections"`
+	Requests    uint64   `json:"requests"`
+	triesDoc
+	RTT struct {
 		Median seconds `json:"median"`
 		P99    seconds `json:"p99"`
 	} `json:"rtt_seconds"`
@@ -194,7 +207,6 @@ type targetDoc struct {
 	LBIdle       *timeoutDoc `json:"lb_idle_timeout"`
 	LongestReuse seconds     `json:"longest_reuse_seconds"`
 	NearMisses   uint64      `json:"near_misses"`
-	OpenTries    uint64      `json:"open_tries"`
 	Exposure     *float64    `json:"exposure_per_million"`
 	Handshakes   struct {
 		Attempted   uint64 `json:"attempted"`
@@ -212,7 +224,7 @@ type targetDoc struct {
 func targetJSON(a *Analysis, t *detect.Target) targetDoc {
 	d := targetDoc{
 		Target: endpoint(t.Target), Captures: list(a.Captures), LBs: []string{},
-		Connections: t.Connections, Requests: t.Requests, LostRequests: t.LostRequests, OpenTries: t.OpenTries,
+		Connections: t.Connections, Requests: t.Requests, triesDoc: triesJSON(&t.Tries, t.Answers5xx),
 		Vantage: t.Vantage, Idle: timeoutJSON(t.Idle), LBIdle: timeoutJSON(t.LBIdle),
 		LongestReuse: seconds(t.LongestReuse), NearMisses: t.NearMisses, Advice: list(t.Advice), Listener: listenerJSON(t.Listener),
 	}

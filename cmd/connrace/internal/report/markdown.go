@@ -65,7 +65,7 @@ func (m *markdown) title() {
 	for _, n := range t.Findings {
 		all += n
 	}
-	m.section(1, fmt.Sprintf("connrace: %s, %s lost", text.Plural(uint64(all), "finding"), text.Plural(t.LostRequests, "request")))
+	m.section(1, fmt.Sprintf("connrace: %s, %s", text.Plural(uint64(all), "finding"), text.Plural(t.Failed(), "failed try")))
 }
 
 func (m *markdown) captures() {
@@ -128,9 +128,9 @@ func (m *markdown) targets(a *Analysis) {
 			break
 		}
 		name, timeout, kinds := targetFigures(x, found[x.Target])
-		rows = append(rows, []string{code(name), text.Grouped(x.Connections), text.Grouped(x.Requests), text.Grouped(x.LostRequests), timeout, strings.Join(kinds, "<br>")})
+		rows = append(rows, []string{code(name), text.Grouped(x.Connections), text.Grouped(x.Requests), text.Grouped(x.Failed()), timeout, strings.Join(kinds, "<br>")})
 	}
-	m.grid([]string{"Target", "Connections", "Requests", "Lost", "Idle timeout", "Findings"}, "lrrrr", rows)
+	m.grid([]string{"Target", "Connections", "Requests", "Failed", "Idle timeout", "Findings"}, "lrrrr", rows)
 	if n := len(targets) - len(rows); n > 0 {
 		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "target")))
 	}

@@ -96,7 +96,7 @@ func (r *Report) Seen() diagnosis.Seen {
 		}
 	}
 	return diagnosis.Seen{
-		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, LostRequests: t.LostRequests, Targets: slices.Sorted(maps.Keys(names)),
+		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, Tries: t.Tries, Answers5xx: t.Answers5xx, Targets: slices.Sorted(maps.Keys(names)),
 	}
 }
 
@@ -143,8 +143,8 @@ func (r *Report) Totals() Totals {
 		t.Segments += x.Totals.Segments
 		t.Streams += x.Totals.Streams
 		t.Requests += x.Totals.Requests
-		t.LostRequests += x.Totals.LostRequests
-		t.OpenTries += x.Totals.OpenTries
+		t.Tries.Add(x.Totals.Tries, 1)
+		t.Answers5xx += x.Totals.Answers5xx
 		t.RSTAfterFIN.Total += x.Totals.RSTAfterFIN.Total
 		t.RSTAfterFIN.Explained += x.Totals.RSTAfterFIN.Explained
 		t.EvictedFlows += x.Totals.EvictedFlows

@@ -81,11 +81,11 @@ func sample() *Report {
 		Cause: detect.KeepAliveMismatch.Cause, Fix: detect.KeepAliveMismatch.Fix,
 	}
 	x := &detect.Result{Findings: []*detect.Finding{race, late, benign, whole}}
-	x.Totals = detect.Totals{Segments: 1200, Streams: 31, Requests: 400, LostRequests: 1, OneDirection: 2, NoHandshake: 3, NoPayload: 31, Flows: 31}
+	x.Totals = detect.Totals{Segments: 1200, Streams: 31, Requests: 400, Tries: detect.Tries{LostRequests: 1}, OneDirection: 2, NoHandshake: 3, NoPayload: 31, Flows: 31}
 	x.Totals.RSTAfterFIN.Total, x.Totals.RSTAfterFIN.Explained = 3, 2
 	x.Targets = []detect.Target{
 		{
-			Target: target, LBs: []tcpstate.Addr{lb.Addr}, Connections: 30, Requests: 400, LostRequests: 1, RTTMedian: secs(212000), RTTP99: secs(900000),
+			Target: target, LBs: []tcpstate.Addr{lb.Addr}, Connections: 30, Requests: 400, Tries: detect.Tries{LostRequests: 1}, RTTMedian: secs(212000), RTTP99: secs(900000),
 			Vantage: "target", Idle: &detect.Timeout{NS: 5001e6, Samples: 9, SpreadNS: 2e6, Advertised: secs(5e9), Hint: []string{"default of Node.js"}},
 			LongestReuse: secs(4998e6), NearMisses: 2, Exposure: 12.5, HasExposure: true,
 			Advice: []string{"the target closes connections after 5.001 s idle: raise its keep-alive timeout above the LB's idle timeout"},
@@ -183,7 +183,7 @@ func TestTableFits(t *testing.T) {
 			f.Evidence = append(f.Evidence, detect.Evidence{Frame: math.MaxUint64 - uint64(k), Stream: uint32(1e9 + k), Time: math.MaxInt64, Note: strings.Repeat("n ", 90), Role: detect.RoleRequest})
 		}
 		x.Findings = append(x.Findings, &f)
-		x.Targets = append(x.Targets, detect.Target{Target: f.Target, Connections: math.MaxUint64, Requests: math.MaxUint64, LostRequests: math.MaxUint64, Idle: &detect.Timeout{NS: math.MaxInt64, Samples: 1}, Advice: []string{strings.Repeat("advice", 60)}})
+		x.Targets = append(x.Targets, detect.Target{Target: f.Target, Connections: math.MaxUint64, Requests: math.MaxUint64, Tries: detect.Tries{LostRequests: math.MaxUint64}, Idle: &detect.Timeout{NS: math.MaxInt64, Samples: 1}, Advice: []string{strings.Repeat("advice", 60)}})
 	}
 	r.Analyses[0].Captures = []int{0, 2}
 	r.Analyses = append(r.Analyses, r.Analyses[0])

@@ -146,13 +146,10 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 		line += " to " + text.Plural(uint64(n), "target")
 	}
 	line += ", " + text.Plural(x.Requests, "request")
-	if x.LostRequests > 0 {
-		line += fmt.Sprintf(", %s lost", text.Grouped(x.LostRequests))
+	line += came(&x.Tries) + "."
+	if x.Answers5xx > 0 {
+		line += fmt.Sprintf(" %s said 5xx: not TCP's fault.", text.Plural(x.Answers5xx, "answer"))
 	}
-	if x.OpenTries > 0 {
-		line += fmt.Sprintf(", %s still unanswered at the end", text.Grouped(x.OpenTries))
-	}
-	line += "."
 	if t.report.Since != "" || t.report.Until != "" {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}
@@ -168,6 +165,23 @@ func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
 	return line
 }
 
+// came says what came of the tries, behind how many requests there were.
+func came(x *detect.Tries) (s string) {
+	if n := x.Failed(); n > 0 {
+		s = ", " + text.Plural(n, "failed try")
+		if x.LostRequests > 0 && x.FailedConnections > 0 {
+			s += fmt.Sprintf(" (%s and %s)", text.Plural(x.LostRequests, "request"), text.Plural(x.FailedConnections, "connection"))
+		}
+	}
+	if x.OpenTries > 0 {
+		s += fmt.Sprintf(", %s still unanswered at the end", text.Grouped(x.OpenTries))
+	}
+	if x.ClientAborts > 0 {
+		s += fmt.Sprintf(", %s given up by clients", text.Grouped(x.ClientAborts))
+	}
+	return s
+}
+
 func word(lead, s string) string {
 	if s == "" {
 		return ""
@@ -179,7 +193,7 @@ var targetColumns = []column{
 	{head: "TARGET", width: 23, after: ":"},
 	{head: "CONNECTIONS", width: 11, right: true},
 	{head: "REQUESTS", width: 11, right: true},
-	{head: "LOST", width: 7, right: true},
+	{head: "FAILED", width: 7, right: true},
 	{head: "IDLE TIMEOUT", width: 12, right: true},
 	{head: "FINDINGS", width: 26, after: "-"},
 }
@@ -232,7 +246,7 @@ func ranked(a *Analysis) ([]detect.Target, map[tcpstate.Endpoint]map[string]int)
 	}
 	targets := slices.Clone(a.Result.Targets)
 	slices.SortStableFunc(targets, func(x, y detect.Target) int {
-		return cmp.Or(cmp.Compare(y.LostRequests, x.LostRequests), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
+		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
 			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
 	})
 	return targets, found
@@ -257,7 +271,7 @@ func targetFigures(x *detect.Target, found map[string]int) (name, timeout string
 func targetRow(x *detect.Target, found map[string]int) []string {
 	name, timeout, kinds := targetFigures(x, found)
 	cells := [][]string{
-		{name}, {text.Grouped(x.Connections)}, {text.Grouped(x.Requests)}, {text.Grouped(x.LostRequests)}, {timeout}, kinds,
+		{name}, {text.Grouped(x.Connections)}, {text.Grouped(x.Requests)}, {text.Grouped(x.Failed())}, {timeout}, kinds,
 	}
 	row := make([]string, len(cells))
 	for i := range cells {

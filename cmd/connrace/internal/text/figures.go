@@ -24,6 +24,9 @@ func Plural(n uint64, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
+	if stem, ok := strings.CutSuffix(noun, "try"); ok {
+		return Grouped(n) + " " + stem + "tries"
+	}
 	return Grouped(n) + " " + noun + "s"
 }
 

@@ -1,0 +1,75 @@
+package detect
+
+import "strings"
+
+// gradeWait tells whose wait it was that ended before an answer: one that occurs twice is a
+// setting, and an error; the LB's, or that of clients which wait as long. Others that are not
+// round and vary, or are shorter than any that is set, are those of clients that went away.
+func (d *Detector) gradeWait(p *pending) {
+	const (
+		shortest = 100 * millisecond // of those that are set
+		most     = 1000              // findings that are looked at
+	)
+	g := p.f.Measures.Outstanding.NS
+	if !p.f.Lost {
+		return
+	}
+	varies := []*pending{p}
+	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
+		o := d.settled[i]
+		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost && !o.f.byClient {
+			continue
+		}
+		diff := o.f.Measures.Outstanding.NS - g
+		switch alike := diff > -roundSlack && diff < roundSlack; {
+		case alike && g >= shortest:
+			d.regrade(p, Error, false)
+			d.regrade(o, Error, false)
+			return
+		case !alike && o.f.Severity == Warning:
+			varies = append(varies, o)
+		}
+	}
+	if p.f.Severity == Warning && (len(varies) > 1 || g < shortest) {
+		for _, o := range varies {
+			d.regrade(o, Warning, true)
+		}
+	}
+}
+
+// regrade changes how grave a finding about a wait is, and whose that was.
+func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
+	f := p.f
+	if f.Severity == s && f.byClient == byClient {
+		return
+	}
+	settled := f.ID != 0
+	if settled {
+		d.tally(p, -1)
+	}
+	f.Severity = s
+	f.blameClient(byClient)
+	if settled {
+		d.tally(p, 1)
+		if d.opt.OnUpdate != nil {
+			d.explain(p)
+			d.opt.OnUpdate(f)
+		}
+	}
+}
+
+// clientGone is what a finding says of a client that went away.
+var clientGone = &advice{
+	cause: "Most likely the client went away, and the LB gave its request up: the wait is no round time, and others here were of other lengths or too short for a time-out.",
+	fix: "Nothing at the LB or the target, if clients may go away: look at the client's timeout and at the LB's log for 499, 460 or CC. If the answers take longer than clients wait, " +
+		"make the request faster.",
+}
+
+// blameClient says whether it was a client that gave up: then nothing failed.
+func (f *Finding) blameClient(yes bool) {
+	const lead = "a client went away, most likely: "
+	f.Summary, f.own = strings.TrimPrefix(f.Summary, lead), nil
+	if f.byClient, f.Lost = yes, !yes; yes {
+		f.Summary, f.own = lead+f.Summary, clientGone
+	}
+}

@@ -1,0 +1,40 @@
+package detect
+
+import (
+	"testing"
+
+	"connrace/tcpstate"
+)
+
+// A wait is the LB's, or its clients', by its length and by that of others.
+func TestGradeWait(t *testing.T) {
+	ms := func(n int64) int64 { return n * millisecond }
+	for _, tt := range []struct {
+		name  string
+		waits []int64
+		want  Tries
+	}{
+		{"alone", []int64{ms(17321)}, Tries{LostRequests: 1}},
+		{"round", []int64{ms(5000), ms(17321)}, Tries{LostRequests: 2}},
+		{"varies", []int64{ms(17321), ms(2123), ms(7777)}, Tries{ClientAborts: 3}},
+		{"shorter than any that is set", []int64{ms(1)}, Tries{ClientAborts: 1}},
+		{"twice the same", []int64{ms(329), ms(330)}, Tries{LostRequests: 2}},
+		{"varies, then twice the same", []int64{ms(17321), ms(2123), ms(2124)}, Tries{LostRequests: 2, ClientAborts: 1}},
+	} {
+		d := New(Options{})
+		target := d.targets.at(tcpstate.Endpoint{Port: 80})
+		for _, w := range tt.waits {
+			f := &Finding{Rule: LBClosedWithRequestOutstanding, Severity: Warning, Lost: true, Request: &Request{}, Summary: "the LB gave up"}
+			f.Measures.Outstanding = Duration{w, true}
+			if round(w) {
+				f.Severity = Error
+			}
+			p := &pending{f: f, t: target, close: theClose{gap: -1}}
+			d.gradeWait(p)
+			d.emit(p)
+		}
+		if d.totals.Tries != tt.want || target.tries != tt.want {
+			t.Errorf("%s: %+v, of the target %+v; want %+v", tt.name, d.totals.Tries, target.tries, tt.want)
+		}
+	}
+}

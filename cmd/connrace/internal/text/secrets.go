@@ -25,6 +25,9 @@ func mark(s string) int {
 			for strings.HasPrefix(rest, "25") {
 				rest = rest[2:]
 			}
+			if len(rest) > 3 && strings.EqualFold(rest[:3], "u00") { // as IIS also takes it
+				rest = rest[3:]
+			}
 			if len(rest) >= 2 && (rest[0] == '3' && strings.IndexByte("bBfF", rest[1]) >= 0 || rest[:2] == "23") {
 				return i
 			}

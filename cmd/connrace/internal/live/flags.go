@@ -148,7 +148,7 @@ func (l *Flags) Wrong(fs *pflag.FlagSet) string {
 		return l.WrongBounds()
 	case l.snaplen <= 0:
 		return "--snaplen must be a number of octets"
-	case l.ring < 1<<20 || l.ring > 1<<31-1:
+	case l.ring < 1e6 || l.ring > 1<<31-1:
 		return "--ring must be between 1MB and 2GB"
 	case d.path == "-":
 		return "-w needs the name of a file: standard output holds the findings"

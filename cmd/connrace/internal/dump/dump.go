@@ -4,7 +4,7 @@ package dump
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strconv"
 	"time"
 
@@ -33,7 +33,7 @@ type Options struct {
 // any time, also where the disk is full: then frames are left out, and counted.
 type Dump struct {
 	o      Options
-	file   *os.File
+	file   file
 	name   string // of file
 	format *capture.Writer
 	links  map[link]uint32
@@ -48,6 +48,13 @@ type Dump struct {
 	Lost uint64
 	err  error // why, since the last one that could; nil: it can
 	done bool
+}
+
+// file is what an os.File can do.
+type file interface {
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
 }
 
 // link is an interface as a file declares it.

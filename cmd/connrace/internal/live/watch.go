@@ -89,7 +89,7 @@ type watch struct {
 
 	annotated *outfile.File // what --annotate writes; nil: it was not asked for
 	evidence  *evidence     // nil: neither --evidence nor --annotate
-	dump      *dump.Dump    // nil: no -w
+	dump      *dump.Queue   // nil: no -w
 
 	usr1     chan os.Signal
 	status   *term.Status
@@ -199,7 +199,7 @@ func (w *watch) openOutputs() (err error) {
 	}
 	if d := &l.dump; d.path != "" {
 		build, _ := debug.ReadBuildInfo()
-		w.dump, err = dump.New(dump.Options{
+		w.dump, err = dump.NewQueue(dump.Options{
 			Path: d.path, Size: int64(d.size), Every: d.rotateEvery(), Files: d.files, Zone: l.Location(), Snaplen: uint32(l.snaplen),
 			Section: capture.Section{OS: runtime.GOOS, Application: "connrace " + cli.DescribeBuild(build)}, Name: w.src.InterfaceName, Umask: outfile.Umask(l.Umask),
 		}, time.Now().UnixNano())
@@ -385,7 +385,7 @@ func (w *watch) figures() *figures {
 		Progress: d.Progress(), LiveStats: w.src.Stats(), Suppressed: w.suppressed, Snapshot: d.Snapshot,
 	}
 	if w.dump != nil {
-		f.DumpLost = w.dump.Lost
+		f.DumpLost = w.dump.Lost()
 	}
 	f.EvidenceFiles, f.EvidenceFailed = w.evidence.counts()
 	return f

@@ -134,7 +134,7 @@ func (w *watch) end() int {
 			w.Failed = true
 			w.warnOnce("", err)
 		}
-		if n := w.dump.Lost; n > 0 {
+		if n := w.dump.Lost(); n > 0 {
 			w.Failed = true
 			w.note(fmt.Sprintf("%s could not be written to %s", text.Plural(n, "packet"), w.o.dump.path))
 		}

@@ -220,7 +220,7 @@ func (o *exports) tick(f *figures) {
 	o.forget() // if it has said nothing more
 	o.newest.Packets, o.newest.Drops = f.Packets-f.Drops, f.Drops
 	o.newest.Requests, o.newest.LostRequests = f.Requests, f.LostRequests
-	o.newest.Connections, o.newest.EvictedFlows = uint64(f.Live), f.EvictedFlows
+	o.newest.Connections, o.newest.EvictedFlows, o.newest.EvictedTargets = uint64(f.Live), f.EvictedFlows, f.EvictedTargets
 	o.newest.Evidence, o.newest.EvidenceLost, o.newest.WriteLost = f.EvidenceFiles, f.EvidenceFailed, f.DumpLost
 	o.publish()
 	o.told = true

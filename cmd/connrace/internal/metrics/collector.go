@@ -54,6 +54,10 @@ var totals = []struct {
 		func(s *Snapshot) uint64 { return s.EvictedFlows },
 	},
 	{
+		desc("targets_evicted_total", "Targets that were given up for others, and are counted together since (--max-targets)."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.EvictedTargets },
+	},
+	{
 		desc("evidence_files_total", "Files of evidence that were written (--evidence)."), prometheus.CounterValue,
 		func(s *Snapshot) uint64 { return s.Evidence },
 	},

@@ -42,7 +42,7 @@ func TestAddress(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := NewStore(rules, 2)
 	s.Publish(Snapshot{
-		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7,
+		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7, EvictedTargets: 12,
 		Evidence: 8, EvidenceLost: 9, WriteLost: 11,
 		Targets: []Target{
 			{Name: "10.0.0.5:8080", IdleTimeout: 5 * time.Second, Queue: Queue{2, 1, true}},
@@ -102,6 +102,9 @@ connrace_requests_total 40
 # HELP connrace_syn_retransmissions_total SYNs that were sent again for want of an answer.
 # TYPE connrace_syn_retransmissions_total counter
 connrace_syn_retransmissions_total 6
+# HELP connrace_targets_evicted_total Targets that were given up for others, and are counted together since (--max-targets).
+# TYPE connrace_targets_evicted_total counter
+connrace_targets_evicted_total 12
 # HELP connrace_write_lost_total Captured packets that could not be written (-w).
 # TYPE connrace_write_lost_total counter
 connrace_write_lost_total 11

@@ -17,6 +17,7 @@ type Snapshot struct {
 	Connections            uint64 // in mind now
 	SYNRetransmissions     uint64
 	EvictedFlows           uint64
+	EvictedTargets         uint64
 	// Evidence counts files of evidence that were written, EvidenceLost those that could
 	// not be, and WriteLost packets that could not be.
 	Evidence, EvidenceLost, WriteLost uint64
@@ -139,6 +140,7 @@ func (n *Snapshot) keepCounting(old *Snapshot) {
 		{&n.LostRequests, &old.LostRequests},
 		{&n.SYNRetransmissions, &old.SYNRetransmissions},
 		{&n.EvictedFlows, &old.EvictedFlows},
+		{&n.EvictedTargets, &old.EvictedTargets},
 		{&n.Evidence, &old.Evidence},
 		{&n.EvidenceLost, &old.EvidenceLost},
 		{&n.WriteLost, &old.WriteLost},

@@ -266,7 +266,7 @@ func TestCountersAreMetrics(t *testing.T) {
 	defer srv.Close()
 	s := metrics.NewStore([]string{"syn-dropped"}, 1)
 	s.Publish(metrics.Snapshot{
-		Packets: 9, Drops: 8, Requests: 7, LostRequests: 6, Connections: 5, SYNRetransmissions: 4, EvictedFlows: 3,
+		Packets: 9, Drops: 8, Requests: 7, LostRequests: 6, Connections: 5, SYNRetransmissions: 4, EvictedFlows: 3, EvictedTargets: 13,
 		Evidence: 12, EvidenceLost: 11, WriteLost: 10,
 		Targets: []metrics.Target{{Name: "a:1", IdleTimeout: 1500 * time.Millisecond, Queue: metrics.Queue{Len: 2, Limit: 1, Known: true}}},
 	})
@@ -276,7 +276,7 @@ func TestCountersAreMetrics(t *testing.T) {
 	end(start(t, Options{Store: s}, srv.URL+"/in"))
 	for name, want := range map[string]int64{
 		"connrace.capture.packets": 9, "connrace.capture.drops": 8, "connrace.requests": 7, "connrace.requests.lost": 6,
-		"connrace.syn_retransmissions": 4, "connrace.flows.evicted": 3,
+		"connrace.syn_retransmissions": 4, "connrace.flows.evicted": 3, "connrace.targets.evicted": 13,
 		"connrace.evidence.files": 12, "connrace.evidence.lost": 11, "connrace.write.lost": 10,
 	} {
 		sum := c.metrics[name].GetSum()

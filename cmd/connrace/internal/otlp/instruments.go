@@ -35,6 +35,7 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		packets     = counter("capture.packets", "{packet}", "Packets that were captured.")
 		drops       = counter("capture.drops", "{packet}", "Packets that the kernel dropped for want of room in the ring.")
 		evicted     = counter("flows.evicted", "{connection}", "Connections that were forgotten for want of room.")
+		merged      = counter("targets.evicted", "{target}", "Targets that were given up for others, and are counted together since.")
 		files       = counter("evidence.files", "{file}", "Files of evidence that were written.")
 		unwritten   = counter("evidence.lost", "{file}", "Files of evidence that could not be written.")
 		unkept      = counter("write.lost", "{packet}", "Captured packets that could not be written.")
@@ -57,6 +58,7 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		o.ObserveInt64(packets, int64(snap.Packets))
 		o.ObserveInt64(drops, int64(snap.Drops))
 		o.ObserveInt64(evicted, int64(snap.EvictedFlows))
+		o.ObserveInt64(merged, int64(snap.EvictedTargets))
 		o.ObserveInt64(files, int64(snap.Evidence))
 		o.ObserveInt64(unwritten, int64(snap.EvidenceLost))
 		o.ObserveInt64(unkept, int64(snap.WriteLost))
@@ -75,6 +77,6 @@ func observe(m metric.Meter, store *metrics.Store) error {
 			}
 		}
 		return nil
-	}, findings, requests, lost, syns, packets, drops, evicted, files, unwritten, unkept, connections, idle, queue, limit)
+	}, findings, requests, lost, syns, packets, drops, evicted, merged, files, unwritten, unkept, connections, idle, queue, limit)
 	return err
 }

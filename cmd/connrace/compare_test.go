@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/clitest"
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/pcaps"
 )
 
@@ -50,6 +52,46 @@ func TestCompareSchema(t *testing.T) {
 		_, stdout, _ = after(t, t.Context(), nil, append([]string{"--format", "jsonl"}, args...)...)
 		for l := range strings.Lines(stdout) {
 			clitest.Validate(t, line, strings.Join(args, " "), []byte(l))
+		}
+	}
+}
+
+// The README and the schema name every kind of log.
+func TestLogKindsNamed(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "takes the logs of " + lblog.Products("and") + ", plain"; !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), want) {
+		t.Errorf("the README does not say: %s", want)
+	}
+	text, err := os.ReadFile("../../docs/connrace-1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	type enum struct{ Enum []any }
+	var schema struct {
+		Defs struct {
+			Log struct {
+				Properties struct {
+					Kind  enum
+					Files struct {
+						Items struct{ Properties struct{ Kind enum } }
+					}
+				}
+			}
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &schema); err != nil {
+		t.Fatal(err)
+	}
+	p := schema.Defs.Log.Properties
+	for _, name := range lblog.KindNames() {
+		if family := lblog.ParseKind(name).Family(); family != "" && !slices.Contains(p.Kind.Enum, any(family)) {
+			t.Errorf("the schema does not name the family %s", family)
+		}
+		if !slices.Contains(p.Files.Items.Properties.Kind.Enum, any(name)) {
+			t.Errorf("the schema does not name the kind %s", name)
 		}
 	}
 }

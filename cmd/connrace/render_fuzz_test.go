@@ -86,7 +86,7 @@ func (d *dice) fill(v reflect.Value) {
 		*p = lblog.Reason(d.of(len(lblog.Join{}.ByReason)))
 		return
 	case *lblog.Kind:
-		*p = lblog.Kind(d.of(int(lblog.HAProxy) + 1))
+		*p = lblog.Kind(d.of(len(lblog.KindNames()) + 1))
 		return
 	case *lblog.Failure:
 		*p = lblog.Failure(d.of(int(lblog.Local) + 1))

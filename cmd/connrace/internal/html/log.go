@@ -43,6 +43,10 @@ func (p *page) log() logText {
 	t := logText{Summary: report.LogSummary(l)}
 	for i := range l.Files {
 		f := &l.Files[i]
+		if f.Error != "" {
+			t.Files = append(t.Files, fact{text.Clean(f.Path), "could not be read", text.Clean(f.Error)})
+			continue
+		}
 		t.Files = append(t.Files, fact{text.Clean(f.Path), fmt.Sprintf("%s, %s failed", text.Plural(uint64(f.Lines), "line"), text.Grouped(uint64(f.Failed))), f.Kind.Title()})
 	}
 	for _, n := range l.Notes {

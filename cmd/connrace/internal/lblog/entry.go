@@ -1,7 +1,6 @@
-// Package lblog reads the logs that load balancers keep themselves (AWS ALB access logs,
-// nginx's error and access logs, HAProxy's HTTP log) and joins their failed entries to
-// findings: which failure of the client's which finding explains, and what is known of
-// the others.
+// Package lblog reads the logs that load balancers keep themselves and joins their failed
+// entries to findings: which failure of the client's which finding explains, and what is
+// known of the others.
 package lblog
 
 import (
@@ -10,46 +9,6 @@ import (
 
 	"connrace/tcpstate"
 )
-
-// Kind is a kind of log.
-type Kind uint8
-
-// The kinds of log. Unknown as a wish means that the lines shall tell.
-const (
-	Unknown Kind = iota
-	ALB
-	NginxError
-	NginxAccess
-	HAProxy
-)
-
-var kindNames = [...]string{"", "alb", "nginx-error", "nginx-access", "haproxy"}
-
-func (k Kind) String() string { return kindNames[k] }
-
-// Family is the load balancer whose log it is: "alb", "nginx" or "haproxy".
-func (k Kind) Family() string {
-	family, _, _ := strings.Cut(k.String(), "-")
-	return family
-}
-
-var kindTitles = [len(kindNames)]string{"unknown log", "ALB access log", "nginx error log", "nginx access log", "HAProxy HTTP log"}
-
-// Title is what people call such a log.
-func (k Kind) Title() string { return kindTitles[k] }
-
-// KindNames are the names that ParseKind takes.
-func KindNames() []string { return kindNames[1:] }
-
-// ParseKind is the kind of a name; Unknown: there is none.
-func ParseKind(name string) Kind {
-	for i, n := range kindNames {
-		if n == name {
-			return Kind(i)
-		}
-	}
-	return Unknown
-}
 
 // Failure is how a request failed, as far as an entry says it.
 type Failure uint8

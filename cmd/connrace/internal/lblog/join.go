@@ -104,7 +104,7 @@ type Join struct {
 	Notes          []string
 }
 
-// Kind is "alb", "nginx" or "haproxy"; "" where there are several, or none is known.
+// Kind is the family of all logs, such as "alb"; "" where there are several, or none is known.
 func (j *Join) Kind() string {
 	kind := ""
 	for i := range j.Files {
@@ -211,11 +211,16 @@ func (j *Joiner) Read(ctx context.Context, path string, r io.Reader) error {
 	return nil
 }
 
+// Unread notes why a log could not be read.
+func (j *Joiner) Unread(path string, err error) {
+	j.join.Files = append(j.join.Files, File{Path: path, Error: err.Error()})
+}
+
 func (j *Joiner) keep(e *Entry) {
 	switch {
 	case !j.within(e, far):
 		j.join.OutsideCapture++
-		if len(j.sample) < maxSample && (e.Kind == NginxError || e.Kind == HAProxy) {
+		if len(j.sample) < maxSample && kinds[e.Kind].zoneless {
 			j.sample = append(j.sample, e.End)
 		}
 	case len(j.slots) >= maxEntries:
@@ -243,7 +248,7 @@ func (j *Joiner) Finish() *Join {
 			j.joined(s)
 		case !j.within(s.Entry, near):
 			j.join.OutsideCapture++
-			if len(j.sample) < maxSample && (s.Kind == NginxError || s.Kind == HAProxy) {
+			if len(j.sample) < maxSample && kinds[s.Kind].zoneless {
 				j.sample = append(j.sample, s.End)
 			}
 		default:

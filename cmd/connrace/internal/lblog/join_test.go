@@ -453,8 +453,8 @@ func TestFiles(t *testing.T) {
 		{"empty", "", Unknown, " 0 0 0"},
 		{"a long line between", line + long + "\n" + line, Unknown, "haproxy 3 2 2"},
 		{"something before", "Proxy f started.\n" + line, HAProxy, "haproxy 2 1 1"},
-		{"no log", "hello\nworld\n", Unknown, "error: no line is one of an ALB, nginx or HAProxy log in its usual form"},
-		{"not that kind of log", line, ALB, "error: no line is one of an ALB access log"},
+		{"no log", "hello\nworld\n", Unknown, "error: " + ErrUnrecognised.Error()},
+		{"not that kind of log", line, ALB, "error: no line has the form of alb (ALB access log)"},
 		{"gzip, damaged", "\x1f\x8bxxxxxxxxxxxxxxxx", Unknown, "error: gzip: invalid header"},
 	} {
 		j := NewJoiner(Capture{}, c.kind, time.UTC)
@@ -486,8 +486,8 @@ func FuzzLog(f *testing.F) {
 		try1(3, detect.LBClosedWithRequestOutstanding, noon, "/a", ""),
 	)
 	f.Fuzz(func(t *testing.T, log []byte) {
-		for k := range parsers {
-			j := NewJoiner(capture, Kind(k), time.UTC)
+		for k := range nKinds {
+			j := NewJoiner(capture, k, time.UTC)
 			if err := j.Read(context.Background(), "x", bytes.NewReader(log)); err != nil {
 				continue
 			}

@@ -21,13 +21,6 @@ const (
 	undecidedOctets = 64 << 20
 )
 
-// parsers are those of each kind. A parser reports whether a line is one of its log at
-// all, and returns an entry if that failed. In this order they are asked of which kind a log
-// is: the more particular form comes first.
-var parsers = [...]func(line string, zone *time.Location) (*Entry, bool){
-	ALB: albLine, NginxError: nginxErrorLine, NginxAccess: nginxAccessLine, HAProxy: haproxyLine,
-}
-
 // File is a log that was read.
 type File struct {
 	Path    string
@@ -36,10 +29,11 @@ type File struct {
 	Entries int // lines of the log's form
 	Failed  int
 	Warning string // why it was not read to its end; may be empty
+	Error   string // why nothing of it was read; may be empty
 }
 
 // ErrUnrecognised is the error for what is no log of a known kind.
-var ErrUnrecognised = errors.New("no line is one of an ALB, nginx or HAProxy log in its usual form")
+var ErrUnrecognised = errors.New("no line has the usual form of a log of " + Products("or"))
 
 // read reads a log, plain or gzip, of a kind or of the kind that its first lines tell,
 // and calls keep with each failed entry, whose strings are valid during the call only.
@@ -89,7 +83,7 @@ func (f *File) verdict() error {
 	case f.Entries > 0, f.Lines == 0:
 		return nil
 	case f.Kind != Unknown:
-		return fmt.Errorf("no line is one of an %s", f.Kind.Title())
+		return fmt.Errorf("no line has the form of %s (%s)", f.Kind, f.Kind.Title())
 	}
 	return ErrUnrecognised
 }
@@ -111,14 +105,11 @@ func (f *File) line(s string, zone *time.Location, keep func(*Entry)) {
 // parse parses a line; the first that a parser takes decides the kind.
 func (f *File) parse(s string, zone *time.Location) (*Entry, bool) {
 	if f.Kind != Unknown {
-		return parsers[f.Kind](s, zone)
+		return kinds[f.Kind].parse(s, zone)
 	}
-	for k, p := range parsers {
-		if p == nil {
-			continue
-		}
-		if e, ok := p(s, zone); ok {
-			f.Kind = Kind(k)
+	for k := Unknown + 1; k < nKinds; k++ {
+		if e, ok := kinds[k].parse(s, zone); ok {
+			f.Kind = k
 			return e, true
 		}
 	}

@@ -51,21 +51,17 @@ var failureNames = map[Failure]string{
 	ReadTimeout: "read-timeout", ClientGone: "client-gone", TargetStatus: "target-status", BadAnswer: "bad-answer", Local: "local",
 }
 
-// The successful lines are the examples of AWS's documentation ("Access log entries"); the
-// failed ones are made after them.
 // Each kind has a parser, a name of its own and a title.
 func TestKinds(t *testing.T) {
-	if len(parsers) != len(kindNames) {
-		t.Fatalf("%d parsers for %d names", len(parsers), len(kindNames))
-	}
-	for i, name := range kindNames {
-		k := Kind(i)
-		if ParseKind(name) != k || k.Title() == "" || (parsers[k] == nil) != (k == Unknown) {
-			t.Errorf("kind %d: name %q, title %q, parser %t", i, name, k.Title(), parsers[k] != nil)
+	for k := Unknown; k < nKinds; k++ {
+		if ParseKind(k.String()) != k || k.Title() == "" || (kinds[k].parse == nil) != (k == Unknown) {
+			t.Errorf("kind %d: name %q, title %q, parser %t", k, k, k.Title(), kinds[k].parse != nil)
 		}
 	}
 }
 
+// The successful lines are the examples of AWS's documentation ("Access log entries"); the
+// failed ones are made after them.
 func TestALB(t *testing.T) {
 	const (
 		tail    = ` "curl/7.46.0" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 `

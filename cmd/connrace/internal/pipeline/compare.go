@@ -35,10 +35,15 @@ type Compare struct {
 // AddLogs adds the flags about logs.
 func (b *Compare) AddLogs(fs *pflag.FlagSet) {
 	b.logFormat = cli.OneOf("", lblog.KindNames()...)
-	fs.StringArrayVar(&b.Logs, "log", nil, "join the load balancer's own log to the findings: `FILE`, plain or\ngzip, or a directory of them: AWS ALB access log, nginx error or\naccess log, HAProxy HTTP log (repeatable)")
-	fs.Var(&b.logFormat, "log-format", "what kind of log it is, not by its lines: `KIND`:\n"+strings.Join(b.logFormat.Of, ", "))
-	fs.Var(&b.logZone, "log-zone", "`ZONE` of times in logs without one (nginx error log, HAProxy):\n+02:00, Europe/Berlin (default: UTC; local time with\n--local-time)")
+	fs.StringArrayVar(&b.Logs, "log", nil, strings.Join(text.Wrap("join the load balancer's own log to the findings: `FILE`, plain or gzip, or a directory of them, of "+
+		lblog.Products("or")+" (repeatable)", helpColumns, " "), "\n"))
+	fs.Var(&b.logFormat, "log-format", strings.Join(text.Wrap("what kind of log it is, not by its lines: `KIND`: "+strings.Join(b.logFormat.Of, ", "), helpColumns, " "), "\n"))
+	fs.Var(&b.logZone, "log-zone", strings.Join(text.Wrap("`ZONE` of times in logs without one ("+lblog.Zoneless("and")+"): +02:00, Europe/Berlin (default: UTC; local time with --local-time)",
+		helpColumns, " "), "\n"))
 }
+
+// helpColumns is how wide the help of a flag is.
+const helpColumns = 64
 
 // LogNeeds are flags that say something about logs.
 var LogNeeds = []cli.Needs{
@@ -111,11 +116,13 @@ func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string),
 				warn(fmt.Sprintf("--log: %s is passed over: %v", file, err))
 			default:
 				e.Errorf("--log: %s: %v%s", file, err, b.remedy(err))
+				j.Unread(file, err)
 				failed = true
 			}
 			return ctx.Err()
-		}, func(err error) {
-			e.Errorf("--log: %v", err)
+		}, func(file string, err error) {
+			e.Errorf("--log: %v", text.AtPath(file, err))
+			j.Unread(file, err)
 			failed = true
 		})
 		if err == nil && files == 0 && !failed {
@@ -131,13 +138,13 @@ func (b *Compare) remedy(err error) string {
 	if !errors.Is(err, lblog.ErrUnrecognised) {
 		return ""
 	}
-	return " (--log-format says the kind; JSON and other formats of one's own are not read)"
+	return " (--log-format says the kind; formats of one's own are not read)"
 }
 
 // eachLog opens a file, or each one in and below a directory (listed), links to files
 // included, as Kubernetes has them in /var/log/containers. What cannot be opened it
 // reports, and goes on. The error is one of read.
-func eachLog(ctx context.Context, path string, read func(path string, f *os.File, listed bool) error, fail func(error)) error {
+func eachLog(ctx context.Context, path string, read func(path string, f *os.File, listed bool) error, fail func(path string, err error)) error {
 	open := func(path string, listed bool) error {
 		var f *os.File
 		var err error
@@ -147,7 +154,7 @@ func eachLog(ctx context.Context, path string, read func(path string, f *os.File
 			f, err = infile.Open(ctx, path)
 		}
 		if err != nil {
-			fail(text.AtPath(path, err))
+			fail(path, err)
 			return nil
 		}
 		defer f.Close()
@@ -159,7 +166,7 @@ func eachLog(ctx context.Context, path string, read func(path string, f *os.File
 	// The separator: WalkDir does not follow a link, not even the first.
 	return filepath.WalkDir(path+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
-			fail(text.AtPath(path, err))
+			fail(path, err)
 			return nil
 		}
 		kind := d.Type()

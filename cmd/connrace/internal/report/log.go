@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"connrace/cmd/connrace/internal/lblog"
@@ -50,6 +51,7 @@ type logFileDoc struct {
 	Lines   int      `json:"lines"`
 	Entries int      `json:"entries"`
 	Failed  int      `json:"failed"`
+	Error   optional `json:"error"`
 }
 
 type entryDoc struct {
@@ -95,7 +97,7 @@ func logJSON(l *lblog.Join, o *Options) logDoc {
 	}
 	for i := range l.Files {
 		f := &l.Files[i]
-		d.Files = append(d.Files, logFileDoc{text.Clean(f.Path), optional(f.Kind.String()), f.Lines, f.Entries, f.Failed})
+		d.Files = append(d.Files, logFileDoc{text.Clean(f.Path), optional(f.Kind.String()), f.Lines, f.Entries, f.Failed, optional(f.Error)})
 	}
 	for i := range l.Joined {
 		j := &l.Joined[i]
@@ -127,6 +129,10 @@ func LogSummary(l *lblog.Join) string {
 	n, others := l.Within(), len(l.Unexplained)
 	var s string
 	switch {
+	case !slices.ContainsFunc(l.Files, func(f lblog.File) bool { return f.Error == "" }):
+		return "No log could be read: nothing is known of what the clients got."
+	case l.Entries == 0:
+		return "The log has no entries."
 	case l.Failed == 0:
 		return fmt.Sprintf("None of %s failed.", entries(l.Entries, ""))
 	case n == 0:
@@ -185,6 +191,10 @@ func (t *tables) logs() error {
 	t.heading("The load balancer's log")
 	for i := range l.Files {
 		f := &l.Files[i]
+		if f.Error != "" {
+			t.paragraph("  ", text.Clean(fmt.Sprintf("%s could not be read: %s", f.Path, f.Error)))
+			continue
+		}
 		t.paragraph("  ", fmt.Sprintf("%s (%s): %s, %s failed", text.Clean(f.Path), f.Kind.Title(), text.Plural(uint64(f.Lines), "line"), text.Grouped(uint64(f.Failed))))
 	}
 	t.paragraph("  ", LogSummary(l))

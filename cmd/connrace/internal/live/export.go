@@ -125,7 +125,7 @@ func (w *watch) closeExports() {
 	if as := w.Report.Analyses; len(as) > 0 {
 		last := as[len(as)-1].Result // what was decided at the end, too
 		x.learn(last)
-		x.newest.Requests, x.newest.LostRequests = last.Totals.Requests, last.Totals.LostRequests
+		x.count(&last.Totals)
 		x.publish()
 	}
 	x.close()
@@ -219,7 +219,7 @@ func (o *exports) tick(f *figures) {
 	}
 	o.forget() // if it has said nothing more
 	o.newest.Packets, o.newest.Drops = f.Packets-f.Drops, f.Drops
-	o.newest.Requests, o.newest.LostRequests = f.Requests, f.LostRequests
+	o.count(&f.Totals)
 	o.newest.Connections, o.newest.EvictedFlows, o.newest.EvictedTargets = uint64(f.Live), f.EvictedFlows, f.EvictedTargets
 	o.newest.Evidence, o.newest.EvidenceLost, o.newest.WriteLost = f.EvidenceFiles, f.EvidenceFailed, f.DumpLost
 	o.publish()
@@ -229,6 +229,13 @@ func (o *exports) tick(f *figures) {
 			o.say(s)
 		}
 	}
+}
+
+// count takes the counts of requests and of what came of them.
+func (o *exports) count(t *detect.Totals) {
+	n := &o.newest
+	n.Requests, n.LostRequests, n.FailedConnections = t.Requests, t.LostRequests, t.FailedConnections
+	n.OpenTries, n.ClientAborts, n.Answers5xx = t.OpenTries, t.ClientAborts, t.Answers5xx
 }
 
 // publish puts together what is known.

@@ -96,8 +96,8 @@ func (w *watch) showStatus(f *figures, now time.Time) {
 	w.packets, w.statusAt = f.Packets, now
 	line := fmt.Sprintf("%s: %s packets/s, %s, %s dropped, %s", w.name, text.Grouped(uint64(rate)), text.Plural(uint64(f.Live), "connection"),
 		text.Grouped(f.Drops), text.Plural(f.Progress.Findings, "finding"))
-	if f.LostRequests > 0 {
-		line += ", " + text.Plural(f.LostRequests, "request") + " lost"
+	if n := f.Failed(); n > 0 {
+		line += ", " + text.Plural(n, "failed try")
 	}
 	w.status.Text(line)
 }

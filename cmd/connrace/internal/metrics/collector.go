@@ -34,6 +34,26 @@ var totals = []struct {
 		func(s *Snapshot) uint64 { return s.LostRequests },
 	},
 	{
+		desc("failed_connections_total", "Connections that never came to be: refused, given up, or broken off before a request."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.FailedConnections },
+	},
+	{
+		desc("failed_tries_total", "Tries that failed: lost requests and failed connections."), prometheus.CounterValue,
+		(*Snapshot).FailedTries,
+	},
+	{
+		desc("open_tries", "Tries that have long been unanswered and are not decided."), prometheus.GaugeValue,
+		func(s *Snapshot) uint64 { return s.OpenTries },
+	},
+	{
+		desc("client_aborts_total", "Requests that the load balancer gave up, most likely with its client."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.ClientAborts },
+	},
+	{
+		desc("answers_5xx_total", "Answers of targets that say 5xx."), prometheus.CounterValue,
+		func(s *Snapshot) uint64 { return s.Answers5xx },
+	},
+	{
 		desc("connections", "Connections that are being followed."), prometheus.GaugeValue,
 		func(s *Snapshot) uint64 { return s.Connections },
 	},

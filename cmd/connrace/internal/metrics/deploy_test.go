@@ -32,7 +32,7 @@ func full() *Store {
 	return s
 }
 
-var metricName = regexp.MustCompile(`\bconnrace_[a-z_]+\b`)
+var metricName = regexp.MustCompile(`\bconnrace_[a-z0-9_]+\b`)
 
 // What is said about metrics is said about those that exist, and of each something is.
 func TestNamesInDeploy(t *testing.T) {

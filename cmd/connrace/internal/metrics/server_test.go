@@ -42,7 +42,7 @@ func TestAddress(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := NewStore(rules, 2)
 	s.Publish(Snapshot{
-		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7, EvictedTargets: 12,
+		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, FailedConnections: 12, OpenTries: 13, ClientAborts: 14, Answers5xx: 15, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7, EvictedTargets: 12,
 		Evidence: 8, EvidenceLost: 9, WriteLost: 11,
 		Targets: []Target{
 			{Name: "10.0.0.5:8080", IdleTimeout: 5 * time.Second, Queue: Queue{2, 1, true}},
@@ -108,6 +108,21 @@ connrace_targets_evicted_total 12
 # HELP connrace_write_lost_total Captured packets that could not be written (-w).
 # TYPE connrace_write_lost_total counter
 connrace_write_lost_total 11
+# HELP connrace_answers_5xx_total Answers of targets that say 5xx.
+# TYPE connrace_answers_5xx_total counter
+connrace_answers_5xx_total 15
+# HELP connrace_client_aborts_total Requests that the load balancer gave up, most likely with its client.
+# TYPE connrace_client_aborts_total counter
+connrace_client_aborts_total 14
+# HELP connrace_failed_connections_total Connections that never came to be: refused, given up, or broken off before a request.
+# TYPE connrace_failed_connections_total counter
+connrace_failed_connections_total 12
+# HELP connrace_failed_tries_total Tries that failed: lost requests and failed connections.
+# TYPE connrace_failed_tries_total counter
+connrace_failed_tries_total 14
+# HELP connrace_open_tries Tries that have long been unanswered and are not decided.
+# TYPE connrace_open_tries gauge
+connrace_open_tries 13
 `
 	r := registry(s, Build{"v1", "abc", "go1.26"})
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), ours(t, s)...); err != nil {

@@ -14,6 +14,10 @@ import (
 type Snapshot struct {
 	Packets, Drops         uint64 // taken from the kernel, and dropped by it
 	Requests, LostRequests uint64
+	FailedConnections      uint64 // that never came to be
+	OpenTries              uint64 // undecided now
+	ClientAborts           uint64
+	Answers5xx             uint64
 	Connections            uint64 // in mind now
 	SYNRetransmissions     uint64
 	EvictedFlows           uint64
@@ -23,6 +27,9 @@ type Snapshot struct {
 	Evidence, EvidenceLost, WriteLost uint64
 	Targets                           []Target
 }
+
+// FailedTries are the requests that were lost and the connections that failed.
+func (n *Snapshot) FailedTries() uint64 { return n.LostRequests + n.FailedConnections }
 
 // Target are the figures of one target.
 type Target struct {
@@ -138,6 +145,9 @@ func (n *Snapshot) keepCounting(old *Snapshot) {
 		{&n.Drops, &old.Drops},
 		{&n.Requests, &old.Requests},
 		{&n.LostRequests, &old.LostRequests},
+		{&n.FailedConnections, &old.FailedConnections},
+		{&n.ClientAborts, &old.ClientAborts},
+		{&n.Answers5xx, &old.Answers5xx},
 		{&n.SYNRetransmissions, &old.SYNRetransmissions},
 		{&n.EvictedFlows, &old.EvictedFlows},
 		{&n.EvictedTargets, &old.EvictedTargets},

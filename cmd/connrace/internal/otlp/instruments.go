@@ -31,6 +31,11 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		findings    = counter("findings", "{finding}", "Findings, by rule and target.")
 		requests    = counter("requests", "{request}", "Requests that load balancers sent to targets.")
 		lost        = counter("requests.lost", "{request}", "Requests that got no answer.")
+		noConns     = counter("failed_connections", "{connection}", "Connections that never came to be: refused, given up, or broken off before a request.")
+		tries       = counter("failed_tries", "{try}", "Tries that failed: lost requests and failed connections.")
+		aborts      = counter("client_aborts", "{request}", "Requests that the load balancer gave up, most likely with its client.")
+		answers5xx  = counter("answers_5xx", "{answer}", "Answers of targets that say 5xx.")
+		open        = gauge("open_tries", "{try}", "Tries that have long been unanswered and are not decided.")
 		syns        = counter("syn_retransmissions", "{segment}", "SYNs that were sent again for want of an answer.")
 		packets     = counter("capture.packets", "{packet}", "Packets that were captured.")
 		drops       = counter("capture.drops", "{packet}", "Packets that the kernel dropped for want of room in the ring.")
@@ -54,6 +59,11 @@ func observe(m metric.Meter, store *metrics.Store) error {
 		snap, counts := store.View()
 		o.ObserveInt64(requests, int64(snap.Requests))
 		o.ObserveInt64(lost, int64(snap.LostRequests))
+		o.ObserveInt64(noConns, int64(snap.FailedConnections))
+		o.ObserveInt64(tries, int64(snap.FailedTries()))
+		o.ObserveInt64(aborts, int64(snap.ClientAborts))
+		o.ObserveInt64(answers5xx, int64(snap.Answers5xx))
+		o.ObserveInt64(open, int64(snap.OpenTries))
 		o.ObserveInt64(syns, int64(snap.SYNRetransmissions))
 		o.ObserveInt64(packets, int64(snap.Packets))
 		o.ObserveInt64(drops, int64(snap.Drops))
@@ -77,6 +87,6 @@ func observe(m metric.Meter, store *metrics.Store) error {
 			}
 		}
 		return nil
-	}, findings, requests, lost, syns, packets, drops, evicted, merged, files, unwritten, unkept, connections, idle, queue, limit)
+	}, findings, requests, lost, noConns, tries, aborts, answers5xx, open, syns, packets, drops, evicted, merged, files, unwritten, unkept, connections, idle, queue, limit)
 	return err
 }

@@ -140,7 +140,7 @@ func (s *stream) Unwrap() io.Writer { return s.w }
 func (e *Env) Apart(ctx context.Context) (*Env, func(code int) int) {
 	stdout := &stream{w: e.Stdout, out: newAsyncOut(ctx)}
 	stderr := &stream{w: e.Stderr, out: stdout.out}
-	if !sameOutput(e.Stdout, e.Stderr) { // else what is written keeps its order
+	if !e.OnePlace() { // else what is written keeps its order
 		stderr.out = newAsyncOut(ctx)
 	}
 	x := &Env{Stdin: e.Stdin, Stdout: stdout, Stderr: stderr, Confine: e.Confine}
@@ -168,11 +168,12 @@ func (e *Env) OutputErr() error {
 	return nil
 }
 
-// sameOutput reports whether both are the same terminal, pipe or file.
-func sameOutput(a, b io.Writer) bool {
-	x, y := term.AsFile(a), term.AsFile(b)
+// OnePlace reports whether stdout and stderr lead to the same terminal, pipe or file, where
+// what is written to both is read twice.
+func (e *Env) OnePlace() bool {
+	x, y := term.AsFile(e.Stdout), term.AsFile(e.Stderr)
 	if x == nil || y == nil {
-		return a == b
+		return e.Stdout == e.Stderr
 	}
 	s, errS := x.Stat()
 	t, errT := y.Stat()

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"syscall"
 
 	"github.com/spf13/pflag"
 
 	"connrace/cmd/connrace/internal/confine"
-	"connrace/cmd/connrace/internal/term"
 	"connrace/cmd/connrace/internal/text"
 )
 
@@ -60,18 +58,6 @@ func (e *Env) Errorf(format string, args ...any) {
 		}
 	}
 	fmt.Fprintf(e.Stderr, "connrace: %s\n", text.Clean(fmt.Sprintf(format, args...)))
-}
-
-// OnePlace reports whether stdout and stderr lead to the same terminal or file, where what is
-// written to both is read twice.
-func (e *Env) OnePlace() bool {
-	out, errs := term.AsFile(e.Stdout), term.AsFile(e.Stderr)
-	if out == nil || errs == nil {
-		return false
-	}
-	a, err := out.Stat()
-	b, err2 := errs.Stat()
-	return err == nil && err2 == nil && os.SameFile(a, b)
 }
 
 // Hint writes to stderr where to look further.

@@ -23,7 +23,7 @@ func (p *page) baseline() baselineText {
 	before, now := c.Runs.Before, c.Runs.After
 	t := baselineText{Path: text.Clean(c.Path), Summary: text.Sentence(text.Clean(c.Summary)) + "."}
 	if !before.First.IsZero() {
-		t.When = before.First.In(p.zone).Format("2006-01-02 15:04 MST")
+		t.When = before.First.In(p.Zone).Format("2006-01-02 15:04 MST")
 	}
 	for _, d := range c.Details {
 		t.Details = append(t.Details, text.Sentence(text.Clean(d)))

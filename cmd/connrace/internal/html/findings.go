@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -221,7 +222,7 @@ type frameText struct {
 
 func (p *page) row(f *found) row {
 	r := row{
-		ID: f.id, Grade: f.Severity.String(), Time: p.stamp(f.Time), Target: f.At(), Lost: f.Lost,
+		ID: f.id, Grade: f.Severity.String(), Time: p.Stamp(f.Time), Target: f.At(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
 		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
@@ -234,14 +235,14 @@ func (p *page) row(f *found) row {
 	}
 	l := newLadder(f.Finding, f.Known, p.o.ShowQuery)
 	if len(l.steps) > 0 {
-		r.Ladder, r.Caption = l.draw(f.id, f.frame, p.stamp), l.caption()
+		r.Ladder, r.Caption = l.draw(f.id, f.frame, p.Stamp), l.caption()
 	}
-	es := story(f.Finding)
-	bs := newBases(f.Finding, es)
+	es := report.Story(f.Finding)
+	bs := report.NewRelative(f.Finding, es)
 	for _, e := range es {
 		r.Frames = append(r.Frames, frameText{
-			Frame: f.frame(e), Time: p.stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),
-			Numbers: bs.numbers(f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: text.Clean(e.Note),
+			Frame: f.frame(e), Time: p.Stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),
+			Numbers: numbers(bs, f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: text.Clean(e.Note),
 		})
 	}
 	r.Facts = p.facts(f)
@@ -335,7 +336,7 @@ func (p *page) facts(f *found) []fact {
 func (p *page) text(f *found) string {
 	var b strings.Builder
 	for _, s := range []string{
-		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.stamp(f.Time), f.LB.String(), f.At(),
+		"#" + strconv.Itoa(f.id), f.Rule.ID, f.Rule.Title, f.Severity.String(), f.Confidence.String(), p.Stamp(f.Time), f.LB.String(), f.At(),
 		requestLine(f.Request, p.o.ShowQuery), f.Measures.CloseCause, text.Clean(f.Summary),
 	} {
 		b.WriteString(s + " ")

@@ -3,6 +3,8 @@ package html
 import (
 	"math"
 	"unicode/utf8"
+
+	"connrace/cmd/connrace/internal/report"
 )
 
 // label is the text along an arrow: what the segment carries above, the numbers below, or
@@ -40,11 +42,11 @@ func (b *label) height(x, width float64) float64 {
 
 // labels finds a place for the label of each step.
 func (l *ladder) labels(c *columns) []label {
-	bs := newBases(l.f, story(l.f))
+	bs := report.NewRelative(l.f, report.Story(l.f))
 	all := make([]label, len(l.steps))
 	for i := range all {
 		x := &l.steps[i]
-		all[i] = label{step: x, title: cut(x.title, 36), numbers: flagNames(x.Flags) + " " + bs.numbers(l.f, x.Evidence)}
+		all[i] = label{step: x, title: cut(x.title, 36), numbers: flagNames(x.Flags) + " " + numbers(bs, l.f, x.Evidence)}
 	}
 	for i := range all {
 		all[i].settle(all, i, c.line[targetSide]-c.line[lbSide])

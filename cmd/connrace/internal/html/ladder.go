@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -92,7 +93,7 @@ const (
 // newLadder lays the evidence of a finding out. t, the target's figures, may be nil.
 func newLadder(f *detect.Finding, t *detect.Target, query bool) *ladder {
 	l := &ladder{f: f, vantage: vantageOf(f, t)}
-	es := story(f)
+	es := report.Story(f)
 	if len(es) > mostSteps {
 		l.left = len(es) - mostSteps
 		es = slices.Concat(es[:headSteps], es[len(es)-(mostSteps-headSteps):])
@@ -108,20 +109,6 @@ func newLadder(f *detect.Finding, t *detect.Target, query bool) *ladder {
 	l.cross()
 	l.place()
 	return l
-}
-
-// story is the evidence in order, with the segment before the idle time first.
-func story(f *detect.Finding) []*detect.Evidence {
-	var es []*detect.Evidence
-	if x := f.IdleFrom; x != nil && !slices.ContainsFunc(f.Evidence, func(e detect.Evidence) bool {
-		return e.Frame == x.Frame && e.Capture == x.Capture
-	}) {
-		es = append(es, x)
-	}
-	for i := range f.Evidence {
-		es = append(es, &f.Evidence[i])
-	}
-	return es
 }
 
 // since is a - b without overflow.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"connrace/cmd/connrace/internal/diagnosis"
+	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -176,11 +177,11 @@ func checkLadder(t *testing.T, l *ladder) {
 
 func TestRelativeNumbers(t *testing.T) {
 	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
-	es := story(f)
-	bs := newBases(f, es)
+	es := report.Story(f)
+	bs := report.NewRelative(f, es)
 	var got []string
 	for _, e := range es {
-		got = append(got, flagNames(e.Flags)+" "+bs.numbers(f, e))
+		got = append(got, flagNames(e.Flags)+" "+numbers(bs, f, e))
 	}
 	want := []string{
 		"[PSH, ACK] Seq=1 Ack=1 Len=143",
@@ -202,8 +203,8 @@ func TestRelativeNumbersOfHandshake(t *testing.T) {
 		{FromLB: true, Flags: tcpstate.SYN, Seq: 1 << 31, Role: detect.RoleSYN},
 		{Flags: tcpstate.RST | tcpstate.ACK, Seq: 0, Ack: 1<<31 + 1, Role: detect.RoleRST},
 	}}
-	bs := newBases(f, story(f))
-	if got := bs.numbers(f, &f.Evidence[0]) + "; " + bs.numbers(f, &f.Evidence[1]); got != "Seq=0 Len=0; Seq=1 Ack=1 Len=0" {
+	bs := report.NewRelative(f, report.Story(f))
+	if got := numbers(bs, f, &f.Evidence[0]) + "; " + numbers(bs, f, &f.Evidence[1]); got != "Seq=0 Len=0; Seq=1 Ack=1 Len=0" {
 		t.Error(got)
 	}
 }

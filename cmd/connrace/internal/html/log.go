@@ -80,7 +80,7 @@ func (p *page) log() logText {
 
 func (p *page) entry(e *lblog.Entry) entryText {
 	t := entryText{
-		Time: p.stamp(e.End), Line: fmt.Sprint(e.Line),
+		Time: p.Stamp(e.End), Line: fmt.Sprint(e.Line),
 		Request: cut(requestLine(&detect.Request{Method: e.Method, Path: e.Path}, p.o.ShowQuery), 300),
 	}
 	if e.Method == "" && e.Path == "" {

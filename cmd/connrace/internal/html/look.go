@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -141,78 +142,12 @@ func flagNames(f tcpstate.Flags) string {
 	return "[" + strings.Join(names, ", ") + "]"
 }
 
-// bases are where the relative sequence numbers of each connection start.
-type bases map[connection]*[2]base
-
-// connection is one of those that a finding's evidence shows.
-type connection struct {
-	capture int
-	stream  uint32
-}
-
-type base struct {
-	seq   tcpstate.Seq
-	first uint32 // what seq is shown as: 0 for a SYN, else 1, as Wireshark does
-	known bool
-}
-
-// newBases finds them: the SYN, else the lowest number seen.
-func newBases(f *detect.Finding, es []*detect.Evidence) bases {
-	bs := bases{}
-	for _, e := range es {
-		k := connectionOf(f, e)
-		if bs[k] == nil {
-			bs[k] = new([2]base)
-		}
-		b, s := bs[k], from(e)
-		if e.Flags.Has(tcpstate.SYN) {
-			b[s] = base{e.Seq, 0, true}
-		} else {
-			b[s].lower(e.Seq)
-		}
-		if e.Flags.Has(tcpstate.ACK) {
-			b[1-s].lower(e.Ack)
-		}
-	}
-	return bs
-}
-
-// lower takes a number that occurs; those far away belong to something else.
-func (b *base) lower(n tcpstate.Seq) {
-	switch {
-	case !b.known:
-		*b = base{n, 1, true}
-	case b.first == 1 && n.Before(b.seq) && b.seq.Sub(n) < near:
-		b.seq = n
-	}
-}
-
-const near = 1 << 28
-
-// of is a number as it is shown: relative, or as it is where that makes no sense.
-func (b *base) of(n tcpstate.Seq) uint32 {
-	if d := n.Sub(b.seq); b.known && d >= 0 && d < near {
-		return uint32(d) + b.first
-	}
-	return uint32(n)
-}
-
-// connectionOf is the one that a segment belongs to. A connection that goes on in another
-// file may have another stream number there.
-func connectionOf(f *detect.Finding, e *detect.Evidence) connection {
-	other := e.Role == detect.RoleNewHandshake || e.Role == detect.RoleStalledRequest || e.Role == detect.RoleOldConnection
-	if f.HasStream && e.Capture != f.Capture && !other {
-		return connection{f.Capture, f.Stream}
-	}
-	return connection{e.Capture, e.Stream}
-}
-
 // numbers writes seq, ack and len as Wireshark does, relative.
-func (bs bases) numbers(f *detect.Finding, e *detect.Evidence) string {
-	b := bs[connectionOf(f, e)]
-	s := fmt.Sprintf("Seq=%d", b[from(e)].of(e.Seq))
+func numbers(r report.Relative, f *detect.Finding, e *detect.Evidence) string {
+	seq, ack := r.Numbers(f, e)
+	s := fmt.Sprintf("Seq=%d", seq)
 	if e.Flags.Has(tcpstate.ACK) {
-		s += fmt.Sprintf(" Ack=%d", b[1-from(e)].of(e.Ack))
+		s += fmt.Sprintf(" Ack=%d", ack)
 	}
 	return s + fmt.Sprintf(" Len=%d", e.Len)
 }

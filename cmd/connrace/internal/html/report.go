@@ -125,11 +125,10 @@ func policy() string {
 
 // page is a report on its way to HTML.
 type page struct {
-	r      *report.Report
-	o      *report.Options
-	zone   *time.Location
-	oneDay bool // all times are of one day
-	found  []*found
+	*report.Clock
+	r     *report.Report
+	o     *report.Options
+	found []*found
 }
 
 // found is a finding that is shown.
@@ -140,10 +139,7 @@ type found struct {
 }
 
 func newPage(r *report.Report, o *report.Options) *page {
-	p := &page{r: r, o: o, zone: o.Location}
-	if p.zone == nil {
-		p.zone = time.UTC
-	}
+	p := &page{Clock: report.NewClock(o.Location, r.Times()), r: r, o: o}
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
 		for _, f := range a.Found(a.Result.Findings) {
@@ -152,32 +148,7 @@ func newPage(r *report.Report, o *report.Options) *page {
 			}
 		}
 	}
-	var days []string
-	for i := range r.Captures {
-		if c := &r.Captures[i]; c.First != 0 {
-			days = append(days, p.date(c.First), p.date(c.Last))
-		}
-	}
-	p.oneDay = len(slices.Compact(days)) <= 1
 	return p
-}
-
-func (p *page) date(ns int64) string { return time.Unix(0, ns).In(p.zone).Format(time.DateOnly) }
-
-// clock is a time of day.
-func (p *page) clock(ns int64) string {
-	if ns == 0 {
-		return "no time"
-	}
-	return time.Unix(0, ns).In(p.zone).Format("15:04:05.000000")
-}
-
-// stamp is a time with its date where that is needed.
-func (p *page) stamp(ns int64) string {
-	if p.oneDay || ns == 0 {
-		return p.clock(ns)
-	}
-	return p.date(ns) + " " + p.clock(ns)
 }
 
 // names are the captures by the names of their files.
@@ -207,22 +178,12 @@ func (p *page) name(i int) string {
 
 // period is when the captures were taken.
 func (p *page) period() string {
-	var first, last int64
-	for i := range p.r.Captures {
-		c := &p.r.Captures[i]
-		if c.First == 0 {
-			continue
-		}
-		if first == 0 || c.First < first {
-			first = c.First
-		}
-		last = max(last, c.Last)
-	}
-	if first == 0 {
+	ts := p.r.Times()
+	if len(ts) == 0 {
 		return ""
 	}
 	const layout = "2006-01-02 15:04:05"
-	from, to := time.Unix(0, first).In(p.zone), time.Unix(0, last).In(p.zone)
+	from, to := time.Unix(0, slices.Min(ts)).In(p.Zone), time.Unix(0, slices.Max(ts)).In(p.Zone)
 	s := from.Format(layout) + " to "
 	if from.Format(time.DateOnly) == to.Format(time.DateOnly) {
 		return s + to.Format("15:04:05 MST")

@@ -60,7 +60,7 @@ func (p *page) captures() captures {
 			Frames: text.Grouped(c.Frames), Bytes: text.Grouped(uint64(max(c.Bytes, 0))),
 		}
 		if c.First != 0 {
-			t.From, t.To = p.date(c.First)+" "+p.clock(c.First), p.date(c.Last)+" "+p.clock(c.Last)
+			t.From, t.To = p.Date(c.First)+" "+p.Time(c.First), p.Date(c.Last)+" "+p.Time(c.Last)
 		}
 		if c.Truncated {
 			t.Note = "cut off or damaged"

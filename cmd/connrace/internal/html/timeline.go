@@ -127,7 +127,7 @@ func (p *page) timeLane(s *svg, r *detect.Rule, fs []*found, y float64, x func(i
 		}
 		// By the square root, for one finding beside a thousand must still be seen.
 		tall := 7 + (timeLane-13)*math.Sqrt(float64(b.n-1)/float64(max(most-1, 1)))
-		line := fmt.Sprintf("%s, %s", p.stamp(b.first.Time), text.Plural(uint64(b.n), "finding"))
+		line := fmt.Sprintf("%s, %s", p.Stamp(b.first.Time), text.Plural(uint64(b.n), "finding"))
 		s.add(`<a href="%v" tabindex="-1"><rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect></a>`,
 			fmt.Sprintf("#f%d", b.first.id), "bar "+b.worst.String(), timeLeft+i*timeBin, base-tall, timeBin-1, tall, line)
 	}
@@ -158,11 +158,11 @@ func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
 		layout = "2006-01-02"
 	case step < time.Second:
 		layout = "15:04:05.000000"
-	case !p.oneDay && step >= time.Minute:
+	case !p.OneDay && step >= time.Minute:
 		layout = "01-02 15:04"
 	}
 	// Round in the zone that is shown.
-	_, offset := time.Unix(0, lo).In(p.zone).Zone()
+	_, offset := time.Unix(0, lo).In(p.Zone).Zone()
 	past := (lo%int64(step) + int64(offset)*1e9%int64(step)) % int64(step) // since the last round time
 	if past < 0 {
 		past += int64(step)
@@ -171,6 +171,6 @@ func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
 	for n, at := 0, (int64(step)-past)%int64(step); at <= span && n < 12; n, at = n+1, at+int64(step) {
 		t := lo + at
 		s.add(`<path class="grid" d="M%v 0V%v"/><text class="tick" x="%v" y="%v" text-anchor="middle">%v</text>`,
-			x(t), y+4, min(max(x(t), timeLeft+26), timeWidth-30), y+20, time.Unix(0, t).In(p.zone).Format(layout))
+			x(t), y+4, min(max(x(t), timeLeft+26), timeWidth-30), y+20, time.Unix(0, t).In(p.Zone).Format(layout))
 	}
 }

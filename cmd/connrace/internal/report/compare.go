@@ -14,7 +14,7 @@ import (
 func (r *Report) Figures() *baseline.Run {
 	t := r.Totals()
 	run := &baseline.Run{Requests: t.Requests, Lost: t.LostRequests, Findings: t.Findings}
-	for _, at := range r.times() {
+	for _, at := range r.Times() {
 		x := time.Unix(0, at).UTC()
 		if run.First.IsZero() || x.Before(run.First) {
 			run.First = x

@@ -113,13 +113,8 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	if m := &f.Measures; m.Retried {
 		t.paragraph("         ", fmt.Sprintf("the same request came again in frame %d, stream %d", m.RetryFrame, m.RetryStream))
 	}
-	es := f.Evidence
-	if f.IdleFrom != nil {
-		es = append([]detect.Evidence{*f.IdleFrom}, es...)
-	}
-	for i := range es {
-		e := &es[i]
-		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.stamp(e.Time), who(e), e.Flags)
+	for _, e := range Story(f) {
+		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.Stamp(e.Time), who(e), e.Flags)
 		line := text.Clean(e.Note)
 		if e.Len > 0 {
 			line += fmt.Sprintf(", %s", text.Plural(uint64(e.Len), "byte"))

@@ -23,12 +23,12 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
-	j.list("findings", func(yield func(any) bool) {
+	j.list("findings", func(add func(any)) {
 		for i := range r.Analyses {
 			a := &r.Analyses[i]
 			for _, f := range a.Result.Findings {
-				if o.Shows(f) && !yield(findingJSON(a, f, o, "")) {
-					return
+				if o.Shows(f) {
+					add(findingJSON(a, f, o, ""))
 				}
 			}
 		}
@@ -41,11 +41,9 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 }
 
 func (j *object) captures(r *Report) {
-	j.list("captures", func(yield func(any) bool) {
+	j.list("captures", func(add func(any)) {
 		for i := range r.Captures {
-			if !yield(captureJSON(r, i)) {
-				return
-			}
+			add(captureJSON(r, i))
 		}
 	})
 }
@@ -53,13 +51,11 @@ func (j *object) captures(r *Report) {
 func (j *object) totals(r *Report) { j.field("totals", totalsJSON(r)) }
 
 func (j *object) targets(r *Report) {
-	j.list("targets", func(yield func(any) bool) {
+	j.list("targets", func(add func(any)) {
 		for i := range r.Analyses {
 			a := &r.Analyses[i]
 			for k := range a.Result.Targets {
-				if !yield(targetJSON(a, &a.Result.Targets[k])) {
-					return
-				}
+				add(targetJSON(a, &a.Result.Targets[k]))
 			}
 		}
 	})
@@ -69,13 +65,11 @@ func (j *object) streams(r *Report, o *Options) {
 	if !o.Streams {
 		return
 	}
-	j.list("streams", func(yield func(any) bool) {
+	j.list("streams", func(add func(any)) {
 		for i := range r.Analyses {
 			a := &r.Analyses[i]
 			for k := range a.Result.Streams {
-				if !yield(streamJSON(a, &a.Result.Streams[k])) {
-					return
-				}
+				add(streamJSON(a, &a.Result.Streams[k]))
 			}
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -65,6 +64,9 @@ func (j *object) key(name string) {
 }
 
 func (j *object) value(v any) {
+	if j.err != nil {
+		return
+	}
 	j.buf.Reset()
 	j.note(0, j.enc.Encode(v))
 	j.note(j.w.Write(bytes.TrimSuffix(j.buf.Bytes(), []byte("\n"))))
@@ -75,21 +77,18 @@ func (j *object) field(name string, v any) {
 	j.value(v)
 }
 
-// list writes an array of what each yields.
-func (j *object) list(name string, each iter.Seq[any]) {
+// list writes an array of what each adds.
+func (j *object) list(name string, each func(add func(any))) {
 	j.key(name)
 	j.write("[")
 	n := 0
-	for v := range each {
+	each(func(v any) {
 		if n++; n > 1 {
 			j.write(",")
 		}
 		j.newline(" ")
 		j.value(v)
-		if j.err != nil {
-			return
-		}
-	}
+	})
 	j.write("]")
 }
 

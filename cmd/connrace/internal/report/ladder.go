@@ -16,37 +16,26 @@ import (
 //	288  15.000208  | --- P. 332:663(331) ack 774--X--> |  first octet of the request
 type ladder struct {
 	f     *detect.Finding
-	clock *clock
-	base  map[uint32]*[2]origin // by stream: of the LB's numbers and of the target's
-	width int                   // between the two lines
-	cross [2]int                // indexes of the two that crossed; -1: none did
+	clock *Clock
+	base  Relative
+	width int    // between the two lines
+	cross [2]int // indexes of the two that crossed; -1: none did
 	lines []string
-}
-
-// origin is where a side's relative numbers count from.
-type origin struct {
-	seq tcpstate.Seq
-	set bool
-	isn bool
 }
 
 // mostRungs bounds what is drawn of one finding: up to 20 RSTs answer an upload.
 const mostRungs = 16
 
 // drawLadder is the ladder of a finding in lines; nil if it is not about one connection.
-func drawLadder(f *detect.Finding, c *clock) []string {
+func drawLadder(f *detect.Finding, c *Clock) []string {
 	if !f.HasStream || len(f.Evidence) == 0 {
 		return nil
 	}
-	es := f.Evidence
-	if f.IdleFrom != nil {
-		es = append([]detect.Evidence{*f.IdleFrom}, es...)
-	}
-	l := &ladder{f: f, clock: c, cross: crossed(f, es)}
-	l.origins(es)
+	es := Story(f)
+	l := &ladder{f: f, clock: c, base: NewRelative(f, es), cross: crossed(f, es)}
 	labels := make([]string, len(es))
 	for i := range es {
-		labels[i] = l.label(&es[i])
+		labels[i] = l.label(es[i])
 		l.width = max(l.width, len(labels[i]))
 	}
 	l.width = max(l.width+16, 34)
@@ -56,7 +45,7 @@ func drawLadder(f *detect.Finding, c *clock) []string {
 			l.rest(fmt.Sprintf("… %d more …", len(es)-mostRungs))
 		}
 		if i < mostRungs-2 || i >= len(es)-2 {
-			l.rung(&es[i], labels[i], i)
+			l.rung(es[i], labels[i], i)
 		}
 		if i == 0 && f.IdleFrom != nil && f.Measures.Idle.Known {
 			l.rest("… idle " + text.Span(f.Measures.Idle.NS) + " …")
@@ -66,7 +55,7 @@ func drawLadder(f *detect.Finding, c *clock) []string {
 }
 
 // crossed are the close and the request of a race that crossed.
-func crossed(f *detect.Finding, es []detect.Evidence) [2]int {
+func crossed(f *detect.Finding, es []*detect.Evidence) [2]int {
 	pair := [2]int{-1, -1}
 	if !f.Rule.Crossed {
 		return pair
@@ -88,35 +77,6 @@ func crossed(f *detect.Finding, es []detect.Evidence) [2]int {
 	return pair
 }
 
-// origins finds where relative numbers count from: the SYN, else one octet below the lowest
-// number shown, as if that were the first.
-func (l *ladder) origins(es []detect.Evidence) {
-	l.base = map[uint32]*[2]origin{}
-	for i := range es {
-		e := &es[i]
-		b := l.base[e.Stream]
-		if b == nil {
-			b = new([2]origin)
-			l.base[e.Stream] = b
-		}
-		own, other := &b[sideOf(e)], &b[1-sideOf(e)]
-		if e.Flags.Has(tcpstate.SYN) {
-			*own = origin{e.Seq, true, true}
-		} else {
-			own.lower(e.Seq)
-		}
-		if e.Flags.Has(tcpstate.ACK) {
-			other.lower(e.Ack)
-		}
-	}
-}
-
-func (o *origin) lower(s tcpstate.Seq) {
-	if !o.isn && (!o.set || s.Before(o.seq.Add(1))) {
-		o.seq, o.set = s.Add(^uint32(0)), true // s is 1
-	}
-}
-
 func sideOf(e *detect.Evidence) int {
 	if e.FromLB {
 		return 0
@@ -126,23 +86,22 @@ func sideOf(e *detect.Evidence) int {
 
 // label writes a segment as tcpdump does.
 func (l *ladder) label(e *detect.Evidence) string {
-	b := l.base[e.Stream]
-	seq := e.Seq.Sub(b[sideOf(e)].seq)
+	seq, ack := l.base.Numbers(l.f, e)
 	s := fmt.Sprintf("%s %d", e.Flags, seq)
 	if e.Len > 0 {
 		s += fmt.Sprintf(":%d(%d)", int64(seq)+int64(e.Len), e.Len)
 	}
 	if e.Flags.Has(tcpstate.ACK) {
-		s += fmt.Sprintf(" ack %d", e.Ack.Sub(b[1-sideOf(e)].seq))
+		s += fmt.Sprintf(" ack %d", ack)
 	}
 	return s
 }
 
 func (l *ladder) head() {
-	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8s  %-*s  LB%*starget", "frame", l.stampWidth(), "time "+l.clock.name(l.f.Time), l.width-4, ""), " "))
+	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8s  %-*s  LB%*starget", "frame", l.stampWidth(), "time "+l.clock.Name(l.f.Time), l.width-4, ""), " "))
 }
 
-func (l *ladder) stampWidth() int { return len(l.clock.stamp(l.f.Time)) }
+func (l *ladder) stampWidth() int { return len(l.clock.Stamp(l.f.Time)) }
 
 // rest writes a line without a segment.
 func (l *ladder) rest(line string) {
@@ -173,5 +132,5 @@ func (l *ladder) rung(e *detect.Evidence, label string, i int) {
 	if l.f.Lost && e.Role == detect.RoleRequest && e.Stream == l.f.Stream {
 		note += ": LOST"
 	}
-	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8d  %*s  | %s |  %s", e.Frame, l.stampWidth(), l.clock.stamp(e.Time), bar, note), " "))
+	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8d  %*s  | %s |  %s", e.Frame, l.stampWidth(), l.clock.Stamp(e.Time), bar, note), " "))
 }

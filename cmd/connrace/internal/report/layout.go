@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"strings"
 	"time"
@@ -142,47 +143,44 @@ func cut(lines []string, n, columns int) []string {
 	return append(lines[:n-1:n-1], last+"…")
 }
 
-// clock shows times: with the date unless all are of one day.
-type clock struct {
-	zone *time.Location
-	day  string // the day of all, "" where there are several
+// Clock shows times: with the date unless all are of one day.
+type Clock struct {
+	Zone   *time.Location
+	OneDay bool
 }
 
-func newClock(zone *time.Location, times []int64) *clock {
-	if zone == nil {
-		zone = time.UTC
-	}
-	c := &clock{zone: zone}
-	for i, t := range times {
-		d := c.date(t)
-		if i > 0 && d != c.day {
-			c.day = ""
-			break
-		}
-		c.day = d
+// NewClock makes a clock for times that lie at those given and between them.
+func NewClock(zone *time.Location, times []int64) *Clock {
+	c := &Clock{Zone: cmp.Or(zone, time.UTC), OneDay: true}
+	for _, t := range times {
+		c.OneDay = c.OneDay && c.Date(t) == c.Date(times[0])
 	}
 	return c
 }
 
-func (c *clock) date(ns int64) string { return time.Unix(0, ns).In(c.zone).Format(time.DateOnly) }
+func (c *Clock) at(ns int64) time.Time { return time.Unix(0, ns).In(c.Zone) }
 
-func (c *clock) time(ns int64) string {
+// Date is the day of a time.
+func (c *Clock) Date(ns int64) string { return c.at(ns).Format(time.DateOnly) }
+
+// Time is the time of day.
+func (c *Clock) Time(ns int64) string {
 	if ns == 0 {
 		return "no time"
 	}
-	return time.Unix(0, ns).In(c.zone).Format("15:04:05.000000")
+	return c.at(ns).Format("15:04:05.000000")
 }
 
-// stamp is a time with its date where that is needed.
-func (c *clock) stamp(ns int64) string {
-	if c.day != "" || ns == 0 {
-		return c.time(ns)
+// Stamp is a time with its date where that is needed.
+func (c *Clock) Stamp(ns int64) string {
+	if c.OneDay || ns == 0 {
+		return c.Time(ns)
 	}
-	return c.date(ns) + " " + c.time(ns)
+	return c.Date(ns) + " " + c.Time(ns)
 }
 
-// name is what the zone is called: UTC, or its abbreviation at a time.
-func (c *clock) name(ns int64) string { return time.Unix(0, ns).In(c.zone).Format("MST") }
+// Name is what the zone is called: UTC, or its abbreviation at a time.
+func (c *Clock) Name(ns int64) string { return c.at(ns).Format("MST") }
 
 // writeAll writes a finished page.
 func (p *page) writeAll(w io.Writer) error {

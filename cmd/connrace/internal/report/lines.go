@@ -28,7 +28,7 @@ func (l *Lines) Finding(a *Analysis, f *detect.Finding) {
 		l.left[a.id(f)] = true
 		return
 	}
-	l.write(a, f, "finding")
+	l.write(findingJSON(a, f, l.o, "finding"))
 }
 
 // Update writes a finding again about which more was learnt; for the first time where
@@ -38,17 +38,17 @@ func (l *Lines) Update(a *Analysis, f *detect.Finding) {
 	case !l.o.Shows(f):
 	case l.left[a.id(f)]:
 		delete(l.left, a.id(f))
-		l.write(a, f, "finding")
+		l.write(findingJSON(a, f, l.o, "finding"))
 	default:
-		l.write(a, f, "update")
+		l.write(findingJSON(a, f, l.o, "update"))
 	}
 }
 
-func (l *Lines) write(a *Analysis, f *detect.Finding, kind string) {
+func (l *Lines) write(doc any) {
 	l.buf.Reset()
 	enc := json.NewEncoder(&l.buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(findingJSON(a, f, l.o, kind)); err != nil && l.err == nil {
+	if err := enc.Encode(doc); err != nil && l.err == nil {
 		l.err = err
 	}
 	if l.err == nil {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -42,29 +41,21 @@ func (l *Lines) Repeated(r *Repeated) {
 	if r.LB != (tcpstate.Addr{}) {
 		d.LB = optional(r.LB.String())
 	}
-	l.buf.Reset()
-	enc := json.NewEncoder(&l.buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(d); err != nil && l.err == nil {
-		l.err = err
-	}
-	if l.err == nil {
-		_, l.err = l.w.Write(l.buf.Bytes())
-	}
+	l.write(d)
 }
 
 // Running writes findings for people while they are settled, a few lines each.
 type Running struct {
 	w     io.Writer
 	o     *Options
-	clock *clock
+	clock *Clock
 	day   string // of the line before
 	err   error
 }
 
 // NewRunning makes a writer for people.
 func NewRunning(w io.Writer, o *Options) *Running {
-	return &Running{w: w, o: o, clock: newClock(o.Location, nil)}
+	return &Running{w: w, o: o, clock: NewClock(o.Location, nil)}
 }
 
 // Finding writes a finding that is settled.
@@ -110,7 +101,7 @@ func (l *Running) Repeated(r *Repeated) {
 	if r.Lost > 0 {
 		lost = ", " + text.Grouped(r.Lost) + " lost"
 	}
-	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", text.Grouped(r.Count), r.Rule.ID, text.Clean(r.Target), lost, l.clock.time(r.First)))
+	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", text.Grouped(r.Count), r.Rule.ID, text.Clean(r.Target), lost, l.clock.Time(r.First)))
 	l.write(&p)
 }
 
@@ -118,12 +109,12 @@ const runningIndent = "                 "
 
 // head writes the first line of an entry, and the date where that has changed.
 func (l *Running) head(p *page, at int64, r *detect.Rule, s detect.Severity, line string) {
-	if d := l.clock.date(at); d != l.day {
+	if d := l.clock.Date(at); d != l.day {
 		l.day = d
-		p.WriteString(d + " " + l.clock.name(at) + "\n")
+		p.WriteString(d + " " + l.clock.Name(at) + "\n")
 	}
 	var plain page
-	plain.paragraph(l.clock.time(at)+"  ", line)
+	plain.paragraph(l.clock.Time(at)+"  ", line)
 	p.WriteString(strings.Replace(plain.String(), r.ID, p.paint(severityPaint(s), r.ID), 1))
 }
 
@@ -204,16 +195,14 @@ func (j *object) forgotten(r *Report) {
 	if !r.Live && r.Totals().Unlisted == 0 {
 		return
 	}
-	j.list("forgotten", func(yield func(any) bool) {
+	j.list("forgotten", func(add func(any)) {
 		for i := range r.Analyses {
 			for _, g := range r.Analyses[i].Result.Forgotten {
 				target := endpoint(g.Target)
 				if g.Socket != "" {
 					target = optional("unix:" + text.Clean(g.Socket))
 				}
-				if !yield(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, g.Count, stamp(g.First), stamp(g.Last)}) {
-					return
-				}
+				add(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, g.Count, stamp(g.First), stamp(g.Last)})
 			}
 		}
 	})

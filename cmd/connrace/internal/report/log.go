@@ -326,7 +326,7 @@ func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, columns []column, rest 
 
 // when is the time of an entry, no finer than it was logged.
 func (t *tables) when(e *lblog.Entry) string {
-	s := t.clock.stamp(e.End)
+	s := t.clock.Stamp(e.End)
 	switch {
 	case e.Resolution >= 1e9:
 		return strings.TrimSuffix(s, ".000000")

@@ -20,7 +20,7 @@ type markdown struct {
 // Markdown writes the report as Markdown.
 func Markdown(w io.Writer, r *Report, o *Options) error {
 	m := &markdown{tables{report: r, o: o}}
-	m.clock = newClock(o.Location, r.times())
+	m.clock = NewClock(o.Location, r.Times())
 	m.title()
 	m.captures()
 	m.comparison()
@@ -73,7 +73,7 @@ func (m *markdown) captures() {
 		c := &m.report.Captures[i]
 		line := fmt.Sprintf("- %s: %s", code(c.Path), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
-			line += fmt.Sprintf(", %s %s to %s %s (%s)", m.clock.date(c.First), m.clock.time(c.First), m.clock.stamp(c.Last), m.clock.name(c.First), text.Span(c.Last-c.First))
+			line += fmt.Sprintf(", %s %s to %s %s (%s)", m.clock.Date(c.First), m.clock.Time(c.First), m.clock.Stamp(c.Last), m.clock.Name(c.First), text.Span(c.Last-c.First))
 		}
 		m.line(line)
 	}
@@ -149,7 +149,7 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 		if len(rows) == mostFindings && !m.o.Verbose {
 			break
 		}
-		when := m.clock.stamp(f.Time)
+		when := m.clock.Stamp(f.Time)
 		if w := waited(&f.Measures); w != "" {
 			when += "<br>" + w
 		}
@@ -161,7 +161,7 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 			fmt.Sprint(a.id(f)), when, f.Rule.ID + "<br>" + grade, code(strings.Join(ends(f), " ")), dashed(strings.Join(where(a, f), "<br>")), code(m.request(f.Request)),
 		})
 	}
-	m.grid([]string{"No.", "Time " + m.clock.name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
+	m.grid([]string{"No.", "Time " + m.clock.Name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
 	if n := len(fs) - len(rows); n > 0 {
 		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "finding")))
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -150,13 +151,7 @@ func (r *Report) snaplen() (least uint32) {
 // skipped are the commonest reasons why frames held no TCP segment.
 func (r *Report) skipped() string {
 	why := slices.SortedFunc(maps.Keys(r.Skipped), func(a, b string) int {
-		if x, y := r.Skipped[a], r.Skipped[b]; x != y {
-			if x > y {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a, b)
+		return cmp.Or(cmp.Compare(r.Skipped[b], r.Skipped[a]), strings.Compare(a, b))
 	})
 	if len(why) == 0 {
 		return ""

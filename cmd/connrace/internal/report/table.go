@@ -23,7 +23,7 @@ const (
 // kind of finding means and what to change, and what may have hidden something.
 func Table(w io.Writer, r *Report, o *Options) error {
 	t := &tables{report: r, o: o, page: page{color: o.Color}}
-	t.clock = newClock(o.Location, r.times())
+	t.clock = NewClock(o.Location, r.Times())
 	t.captures()
 	if err := t.comparison(); err != nil {
 		return err
@@ -40,8 +40,8 @@ func Table(w io.Writer, r *Report, o *Options) error {
 	return t.writeAll(w)
 }
 
-// times are the times between which everything lies.
-func (r *Report) times() []int64 {
+// Times are the times between which everything lies.
+func (r *Report) Times() []int64 {
 	var ts []int64
 	for i := range r.Captures {
 		if c := &r.Captures[i]; c.First != 0 {
@@ -55,7 +55,7 @@ type tables struct {
 	page
 	report *Report
 	o      *Options
-	clock  *clock
+	clock  *Clock
 }
 
 // captures says what was read.
@@ -64,11 +64,11 @@ func (t *tables) captures() {
 		c := &t.report.Captures[i]
 		line := fmt.Sprintf("%s: %s", c.name(), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
-			end := t.clock.time(c.Last)
-			if t.clock.date(c.First) != t.clock.date(c.Last) {
-				end = t.clock.date(c.Last) + " " + end
+			end := t.clock.Time(c.Last)
+			if t.clock.Date(c.First) != t.clock.Date(c.Last) {
+				end = t.clock.Date(c.Last) + " " + end
 			}
-			line += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.date(c.First), t.clock.time(c.First), end, t.clock.name(c.First), text.Length(c.Last-c.First))
+			line += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.Date(c.First), t.clock.Time(c.First), end, t.clock.Name(c.First), text.Length(c.Last-c.First))
 		}
 		lead := ""
 		if len(t.report.Captures) > 1 {
@@ -297,7 +297,7 @@ func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
 		fs = fs[:mostFindings]
 	}
 	columns := slices.Clone(findingColumns)
-	columns[1].head = "TIME " + t.clock.name(fs[0].Time) + "\nidle"
+	columns[1].head = "TIME " + t.clock.Name(fs[0].Time) + "\nidle"
 	columns[2].head = "RULE\nconfidence"
 	t.WriteString("\n")
 	rows := make([][]string, len(fs))
@@ -318,9 +318,9 @@ func (t *tables) findingRow(a *Analysis, f *detect.Finding) []string {
 	if f.Lost {
 		grade += ", lost"
 	}
-	when := []string{t.clock.time(f.Time)}
-	if t.clock.day == "" && f.Time != 0 {
-		when = []string{t.clock.date(f.Time), t.clock.time(f.Time)}
+	when := []string{t.clock.Time(f.Time)}
+	if !t.clock.OneDay && f.Time != 0 {
+		when = []string{t.clock.Date(f.Time), t.clock.Time(f.Time)}
 	}
 	c := findingColumns
 	rule := c[2].cell(f.Rule.ID)

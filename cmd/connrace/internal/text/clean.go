@@ -3,6 +3,7 @@
 package text
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,8 +13,16 @@ import (
 // are no UTF-8 and characters that are not printable (control characters, escape
 // sequences, invisible and direction-changing ones) are written as Go writes them in a
 // string literal.
-func Clean(s string) string {
-	if harmless(s) {
+func Clean(s string) string { return escape(s, strconv.IsPrint) }
+
+// ASCII is Clean for what must keep its width: what is not ASCII is escaped too.
+func ASCII(s string) string {
+	return escape(s, func(r rune) bool { return r < utf8.RuneSelf && strconv.IsPrint(r) })
+}
+
+// escape writes all characters but the harmless ones as Go does.
+func escape(s string, harmless func(rune) bool) string {
+	if strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError || !harmless(r) }) < 0 {
 		return s
 	}
 	var b strings.Builder
@@ -21,9 +30,8 @@ func Clean(s string) string {
 		r, n := utf8.DecodeRuneInString(s[i:])
 		switch {
 		case r == utf8.RuneError && n <= 1:
-			b.WriteString(`\x`)
-			b.WriteString(hexByte(s[i]))
-		case strconv.IsPrint(r):
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case harmless(r):
 			b.WriteString(s[i : i+n])
 		default:
 			q := strconv.QuoteRuneToASCII(r)
@@ -32,38 +40,6 @@ func Clean(s string) string {
 		i += n
 	}
 	return b.String()
-}
-
-// ASCII is Clean for what must keep its width: what is not ASCII is escaped too.
-func ASCII(s string) string {
-	s = Clean(s)
-	if strings.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if r < utf8.RuneSelf {
-			b.WriteRune(r)
-			continue
-		}
-		q := strconv.QuoteRuneToASCII(r)
-		b.WriteString(q[1 : len(q)-1])
-	}
-	return b.String()
-}
-
-func harmless(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || !strconv.IsPrint(r) {
-			return false
-		}
-	}
-	return true
-}
-
-func hexByte(c byte) string {
-	const digits = "0123456789abcdef"
-	return string([]byte{digits[c>>4], digits[c&15]})
 }
 
 // Path is a request target as it is shown: see WithoutSecrets.

@@ -24,6 +24,7 @@ type Detector struct {
 	kernel   kernel.History
 	awaited  awaited
 	scans    scans
+	strays   ring.Ring[strayAnswer]
 	requests ring.Ring[recentRequest]
 	scratch  Facts // of the connection that is looked at
 
@@ -66,6 +67,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.Opened, d.onOpened)
 	cfg.On(tcpstate.RolesChanged, d.onRolesChanged)
 	cfg.On(tcpstate.SYNRepeated, d.onSYNRepeated)
+	cfg.On(tcpstate.StrayAnswer, d.onStrayAnswer)
 	cfg.On(tcpstate.EstablishedNow, d.onEstablished)
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
 	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
@@ -148,6 +150,11 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 }
 
 func (d *Detector) onSYNRepeated(e *tcpstate.Event) { d.targetOf(e.Flow).synRetrans++ }
+
+// onStrayAnswer keeps a SYN-ACK in mind whose SYN went elsewhere.
+func (d *Detector) onStrayAnswer(e *tcpstate.Event) {
+	d.strays.Add(strayAnswer{d.tracker.Ref(e.Flow, e.Seg), e.Seg.Src, e.Seg.Dst})
+}
 
 // onEstablished notes how long a handshake took, and asks what its repeated SYNs say.
 func (d *Detector) onEstablished(e *tcpstate.Event) {
@@ -314,7 +321,8 @@ func (d *Detector) judgeHandshake(x *Facts) {
 		d.judgeSYN(x, SYNReset)
 	case x.target.SentSYN() && x.ln.NRST > 0:
 		d.noteProbe(x, true)
-	case !x.lb.SentSYN() || x.target.SentSYN() || len(syns) == 0:
+	case !x.lb.SentSYN() || len(syns) == 0:
+	case x.target.SentSYN() && !x.wantsMore(): // a probe, or the final ACK is missing
 	case x.ln.SYNUnreachable() != nil:
 		x.flow.SetDecided()
 		if x.ln.SYNUnreachable().Refused() {
@@ -324,17 +332,24 @@ func (d *Detector) judgeHandshake(x *Facts) {
 			x.of.unanswered++
 			d.judgeSYN(x, SYNUnreachable)
 		}
+	case x.answeredFromElsewhere(d):
+		x.flow.SetDecided()
+		d.judgeSYN(x, SYNReset)
 	case x.Now-syns[len(syns)-1].Time >= x.ln.Patience():
 		x.flow.SetDecided()
-		x.of.unanswered++
+		if !x.target.SentSYN() {
+			x.of.unanswered++
+		}
 		d.judgeSYN(x, SYNGivenUp)
 	case x.Ended: // before the next retry was due
-		x.of.pending++
+		if !x.target.SentSYN() {
+			x.of.pending++
+		}
 		switch {
 		case whenOpen.met(x.ln.NSYN, syns[len(syns)-1].Time-syns[0].Time):
 			x.flow.SetDecided()
 			d.judgeSYN(x, SYNOpen)
-		case d.kernelDropped(x):
+		case !x.target.SentSYN() && d.kernelDropped(x):
 			x.flow.SetDecided()
 			d.judgeSYN(x, SYNPending)
 		}

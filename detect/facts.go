@@ -46,6 +46,8 @@ type Facts struct {
 	// reply RST says that the request came behind it.
 	unseenFIN bool
 
+	elsewhere strayAnswer // the SYN-ACK that came from where the SYN did not go to
+
 	// lbUnacked and targetUnacked are what they sent again and again and the other has not
 	// acknowledged; nil: nothing.
 	lbUnacked, targetUnacked *tcpstate.Unacked

@@ -142,6 +142,7 @@ func (d *Detector) Shift(by int64) {
 	d.tracker.Shift(by)
 	d.kernel.Shift(by)
 	d.requests.Each(func(r *recentRequest) { r.time += by })
+	d.strays.Each(func(a *strayAnswer) { a.ref.Time += by })
 	for i := range d.gaps {
 		d.gaps[i] += by
 	}

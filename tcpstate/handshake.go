@@ -111,6 +111,9 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	if s.Len > 0 { // TCP Fast Open (RFC 7413)
 		t.payload(f, dir, s, s.Seq+1)
 	}
+	if answer && !p.SentSYN() {
+		t.fire(StrayAnswer, f, dir, s)
+	}
 	if !answer {
 		t.arm(f, t.now+m.Patience())
 		if m.NSYN > 1 {

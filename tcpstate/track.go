@@ -267,6 +267,8 @@ const (
 	Opened Kind = iota
 	// RolesChanged: the LB is the other side than was taken for it so far.
 	RolesChanged
+	// StrayAnswer: a SYN-ACK came whose SYN was not captured, or went elsewhere.
+	StrayAnswer
 	// SYNRepeated: a SYN was sent again, at least 150 ms after the copy before.
 	SYNRepeated
 	// EstablishedNow: the handshake is complete.

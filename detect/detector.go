@@ -67,6 +67,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.Opened, d.onOpened)
 	cfg.On(tcpstate.RolesChanged, d.onRolesChanged)
 	cfg.On(tcpstate.SYNRepeated, d.onSYNRepeated)
+	cfg.On(tcpstate.FINRepeated, d.onFINRepeated)
 	cfg.On(tcpstate.StrayAnswer, d.onStrayAnswer)
 	cfg.On(tcpstate.EstablishedNow, d.onEstablished)
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
@@ -231,6 +232,15 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 		flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)),
 		fresh: f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set(),
 	})
+}
+
+// onFINRepeated notes that the target does not even acknowledge a FIN.
+func (d *Detector) onFINRepeated(e *tcpstate.Event) {
+	f := e.Flow
+	if e.Side != f.LB() || !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
+		return // it may not have been accepted
+	}
+	d.targetOf(f).tell().stallFIN(f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
 }
 
 // onCloseBegan notes the idle age of a connection that one side begins to close.
@@ -417,10 +427,10 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		c.Ended = true // nothing more will come of it
 		d.onSettled(&c)
 	}
-	if f.Stalled() {
+	m := d.tracker.Notes(f)
+	if f.Stalled() || m.Half[f.LB()].FINRepeated() {
 		d.targetOf(f).told.unstall(d.tracker, f, e.Time)
 	}
-	m := d.tracker.Notes(f)
 	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && (!f.Half[0].Captured() || !f.Half[1].Captured()) {
 		d.totals.OneDirection++
 	}

@@ -82,7 +82,7 @@ func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalle
 }
 
 // dead reports whether the target's host or the way to it was dead while the SYNs were ignored:
-// on connections that it had accepted, requests were sent again and again and not acknowledged.
+// on connections that it had accepted, requests or FINs were sent again and not acknowledged.
 // waits is the newest of these.
 func (x *Facts) dead(ignored []tcpstate.SYNRef) (waits tcpstate.SegRef, ok bool) {
 	n := 0

@@ -1,6 +1,10 @@
 package detect
 
-import "fmt"
+import (
+	"fmt"
+
+	"connrace/tcpstate"
+)
 
 // SYNUnanswered: SYNs went unanswered, and nothing speaks for a full queue.
 //
@@ -74,10 +78,14 @@ func matchSYNUnanswered(x *Facts) *Finding {
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if unacked, dead := x.dead(ignored); dead {
 		f.dead = true
-		f.Grounds = fmt.Sprintf("the host or the way to it is dead: a request on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
-			x.frame(unacked), unacked.Stream)
+		what := "request"
+		if unacked.Flags().Has(tcpstate.FIN) && unacked.Len == 0 {
+			what = "FIN"
+		}
+		f.Grounds = fmt.Sprintf("the host or the way to it is dead: a %s on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
+			what, x.frame(unacked), unacked.Stream)
 		f.Summary += fmt.Sprintf("; %s acknowledged nothing on its established connections either", x.ends[1].Addr)
-		f.Evidence = append(f.Evidence, x.evidence(unacked, true, RoleStalledRequest, "a request on an established connection that is not acknowledged either"))
+		f.Evidence = append(f.Evidence, x.evidence(unacked, true, RoleStalledRequest, "a "+what+" on an established connection that is not acknowledged either"))
 		sortEvidence(f.Evidence)
 	}
 	return f

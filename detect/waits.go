@@ -6,7 +6,8 @@ import (
 	"connrace/tcpstate"
 )
 
-// wait is a stalled request: it was sent and for at least 200 ms not answered.
+// wait is a stalled request: it was sent and for at least 200 ms not answered. Or it is a FIN that
+// had to be sent again.
 type wait struct {
 	flow     uint32
 	ref      tcpstate.SegRef
@@ -14,6 +15,7 @@ type wait struct {
 	acked    int64 // when the target had acknowledged it; 0: never
 	copies   int   // further ones that were sent while it had not
 	fresh    bool  // its connection had no answer before: it may not have been accepted
+	fin      bool
 }
 
 func (w *wait) covers(at int64) bool {
@@ -25,7 +27,7 @@ func (w *wait) covers(at int64) bool {
 // whatever the queue does. One that was never sent again was acknowledged, whatever the capture
 // has.
 func (w *wait) speaksForQueue(at int64) bool {
-	return w.covers(at) && (w.fresh || w.copies == 0 || w.acked != 0 && w.acked <= at)
+	return !w.fin && w.covers(at) && (w.fresh || w.copies == 0 || w.acked != 0 && w.acked <= at)
 }
 
 // speaksForPath reports whether at a time it was sent again and again on a connection that the
@@ -55,13 +57,23 @@ func (x *told) stall(w wait) {
 	x.waits = append(x.waits, w)
 }
 
-// unstall notes that a stalled request stalls no more.
+// stallFIN notes that a FIN was sent again.
+func (x *told) stallFIN(flow uint32, fin tcpstate.SegRef) {
+	for i := len(x.waits) - 1; i >= 0; i-- {
+		if w := &x.waits[i]; w.fin && w.flow == flow && w.answered == 0 {
+			w.copies++
+			return
+		}
+	}
+	x.stall(wait{flow: flow, ref: fin, copies: 1, fin: true})
+}
+
+// unstall notes that what a connection waited for waits no more.
 func (x *told) unstall(t *tcpstate.Tracker, f *tcpstate.Flow, now int64) {
 	for i := len(x.waits) - 1; i >= 0; i-- {
 		if w := &x.waits[i]; w.flow == f.Index() && w.answered == 0 {
 			w.learn(t, f)
 			w.answered = now
-			return
 		}
 	}
 }
@@ -89,6 +101,12 @@ func (x *told) waitingAt(at int64) (n int, newest tcpstate.SegRef) {
 // learn notes whether the request has been acknowledged by now, and when.
 func (w *wait) learn(t *tcpstate.Tracker, f *tcpstate.Flow) {
 	m := &t.Notes(f).Half[f.LB()]
+	if w.fin {
+		if _, target := f.Sides(); w.acked == 0 && target.HadReceived(w.ref.Seq) {
+			w.acked = f.LastTime // at the latest
+		}
+		return
+	}
 	w.copies = max(w.copies, m.NCopies)
 	if _, target := f.Sides(); w.acked == 0 && target.HadReceived(w.ref.Seq) {
 		if w.acked = w.ref.Time; m.TurnAcked.Set() {

@@ -12,6 +12,9 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	if m.FIN.Set() {
 		if at == m.FIN.Seq && s.Ack.Before(m.FIN.Ack) {
 			m.FIN = ref // sent before the copy known so far
+		} else if at == m.FIN.Seq && s.Time-max(m.lastFIN, m.FIN.Time) >= copyApart && !f.Half[1-dir].HadReceived(at) {
+			m.lastFIN = s.Time
+			t.fire(FINRepeated, f, dir, s)
 		}
 		return
 	}

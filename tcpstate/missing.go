@@ -19,7 +19,7 @@ func (h *Half) openHole(m *HalfNotes, from, to Seq) {
 
 // fillHole removes [from, to) from the holes.
 func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
-	for i := 0; i < m.nholes; i++ {
+	for i := 0; i < int(m.nholes); i++ {
 		g := &m.holes[i]
 		if to.AtOrBefore(g.from) || from.AtOrAfter(g.to) {
 			continue
@@ -49,7 +49,7 @@ func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
 
 // forgetHoles drops the holes below x.
 func (h *HalfNotes) forgetHoles(x Seq) {
-	for i := 0; i < h.nholes; i++ {
+	for i := 0; i < int(h.nholes); i++ {
 		if h.holes[i].to.AtOrBefore(x) {
 			h.nholes--
 			h.holes[i] = h.holes[h.nholes]

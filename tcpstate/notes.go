@@ -162,7 +162,8 @@ type HalfNotes struct {
 	// nothing in it.
 
 	// FIN is the FIN; its Seq is the FIN's own number, its Ack the lowest of all copies.
-	FIN SegRef
+	FIN     SegRef
+	lastFIN int64 // time of its newest copy; 0: there is one only
 	// Abort is the first RST with ACK: the application's (tcp_send_active_reset).
 	Abort SegRef
 	// RSTs are all RSTs, NRST how many there were. Without ACK: reply RSTs
@@ -177,7 +178,8 @@ type HalfNotes struct {
 	NotifyKind NotifyKind
 	// Alert is the description of that TLS alert (RFC 8446 §6), where it was sent in the clear;
 	// 0: it was not, or is close_notify.
-	Alert uint8
+	Alert  uint8
+	nholes uint8 // of holes
 	// PrevTurn is the turn before the newest, kept where the newest may be none but a TLS
 	// alert; PrevAnswered and PrevAnswer are its fate.
 	PrevTurn     SegRef
@@ -209,9 +211,11 @@ type HalfNotes struct {
 	// icmp is what ICMP returns; nearly always there is none.
 	icmp *[]ICMPRef
 
-	holes  [maxHoles]hole
-	nholes int
+	holes [maxHoles]hole
 }
+
+// FINRepeated reports whether the FIN was sent again while the peer had not acknowledged it.
+func (h *HalfNotes) FINRepeated() bool { return h.lastFIN != 0 }
 
 // HasSYN reports whether a SYN (or SYN-ACK) of this side is among the notes.
 func (h *HalfNotes) HasSYN() bool { return len(h.SYNs) > 0 }

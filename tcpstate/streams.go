@@ -65,6 +65,7 @@ func (h *HalfNotes) shift(by int64) {
 	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
 		m.shift(by)
 	}
+	shift(&h.lastFIN, by)
 	if u := h.unacked; u != nil {
 		u.First.shift(by)
 		u.Last.shift(by)

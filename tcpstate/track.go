@@ -267,6 +267,9 @@ const (
 	Opened Kind = iota
 	// RolesChanged: the LB is the other side than was taken for it so far.
 	RolesChanged
+	// FINRepeated: a FIN was sent again, at least 150 ms after the copy before; the peer has not
+	// acknowledged it.
+	FINRepeated
 	// StrayAnswer: a SYN-ACK came whose SYN was not captured, or went elsewhere.
 	StrayAnswer
 	// SYNRepeated: a SYN was sent again, at least 150 ms after the copy before.

@@ -16,8 +16,9 @@ func drawRace(r *diagnosis.Race) template.HTML {
 	texts := [2]string{text.Short(target), "longer"}
 	if lb != nil {
 		longest := float64(max(target, lb.NS, 1))
-		// By the square root, for 2 s beside 60 s must still be seen.
-		bar = [2]float64{full * math.Sqrt(float64(target)/longest), full * math.Sqrt(float64(lb.NS)/longest)}
+		for i, ns := range [2]int64{target, lb.NS} {
+			bar[i] = full * math.Sqrt(float64(max(ns, 0))/longest) // by the square root, for 2 s beside 60 s must still be seen
+		}
 		texts[1] = text.Short(lb.NS)
 	} else {
 		bar[0] = full / 2

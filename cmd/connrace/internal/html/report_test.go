@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 )
@@ -346,6 +347,10 @@ func TestExtremes(t *testing.T) {
 	x.Targets[0].Idle.NS, x.Targets[0].LBIdle.NS, x.Targets[0].LongestReuse.NS = 0, math.MaxInt64, -1
 	r.Captures[0].First, r.Captures[0].Last = math.MaxInt64, math.MinInt64
 	page := render(t, r, report.Options{})
+	for _, ns := range []int64{math.MinInt64, -1, 0, math.MaxInt64} {
+		page += string(drawRace(&diagnosis.Race{Target: ns, LB: &detect.Timeout{NS: math.MinInt64}}))
+		page += string(drawRace(&diagnosis.Race{Target: ns, LB: &detect.Timeout{NS: math.MaxInt64}}))
+	}
 	if bad := regexp.MustCompile(`"[^"]*\b(NaN|Inf)\b[^"]*"|(width|height|r)="-[^"]*"`).FindString(page); bad != "" {
 		t.Errorf("the page has %s", bad)
 	}

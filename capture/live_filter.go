@@ -28,12 +28,13 @@ type Filter struct {
 }
 
 // NewFilter makes a filter for the TCP segments that come from or go to one of ends, for
-// all TCP segments where there are none.
+// all TCP segments where there are none, and for ICMP errors that quote such a segment.
 //
 // The filter passes all of these, IPv4 and IPv6, with VLAN tags and without. It passes a
 // little more, because a BPF program has no loops and no memory: fragments, which do not
 // show their ports, and packets with several IPv6 extension headers. It does not look into
-// tunnels; capture from the tunnel's device instead.
+// tunnels; capture from the tunnel's device instead. Of ICMP it passes what the Decoder takes
+// for evidence.
 func NewFilter(ends []EndpointSpec) *Filter {
 	f := &Filter{}
 	for _, e := range ends {
@@ -167,6 +168,14 @@ func (p *program) network(h headerKind) {
 	p.place(found)
 }
 
+// ICMP errors that quote a packet: RFC 792; RFC 4443 §2.1, of whose types the first four do.
+const (
+	icmpHeader      = 8
+	icmpUnreachable = 3
+	icmpExceeded    = 11
+	icmpv6LastError = 4
+)
+
 // Scratch memory.
 const (
 	memPorts = 0 // source and destination
@@ -179,11 +188,25 @@ const anyPort = 1 << 16
 // ipv4 judges the packet at X if A says that it is IPv4.
 func (p *program) ipv4(ends []EndpointSpec) {
 	const protocol, fragment, offset, addrs = 9, 6, 0x1fff, 12
-	other, tcp, later, known := p.label(), p.label(), p.label(), p.label()
+	other, icmp, quote, tcp, later, known := p.label(), p.label(), p.label(), p.label(), p.label(), p.label()
 	p.jumpIf(bpf.JumpNotEqual, ethPIP, other)
 	p.emit(bpf.LoadIndirect{Off: protocol, Size: 1})
 	p.jumpIf(bpf.JumpEqual, protoTCP, tcp)
+	p.jumpIf(bpf.JumpEqual, protoICMP, icmp)
 	p.drop()
+
+	p.place(icmp)
+	p.behind4()
+	p.emit(bpf.LoadIndirect{Off: 0, Size: 1})
+	p.jumpIf(bpf.JumpEqual, icmpUnreachable, quote)
+	p.jumpIf(bpf.JumpEqual, icmpExceeded, quote)
+	p.drop()
+	p.place(quote)
+	p.quoted(0)
+	p.emit(bpf.LoadIndirect{Off: protocol, Size: 1})
+	p.jumpIf(bpf.JumpEqual, protoTCP, tcp)
+	p.drop()
+
 	p.place(tcp)
 	if len(ends) == 0 {
 		p.accept()
@@ -193,9 +216,7 @@ func (p *program) ipv4(ends []EndpointSpec) {
 	p.addresses(addrs, 2)
 	p.emit(bpf.LoadIndirect{Off: fragment, Size: 2})
 	p.jumpIf(bpf.JumpBitsSet, offset, later)
-	p.emit(bpf.LoadIndirect{Off: 0, Size: 1},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
-		bpf.ALUOpX{Op: bpf.ALUOpAdd}, bpf.TAX{})
+	p.behind4()
 	p.ports(0)
 	p.jump(known)
 	p.place(later)
@@ -205,15 +226,37 @@ func (p *program) ipv4(ends []EndpointSpec) {
 	p.place(other)
 }
 
+// behind4 moves X behind the IPv4 header there.
+func (p *program) behind4() {
+	p.emit(bpf.LoadIndirect{Off: 0, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xf}, bpf.ALUOpConstant{Op: bpf.ALUOpShiftLeft, Val: 2},
+		bpf.ALUOpX{Op: bpf.ALUOpAdd}, bpf.TAX{})
+}
+
+// quoted moves X to the packet that an ICMP error quotes, which is off bytes behind X. It is
+// judged as if it were the packet itself.
+func (p *program) quoted(off uint32) {
+	p.emit(bpf.TXA{}, bpf.ALUOpConstant{Op: bpf.ALUOpAdd, Val: off + icmpHeader}, bpf.TAX{})
+}
+
 // ipv6 judges the packet at X if A says that it is IPv6. One extension header is followed:
 // BIG TCP has one (RFC 2675).
 func (p *program) ipv6(ends []EndpointSpec) {
 	const next, addrs, base = 6, 8, 8
-	v6, extension, piece := p.label(), p.label(), p.label()
+	v6, packet, extension, piece := p.label(), p.label(), p.label(), p.label()
 	tcp, behind, hidden, known, all := p.label(), p.label(), p.label(), p.label(), p.label()
 	p.jumpIf(bpf.JumpEqual, ethPIPv6, v6)
 	p.drop()
 	p.place(v6)
+	p.emit(bpf.LoadIndirect{Off: next, Size: 1})
+	p.jumpIf(bpf.JumpNotEqual, protoICMPv6, packet)
+	p.emit(bpf.LoadIndirect{Off: ip6Fixed, Size: 1})
+	quote := p.label()
+	p.jumpIf(bpf.JumpLessOrEqual, icmpv6LastError, quote)
+	p.drop()
+	p.place(quote)
+	p.quoted(ip6Fixed)
+	p.place(packet)
 	if len(ends) > 0 {
 		p.addresses(addrs, 8)
 	}

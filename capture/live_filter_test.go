@@ -105,6 +105,13 @@ func (b *packetBuffer) wanted(l filterLink, ends []EndpointSpec) bool {
 }
 
 func wanted4(p []byte, ends []EndpointSpec) bool {
+	if len(p) >= 10 && p[9] == 1 { // ICMP: what it quotes
+		if n := int(p[0]&15) * 4; len(p) < n+8 || p[n] != 3 && p[n] != 11 {
+			return false
+		} else {
+			p = p[n+8:]
+		}
+	}
 	if len(p) < 10 || p[9] != 6 {
 		return false
 	}
@@ -123,6 +130,9 @@ func wanted4(p []byte, ends []EndpointSpec) bool {
 }
 
 func wanted6(p []byte, ends []EndpointSpec) bool {
+	if len(p) >= 48 && p[6] == 58 && p[40] <= 4 {
+		p = p[48:]
+	}
 	if len(p) < 7 {
 		return false
 	}
@@ -204,13 +214,27 @@ type testPacket struct {
 	fragment     uint16   // of the IPv4 header
 	extensions   []byte   // of IPv6
 	protocol     byte
+	icmp         byte // the type of the ICMP error that quotes all this; 0: nothing does
 }
 
 func (x testPacket) build() []byte {
-	b := make([]byte, 12, 128)
+	b := make([]byte, 12, 192)
 	for _, t := range x.tags {
 		b = binary.BigEndian.AppendUint16(b, t)
 		b = append(b, 0x60, 5)
+	}
+	if x.icmp != 0 {
+		quoted := x
+		quoted.icmp, quoted.tags = 0, nil
+		packet := append([]byte{x.icmp, 0, 0, 0, 0, 0, 0, 0}, quoted.build()[14:]...)
+		if netip.MustParseAddr(x.src).Is4() {
+			b = append(b, 8, 0, 0x46, 0, 0, byte(24+len(packet)), 0, 7, 0, 0, 64, 1, 0, 0, 10, 0, 9, 9)
+			b = append(append(b, 10, 0, 9, 8), 1, 1, 1, 1)
+		} else {
+			b = append(b, 0x86, 0xdd, 0x60, 0, 0, 0, 0, byte(len(packet)), 58, 64)
+			b = append(b, make([]byte, 32)...)
+		}
+		return append(b, packet...)
 	}
 	src, dst := netip.MustParseAddr(x.src), netip.MustParseAddr(x.dst)
 	tcp := binary.BigEndian.AppendUint16(nil, x.sport)
@@ -271,6 +295,7 @@ func TestFilter(t *testing.T) {
 		return testPacket{src: src, dst: dst, sport: sport, dport: dport, protocol: 6}
 	}
 	with := func(x testPacket, f func(*testPacket)) testPacket { f(&x); return x }
+	quoted := func(kind byte, x testPacket) testPacket { x.icmp = kind; return x }
 	tagged := func(tags ...uint16) func(*testPacket) { return func(x *testPacket) { x.tags = tags } }
 	tests := []struct {
 		name string
@@ -300,6 +325,26 @@ func TestFilter(t *testing.T) {
 			[]EndpointSpec{spec(b, 8080), spec(b6, 443)},
 			[]testPacket{tcp(a, 1, b, 8080), tcp(b, 8080, a, 1), tcp(a6, 1, b6, 443), tcp(b6, 443, a6, 9), with(tcp(a6, 1, b6, 443), tagged(0x9100))},
 			[]testPacket{tcp(a, 8080, b, 1), tcp(b, 1, a, 8080), tcp(a6, 443, b6, 80)},
+		},
+		{
+			"ICMP errors",
+			[]EndpointSpec{spec(b, 8080), spec(b6, 443)},
+			[]testPacket{
+				quoted(3, tcp(a, 1, b, 8080)), quoted(11, tcp(b, 8080, a, 1)), with(quoted(3, tcp(a, 1, b, 8080)), tagged(0x8100)),
+				quoted(3, with(tcp(a, 1, b, 8080), func(x *testPacket) { x.options = 3 })),
+				quoted(1, tcp(a6, 1, b6, 443)), quoted(2, tcp(b6, 443, a6, 9)), quoted(3, tcp(a6, 1, b6, 443)),
+			},
+			[]testPacket{
+				quoted(3, tcp(a, 1, b, 80)), quoted(3, tcp(a, 1, c, 8080)), quoted(8, tcp(a, 1, b, 8080)), quoted(5, tcp(a, 1, b, 8080)),
+				quoted(3, with(tcp(a, 1, b, 8080), func(x *testPacket) { x.protocol = 17 })),
+				quoted(1, tcp(a6, 1, b6, 80)), quoted(128, tcp(a6, 1, b6, 443)), quoted(137, tcp(a6, 1, b6, 443)),
+				quoted(1, with(tcp(a6, 1, b6, 443), func(x *testPacket) { x.protocol = 17 })),
+			},
+		},
+		{
+			"ICMP errors about all TCP", nil,
+			[]testPacket{quoted(3, tcp(a, 1, b, 8080)), quoted(1, tcp(a6, 1, b6, 443))},
+			[]testPacket{quoted(8, tcp(a, 1, b, 8080)), quoted(3, with(tcp(a, 1, b, 8080), func(x *testPacket) { x.protocol = 17 })), quoted(129, tcp(a6, 1, b6, 443))},
 		},
 		{
 			"prefix",
@@ -354,7 +399,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestFilterKeepsSegments: no segment of a watched end is kept away.
+// TestFilterKeepsSegments: no segment of a watched end is kept away, and no ICMP error about one.
 func TestFilterKeepsSegments(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	d := NewDecoder()
@@ -369,7 +414,7 @@ func TestFilterKeepsSegments(t *testing.T) {
 		f := Frame{Number: 1, LinkType: LinkEthernet, Length: uint32(len(p.data)), Data: p.data}
 		for _, s := range d.Decode(&f, nil) {
 			watched := func(e EndpointSpec) bool { return e.Contains(s.Src) || e.Contains(s.Dst) }
-			if !slices.ContainsFunc(ends, watched) && len(ends) > 0 {
+			if !slices.ContainsFunc(ends, watched) && len(ends) > 0 || s.Quoted && s.ICMP == nil {
 				continue
 			}
 			if kept++; p.run(t, prog) == 0 {
@@ -402,6 +447,9 @@ func randomPacket(rng *rand.Rand) testPacket {
 	}
 	if rng.IntN(8) == 0 {
 		x.protocol = byte(rng.Uint32())
+	}
+	if rng.IntN(4) == 0 {
+		x.icmp = [...]byte{1, 2, 3, 4, 5, 8, 11, 128}[rng.IntN(8)]
 	}
 	return x
 }

@@ -76,7 +76,7 @@ func (n *netNS) dial(from, to string) (c net.Conn, err error) {
 		if from != "" {
 			d.LocalAddr = net.TCPAddrFromAddrPort(netip4(from))
 		}
-		c, err = d.Dial("tcp4", to)
+		c, err = d.Dial("tcp", to)
 	})
 	return c, err
 }

@@ -14,7 +14,7 @@ func (x *Facts) taken() bool {
 		return false // it closed for want of a request
 	}
 	_, reset := x.replyRST()
-	return x.used() || reset || x.aborted || x.closeHadSeenRequest()
+	return x.used() || reset || x.aborted || x.refused || x.closeHadSeenRequest()
 }
 
 // crossed reports whether neither the close nor the request had seen the other.
@@ -51,6 +51,10 @@ func (x *Facts) outstandingAt(cl tcpstate.SegRef) Duration {
 // closeName is what the target closed with.
 func (x *Facts) closeName() string {
 	switch {
+	case x.stream != nil && x.stream.ResetByTarget.Set():
+		return "RST_STREAM"
+	case x.refused:
+		return "GOAWAY"
 	case x.notify.Set() && x.tn.NotifyKind == tcpstate.RequestTimeout408:
 		return "HTTP 408"
 	case x.notify.Set() && x.tn.NotifyKind == tcpstate.GoAway:

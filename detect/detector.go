@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sort"
 
+	"connrace/detect/internal/idle"
 	"connrace/detect/internal/kernel"
 	"connrace/detect/internal/ring"
 	"connrace/tcpstate"
@@ -73,6 +74,9 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
 	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
 	cfg.On(tcpstate.ServerError, d.onServerError)
+	cfg.On(tcpstate.StreamBegan, d.onStreamBegan)
+	cfg.On(tcpstate.StreamAnswered, d.onStreamAnswered)
+	cfg.On(tcpstate.StreamsFailed, d.onStreamsFailed)
 	cfg.On(tcpstate.RequestStalled, d.onRequestStalled)
 	cfg.On(tcpstate.Unacknowledged, d.onUnacknowledged)
 	cfg.On(tcpstate.CloseBegan, d.onCloseBegan)
@@ -183,13 +187,16 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	d.exchanges.active(t.end, e.Time)
-	t.requests++
 	if e.Flow.PlainHTTP() {
 		t.plain = true
 	}
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
 		t.tell().reached[1].add(e.Time, answer.Len)
 	}
+	if e.Flow.HTTP2() {
+		return // its streams are counted one by one
+	}
+	t.requests++
 	d.totals.Requests++
 	t.advertise(e.Flow)
 	d.noteRequest(e)
@@ -199,10 +206,10 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
-	d.exchanges.answer(d, f, e.Seg)
 	request := d.tracker.Request(f)
 	t.tell().reached[0].add(e.Time, request.Len)
-	if _, target := f.Sides(); target.HasTurn() {
+	if _, target := f.Sides(); f.HTTP2() {
+	} else if d.exchanges.answer(d, f, e.Seg); target.HasTurn() {
 		if gap := request.Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
 			t.told.reused(gap)
 		}
@@ -249,12 +256,17 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	if e.Gap < 0 || !f.Established() {
 		return
 	}
-	c, ok := d.facts(f, e).ownClose(e)
+	c, byLB, ok := idle.Close{}, e.Side == f.LB(), false
+	if h := d.tracker.HTTP2(f); h != nil {
+		c, byLB, ok = d.facts(f, e).closeOfStreams(h, e)
+	} else {
+		c, ok = d.facts(f, e).ownClose(e)
+	}
 	if !ok {
 		return
 	}
 	t := d.targetOf(f)
-	if e.Side == f.LB() {
+	if byLB {
 		t.tell().lbCloses.Add(c)
 		return
 	}
@@ -273,6 +285,8 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 func (d *Detector) onSettled(e *tcpstate.Event) {
 	f := e.Flow
 	switch {
+	case f.HTTP2() && f.Established() && (f.Closing() || e.Ended):
+		d.settleStreams(e)
 	case f.Decided():
 	case !f.Established():
 		d.judgeHandshake(d.facts(f, e))
@@ -293,6 +307,9 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 func (d *Detector) inOrder(f *tcpstate.Flow) bool {
 	m := d.tracker.Notes(f)
 	lb, target := f.Sides()
+	if f.HTTP2() {
+		return false
+	}
 	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0 &&
 		!target.Holes() && d.tracker.StillUnacked(f, 1-f.LB()) == nil
 }

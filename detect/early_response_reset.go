@@ -56,7 +56,7 @@ LB                                target
 
 func matchEarlyResponseReset(x *Facts) *Finding {
 	abort := x.abort(false)
-	if !x.request.Set() || !x.answered || !abort.Set() || x.flow.Opaque() {
+	if !x.request.Set() || !x.answered || !abort.Set() || x.flow.Opaque() || x.flow.HTTP2() {
 		return nil
 	}
 	if !abort.Ack.Before(x.newestFromLB.End()) && !x.flow.RequestUnfinished() {

@@ -30,6 +30,8 @@ const (
 	RoleOldConnection  Role = "old-connection"
 	RoleTLSHandshake   Role = "tls-handshake"
 	RoleICMP           Role = "icmp"
+	RoleGoAway         Role = "goaway"
+	RoleStreamReset    Role = "stream-reset"
 )
 
 // Evidence is one segment that a finding rests on.
@@ -106,15 +108,30 @@ func (x *Facts) timeline() []Evidence {
 			note += ", sent again: its first copy is not in the capture"
 		}
 		add(x.request, true, RoleRequest, note)
-		add(x.ln.Continuation, true, RoleRequestRest, "the request goes on")
-		for _, m := range x.ln.Copies {
-			add(m, true, RoleRepeat, "the request again")
+		if x.request.Frame() == x.newestTurn.Frame() {
+			if x.stream == nil {
+				add(x.ln.Continuation, true, RoleRequestRest, "the request goes on")
+			}
+			for _, m := range x.ln.Copies {
+				add(m, true, RoleRepeat, "the request again")
+			}
 		}
 	}
 	if x.answered {
 		add(x.newestAnswer, false, RoleAnswer, "the answer begins")
 	}
-	add(x.notify, false, RoleCloseNotify, x.notifyNote())
+	if s := x.stream; s != nil {
+		add(s.ResetByTarget, false, RoleStreamReset, "RST_STREAM: "+H2Code(s.Code))
+		add(s.ResetByLB, true, RoleStreamReset, "RST_STREAM: "+H2Code(s.Code))
+	}
+	if x.tn.NotifyKind == tcpstate.GoAway {
+		add(x.tn.Notify, false, RoleGoAway, x.notifyNote())
+	}
+	if x.notify.Set() && (x.refused || x.tn.NotifyKind == tcpstate.GoAway) {
+		add(x.notify, false, RoleGoAway, x.notifyNote())
+	} else {
+		add(x.notify, false, RoleCloseNotify, x.notifyNote())
+	}
 	add(x.tn.FIN, false, RoleFIN, x.finNote())
 	for _, r := range x.tn.RSTs {
 		add(r.SegRef, false, RoleRST, x.rstNote(r))
@@ -237,6 +254,11 @@ func (x *Facts) addRequest(f *Finding) {
 	if !x.request.Set() {
 		return
 	}
+	if x.stream != nil {
+		q := streamRequest(x.stream, x.frame(x.request))
+		f.Request = &q
+		return
+	}
 	q := parseRequest(x.head, x.frame(x.request), x.request.Time)
 	q.Bytes = uint32(max(x.lb.Nxt.Sub(x.request.Seq), 0))
 	if x.ln.FIN.Set() && q.Bytes > 0 {
@@ -258,6 +280,12 @@ func parseRequest(head []byte, frame uint64, time int64) Request {
 // newest octet of the answer before the request.
 func (x *Facts) idle(f *Finding, m tcpstate.SegRef) {
 	l := x.newestFromTarget
+	if s := x.stream; s != nil {
+		if s.Gap >= 0 {
+			f.Measures.Idle = Duration{max(m.Time-s.Request.Time+s.Gap, 0), true}
+		}
+		return
+	}
 	if !l.Set() || x.answered || x.notify.Set() && l.Frame() == x.notify.Frame() {
 		return
 	}

@@ -92,15 +92,23 @@ func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 	if x == nil || f.Status() < 500 {
 		return
 	}
+	asked := d.tracker.Request(f)
+	_, askedFrame := d.locate(asked.Frame())
+	x.note(d, f, d.tracker.Ref(f, s), f.Status(), parseRequest(d.tracker.Head(f), askedFrame, asked.Time))
+}
+
+// note notes an answer whose status is a server error.
+func (x *exchanges) note(d *Detector, f *tcpstate.Flow, m tcpstate.SegRef, status int, q Request) {
+	if x == nil {
+		return
+	}
 	if len(x.Errors) >= maxServerErrors {
 		x.Incomplete = true
 		x.Errors = slices.Delete(x.Errors, 0, maxServerErrors/2)
 	}
-	m, asked := d.tracker.Ref(f, s), d.tracker.Request(f)
 	capture, frame := d.locate(m.Frame())
-	_, askedFrame := d.locate(asked.Frame())
 	x.Errors = append(x.Errors, ServerError{
-		Target: d.tracker.Endpoint(f, 1-f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: f.Status(),
-		Request: parseRequest(d.tracker.Head(f), askedFrame, asked.Time),
+		Target: d.tracker.Endpoint(f, 1-f.LB()), Capture: capture, Stream: m.Stream, Frame: frame, Time: m.Time, Status: status,
+		Request: q,
 	})
 }

@@ -52,6 +52,11 @@ type Facts struct {
 	// acknowledged; nil: nothing.
 	lbUnacked, targetUnacked *tcpstate.Unacked
 
+	// stream is the stream of HTTP/2 that is judged; nil: the connection carries no streams, or
+	// it is the whole that is. refused: a GOAWAY said that it was never processed.
+	stream  *tcpstate.H2Stream
+	refused bool
+
 	of       *target // its figures and who waits for it, to be read
 	settings settings
 }
@@ -187,6 +192,9 @@ func (x *Facts) outstanding() bool { return x.request.Set() && !x.answered }
 
 // used reports whether answers came over this connection before the request.
 func (x *Facts) used() bool {
+	if x.stream != nil {
+		return x.lb.Used() || x.lb.Answered()
+	}
 	return x.lb.Used() || x.newestAnswer.Set() && x.request.Ack.After(x.newestAnswer.Seq)
 }
 
@@ -210,16 +218,20 @@ func (x *Facts) firstOctets() (lb, target tcpstate.Seq) {
 func (x *Facts) acknowledged() bool { return x.target.HadReceived(x.request.Seq) }
 
 // closeHadSeenRequest reports whether the target had the request's first octet when it
-// closed.
-func (x *Facts) closeHadSeenRequest() bool { return x.closing.Ack.After(x.request.Seq) }
+// closed; of a stream that a GOAWAY refuses its kernel may have had it.
+func (x *Facts) closeHadSeenRequest() bool { return !x.refused && x.closing.Ack.After(x.request.Seq) }
 
 // requestHadSeenClose reports whether the LB's kernel had the target's closing point when
 // it sent the request.
 func (x *Facts) requestHadSeenClose() bool { return x.request.Ack.After(x.closing.Seq) }
 
-// lbClose is the LB's first close_notify, FIN or active RST; a bare reply RST is no close.
+// lbClose is the LB's first close_notify, FIN or active RST, or the RST_STREAM of the stream; a
+// bare reply RST is no close.
 func (x *Facts) lbClose() tcpstate.SegRef {
 	fin, abort := x.ln.FIN, x.lbAbort
+	if x.stream != nil && x.stream.ResetByLB.Set() {
+		return x.stream.ResetByLB
+	}
 	if n := x.lbNotify; n.Set() {
 		return n
 	}

@@ -107,8 +107,9 @@ type Finding struct {
 	Frame      uint64 // of the decisive segment
 	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
-	Open       bool     // it was still undecided when the capture ended, of a live one now
-	Request    *Request // nil: none
+	Open       bool            // it was still undecided when the capture ended, of a live one now
+	Request    *Request        // nil: none
+	Requests   []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first
 	Measures   Measures
 	Evidence   []Evidence // in the order of the frames
 	IdleFrom   *Evidence  // where Measures.Idle begins: the last octets of the answer before; nil: unknown

@@ -9,12 +9,13 @@ func (d *Detector) gradeWait(p *pending) {
 	const (
 		shortest = 100 * millisecond // of those that are set
 		most     = 1000              // findings that are looked at
+		near     = 50                // of those, at least: what is like this one need not be like another that is
 	)
 	g := p.f.Measures.Outstanding.NS
 	if !p.f.Lost {
 		return
 	}
-	varies := []*pending{p}
+	varies, found := []*pending{p}, false
 	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
 		o := d.settled[i]
 		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost && !o.f.byClient {
@@ -25,12 +26,14 @@ func (d *Detector) gradeWait(p *pending) {
 		case alike && g >= shortest:
 			d.regrade(p, Error, false)
 			d.regrade(o, Error, false)
-			return
+			if found = true; i < len(d.settled)-near {
+				return
+			}
 		case !alike && o.f.Severity == Warning:
 			varies = append(varies, o)
 		}
 	}
-	if p.f.Severity == Warning && (len(varies) > 1 || g < shortest) {
+	if !found && p.f.Severity == Warning && (len(varies) > 1 || g < shortest) {
 		for _, o := range varies {
 			d.regrade(o, Warning, true)
 		}

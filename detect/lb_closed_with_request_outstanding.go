@@ -65,21 +65,24 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		return nil
 	}
 	cl := x.lbClose()
-	if x.answered && x.ln.NRST == 0 {
+	reset := x.stream != nil && x.stream.ResetByLB.Set()
+	if x.answered && x.ln.NRST == 0 && !reset {
 		return nil // a half-close: the LB went on to take the answer
 	}
-	if !x.lbAbort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
+	if !reset && !x.lbAbort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
 		return nil // it may be a half-close: the answer may still come
 	}
 	f := x.lost(cl)
 	f.Measures.Outstanding = x.outstandingAt(cl)
 	f.Severity = Warning
-	if round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
+	if x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
 	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); ",
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
-	if x.answered {
+	if x.stream != nil && x.stream.ResetByTarget.Set() {
+		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the LB had not seen", x.frame(x.stream.ResetByTarget))
+	} else if x.answered {
 		f.Summary += fmt.Sprintf("the target answered (frame %d), which the LB had not seen when it closed", x.frame(x.newestAnswer))
 	} else {
 		f.Summary += "the target had acknowledged it and not answered by then"

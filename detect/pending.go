@@ -17,6 +17,7 @@ type pending struct {
 	until   int64    // then it is complete
 	frame   uint64   // of the request, ordinal
 	key     uint64   // of the request's head; 0: unknown
+	stream  bool     // of HTTP/2
 	ignored []int64  // when segments were ignored, for the kernel to be asked about
 	close   theClose // of the target
 }
@@ -44,7 +45,9 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	}
 	if x.request.Set() {
 		p.frame = x.request.Frame()
-		p.key = headKey(x.head[:headEnd(x.head)])
+		if p.key = headKey(x.head[:headEnd(x.head)]); x.stream != nil {
+			p.key, p.stream = streamKey(x.stream), true
+		}
 	}
 	if x.closing.Set() && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
 		p.close.at = x.closing.Time

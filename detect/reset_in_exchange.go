@@ -114,7 +114,7 @@ func (x *Facts) closedBefore(rst tcpstate.SegRef) bool {
 // pendingAt reports whether the newest request had no answer, or not all of it, when a segment
 // was captured. The request may have been captured behind it: its sender had not seen it.
 func (x *Facts) pendingAt(m tcpstate.SegRef) bool {
-	return !x.hole() && (!x.answered || x.flow.AnswerUnfinished() || x.answerBehind(m))
+	return !x.hole() && (!x.answered || x.unfinished() || x.answerBehind(m))
 }
 
 // answerBehind reports whether the answer began behind a segment in the capture, and the LB
@@ -132,7 +132,7 @@ func (x *Facts) alive(lb bool) bool {
 	case lb && x.target.HadReceived(x.lb.Nxt):
 		return false // of octets or a FIN that the capture does not have
 	}
-	return x.outstanding() && x.acknowledged() || x.answered && x.flow.AnswerUnfinished()
+	return x.outstanding() && x.acknowledged() || x.answered && x.unfinished()
 }
 
 // endedBy reports whether a reply RST in the name of one end is what ended the exchange. In the

@@ -55,7 +55,7 @@ LB                                target
 }
 
 func matchResponseTruncated(x *Facts) *Finding {
-	if !x.request.Set() || !x.answered || !x.closing.Set() || !x.flow.AnswerUnfinished() || x.hole() {
+	if !x.request.Set() || !x.answered || !x.closing.Set() || !x.unfinished() || x.hole() {
 		return nil
 	}
 	if cl := x.lbClose(); cl.Set() && !cl.Ack.After(x.closing.Seq) {

@@ -80,7 +80,7 @@ func (d *Detector) findRetry(p *pending) {
 	known, lost := int64(math.MaxInt64), p.from
 	for _, e := range f.Evidence {
 		switch e.Role {
-		case RoleFIN, RoleRST, RoleCloseNotify, RoleLBFIN, RoleLBRST:
+		case RoleFIN, RoleRST, RoleCloseNotify, RoleLBFIN, RoleLBRST, RoleGoAway, RoleStreamReset:
 			known = min(known, e.Time)
 			lost = max(lost, min(e.Time, p.from+second))
 		}
@@ -90,7 +90,7 @@ func (d *Detector) findRetry(p *pending) {
 		if r.time > lost+within {
 			return
 		}
-		if r.key == p.key && r.stream != f.Stream && r.time >= known {
+		if r.key == p.key && (r.stream != f.Stream || p.stream) && r.time >= known {
 			_, frame := d.tracker.Locate(r.frame)
 			f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, r.stream, frame
 			return

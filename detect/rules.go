@@ -17,6 +17,7 @@ package detect
 var Rules = []*Rule{
 	PathLoss,
 	ResetInExchange,
+	StreamReset,
 	FINRequestCrossing,
 	RequestAfterFIN,
 	RSTRequestCrossing,

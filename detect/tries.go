@@ -21,7 +21,7 @@ func (t *Tries) Add(o Tries, n int) {
 
 // Tries are those that the finding is about. Only here is told what it counts for.
 func (f *Finding) Tries() (t Tries) {
-	const n = 1
+	n := uint64(max(len(f.Requests), 1))
 	switch {
 	case f.Open:
 		t.OpenTries = n

@@ -178,6 +178,9 @@ func (t *Tracker) Shift(by int64) {
 			m.Half[0].shift(by)
 			m.Half[1].shift(by)
 		}
+		if h := t.http2[f.index]; h != nil {
+			h.shift(by)
+		}
 		if f.due != 0 {
 			tick := t.dueTick(f) + by/wheelTick
 			f.due = max(uint32(tick), 1)

@@ -20,7 +20,7 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	}
 	if at.After(h.Nxt) {
 		h.openHole(m, h.Nxt, at)
-		t.skip(f, f.side(dir), uint32(at.Sub(h.Nxt))) // they may still come
+		t.skip(f, f.side(dir), h.Nxt, uint32(at.Sub(h.Nxt))) // they may still come
 	}
 	if at.AtOrAfter(h.Nxt) {
 		h.Nxt = at + 1
@@ -217,6 +217,9 @@ func (t *Tracker) onTimer(f *Flow) {
 	}
 	t.checkStalled(f)
 	t.checkUnacked(f)
+	if f.HTTP2() {
+		t.checkStreams(f)
+	}
 }
 
 // settle says that what belongs to a handshake or a close has come.

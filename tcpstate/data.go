@@ -193,7 +193,9 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if f.framing.Unfinished(framing.Answers) && s.Ack == p.Nxt {
 		f.framing.LoseSync(framing.Answers, &t.carries) // the LB took the answer for complete
 	}
-	t.heads.keep(f, s, at)
+	if f.framing.Protocol() != framing.HTTP2 {
+		t.heads.keep(f, s, at)
+	}
 	t.arm(f, s.Time+stallAfter)
 	t.ev.Head = int(head)
 	t.fireGap(RequestBegan, f, dir, s, gap)
@@ -296,7 +298,7 @@ type verdict struct {
 // octet that was expected; those from it up to at are missing in the capture.
 func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, next, at Seq) {
 	if n := at.Sub(next); n > 0 {
-		t.skip(f, sd, uint32(n))
+		t.skip(f, sd, next, uint32(n))
 	}
 	off := uint32(at.Sub(s.Seq))
 	if s.Flags&SYN != 0 {
@@ -333,6 +335,13 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 	}
 	if !fr.Synced(sd) && !(len(p) > 0 && fr.Sync(sd, p)) {
 		v.known = fr.Meaningless(sd, p)
+		if fr.Protocol() == framing.HTTP2 {
+			t.doubtStreams(f, int(sd)^f.LB())
+		}
+		return
+	}
+	if fr.Protocol() == framing.HTTP2 {
+		t.classifyHTTP2(v, f, int(sd)^f.LB(), s, p, n, at)
 		return
 	}
 	v.known = true
@@ -361,7 +370,7 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 			}
 			v.begins, v.at, v.head = true, at-Seq(b.Back), 0
 			data = true
-			v.answers = fr.AnswersNewest(sd, &b)
+			v.answers = fr.AnswersNewest()
 			if sd == framing.Answers && b.Status/100 == 5 {
 				t.fire(ServerError, f, 1-f.LB(), s)
 			}
@@ -392,9 +401,7 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 			}
 		case framing.ClosingBegins:
 			v.control = CloseNotify
-			if fr.Protocol() == framing.HTTP2 {
-				v.control = GoAway
-			} else if len(p) >= 7 && b.Back == 0 && b.Stream == 2 {
+			if len(p) >= 7 && b.Back == 0 && b.Stream == 2 {
 				v.alert = p[6]
 			}
 		case framing.SyncLost:

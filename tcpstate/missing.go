@@ -68,8 +68,12 @@ func (h *HalfNotes) HoleBetween(from, to Seq) bool {
 	return false
 }
 
-// skip tells the framing that octets are missing in the capture.
-func (t *Tracker) skip(f *Flow, sd framing.Side, n uint32) {
+// skip tells the framing that n octets, from at on, are missing in the capture.
+func (t *Tracker) skip(f *Flow, sd framing.Side, at Seq, n uint32) {
+	if f.HTTP2() {
+		t.skipHTTP2(f, sd, at, n)
+		return
+	}
 	for {
 		b, used := f.framing.Next(sd, nil, n, &t.carries)
 		if b.Kind == framing.None {

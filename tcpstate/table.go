@@ -180,6 +180,9 @@ func (t *Tracker) forget(f *Flow) {
 	}
 	t.dropNotes(f)
 	t.heads.drop(f)
+	if f.HTTP2() {
+		t.dropHTTP2(f)
+	}
 	f.framing.Reset(&t.carries)
 	if f.flags&flowV6 != 0 {
 		t.v6.release(f.key.lo)

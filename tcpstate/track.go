@@ -34,6 +34,11 @@ type Tracker struct {
 	previous, next map[uint32]uint32    // from a flow to its old incarnation, and back
 	renumbered     map[uint32][4]uint32 // see markRenumbered
 
+	http2      map[uint32]*HTTP2 // by Flow.index
+	nh2streams int               // in them
+	// UnfollowedStreams are those of HTTP/2 that were not followed, for want of room.
+	UnfollowedStreams uint64
+
 	numbering
 	retired retired
 	stats   streamStats
@@ -91,7 +96,7 @@ func NewTracker(cfg Config) *Tracker {
 	if cfg.MaxStreams <= 0 {
 		cfg.MaxStreams = DefaultMaxStreams
 	}
-	t := &Tracker{cfg: cfg, previous: map[uint32]uint32{}, next: map[uint32]uint32{}, renumbered: map[uint32][4]uint32{}}
+	t := &Tracker{cfg: cfg, http2: map[uint32]*HTTP2{}, previous: map[uint32]uint32{}, next: map[uint32]uint32{}, renumbered: map[uint32][4]uint32{}}
 	t.index.resize(minIndex)
 	t.numbering = newNumbering()
 	t.waiting.due = math.MaxInt64
@@ -287,6 +292,13 @@ const (
 	// Unacknowledged: octets of a side have gone unacknowledged for 15 s, sent three times or
 	// more; and again when a fourth or later copy was the last.
 	Unacknowledged
+	// StreamBegan, StreamAnswered: the header block of an HTTP/2 stream's request, or of its
+	// final answer, is complete.
+	StreamBegan
+	StreamAnswered
+	// StreamsFailed: streams were reset or refused, and what belongs to that has come. They are
+	// those of HTTP2.Streams that are Due.
+	StreamsFailed
 	// CloseBegan: the first FIN of a side, or an RST.
 	CloseBegan
 	// Settled: what belongs to a handshake or a close has been seen, or the capture
@@ -302,7 +314,7 @@ type Event struct {
 	Kind Kind
 	Flow *Flow
 	Side int      // index of the half concerned
-	Seg  *Segment // the segment that brought it; nil for Settled, Gone, RequestStalled and Unacknowledged
+	Seg  *Segment // the segment that brought it; nil for Settled, Gone, RequestStalled, Unacknowledged and StreamsFailed
 	Time int64    // capture time, ns
 	// Ended: the capture ended here; what has not happened yet is unknown.
 	Ended bool
@@ -313,6 +325,8 @@ type Event struct {
 	// request, up to and with its empty line, or up to where the snap length cut it; 0: that
 	// is not known.
 	Head int
+	// Stream is, with StreamBegan and StreamAnswered, the stream.
+	Stream *H2Stream
 }
 
 // Handler is called with each event of the kind that it is registered for. The event

@@ -8,11 +8,11 @@ package framing
 // The zero value has recognised nothing yet.
 type State struct {
 	dir [2]direction
-	// ids are, of HTTP/2, the newest stream of requests and the one of answers that ended last;
-	// of HTTP/1, that of requests are the kinds of the outstanding requests, the oldest lowest.
+	// ids are, of HTTP/1, the kinds of the outstanding requests, the oldest lowest; of HTTP/2, the
+	// place in the Pool of what else is kept of the connection; 0: nothing yet.
 	ids   [2]uint32
 	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
-	open  uint16    // HTTP/1: requests without a final head; HTTP/2: open streams
+	open  uint16    // HTTP/1: requests without a final head
 	proto Protocol
 	flags uint8
 }
@@ -73,6 +73,8 @@ const (
 	complete
 	// unitHeader: a TLS record's or an HTTP/2 frame's header.
 	unitHeader
+	// unitPayload: octets of an HTTP/2 frame that are read, left of them.
+	unitPayload
 	// From here on left octets are skipped unseen.
 	bodyOctets
 	chunkOctets
@@ -88,12 +90,16 @@ type Kind uint8
 const (
 	None Kind = iota
 	// MessageBegins: the first octet of an HTTP/1 request or answer (interim ones, 1xx,
-	// too), or of the HEADERS of an HTTP/2 stream.
+	// too), or of the HEADERS that open an HTTP/2 stream or answer on it, trailers too.
 	MessageBegins
-	// HeadEnds: behind the empty line of an HTTP/1 head.
+	// HeadEnds: behind the empty line of an HTTP/1 head, or an HTTP/2 header block.
 	HeadEnds
+	// BodyBegins: the first octet of an HTTP/2 DATA frame.
+	BodyBegins
 	// MessageEnds: behind the last octet of a message.
 	MessageEnds
+	// StreamReset: the first octet of an HTTP/2 RST_STREAM.
+	StreamReset
 	// DataBegins: the first octet of a TLS record of application data.
 	DataBegins
 	// SetupBegins: the first octet of a TLS record that belongs to the handshake, or of
@@ -119,9 +125,9 @@ type Boundary struct {
 
 type numbers struct {
 	// status of an HTTP/1 answer: with HeadEnds; with MessageBegins if the segment
-	// shows it, else 0.
+	// shows it, else 0. Of RST_STREAM and GOAWAY the error code.
 	Status uint16
-	// Stream is the HTTP/2 stream; of a TLS record, its length.
+	// Stream is the HTTP/2 stream, of a GOAWAY the last one; of a TLS record, its length.
 	Stream uint32
 }
 
@@ -132,17 +138,11 @@ func (b *Boundary) Interim() bool { return b.Status/100 == 1 && b.Status != 101 
 // Protocol is what the connection was recognised to speak.
 func (f *State) Protocol() Protocol { return f.proto }
 
-// Open is how many requests have no final head (HTTP/1), or streams no end (HTTP/2).
+// Open is how many requests of HTTP/1 have no final head.
 func (f *State) Open() int { return int(f.open) }
 
-// AnswersNewest reports whether the message of side s that begins at b answers the newest
-// request.
-func (f *State) AnswersNewest(s Side, b *Boundary) bool {
-	if f.proto == HTTP2 {
-		return s == Answers && b.Stream == f.ids[Requests]
-	}
-	return f.open <= 1
-}
+// AnswersNewest reports whether the HTTP/1 answer that begins is the newest request's.
+func (f *State) AnswersNewest() bool { return f.open <= 1 }
 
 // Upgraded reports whether the connection has left HTTP: a 101 or a tunnel.
 func (f *State) Upgraded() bool { return f.dir[Answers].state == opaque }
@@ -213,7 +213,7 @@ func (f *State) recognise(s Side, p []byte) bool {
 	state := between
 	switch {
 	case s == Requests && isPreface(p):
-		f.proto, state = HTTP2, unitHeader
+		f.proto, f.flags, state = HTTP2, h2FromStart, unitHeader
 		f.dir[Requests].state, f.dir[Requests].left = unitOctets, uint64(len(preface))
 	case s == Requests && LooksLikeRequest(p), s == Answers && LooksLikeResponse(p):
 		f.proto = HTTP1
@@ -226,6 +226,10 @@ func (f *State) recognise(s Side, p []byte) bool {
 		f.proto = Turns
 		return false
 	default:
+		if ok, whole := frames(p); ok && whole { // from the middle of a connection
+			f.proto, f.dir[s].state = HTTP2, unitHeader
+			return true
+		}
 		return false
 	}
 	for i := range f.dir {
@@ -289,19 +293,14 @@ func (f *State) Inside(s Side) Kind {
 		return None
 	case f.proto == TLS, f.proto == Unknown:
 		return Kind(l.unit)
-	case f.proto == HTTP2 && l.unit == frameGoAway:
-		return ClosingBegins
 	}
 	return MessageBegins
 }
 
-// Unfinished reports whether, by the framing, octets of a side's message are still to
+// Unfinished reports whether, by the framing, octets of a side's HTTP/1 message are still to
 // come. A body that ends with the connection is never unfinished.
 func (f *State) Unfinished(s Side) bool {
 	l := &f.dir[s&1]
-	if f.proto == HTTP2 {
-		return s == Answers && f.open > 0 && f.Synced(s)
-	}
 	return f.proto == HTTP1 && l.state > between && l.state != untilClose && l.state != complete
 }
 
@@ -367,11 +366,10 @@ func (f *State) noUnit(s Side, used uint32, pool *Pool) (Boundary, uint32) {
 	return Boundary{}, used
 }
 
-// LoseSync says that what a side sends next is not known. Of HTTP/2 it is then not known
-// either which streams are open: what is missing may have ended them.
+// LoseSync says that what a side sends next is not known.
 func (f *State) LoseSync(s Side, pool *Pool) {
 	if f.proto == HTTP2 {
-		f.open = 0
+		pool.loseHTTP2(f, s&1)
 	}
 	l := &f.dir[s&1]
 	pool.release(&l.kept)
@@ -390,6 +388,7 @@ func (f *State) Meaningless(s Side, p []byte) bool {
 func (f *State) Reset(pool *Pool) {
 	f.LoseSync(Requests, pool)
 	f.LoseSync(Answers, pool)
+	pool.dropHTTP2(f)
 	*f = State{}
 }
 
@@ -400,10 +399,15 @@ const carrySize = 254
 // maxCarries bounds the lines kept at one time, 4 MB; beyond it sync is lost.
 const maxCarries = 1 << 14
 
-// Pool holds what directions keep of lines and headers that a segment's end has cut.
+// Pool holds what directions keep of lines and headers that a segment's end has cut, and what
+// is kept of HTTP/2 connections.
 type Pool struct {
 	bufs   []carry
 	unused []uint16
+
+	conns     []*http2 // [0] unused
+	freeConns []uint32
+	tables    int // of HPACK
 }
 
 type carry struct {

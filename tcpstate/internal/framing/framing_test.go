@@ -63,14 +63,14 @@ func newHTTP1Probe() *probe {
 
 func (p *probe) describe(side Side, b *Boundary) string {
 	var s strings.Builder
-	s.WriteString([...]string{"none", "begins", "head", "ends", "data", "setup", "closing", "lost"}[b.Kind])
-	if b.Status != 0 && b.Kind == HeadEnds {
+	s.WriteString([...]string{"none", "begins", "head", "body", "ends", "reset", "data", "setup", "closing", "lost"}[b.Kind])
+	if b.Status != 0 && (b.Kind == HeadEnds || p.proto == HTTP2) {
 		fmt.Fprintf(&s, " %d", b.Status)
 	}
 	if b.Stream != 0 && p.proto == HTTP2 {
 		fmt.Fprintf(&s, " stream %d", b.Stream)
 	}
-	if b.Kind != HeadEnds {
+	if b.Kind != HeadEnds || p.proto == HTTP2 {
 		return s.String()
 	}
 	if keep := p.keep[side]; keep != 0 {

@@ -13,7 +13,7 @@ const (
 	headClose                                 // Connection: close
 	headKeep                                  // Connection: keep-alive
 	headOld                                   // HTTP/1.0
-	frameEnding                               // HTTP/2: the frame at hand ends its stream
+	frameEnding                               // HTTP/2: the stream ends with the frame at hand
 	recordAfterCCS                            // TLS: the newest record was change_cipher_spec
 	recordSentCCS                             // TLS: there was one
 )
@@ -101,7 +101,13 @@ func (f *State) nextHTTP1(s Side, p []byte, n uint32, pool *Pool) (Boundary, uin
 	var used uint32
 	for {
 		switch l.state {
-		case unsynced, opaque, untilClose:
+		case unsynced, untilClose:
+			return Boundary{}, n
+		case opaque:
+			if isH2Upgrade(s, p) {
+				f.toHTTP2(pool)
+				return f.nextHTTP2(s, p, n, pool)
+			}
 			return Boundary{}, n
 		case misframed:
 			f.LoseSync(s, pool)

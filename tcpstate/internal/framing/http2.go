@@ -1,6 +1,9 @@
 package framing
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // preface is what an HTTP/2 client sends first (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -21,11 +24,29 @@ const (
 
 const (
 	frameHead = 9
-	// frameLikely is a length that no frame exceeds unless the peers have agreed on it.
-	frameLikely = 1 << 14
+	// frameMax is the longest payload that is allowed until the peers agree on more.
+	frameMax = 1 << 14
 
-	flagEndStream = 1
+	flagEndStream  = 1
+	flagAck        = 1
+	flagEndHeaders = 4
+	flagPadded     = 8
+	flagPriority   = 0x20
+
+	goAwayLength = 8 // last stream and code; debug data may follow
+
+	settingTableSize = 1
+	settingFrameMax  = 5
 )
+
+// frameFlags are those that are defined for each type.
+var frameFlags = [...]uint8{
+	frameData: flagEndStream | flagPadded, frameHeaders: flagEndStream | flagEndHeaders | flagPadded | flagPriority,
+	frameSettings: flagAck, framePushPromise: flagEndHeaders | flagPadded, framePing: flagAck, frameContinuation: flagEndHeaders,
+}
+
+// h2FromStart is the flag of framing that says that the client's preface was seen.
+const h2FromStart uint8 = 1
 
 // h2Frame is a frame's header.
 type h2Frame struct {
@@ -55,15 +76,34 @@ func (h h2Frame) valid() bool {
 	case frameRSTStream:
 		return h.stream != 0 && h.length == 4
 	case frameSettings:
-		return h.stream == 0 && h.length%6 == 0
+		return h.stream == 0 && h.length%6 == 0 && (h.flags&flagAck == 0 || h.length == 0)
 	case framePing:
 		return h.stream == 0 && h.length == 8
 	case frameGoAway:
-		return h.stream == 0 && h.length >= 8
+		return h.stream == 0 && h.length >= goAwayLength
 	case frameWindowUpdate:
 		return h.length == 4
 	}
 	return true
+}
+
+// likely reports whether a frame is one even where none is expected.
+func (h h2Frame) likely() bool {
+	return h.valid() && h.typ <= frameContinuation && h.length <= frameMax && h.flags&^frameFlags[min(int(h.typ), len(frameFlags)-1)] == 0
+}
+
+// frames reports whether p can be a row of frames, and whether the last one ends with p.
+func frames(p []byte) (ok, whole bool) {
+	for n := 0; ; n++ {
+		if len(p) < frameHead {
+			return n > 0, len(p) == 0
+		}
+		h := parseFrame(p)
+		if p[5]&0x80 != 0 || !h.likely() {
+			return false, false
+		}
+		p = p[min(frameHead+int(h.length), len(p)):]
+	}
 }
 
 // isPreface reports whether p begins with the client's preface, as far as it goes.
@@ -72,78 +112,242 @@ func isPreface(p []byte) bool {
 	return n >= len("PRI *") && string(p[:n]) == preface[:n]
 }
 
-// syncHTTP2 resumes at a frame.
+// syncHTTP2 begins with the preface or resumes at a frame.
 func (f *State) syncHTTP2(s Side, p []byte) bool {
-	if len(p) < frameHead {
-		return false
+	if s == Requests && isPreface(p) {
+		f.flags |= h2FromStart
+		f.dir[s].state, f.dir[s].left = unitOctets, uint64(len(preface))
+		return true
 	}
-	if h := parseFrame(p); h.typ > frameContinuation || h.length > frameLikely || !h.valid() {
+	if ok, _ := frames(p); !ok {
 		return false
 	}
 	f.dir[s].state = unitHeader
 	return true
 }
 
-// nextHTTP2 is Next for HTTP/2. Boundaries are HEADERS, GOAWAY and the ends of streams.
+// nextHTTP2 is Next for HTTP/2. Of a frame with a header block, and of DATA, the boundary is
+// behind the frame's header; of RST_STREAM and GOAWAY behind what they say: Back leads to the
+// frame's first octet.
 func (f *State) nextHTTP2(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) {
-	l := &f.dir[s]
+	l, c := &f.dir[s&1], pool.http2(f)
+	h := &c.side[s&1]
+	c.begun = f.flags&h2FromStart != 0
 	var used uint32
 	for {
 		used += l.pass(n - used)
+		if l.state == unitPayload {
+			payload, whole, now := h.take(l, p, n, used)
+			if used = now; !whole {
+				return Boundary{}, used
+			}
+			if b := c.frame(l, s, payload, pool); b.Kind != None {
+				return b, used
+			}
+			continue
+		}
 		if l.state == unitHeader && l.flags&frameEnding != 0 {
 			l.flags &^= frameEnding
-			return Boundary{Kind: MessageEnds, numbers: numbers{Stream: f.ids[s]}}, used
+			return Boundary{Kind: MessageEnds, numbers: numbers{Stream: h.stream}}, used
 		}
 		head, back, at := l.unitHead(frameHead, p, n, used, pool)
 		if used = at; head == nil {
 			return f.noUnit(s, used, pool)
 		}
-		h := parseFrame(head)
-		if !h.valid() {
+		fr := parseFrame(head)
+		if !fr.valid() || fr.length > h.frameMax {
 			l.state = misframed
 			return f.noUnit(s, used, pool)
 		}
-		l.unit = h.typ
-		l.state, l.left = unitOctets, uint64(frameHead-back)+uint64(h.length)
-		if kind := f.frame(s, h); kind != None {
-			return Boundary{Kind: kind, Back: uint8(back), numbers: numbers{Stream: h.stream}}, used
+		used += uint32(frameHead - back)
+		if kind := c.begin(l, s, fr); kind != None {
+			return Boundary{Kind: kind, Back: frameHead, numbers: numbers{Stream: fr.stream}}, used
 		}
 	}
 }
 
-// frame interprets a frame's header and keeps count of the open streams.
-//
-// A stream counts as answered with its first HEADERS and ends with the answer's
-// END_STREAM or an RST_STREAM of either side, whichever comes first.
-func (f *State) frame(s Side, h h2Frame) Kind {
-	l := &f.dir[s]
-	kind := None
-	switch h.typ {
-	case frameGoAway:
-		return ClosingBegins
-	case frameHeaders:
-		switch {
-		case s == Answers:
-			kind = MessageBegins
-		case h.stream > f.ids[Requests]: // else trailers
-			kind, f.ids[Requests] = MessageBegins, h.stream
-			f.open = max(f.open, f.open+1) // a flood does not wrap it
+// begin takes a frame's header. Kinds are MessageBegins and BodyBegins.
+func (c *http2) begin(l *direction, s Side, fr h2Frame) Kind {
+	h := &c.side[s]
+	l.unit, l.state, l.left = fr.typ, unitPayload, uint64(fr.length)
+	h.flags, h.stream, h.rest = fr.flags, fr.stream, 0
+	if h.block != 0 && (fr.typ != frameContinuation || fr.stream != h.block) {
+		h.lost, h.block, h.fragments = true, 0, nil // a header block that does not end
+	}
+	switch fr.typ {
+	case frameHeaders, framePushPromise:
+		h.block, h.ends, h.pushed = fr.stream, fr.flags&flagEndStream != 0, fr.typ == framePushPromise
+		if h.pushed || fr.stream&1 == 0 {
+			return None
+		}
+		if s == Answers {
+			return MessageBegins
+		}
+		if fr.stream > c.newest { // else trailers
+			c.newest = fr.stream
+			return MessageBegins
 		}
 	case frameData:
-	case frameRSTStream:
-		h.flags = flagEndStream
-		if s == Requests && h.stream != f.ids[Answers] && f.open > 0 {
-			f.open--
+		l.bodyOrHeader()
+		if fr.flags&flagEndStream != 0 {
+			l.flags |= frameEnding
 		}
+		return BodyBegins
+	case frameRSTStream, frameContinuation:
+	case frameSettings:
+		if fr.flags&flagAck != 0 {
+			l.bodyOrHeader()
+		}
+	case frameGoAway:
+		l.left, h.rest = goAwayLength, fr.length-goAwayLength
 	default:
-		return None
+		l.bodyOrHeader()
 	}
-	if s == Answers && h.flags&flagEndStream != 0 && h.stream != f.ids[Answers] {
-		f.ids[Answers] = h.stream
+	return None
+}
+
+// bodyOrHeader lets the left octets be skipped.
+func (l *direction) bodyOrHeader() {
+	if l.state = unitOctets; l.left == 0 {
+		l.state = unitHeader
+	}
+}
+
+// frame takes the payload of a frame that is read; of one that was not captured whole
+// it is nil.
+func (c *http2) frame(l *direction, s Side, p []byte, pool *Pool) Boundary {
+	h := &c.side[s]
+	l.state, l.left = unitHeader, uint64(h.rest)
+	if h.rest > 0 {
+		l.state = unitOctets
+	}
+	switch l.unit {
+	case frameRSTStream:
+		b := Boundary{Kind: StreamReset, Back: frameHead + 4, numbers: numbers{Stream: h.stream, Status: unknownCode}}
+		if p != nil {
+			b.Status = uint16(min(binary.BigEndian.Uint32(p), unknownCode))
+		}
+		return b
+	case frameGoAway:
+		b := Boundary{Kind: ClosingBegins, Back: frameHead + goAwayLength, numbers: numbers{Stream: NoLastStream, Status: unknownCode}}
+		if p != nil {
+			b.Stream = binary.BigEndian.Uint32(p) &^ (1 << 31)
+			b.Status = uint16(min(binary.BigEndian.Uint32(p[4:]), unknownCode))
+		}
+		return b
+	case frameSettings:
+		for ; len(p) >= 6; p = p[6:] {
+			switch o, v := &c.side[1-s], binary.BigEndian.Uint32(p[2:]); binary.BigEndian.Uint16(p) {
+			case settingTableSize:
+				o.setTable(v)
+			case settingFrameMax:
+				o.frameMax = max(v, frameMax)
+			}
+		}
+	case frameHeaders, framePushPromise, frameContinuation:
+		return c.headers(l, s, p, pool)
+	}
+	return Boundary{}
+}
+
+// headers takes the payload of HEADERS, PUSH_PROMISE or CONTINUATION. The boundary is HeadEnds
+// where the header block is complete.
+func (c *http2) headers(l *direction, s Side, p []byte, pool *Pool) Boundary {
+	h := &c.side[s]
+	if h.block == 0 {
+		return Boundary{} // its beginning was not captured
+	}
+	if p == nil || l.unit != frameContinuation && !trim(&p, l.unit, h.flags) {
+		h.lost = true
+	}
+	if h.flags&flagEndHeaders == 0 || len(h.fragments) > 0 {
+		if len(h.fragments)+len(p) > maxBlock {
+			h.lost, p = true, nil
+		}
+		h.fragments = append(h.fragments, p...)
+		p = h.fragments
+	}
+	if h.flags&flagEndHeaders == 0 {
+		return Boundary{}
+	}
+	h.lost = h.lost || h.table == nil && !c.begun
+	h.decode(p, pool)
+	stream := h.block
+	h.block, h.fragments = 0, nil
+	if h.pushed || stream&1 == 0 {
+		return Boundary{}
+	}
+	if h.ends {
 		l.flags |= frameEnding
-		if f.open > 0 {
-			f.open--
+	}
+	b := Boundary{Kind: HeadEnds, numbers: numbers{Stream: stream}}
+	if s == Answers {
+		b.Status = h.fields.Status
+	}
+	return b
+}
+
+// trim cuts from the payload of HEADERS or PUSH_PROMISE what is no header block: padding,
+// priority, the promised stream (RFC 9113 §6.2, §6.6).
+func trim(p *[]byte, typ, flags uint8) bool {
+	q, pad := *p, 0
+	if flags&flagPadded != 0 {
+		if len(q) == 0 {
+			return false
+		}
+		pad, q = int(q[0]), q[1:]
+	}
+	skip := 0
+	switch {
+	case typ == framePushPromise:
+		skip = 4
+	case flags&flagPriority != 0:
+		skip = 5
+	}
+	if len(q) < skip+pad {
+		return false
+	}
+	*p = q[skip : len(q)-pad]
+	return true
+}
+
+// take counts octets of the frame at hand, whose payload is read. payload is nil unless all of
+// it was captured; valid until the next call.
+func (h *h2side) take(l *direction, p []byte, n, used uint32) (payload []byte, whole bool, now uint32) {
+	k := uint32(min(l.left, uint64(n-used)))
+	have := p[min(int(used), len(p)):min(int(used+k), len(p))]
+	h.cut = h.cut || uint32(len(have)) < k || len(h.got)+len(have) > maxBlock
+	l.left -= uint64(k)
+	if l.left > 0 || len(h.got) > 0 {
+		if h.cut {
+			h.got = h.got[:0]
+		} else {
+			h.got = append(h.got, have...)
+			have = h.got
 		}
 	}
-	return kind
+	if l.left > 0 {
+		return nil, false, used + k
+	}
+	if payload = have; payload == nil {
+		payload = []byte{}
+	}
+	if h.cut {
+		payload = nil
+	}
+	h.cut, h.got = false, nil
+	return payload, true, used + k
+}
+
+// toHTTP2 says that the connection goes on in HTTP/2. What the server has sent since is not known.
+func (f *State) toHTTP2(pool *Pool) {
+	f.Reset(pool)
+	f.proto, f.flags = HTTP2, h2FromStart
+	f.dir[Requests].state, f.dir[Requests].left = unitOctets, uint64(len(preface))
+}
+
+// isH2Upgrade reports whether p, of a connection that changed its protocol, is the client's
+// preface behind a 101 (RFC 7540 §3.2).
+func isH2Upgrade(s Side, p []byte) bool {
+	return s == Requests && len(p) >= len(preface) && bytes.HasPrefix(p, []byte(preface))
 }

@@ -141,31 +141,49 @@ func side(e *detect.Evidence) string {
 }
 
 type findingDoc struct {
-	Type          string        `json:"type,omitempty"` // of JSON lines
-	ID            int           `json:"id"`
-	Rule          string        `json:"rule"`
-	Severity      string        `json:"severity"`
-	Confidence    string        `json:"confidence"`
-	Grounds       string        `json:"grounds"`
-	Capture       int           `json:"capture"`
-	Stream        count         `json:"stream"`
-	StreamExact   bool          `json:"stream_exact"`
-	LB            optional      `json:"lb"`
-	Target        optional      `json:"target"`
-	Time          stamp         `json:"time"`
-	Lost          bool          `json:"lost"`
-	Open          bool          `json:"open"`
-	Request       *requestDoc   `json:"request"`
-	Measures      measuresDoc   `json:"measures"`
-	Evidence      []evidenceDoc `json:"evidence"`
-	IdleFrom      *evidenceDoc  `json:"idle_from"`
-	File          optional      `json:"evidence_file"`
-	RoleBasis     optional      `json:"role_basis"`
-	Summary       string        `json:"summary"`
-	Cause         string        `json:"cause"`
-	Fix           string        `json:"fix"`
-	DisplayFilter optional      `json:"display_filter"`
-	TupleFilter   string        `json:"tuple_filter"`
+	Type          string         `json:"type,omitempty"` // of JSON lines
+	ID            int            `json:"id"`
+	Rule          string         `json:"rule"`
+	Severity      string         `json:"severity"`
+	Confidence    string         `json:"confidence"`
+	Grounds       string         `json:"grounds"`
+	Capture       int            `json:"capture"`
+	Stream        count          `json:"stream"`
+	StreamExact   bool           `json:"stream_exact"`
+	LB            optional       `json:"lb"`
+	Target        optional       `json:"target"`
+	Time          stamp          `json:"time"`
+	Lost          bool           `json:"lost"`
+	Open          bool           `json:"open"`
+	Request       *requestDoc    `json:"request"`
+	Requests      []h2RequestDoc `json:"requests"`
+	Measures      measuresDoc    `json:"measures"`
+	Evidence      []evidenceDoc  `json:"evidence"`
+	IdleFrom      *evidenceDoc   `json:"idle_from"`
+	File          optional       `json:"evidence_file"`
+	RoleBasis     optional       `json:"role_basis"`
+	Summary       string         `json:"summary"`
+	Cause         string         `json:"cause"`
+	Fix           string         `json:"fix"`
+	DisplayFilter optional       `json:"display_filter"`
+	TupleFilter   string         `json:"tuple_filter"`
+}
+
+// h2RequestDoc is a request of HTTP/2.
+type h2RequestDoc struct {
+	ID uint32 `json:"id"`
+	requestDoc
+	State    string `json:"state"`
+	Received uint64 `json:"bytes_received"`
+}
+
+func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
+	out := make([]h2RequestDoc, 0, len(qs))
+	for i := range qs {
+		q := &qs[i]
+		out = append(out, h2RequestDoc{q.ID, *requestJSON(&q.Request, o), q.State, q.Received})
+	}
+	return out
 }
 
 func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findingDoc {
@@ -173,7 +191,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
-		Request: requestJSON(f.Request, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
+		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}

@@ -1,0 +1,71 @@
+package detect
+
+import (
+	"fmt"
+)
+
+// StreamReset: the target gave up one stream of an HTTP/2 connection that goes on.
+//
+// The target sent RST_STREAM (RFC 9113 §6.4) on a stream whose answer has no END_STREAM, and the
+// LB had not sent one before that the target had seen. By its code: REFUSED_STREAM says that the
+// request was not processed and is safe to repeat, whatever its method (§8.7); CANCEL,
+// INTERNAL_ERROR and the rest, that it may have been. An answer that is complete is complete,
+// whatever follows (§8.1).
+var StreamReset = &Rule{
+	ID:       "stream-reset",
+	Severity: Error,
+	Mildest:  Error,
+	Lost:     LostAlways,
+	Title:    "Stream reset by the target",
+	Diagram: `
+LB                                target
+ | --- HEADERS[5] GET /a ---------> |   a request on stream 5
+ | <-- HEADERS[5] 200, DATA[5] ---- |   perhaps the beginning of an answer
+ | <-- RST_STREAM[5] -------------- |   no END_STREAM: it has no end
+ | --- HEADERS[7] GET /b ---------> |   the connection goes on`,
+	Sequence: "In HTTP/2, the target sent RST_STREAM on a stream without a complete answer.",
+	Apart: "lb-closed-with-request-outstanding: there the LB sent RST_STREAM first. " +
+		"fin-request-crossing and request-after-fin: there GOAWAY refuses the stream. response-truncated: " +
+		"there the connection ends.",
+	Views: Views{
+		Target:  "The request's HEADERS, then RST_STREAM with its code; TCP goes on.",
+		LB:      "The same.",
+		Between: "The same.",
+	},
+	Cause: "The target refused or gave up that one request: its code says which.",
+	Causes: []string{
+		"REFUSED_STREAM: more streams at once than the target allows (SETTINGS_MAX_CONCURRENT_STREAMS), or it is shutting down",
+		"INTERNAL_ERROR: the handler panicked or aborted (Go http.ErrAbortHandler), or the proxy in front lost its own upstream",
+		"CANCEL: a deadline in the server, or a proxy in front of it gave up",
+		"ENHANCE_YOUR_CALM: the target thinks that it is being flooded",
+		"PROTOCOL_ERROR: LB and target do not agree on HTTP/2; look at the request's header fields",
+	},
+	Fix: "For REFUSED_STREAM raise the target's limit of concurrent streams (nginx http2_max_concurrent_streams) or let the LB open more connections, and let it " +
+		"repeat refused requests: that is safe whatever the method. For any other code look at that second in the target's log.",
+	Servers: streamKnobs,
+	LBs:     streamLBKnobs,
+	Logs:    streamLogs,
+
+	Behind: LogClosed | LogTruncated,
+	Timer:  TimerNote{Head: "No timer", Text: "The connection went on: the target ended this request alone.", Also: TimerOutstanding},
+
+	Match: matchStreamReset,
+}
+
+func matchStreamReset(x *Facts) *Finding {
+	if x.stream == nil || !x.stream.ResetByTarget.Set() || x.stream.Done || x.lbGaveUp() || x.hole() {
+		return nil
+	}
+	f := x.lost(x.closing)
+	f.Measures.Outstanding = x.outstandingAt(x.closing)
+	after := "without an answer"
+	if x.answered {
+		after = "in the middle of its answer"
+	}
+	f.Summary = fmt.Sprintf("the target reset the stream of the request (frame %d) by RST_STREAM with %s (frame %d) %s later, %s",
+		f.Request.Frame, H2Code(x.stream.Code), f.Frame, seconds(f.Measures.Outstanding.NS), after)
+	if x.stream.Code == h2Refused {
+		f.Summary += ": it was not processed and is safe to repeat"
+	}
+	return f
+}

@@ -1,0 +1,237 @@
+package detect
+
+import (
+	"fmt"
+
+	"connrace/detect/internal/idle"
+	"connrace/tcpstate"
+)
+
+// What is particular to HTTP/2: the unit that fails is a stream, and many may fail with one
+// connection. Each is judged by the rules as the request of a connection is; those of one
+// incident that come under one rule are one finding.
+
+// StreamRequest is a request of an HTTP/2 connection that an incident concerns.
+type StreamRequest struct {
+	Request
+	ID       uint32
+	State    string // "no-answer", "cut-off" or "refused"
+	Received uint64 // octets of the answer's body
+}
+
+// The values of StreamRequest.State.
+const (
+	StreamNoAnswer = "no-answer" // no octet of an answer
+	StreamCutOff   = "cut-off"   // its answer has no end
+	StreamRefused  = "refused"   // the target said that it was not processed
+)
+
+// H2Code names an error code of HTTP/2 (RFC 9113 §7).
+func H2Code(code uint16) string {
+	names := [...]string{
+		"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR",
+		"REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+	}
+	if int(code) < len(names) {
+		return names[code]
+	}
+	return "an unknown code"
+}
+
+// h2Refused is REFUSED_STREAM: the request was not processed (RFC 9113 §8.7).
+const h2Refused = 7
+
+// onStreamBegan counts a request of HTTP/2.
+func (d *Detector) onStreamBegan(e *tcpstate.Event) {
+	t := d.targetOf(e.Flow)
+	t.requests++
+	d.totals.Requests++
+	s := e.Stream
+	if k := streamKey(s); k != 0 {
+		d.requests.Add(recentRequest{k, s.Request.Time, s.Request.Frame(), s.Request.Stream})
+	}
+}
+
+// onStreamAnswered notes what an answer of HTTP/2 shows of its target.
+func (d *Detector) onStreamAnswered(e *tcpstate.Event) {
+	s := e.Stream
+	if s.Gap >= 0 {
+		d.targetOf(e.Flow).tell().reused(s.Gap)
+	}
+	if s.Status >= 500 {
+		d.exchanges.note(d, e.Flow, s.Answer, int(s.Status), d.streamRequest(s))
+	}
+}
+
+// onStreamsFailed lets the rules judge streams that failed by themselves.
+func (d *Detector) onStreamsFailed(e *tcpstate.Event) {
+	d.resolveRoles(e.Flow)
+	d.judgeStreams(e, func(s *tcpstate.H2Stream) bool { return s.Due })
+	d.tracker.ForgetStreams(e.Flow, func(s *tcpstate.H2Stream) bool { return s.Due })
+}
+
+// settleStreams lets the rules judge an HTTP/2 connection whose close is complete, or that the
+// capture's end leaves: first its streams, then what does not concern any.
+func (d *Detector) settleStreams(e *tcpstate.Event) {
+	f := e.Flow
+	d.resolveRoles(f)
+	found := d.judgeStreams(e, func(s *tcpstate.H2Stream) bool {
+		return f.Closing() || s.ResetByLB.Set() || s.ResetByTarget.Set() || d.tracker.HTTP2(f).Refused(s)
+	})
+	if found {
+		f.SetDecided()
+	}
+	if f.Decided() || !f.Closing() && !d.waits(f) {
+		return
+	}
+	x := d.facts(f, e)
+	x.noStream()
+	if d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
+		f.SetDecided()
+	}
+}
+
+// judgeStreams lets the rules judge the streams of an HTTP/2 connection that match, and reports
+// whether there was a finding.
+func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream) bool) (found bool) {
+	f := e.Flow
+	h := d.tracker.HTTP2(f)
+	if h == nil {
+		return false
+	}
+	type incident struct {
+		rule  *Rule
+		frame uint64 // of the reset
+	}
+	type group struct {
+		first    *tcpstate.H2Stream
+		requests []StreamRequest
+	}
+	var order []incident
+	groups, judged := map[incident]*group{}, map[*tcpstate.H2Stream]bool{}
+	base := *d.facts(f, e)
+	ask := func(s *tcpstate.H2Stream) (*Facts, *Finding) {
+		x := &d.scratch
+		*x = base
+		x.ofStream(h, s)
+		return x, x.ask(AboutConnection, (*Rule).match)
+	}
+	for _, s := range h.Streams {
+		if !s.Whole || s.Doubtful() || !match(s) {
+			continue
+		}
+		x, fd := ask(s)
+		if fd == nil || fd.Request == nil {
+			continue
+		}
+		k := incident{fd.Rule, max(s.ResetByTarget.Frame(), s.ResetByLB.Frame())}
+		if groups[k] == nil {
+			groups[k] = &group{first: s}
+			order = append(order, k)
+		}
+		groups[k].requests = append(groups[k].requests, StreamRequest{*fd.Request, s.ID, x.streamState(), s.Received})
+		judged[s] = true
+	}
+	for _, k := range order {
+		g := groups[k]
+		x, fd := ask(g.first)
+		fd.Requests = g.requests
+		fd.Summary += among(g.requests)
+		d.enqueue(x, fd)
+	}
+	d.tracker.ForgetStreams(f, func(s *tcpstate.H2Stream) bool { return judged[s] })
+	return len(order) > 0
+}
+
+// among says how many streams an incident concerns, behind a sentence.
+func among(q []StreamRequest) string {
+	if len(q) == 1 {
+		return fmt.Sprintf(" (stream %d)", q[0].ID)
+	}
+	return fmt.Sprintf("; so it went for %d streams, %d to %d", len(q), q[0].ID, q[len(q)-1].ID)
+}
+
+// ofStream makes of the facts of an HTTP/2 connection those of one of its streams: the request
+// is its request, and the closing point what ended it.
+func (x *Facts) ofStream(h *tcpstate.HTTP2, s *tcpstate.H2Stream) {
+	x.stream = s
+	x.request, x.head, x.turnLow = s.Request, nil, s.Request.Seq
+	x.answered, x.answer, x.newestAnswer = s.Answer.Set(), s.Answer.Seq, s.Answer
+	x.closing, x.aborted, x.notify = tcpstate.SegRef{}, false, tcpstate.SegRef{}
+	switch abort := x.abort(false); {
+	case s.ResetByTarget.Set():
+		x.closing = s.ResetByTarget
+	case h.Refused(s):
+		x.closing, x.notify, x.refused = h.GoAway, h.GoAway, true
+	case x.tn.FIN.Set():
+		x.closing = x.tn.FIN
+	case abort.Set():
+		x.closing, x.aborted = abort, true
+	}
+}
+
+// closeOfStreams describes a close of an HTTP/2 connection for the target's timers. Idle means
+// that no stream was open, and a GOAWAY is the target's close whatever the LB does then.
+func (x *Facts) closeOfStreams(h *tcpstate.HTTP2, e *tcpstate.Event) (c idle.Close, byLB, ok bool) {
+	cl, byLB := x.lbClose(), e.Side == x.flow.LB()
+	goAway := x.tn.NotifyKind == tcpstate.GoAway && x.notify.Set()
+	switch {
+	case byLB && !cl.Set(), x.ln.NRST+x.tn.NRST > 1:
+		return c, byLB, false
+	case byLB && !(goAway && cl.Ack.After(x.notify.Seq)):
+		if x.closing.Set() && cl.Ack.After(x.closing.Seq) || x.tn.NRST > 0 {
+			return c, byLB, false // it answers the target's close
+		}
+		since := h.IdleAt(cl.Seq)
+		return idle.Close{Time: e.Time, Gap: e.Time - since, Idle: true, Ref: cl, Known: e.Time}, true, since != 0
+	case !x.closing.Set() || !byLB && cl.Set() && (goAway || x.closing.Ack.After(cl.Seq)):
+		return c, byLB, false // none of its own, or it was noted before
+	}
+	since := h.IdleAt(x.closing.Ack)
+	return idle.Close{
+		Time: x.closing.Time, Gap: max(x.closing.Time-since, 0), Idle: true, Ref: x.closing, Known: e.Time,
+	}, false, since != 0 && since <= x.closing.Time
+}
+
+// noStream makes of the facts of an HTTP/2 connection those of one without a request.
+func (x *Facts) noStream() {
+	x.request, x.head, x.answered = tcpstate.SegRef{}, nil, false
+}
+
+// unfinished reports whether, by its framing, octets of the answer are missing.
+func (x *Facts) unfinished() bool {
+	if x.stream != nil {
+		return x.answered && !x.stream.Done
+	}
+	return x.flow.AnswerUnfinished()
+}
+
+// streamState is what became of the stream.
+func (x *Facts) streamState() string {
+	switch {
+	case x.refused || x.stream.ResetByTarget.Set() && x.stream.Code == h2Refused:
+		return StreamRefused
+	case x.answered:
+		return StreamCutOff
+	}
+	return StreamNoAnswer
+}
+
+// streamRequest is what was captured of a stream's request.
+func (d *Detector) streamRequest(s *tcpstate.H2Stream) Request {
+	_, frame := d.locate(s.Request.Frame())
+	return streamRequest(s, frame)
+}
+
+func streamRequest(s *tcpstate.H2Stream, frame uint64) Request {
+	return Request{
+		Frame: frame, Time: s.Request.Time, Bytes: s.Request.Len,
+		Method: s.Head.Method, Path: s.Head.Target, HTTPVersion: s.Head.Version, TraceID: s.Head.TraceID, RequestID: s.Head.RequestID,
+	}
+}
+
+// streamKey identifies a request by what its header says; 0: too little to tell requests apart.
+func streamKey(s *tcpstate.H2Stream) uint64 {
+	h := &s.Head
+	return headKey([]byte(h.Method + " " + h.Target + " " + h.TraceID + " " + h.RequestID))
+}

@@ -1,0 +1,381 @@
+package tcpstate
+
+import (
+	"slices"
+
+	"connrace/tcpstate/internal/framing"
+)
+
+// HTTP2 are the streams of an HTTP/2 connection, whose requests run side by side.
+type HTTP2 struct {
+	// Streams are those that are open, and those that have ended and were not looked at yet, in
+	// the order of their ids.
+	Streams []*H2Stream
+	// GoAway is the target's GOAWAY that refuses the most streams, all above Last; unset: there
+	// was none that refuses any. Code is its error code.
+	GoAway SegRef
+	Last   uint32
+	Code   uint16
+	Idle   int64 // when the last stream ended of which none was left; 0: none has
+
+	open   int   // streams that have neither an end nor a reset
+	failAt int64 // when failed ones are to be looked at; 0: there are none
+}
+
+// H2Stream is one request of an HTTP/2 connection, and what became of it.
+type H2Stream struct {
+	ID      uint32
+	Request SegRef // the segment in which its HEADERS begin; Seq is their first octet
+	Answer  SegRef // the same of the final answer; unset: none
+	// ResetByLB and ResetByTarget are the segments of their RST_STREAM, Seq its first octet.
+	ResetByLB, ResetByTarget SegRef
+	Code                     uint16 // of the reset that came first; 0xffff: not captured
+	Status                   uint16 // of the answer; 0: unknown
+	GRPCStatus               uint8  // grpc-status and one; 0: none
+	Done                     bool   // the answer is complete
+	Due                      bool   // reset or refused, and what belongs to that has come
+	Whole                    bool   // the header block of its request was complete
+	// Gap is how long the connection had been idle when it was opened, ns; -1: it was not, or
+	// that is not known.
+	Gap      int64
+	Received uint64 // octets of the answer's DATA frames, padding too
+	Head     RequestHead
+
+	end     Seq     // behind the last octet of the answer; valid iff Done
+	missing [2]bool // octets of a side are missing since, that may have ended it
+}
+
+// Doubtful reports whether what the capture does not have may have ended the stream.
+func (s *H2Stream) Doubtful() bool { return s.missing[0] || s.missing[1] }
+
+// Refused reports whether the target said of a stream that it was never processed (RFC 9113 §6.8).
+func (h *HTTP2) Refused(s *H2Stream) bool {
+	return h.GoAway.Set() && s.ID > h.Last && !s.Answer.Set()
+}
+
+// IdleAt is since when no stream was open that a close of the target had seen, which had
+// acknowledged the LB's octets below ack; 0: one was, or that is not known.
+func (h *HTTP2) IdleAt(ack Seq) int64 {
+	for _, s := range h.Streams {
+		switch {
+		case s.Done || s.ResetByLB.Set() || s.ResetByTarget.Set():
+		case h.Refused(s) || s.Request.Seq.AtOrAfter(ack):
+			if s.Gap < 0 {
+				return 0
+			}
+			return s.Request.Time - s.Gap
+		default:
+			return 0
+		}
+	}
+	return h.Idle
+}
+
+// Bounds of the streams that are followed: of a connection, and of all.
+const (
+	maxStreams    = 1 << 10
+	maxAllStreams = 1 << 17
+)
+
+// HTTP2 reports whether HTTP/2 in clear text was recognised.
+func (f *Flow) HTTP2() bool { return f.framing.Protocol() == framing.HTTP2 }
+
+// HTTP2 are the streams of a flow; nil where it is no HTTP/2 in clear text, or has none. They
+// are valid until the tracker's next call.
+func (t *Tracker) HTTP2(f *Flow) *HTTP2 { return t.http2[f.index] }
+
+// http2Of are the streams of a flow that is HTTP/2.
+func (t *Tracker) http2Of(f *Flow) *HTTP2 {
+	h := t.http2[f.index]
+	if h == nil {
+		h = &HTTP2{Last: framing.NoLastStream}
+		t.http2[f.index] = h
+	}
+	return h
+}
+
+// dropHTTP2 forgets the streams of a flow.
+func (t *Tracker) dropHTTP2(f *Flow) {
+	if h := t.http2[f.index]; h != nil {
+		t.nh2streams -= len(h.Streams)
+		delete(t.http2, f.index)
+	}
+}
+
+// find is the place of a stream among those that are followed.
+func (h *HTTP2) find(id uint32) (*H2Stream, bool) {
+	i, ok := slices.BinarySearchFunc(h.Streams, id, func(s *H2Stream, id uint32) int { return int(int64(s.ID) - int64(id)) })
+	if !ok {
+		return nil, false
+	}
+	return h.Streams[i], true
+}
+
+// ForgetStreams forgets the streams of a flow that are not to be looked at again.
+func (t *Tracker) ForgetStreams(f *Flow, done func(*H2Stream) bool) {
+	h := t.http2[f.index]
+	n := len(h.Streams)
+	h.Streams = slices.DeleteFunc(h.Streams, done)
+	t.nh2streams -= n - len(h.Streams)
+}
+
+// doubtStreams says that octets of a side are missing, or not understood.
+func (t *Tracker) doubtStreams(f *Flow, dir int) {
+	if h := t.http2[f.index]; h != nil {
+		for _, s := range h.Streams {
+			s.missing[dir] = s.missing[dir] || !s.Done
+		}
+	}
+}
+
+// classifyHTTP2 is the part of classify for octets of HTTP/2 that are understood: p is what was
+// captured of the n octets from at on.
+func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []byte, n uint32, at Seq) {
+	fr, sd, h := &f.framing, f.side(dir), t.http2Of(f)
+	if acked := f.Half[f.LB()].Ack; len(h.Streams) > 0 && h.Streams[0].Done {
+		t.ForgetStreams(f, func(s *H2Stream) bool { return s.Done && s.end.AtOrBefore(acked) })
+	}
+	v.known = true
+	data, goAway := false, SegRef{}
+	for {
+		b, used := fr.Next(sd, p, n, &t.carries)
+		if b.Kind == framing.None {
+			break
+		}
+		p, n = p[min(int(used), len(p)):], n-used
+		at = at.Add(used)
+		from := at - Seq(b.Back)
+		st, _ := h.find(b.Stream)
+		if st != nil {
+			st.missing[dir] = false
+		}
+		switch b.Kind {
+		case framing.MessageBegins:
+			data = true
+			if sd == framing.Requests {
+				t.openStream(f, h, b.Stream, t.ref(s, f.stream, from))
+				v.answers = true
+			} else if st != nil && !st.Answer.Set() {
+				st.Answer = t.ref(s, f.stream, from)
+				v.answers = v.answers || b.Stream == fr.NewestStream(&t.carries)
+			}
+			if !v.begins {
+				v.begins, v.at = true, from
+			}
+		case framing.HeadEnds:
+			if st != nil {
+				t.streamHead(f, sd, st, s)
+			}
+		case framing.BodyBegins:
+			data = true
+			if st != nil && sd == framing.Answers {
+				st.Received += fr.Left(sd)
+			}
+		case framing.MessageEnds:
+			if st != nil && sd == framing.Answers {
+				st.finish(h, at, s.Time)
+			}
+		case framing.StreamReset:
+			if st != nil && !st.Done {
+				t.resetStream(f, h, st, dir, t.ref(s, f.stream, from), b.Status)
+			}
+		case framing.ClosingBegins:
+			goAway = t.ref(s, f.stream, from)
+			if sd == framing.Answers && b.Stream < h.Last {
+				h.GoAway, h.Last, h.Code = goAway, b.Stream, b.Status
+				t.failLater(f, h, s.Time)
+			}
+		case framing.SyncLost:
+			t.doubtStreams(f, dir)
+		}
+	}
+	if !goAway.Set() {
+		return
+	}
+	if v.control = GoAway; data {
+		v.control = 0
+		if m := &t.notes(f).Half[dir]; !m.Notify.Set() {
+			m.Notify, m.NotifyKind = goAway, GoAway
+		}
+	}
+}
+
+// skipHTTP2 is skip. Inside of a frame nothing is lost with the octets; else any stream may have
+// ended with them.
+func (t *Tracker) skipHTTP2(f *Flow, sd framing.Side, at Seq, n uint32) {
+	dir, h := int(sd)^f.LB(), t.http2Of(f)
+	if !f.framing.Synced(sd) {
+		t.doubtStreams(f, dir)
+		return
+	}
+	for {
+		b, used := f.framing.Next(sd, nil, n, &t.carries)
+		n, at = n-used, at.Add(used)
+		st, _ := h.find(b.Stream)
+		switch {
+		case b.Kind == framing.None:
+			return
+		case b.Kind == framing.MessageEnds && st != nil && sd == framing.Answers:
+			st.finish(h, at, t.now)
+		case b.Kind == framing.HeadEnds && st != nil:
+			t.streamHead(f, sd, st, nil)
+		case b.Kind != framing.MessageEnds:
+			t.doubtStreams(f, dir)
+		}
+	}
+}
+
+// finish notes that the answer is complete.
+func (s *H2Stream) finish(h *HTTP2, end Seq, at int64) {
+	if s.Done {
+		return
+	}
+	if s.Done, s.end = true, end; !s.ResetByLB.Set() && !s.ResetByTarget.Set() {
+		h.ended(at)
+	}
+}
+
+// The values of grpc-status by which a server says that it failed.
+const (
+	grpcInternal    = 13
+	grpcUnavailable = 14
+)
+
+// openStream follows a new stream.
+func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
+	if len(h.Streams) >= maxStreams || t.nh2streams >= maxAllStreams {
+		t.UnfollowedStreams++
+		return
+	}
+	st := &H2Stream{ID: id, Request: ref, Gap: -1}
+	if h.open == 0 && h.Idle != 0 {
+		st.Gap = max(ref.Time-h.Idle, 0)
+	}
+	h.open++
+	t.nh2streams++
+	h.Streams = append(h.Streams, st)
+	if id > h.Last {
+		t.failLater(f, h, ref.Time)
+	}
+}
+
+// streamHead takes the header fields of a stream's request or answer.
+func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment) {
+	x := f.framing.Fields(sd, &t.carries)
+	if sd == framing.Requests {
+		if !st.Whole {
+			st.Whole, st.Head = true, x.RequestHead
+			t.fireStream(StreamBegan, f, f.LB(), s, st)
+		}
+		return
+	}
+	if x.GRPCStatus != 0 {
+		st.GRPCStatus = x.GRPCStatus
+	}
+	if x.Status/100 == 5 || x.GRPCStatus == grpcInternal+1 || x.GRPCStatus == grpcUnavailable+1 {
+		t.fire(ServerError, f, 1-f.LB(), s)
+	}
+	switch {
+	case x.Status/100 == 1:
+		st.Answer = SegRef{} // not the final one
+	case st.Status == 0:
+		st.Status = x.Status
+		t.fireStream(StreamAnswered, f, 1-f.LB(), s, st)
+	}
+}
+
+// resetStream notes a stream's RST_STREAM.
+func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegRef, code uint16) {
+	if own := st.resetBy(dir == f.LB()); !own.Set() {
+		*own = ref
+	} else {
+		return
+	}
+	if !st.resetBy(dir != f.LB()).Set() {
+		st.Code = code
+		h.ended(ref.Time)
+	}
+	t.failLater(f, h, ref.Time)
+}
+
+// resetBy is the reset of the LB or of the target.
+func (s *H2Stream) resetBy(lb bool) *SegRef {
+	if lb {
+		return &s.ResetByLB
+	}
+	return &s.ResetByTarget
+}
+
+// ended notes that a stream is open no more.
+func (h *HTTP2) ended(at int64) {
+	if h.open--; h.open == 0 {
+		h.Idle = at
+	}
+}
+
+// failLater looks at what failed when what belongs to it, such as a reset of the other side that
+// crossed it, has come.
+func (t *Tracker) failLater(f *Flow, h *HTTP2, at int64) {
+	if h.failAt == 0 {
+		h.failAt = at + t.linger(f)
+		t.arm(f, h.failAt)
+	}
+}
+
+// checkStreams says that streams failed, each once.
+func (t *Tracker) checkStreams(f *Flow) {
+	h := t.http2[f.index]
+	if h == nil || h.failAt == 0 {
+		return
+	}
+	if t.now < h.failAt {
+		t.arm(f, h.failAt)
+		return
+	}
+	wait, next, due := t.linger(f), int64(0), false
+	for _, s := range h.Streams {
+		at := s.failed(h)
+		switch {
+		case at == 0 || s.Due:
+		case at+wait <= t.now:
+			s.Due, due = true, true
+		case next == 0 || at+wait < next:
+			next = at + wait
+		}
+	}
+	if h.failAt = next; next != 0 {
+		t.arm(f, next)
+	}
+	if due {
+		t.fire(StreamsFailed, f, 0, nil)
+	}
+}
+
+// failed is when a stream failed by itself, 0: it has not.
+func (s *H2Stream) failed(h *HTTP2) int64 {
+	switch {
+	case s.ResetByLB.Set() || s.ResetByTarget.Set():
+		return max(s.ResetByLB.Time, s.ResetByTarget.Time)
+	case !s.Done && h.Refused(s):
+		return max(s.Request.Time, h.GoAway.Time)
+	}
+	return 0
+}
+
+// fireStream is fire for the events about a stream.
+func (t *Tracker) fireStream(k Kind, f *Flow, side int, s *Segment, st *H2Stream) {
+	t.ev.Stream = st
+	t.fire(k, f, side, s)
+}
+
+// shift moves the times.
+func (h *HTTP2) shift(by int64) {
+	shift(&h.Idle, by)
+	shift(&h.failAt, by)
+	shift(&h.GoAway.Time, by)
+	for _, s := range h.Streams {
+		for _, r := range []*SegRef{&s.Request, &s.Answer, &s.ResetByLB, &s.ResetByTarget} {
+			shift(&r.Time, by)
+		}
+	}
+}

@@ -76,7 +76,7 @@ var layers = []struct {
 	{within + "wireshark", []string{"connrace/detect", within + "outfile"}, "Wireshark reads the packets"},
 	{within + "metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know of what"},
 	{within + "otlp", []string{
-		"connrace/detect", "connrace/tcpstate", within + "metrics", "go.opentelemetry.io/otel",
+		"connrace/detect", "connrace/tcpstate", within + "metrics", within + "report", "go.opentelemetry.io/otel",
 	}, "it sends what is settled"},
 	{within + "recorder", []string{"connrace/capture", within + "outfile", "golang.org/x/sys"}, "it keeps packets, whatever is found in them"},
 	{within + "dump", []string{"connrace/capture", within + "outfile"}, "it writes packets, whatever is found in them"},

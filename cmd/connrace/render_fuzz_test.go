@@ -262,8 +262,8 @@ func FuzzRender(f *testing.F) {
 		renderAll(t, r, o)
 		for i := range r.Analyses {
 			for _, x := range r.Analyses[i].Result.Findings {
-				exporter.Finding(x)
-				exporter.Update(x)
+				exporter.Finding(nil, x)
+				exporter.Update(nil, x)
 			}
 		}
 		joinAll(r, d)

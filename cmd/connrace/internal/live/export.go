@@ -11,7 +11,6 @@ import (
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/metrics"
 	"connrace/cmd/connrace/internal/otlp"
-	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -111,7 +110,7 @@ func (w *watch) openExports() error {
 	w.exports = x
 	w.observers = append(w.observers, x)
 	if x.collector != nil {
-		w.follow = following{w.follow, x.collector}
+		w.follow = append(w.follow, x.collector)
 	}
 	return nil
 }
@@ -282,39 +281,4 @@ func (o *exports) queueOf(e tcpstate.Endpoint) metrics.Queue {
 		}
 	}
 	return o.queues[tcpstate.Endpoint{Port: e.Port}]
-}
-
-// following is a follower that also sends what is shown.
-type following struct {
-	follower // nil: none
-	to       *otlp.Exporter
-}
-
-func (f following) Finding(a *report.Analysis, x *detect.Finding) {
-	f.to.Finding(x)
-	if f.follower != nil {
-		f.follower.Finding(a, x)
-	}
-}
-
-func (f following) Update(a *report.Analysis, x *detect.Finding) {
-	f.to.Update(x)
-	if f.follower != nil {
-		f.follower.Update(a, x)
-	}
-}
-
-func (f following) Repeated(r *report.Repeated) {
-	sent := otlp.Repeated(*r)
-	f.to.Repeated(&sent)
-	if f.follower != nil {
-		f.follower.Repeated(r)
-	}
-}
-
-func (f following) Err() error {
-	if f.follower == nil {
-		return nil
-	}
-	return f.follower.Err()
 }

@@ -77,7 +77,7 @@ type watch struct {
 	warned  map[backlog]bool
 	missing map[string]bool // unix sockets that nobody listens on
 
-	follow     follower // shows findings as they are settled; nil: only the report does
+	follow     []follower // who shows findings as they are settled; without any only the report does
 	limiter    *limiter
 	analysis   *report.Analysis
 	settled    []*detect.Finding
@@ -167,9 +167,9 @@ func newWatch(ctx context.Context, e *cli.Env, l *Flags, src liveSource) *watch 
 	}
 	switch {
 	case w.Lines != nil:
-		w.follow = w.Lines
+		w.follow = append(w.follow, w.Lines)
 	case l.Format.Value == "table":
-		w.follow = report.NewRunning(e.Stdout, &w.Shown)
+		w.follow = append(w.follow, report.NewRunning(e.Stdout, &w.Shown))
 	}
 	w.Tune = w.configure
 	w.Report.Live = true
@@ -276,8 +276,10 @@ func (w *watch) run() {
 		if err != nil || w.o.count > 0 && left == 0 || w.dump != nil && w.dump.Done() {
 			return
 		}
-		if w.follow != nil && errors.Join(w.follow.Err(), w.Env.OutputErr()) != nil {
-			return // nobody takes what is found
+		for _, to := range w.follow {
+			if errors.Join(to.Err(), w.Env.OutputErr()) != nil {
+				return // nobody takes what is found
+			}
 		}
 	}
 }

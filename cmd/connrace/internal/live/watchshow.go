@@ -43,14 +43,12 @@ func (w *watch) publish(now time.Time) {
 		}
 	}
 	w.settled, w.learnt = w.settled[:0], w.learnt[:0]
-	for _, f := range show {
-		if w.follow != nil {
-			w.follow.Finding(w.analysis, f)
+	for _, to := range w.follow {
+		for _, f := range show {
+			to.Finding(w.analysis, f)
 		}
-	}
-	for _, f := range again {
-		if w.follow != nil {
-			w.follow.Update(w.analysis, f)
+		for _, f := range again {
+			to.Update(w.analysis, f)
 		}
 	}
 }
@@ -84,8 +82,8 @@ func (w *watch) shows(f *detect.Finding) bool {
 func (w *watch) showSuppressed(now time.Time, ended bool) {
 	for _, r := range w.limiter.suppressed(now, ended) {
 		w.status.Clear()
-		if w.follow != nil {
-			w.follow.Repeated(&r)
+		for _, to := range w.follow {
+			to.Repeated(&r)
 		}
 	}
 }

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Packets, Drops         uint64 // taken from the kernel, and dropped by it
 	Requests, LostRequests uint64
 	FailedConnections      uint64 // that never came to be
+	failedTries            uint64 // both
 	OpenTries              uint64 // undecided now
 	ClientAborts           uint64
 	Answers5xx             uint64
@@ -27,9 +28,6 @@ type Snapshot struct {
 	Evidence, EvidenceLost, WriteLost uint64
 	Targets                           []Target
 }
-
-// FailedTries are the requests that were lost and the connections that failed.
-func (n *Snapshot) FailedTries() uint64 { return n.LostRequests + n.FailedConnections }
 
 // Target are the figures of one target.
 type Target struct {
@@ -120,6 +118,7 @@ func (s *Store) Publish(snap Snapshot) {
 	defer s.mu.Unlock()
 	targets := snap.Targets
 	snap.Targets = nil
+	snap.failedTries = snap.LostRequests + snap.FailedConnections
 	snap.keepCounting(&s.newest)
 	s.newest, s.published = snap, s.now()
 	for _, n := range s.named {
@@ -134,28 +133,6 @@ func (s *Store) Publish(snap Snapshot) {
 			t.Name = n.Name
 			n.Target = t
 		}
-	}
-}
-
-// keepCounting sees to it that no counter runs backwards, which Prometheus would take for
-// a restart.
-func (n *Snapshot) keepCounting(old *Snapshot) {
-	for _, c := range []struct{ now, before *uint64 }{
-		{&n.Packets, &old.Packets},
-		{&n.Drops, &old.Drops},
-		{&n.Requests, &old.Requests},
-		{&n.LostRequests, &old.LostRequests},
-		{&n.FailedConnections, &old.FailedConnections},
-		{&n.ClientAborts, &old.ClientAborts},
-		{&n.Answers5xx, &old.Answers5xx},
-		{&n.SYNRetransmissions, &old.SYNRetransmissions},
-		{&n.EvictedFlows, &old.EvictedFlows},
-		{&n.EvictedTargets, &old.EvictedTargets},
-		{&n.Evidence, &old.Evidence},
-		{&n.EvidenceLost, &old.EvidenceLost},
-		{&n.WriteLost, &old.WriteLost},
-	} {
-		*c.now = max(*c.now, *c.before)
 	}
 }
 

@@ -20,6 +20,8 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"connrace/cmd/connrace/internal/metrics"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
@@ -108,17 +110,22 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 // Finding sends a finding that is settled.
-func (x *Exporter) Finding(f *detect.Finding) {
+func (x *Exporter) Finding(_ *report.Analysis, f *detect.Finding) {
 	x.emit(func() log.Record { return record(f, eventFinding, x.showQuery) })
 }
 
 // Update sends a finding again about which more was learnt.
-func (x *Exporter) Update(f *detect.Finding) {
+func (x *Exporter) Update(_ *report.Analysis, f *detect.Finding) {
 	x.emit(func() log.Record { return record(f, eventUpdate, x.showQuery) })
 }
 
 // Repeated sends the count of findings that are not sent one by one.
-func (x *Exporter) Repeated(r *Repeated) { x.emit(r.record) }
+func (x *Exporter) Repeated(r *report.Repeated) {
+	x.emit(func() log.Record { return repeated(r) })
+}
+
+// Err is nil: what could not be sent is complained of, and ends nothing.
+func (x *Exporter) Err() error { return nil }
 
 // emit queues a record, or counts it where too many wait already. The bound is kept here
 // and not left to the SDK, which does not tell what it has dropped.
@@ -161,17 +168,11 @@ func (x *Exporter) Complaint(now time.Time) string {
 // oneLine is the text of an error, which may hold what the other side has answered.
 func oneLine(err error) string {
 	s := strings.Join(strings.Fields(err.Error()), " ")
-	clean := strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
 	const most = 300
-	if len(clean) > most {
-		clean = strings.ToValidUTF8(clean[:most], "") + "…"
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return clean
+	return text.Clean(s)
 }
 
 func (x *Exporter) fail(err error) {

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"connrace/cmd/connrace/internal/metrics"
+	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -201,12 +202,12 @@ func TestFindingsAreLogRecords(t *testing.T) {
 	srv := httptest.NewServer(c)
 	defer srv.Close()
 	x := start(t, Options{}, srv.URL+"/in")
-	x.Finding(crossing())
+	x.Finding(nil, crossing())
 	late := crossing()
 	late.LB, late.HasStream, late.Request, late.Severity = tcpstate.Endpoint{}, false, &detect.Request{Method: "BREW"}, detect.Warning
-	x.Update(late)
-	x.Finding(&detect.Finding{Rule: detect.AcceptQueueOverflow, Socket: "/run/app.sock", Measures: detect.Measures{Kernel: &detect.Kernel{Queue: 2, Limit: 1}}})
-	x.Repeated(&Repeated{Rule: detect.SYNDropped, Severity: detect.Error, LB: late.Target.Addr, Target: "a:1", Count: 30, Lost: 2, First: 0, Last: 7e9})
+	x.Update(nil, late)
+	x.Finding(nil, &detect.Finding{Rule: detect.AcceptQueueOverflow, Socket: "/run/app.sock", Measures: detect.Measures{Kernel: &detect.Kernel{Queue: 2, Limit: 1}}})
+	x.Repeated(&report.Repeated{Rule: detect.SYNDropped, Severity: detect.Error, LB: late.Target.Addr, Target: "a:1", Count: 30, Lost: 2, First: 0, Last: 7e9})
 	end(x)
 	if x.Lost() != 0 || len(c.records) != 4 {
 		t.Fatalf("%d records, %d lost; %s", len(c.records), x.Lost(), x.Complaint(time.Now()))
@@ -255,7 +256,7 @@ func TestQueryOnRequest(t *testing.T) {
 	srv := httptest.NewServer(c)
 	defer srv.Close()
 	x := start(t, Options{ShowQuery: true}, srv.URL+"/in")
-	x.Finding(crossing())
+	x.Finding(nil, crossing())
 	end(x)
 	check(t, plain(c.records[0].Attributes), map[string]any{"url.query": "token=secret"})
 }
@@ -315,7 +316,7 @@ func TestGRPC(t *testing.T) {
 	go srv.Serve(l)
 	defer srv.Stop()
 	x := start(t, Options{}, "grpc://"+l.Addr().String())
-	x.Finding(crossing())
+	x.Finding(nil, crossing())
 	end(x)
 	if len(c.records) != 1 || c.metrics["connrace.requests"] == nil || x.Lost() != 0 {
 		t.Errorf("%d records, %d metrics; %s", len(c.records), len(c.metrics), x.Complaint(time.Now()))
@@ -340,7 +341,7 @@ func TestFullQueue(t *testing.T) {
 	const n = maxPending + 1000
 	begin := time.Now()
 	for range n {
-		x.Finding(f)
+		x.Finding(nil, f)
 	}
 	if d := time.Since(begin); d > 5*time.Second {
 		t.Errorf("%d findings took %s", n, d)
@@ -377,7 +378,7 @@ func TestComplaintsAreRareAndOneLine(t *testing.T) {
 	fail := func() {
 		t.Helper()
 		before := x.Lost()
-		x.Finding(crossing())
+		x.Finding(nil, crossing())
 		eventually(t, func() bool { return x.Lost() > before })
 	}
 	fail()
@@ -408,7 +409,7 @@ func TestCollectorComesLater(t *testing.T) {
 	addr := l.Addr().String()
 	l.Close()
 	x := start(t, Options{}, "http://"+addr+"/in")
-	x.Finding(crossing())
+	x.Finding(nil, crossing())
 	time.Sleep(50 * time.Millisecond) // a first try
 	if l, err = net.Listen("tcp", addr); err != nil {
 		t.Skipf("the port was taken meanwhile: %v", err)

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/log"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -57,18 +58,8 @@ func setSeverity(r *log.Record, s detect.Severity) {
 	r.SetSeverityText(severity.String())
 }
 
-// Repeated are findings of a kind that are not sent one by one, for there are too many.
-type Repeated struct {
-	Rule        *detect.Rule
-	Severity    detect.Severity
-	LB          tcpstate.Addr
-	Target      string
-	Count, Lost uint64
-	First, Last int64 // ns since the Unix epoch
-}
-
-// record is the log record that stands for all of them.
-func (q *Repeated) record() log.Record {
+// repeated is the log record that stands for findings of a kind that are not sent one by one.
+func repeated(q *report.Repeated) log.Record {
 	var r log.Record
 	r.SetEventName(eventRepeated)
 	r.SetTimestamp(time.Unix(0, q.Last))

@@ -25,7 +25,7 @@ func TestRedirect(t *testing.T) {
 			}))
 			defer named.Close()
 			x := start(t, Options{LogsEvery: time.Millisecond, MetricsEvery: time.Millisecond}, named.URL)
-			x.Finding(crossing())
+			x.Finding(nil, crossing())
 			for end := time.Now().Add(10 * time.Second); asked.Load() < 2 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)

@@ -1,101 +1,214 @@
 package detect
 
-import (
-	"fmt"
-
-	"connrace/detect/internal/idle"
-)
+import "fmt"
 
 // The causes of a target's close (Measures.CloseCause).
 const (
-	CloseIdleTimeout   = "idle-timeout"   // the gap fits the target's idle timer
-	CloseMass          = "mass-close"     // several connections at once, at unlike ages
-	CloseOverdueBatch  = "overdue-batch"  // several overdue ones at once
-	CloseAfterResponse = "after-response" // right behind an answer that did not announce it
-	CloseUnknown       = "unknown"
+	CloseIdleTimeout    = "idle-timeout"    // how long it had been idle fits the target's timer
+	CloseRequestTimeout = "request-timeout" // how long the request took fits a watchdog's
+	CloseAge            = "connection-age"  // how old the connection was fits a limit
+	CloseRequestLimit   = "request-limit"   // behind the same n-th request of a connection
+	CloseImmediate      = "immediate"       // as soon as the target had the request, each time
+	CloseMass           = "mass-close"      // several connections at once, whose clocks differ
+	CloseOverdueBatch   = "overdue-batch"   // several overdue ones at once
+	CloseAfterResponse  = "after-response"  // right behind an answer that did not announce it
+	CloseUnknown        = "unknown"
 )
 
-// closeCause is a cause of a target's close: what is said of it, and what is to be changed.
-type closeCause struct {
-	id         string
+// CloseCause is a cause of a target's close: how it shows, what is said of it, and what is to be
+// changed. Cause and fix of a finding follow it.
+type CloseCause struct {
+	ID        string
+	Label     string    // how the target closed, behind "The target closed"
+	KeepAlive bool      // the target's keep-alive timer is behind it
+	Timer     TimerNote // what reports say about timers, where it is not the keep-alive timer
+	Knobs     []Knob    // settings of the target's software; nil: those of the rule
+
+	// shows reports whether the close is of this cause, and from what that is known.
+	shows      func(*theClose, *target) (basis string, ok bool)
 	cause, fix func(*Rule, Timers) string
 }
 
-// closeCauses are all causes. What is not among them is not known.
-var closeCauses = []closeCause{
-	{CloseIdleTimeout, func(r *Rule, t Timers) string {
-		while := "just as a request arrived on that idle connection"
-		if r.Race {
-			while = "while the LB was sending a request on that idle connection"
-		}
-		return fmt.Sprintf("The target's keep-alive timer%s fired %s.", known(" (%s)", t.Target), while)
-	}, func(_ *Rule, t Timers) string {
-		return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the LB closes first.", known(" (%s now)", t.Target), t.above())
-	}},
-	{CloseMass, func(*Rule, Timers) string {
-		return "The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."
-	}, func(*Rule, Timers) string {
-		return "Take the target out of the LB before it stops or reloads (deregistration_delay.timeout_seconds, " +
-			"readiness probe, preStop sleep) and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
-	}},
-	{CloseOverdueBatch, func(*Rule, Timers) string {
-		return "The target closed several overdue connections in one sweep, as gunicorn does."
-	}, func(_ *Rule, t Timers) string {
-		return fmt.Sprintf("Raise the target's keep-alive timeout%s (gunicorn --keep-alive, default 2 s) %s.", known(", %s now", t.Target), t.above())
-	}},
-	{CloseAfterResponse, func(*Rule, Timers) string {
-		return "The target closed right behind its answer without announcing it (no Connection: close)."
-	}, func(*Rule, Timers) string {
-		return "Let the target say Connection: close with an answer that it closes behind, or keep the connection open " +
-			"(uWSGI: http with http-keepalive, instead of http-socket)."
-	}},
+// CloseCauses are all causes, in the order in which they are asked; the last one fits all. An ID
+// is there twice where it shows in two ways.
+var CloseCauses = []*CloseCause{
+	{
+		ID: CloseOverdueBatch, Label: "with other overdue ones", KeepAlive: true,
+		shows: (*theClose).inBatch,
+		cause: text("The target closed several overdue connections in one sweep, as gunicorn does."),
+		fix: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("Raise the target's keep-alive timeout%s (gunicorn --keep-alive, default 2 s) %s.", known(", %s now", t.Target), t.above())
+		},
+	},
+	{
+		ID: CloseMass, Label: "with many others at once", Timer: massTimer, Knobs: gracefulKnobs,
+		shows: (*theClose).inMass,
+		cause: text("The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."),
+		fix:   text(drainFix),
+	},
+	{
+		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,
+		shows: (*theClose).byIdleTimer,
+		cause: keepAliveFired,
+		fix:   raiseKeepAlive,
+	},
+	{
+		ID: CloseRequestLimit, Label: "behind the last request that it allows on a connection", Knobs: countKnobs,
+		Timer: TimerNote{Head: "No timer: a limit on requests", Text: "The target closes a connection behind the same number of requests each time."},
+		shows: (*theClose).byCount,
+		cause: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("The target closes each connection behind its %s request, without announcing it (no Connection: close).", ordinal(t.Count))
+		},
+		fix: text("Let the target say Connection: close with the last answer, or raise its limit (nginx keepalive_requests, Apache " +
+			"MaxKeepAliveRequests, Tomcat maxKeepAliveRequests); or let the LB's connections carry fewer requests than that " +
+			"(nginx keepalive_requests in upstream, Envoy max_requests_per_connection). A longer keep-alive timeout does not help here."),
+	},
+	{
+		ID: CloseAfterResponse, Label: "right behind an answer",
+		Timer: TimerNote{Head: "No timer", Text: "The target closes right behind its answers."},
+		shows: (*theClose).behindAnswer,
+		cause: text("The target closed right behind its answer without announcing it (no Connection: close)."),
+		fix: text("Let the target say Connection: close with an answer that it closes behind, or keep the connection open " +
+			"(uWSGI: http with http-keepalive, instead of http-socket)."),
+	},
+	{
+		ID: CloseIdleTimeout, Label: "by an idle timer that goes on during requests", KeepAlive: true,
+		shows: (*theClose).byTimerNotCancelled,
+		cause: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("The target's keep-alive timeout%s went on although a request had come, and ended the connection with the request in work: "+
+				"an error of the server, whose timer a request must cancel.", known(" (%s)", t.Target))
+		},
+		fix: func(_ *Rule, t Timers) string {
+			return "Update the server: uvicorn once had such an error. Until then keep its keep-alive timeout " + t.above() +
+				", and longer than the longest request."
+		},
+	},
+	{
+		ID: CloseRequestTimeout, Label: "by its own limit for a request", Knobs: workerKnobs,
+		Timer: TimerNote{Head: "The target's own limit for a request", Also: TimerOutstanding},
+		shows: (*theClose).byRequestTimer,
+		cause: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("The target gave the request up after about %s: its own time limit for a request, or a watchdog's that kills the worker.", known("%s", t.Request))
+		},
+		fix: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("Find the limit of about %s (gunicorn --timeout, uWSGI harakiri, Node.js server.requestTimeout or setTimeout, Go WriteTimeout, "+
+				"a framework's or a sidecar's) and set it above what the request needs and above the LB's own time-out, or make the request faster. "+
+				"A longer keep-alive timeout does not help here.", known("%s", t.Request))
+		},
+	},
+	{
+		ID: CloseAge, Label: "by a limit on the connection's age", Knobs: ageKnobs,
+		Timer: TimerNote{Head: "The target's limit on the age of a connection"},
+		shows: (*theClose).byAge,
+		cause: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("The target closes a connection%s after it has accepted it, whatever goes on there: a limit on its age, or a read timeout that is counted from accept.",
+				known(" %s", t.Age))
+		},
+		fix: text("Let the target end old connections between requests and announce it (Connection: close, GOAWAY with a grace period), raise that limit " +
+			"(nginx keepalive_time, grpc-go MaxConnectionAge and MaxConnectionAgeGrace; Go: ReadHeaderTimeout and IdleTimeout instead of ReadTimeout), " +
+			"or let the LB give connections up sooner (nginx keepalive_time in upstream, Envoy max_connection_duration). " +
+			"A longer keep-alive timeout does not help here."),
+	},
+	{
+		ID: CloseMass, Label: "with others at that moment", Timer: massTimer, Knobs: gracefulKnobs,
+		shows: (*theClose).asItLeft,
+		cause: text("The target closed several connections at that moment, some of them behind their answers: a reload, a restart or a deploy."),
+		fix:   text(drainFix),
+	},
+	{
+		ID: CloseMass, Label: "as it stopped", Timer: TimerNote{Head: "No timer", Text: "The target refused connections at that moment: it stopped, or was restarted."},
+		Knobs: gracefulKnobs,
+		shows: (*theClose).asItStopped,
+		cause: text("The target stopped, and refused connections at that moment: a restart, a deploy or a crash."),
+		fix:   text(drainFix),
+	},
+	{
+		ID: CloseImmediate, Label: "as soon as it had the request",
+		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
+		shows: (*theClose).asRefusal,
+		cause: text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
+		fix: text("Look for what refuses that method and path without an answer (nginx return 444, HAProxy http-request reject, a web application firewall, " +
+			"a handler that aborts), and let it answer with a status instead. No timeout is behind it."),
+	},
+	{
+		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,
+		shows: (*theClose).byUsualIdleTimer,
+		cause: keepAliveFired,
+		fix:   raiseKeepAlive,
+	},
+	{
+		ID: CloseUnknown, Label: "for an unknown reason",
+		shows: func(*theClose, *target) (string, bool) { return "", true },
+		cause: text("The target closed for a reason that the packets do not show."),
+		fix: func(r *Rule, t Timers) string {
+			if !r.Race {
+				return r.Fix
+			}
+			return "Look at that moment in the target's log for a restart, a reload, a killed worker or a limit on connections " +
+				"(gunicorn --max-requests, uWSGI cheaper). If there is none, keep its keep-alive timeout " + t.above() + "."
+		},
+	},
 }
 
-// unknownClose is the cause of a close that fits none.
-var unknownClose = closeCause{CloseUnknown, func(*Rule, Timers) string {
-	return "The target closed for a reason that the packets do not show."
-}, func(r *Rule, t Timers) string {
-	if !r.Race {
+const drainFix = "Take the target out of the LB before it stops or reloads (deregistration_delay.timeout_seconds, " +
+	"readiness probe, preStop sleep) and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
+
+var massTimer = TimerNote{Head: "No timer", Text: "Connections of unlike ages were closed in one moment: a restart, a deploy or a killed worker."}
+
+func keepAliveFired(r *Rule, t Timers) string {
+	while := "just as a request arrived on that idle connection"
+	if r.Race {
+		while = "while the LB was sending a request on that idle connection"
+	}
+	return fmt.Sprintf("The target's keep-alive timer%s fired %s.", known(" (%s)", t.Target), while)
+}
+
+func raiseKeepAlive(_ *Rule, t Timers) string {
+	return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the LB closes first.", known(" (%s now)", t.Target), t.above())
+}
+
+// text is a text that is always the same.
+func text(s string) func(*Rule, Timers) string { return func(*Rule, Timers) string { return s } }
+
+// CauseOf is the cause of an ID; nil: there is none of it.
+func CauseOf(id string) *CloseCause {
+	for _, c := range CloseCauses {
+		if c.ID == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// causeFor says why, for a finding whose target closed for the given cause; nil: it did not
+// close.
+func (c *CloseCause) causeFor(r *Rule, t Timers) string {
+	if !r.follows(c) {
+		return r.Cause
+	}
+	return c.cause(r, t)
+}
+
+// fixFor says what to change.
+func (c *CloseCause) fixFor(r *Rule, t Timers) string {
+	if !r.follows(c) {
 		return r.Fix
 	}
-	return "Look at that moment in the target's log for a restart, a reload, a killed worker or a limit on connections " +
-		"(gunicorn --max-requests, uWSGI cheaper). If there is none, keep its keep-alive timeout " + t.above() + "."
-}}
-
-// CauseFor says why, for a finding whose target closed for the given cause; "" where
-// the target did not close.
-func CauseFor(r *Rule, cause string, t Timers) string {
-	if c := r.closeCause(cause); c != nil {
-		return c.cause(r, t)
-	}
-	return r.Cause
+	return c.fix(r, t)
 }
 
-// FixFor says what to change, for a finding whose target closed for the given cause,
-// because the fix follows the cause; "" where the target did not close.
-func FixFor(r *Rule, cause string, t Timers) string {
-	if c := r.closeCause(cause); c != nil {
-		return c.fix(r, t)
-	}
-	return r.Fix
+// follows reports whether the cause and fix of the rule's findings are those of the close.
+func (r *Rule) follows(c *CloseCause) bool {
+	return c != nil && (r.FollowsClose == AnyClose || r.FollowsClose == KnownClose && c.ID != CloseUnknown)
 }
 
-// closeCause is the cause of a close where the rule's cause and fix follow it; nil: they are
-// the rule's own.
-func (r *Rule) closeCause(id string) *closeCause {
-	if id == "" || r.FollowsClose == NoClose || r.FollowsClose == MassClose && id != CloseMass {
-		return nil
-	}
-	for i := range closeCauses {
-		if closeCauses[i].id == id {
-			return &closeCauses[i]
-		}
-	}
-	return &unknownClose
+// Timers are what is known of the clocks that end connections, ns; 0: unknown.
+type Timers struct {
+	Target, LB int64  // the idle timeouts
+	Request    int64  // the target's limit for a request, or how long it had had this one
+	Age        int64  // its limit on the age of a connection
+	Count      uint32 // and on its requests
 }
-
-// Timers are the idle timeouts of a target and its LB, ns; 0: unknown.
-type Timers struct{ Target, LB int64 }
 
 // above says above what the target's keep-alive timeout must be: it outlives the LB's, five
 // seconds to spare.
@@ -115,40 +228,18 @@ func known(format string, ns int64) string {
 	return fmt.Sprintf(format, fmt.Sprintf("%g s", float64((ns+5e7)/1e8)/10))
 }
 
-// theClose is what is known of a target's close, for its cause to be found.
-type theClose struct {
-	at      int64 // 0: it has not closed
-	gap     int64 // how long the connection had been idle; -1: not known
-	seen    bool  // the target had seen the request when it closed
-	aborted bool  // it closed by an RST, the request unread
-	mass    idle.Mass
-}
-
-// cause says why a target closed, and from what that is known.
-func (c *theClose) cause(t *target) (cause, basis string) {
-	own, _ := t.timers()
-	var timer *idle.Timer
-	if own != nil {
-		timer = &own.Timer
+// ordinal is "3rd".
+func ordinal(n uint32) string {
+	suffix := "th"
+	if n/10%10 != 1 {
+		switch n % 10 {
+		case 1:
+			suffix = "st"
+		case 2:
+			suffix = "nd"
+		case 3:
+			suffix = "rd"
+		}
 	}
-	sweep := t.told.inferred.sweep
-	switch {
-	case c.gap >= 0 && timer.Fits(c.gap):
-		return CloseIdleTimeout, "inferred"
-	case c.mass.Several() && (timer.Overdue(c.mass.Lo) || sweep.Overdue(c.mass.Lo)):
-		return CloseOverdueBatch, ""
-	case c.mass.Several():
-		return CloseMass, ""
-	case c.gap < 0:
-		return CloseUnknown, ""
-	case c.gap <= idle.ShortGap && (!c.seen || c.aborted && t.told.atOnce >= 3):
-		return CloseAfterResponse, "" // a request unread in the kernel does not delay it
-	case sweep.Fits(c.gap):
-		return CloseIdleTimeout, "inferred"
-	case t.advertised > 0 && c.gap >= t.advertised-int64(closesEarly) && c.gap <= t.advertised+int64(closesLate):
-		return CloseIdleTimeout, "advertised"
-	case own == nil && len(targetHints(c.gap)) > 0:
-		return CloseIdleTimeout, "hint"
-	}
-	return CloseUnknown, ""
+	return fmt.Sprint(n) + suffix
 }

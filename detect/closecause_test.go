@@ -17,15 +17,15 @@ func TestFixFollowsCause(t *testing.T) {
 		not    []string
 		why    string // of the cause
 	}{
-		{"numbers known", FINRequestCrossing, CloseIdleTimeout, Timers{5001874000, 60 * s}, []string{"(5 s now)", "(60 s)", "65 s or more"}, nil, "timer (5 s) fired while the LB"},
-		{"LB not known", FINRequestCrossing, CloseIdleTimeout, Timers{5 * s, 0}, []string{"(5 s now)", "65 s (for an ALB at 60 s)"}, []string{"timeout (0"}, "timer (5 s)"},
+		{"numbers known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5001874000, LB: 60 * s}, []string{"(5 s now)", "(60 s)", "65 s or more"}, nil, "timer (5 s) fired while the LB"},
+		{"LB not known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, LB: 0}, []string{"(5 s now)", "65 s (for an ALB at 60 s)"}, []string{"timeout (0"}, "timer (5 s)"},
 		{"nothing known", RequestAfterFIN, CloseIdleTimeout, Timers{}, []string{"keep-alive timeout above"}, []string{"()", "0 s now"}, "timer fired"},
-		{"an hour", FINRequestCrossing, CloseIdleTimeout, Timers{75 * s, 3600 * s}, []string{"(3600 s)", "3605 s or more"}, nil, "75 s"},
-		{"fractions", FINRequestCrossing, CloseIdleTimeout, Timers{1510 * s / 1000, 2 * s}, []string{"(1.5 s now)", "to 7 s"}, nil, "1.5 s"},
-		{"race in the host", ClosedWithRequestOutstanding, CloseIdleTimeout, Timers{5 * s, 0}, []string{"5 s now"}, nil, "just as a request arrived"},
-		{"deploy", FINRequestCrossing, CloseMass, Timers{5 * s, 60 * s}, []string{"deregistration_delay.timeout_seconds", "preStop"}, []string{"65 s"}, "restart"},
+		{"an hour", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 75 * s, LB: 3600 * s}, []string{"(3600 s)", "3605 s or more"}, nil, "75 s"},
+		{"fractions", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 1510 * s / 1000, LB: 2 * s}, []string{"(1.5 s now)", "to 7 s"}, nil, "1.5 s"},
+		{"race in the host", ClosedWithRequestOutstanding, CloseIdleTimeout, Timers{Target: 5 * s, LB: 0}, []string{"5 s now"}, nil, "just as a request arrived"},
+		{"deploy", FINRequestCrossing, CloseMass, Timers{Target: 5 * s, LB: 60 * s}, []string{"deregistration_delay.timeout_seconds", "preStop"}, []string{"65 s"}, "restart"},
 		{"deploy, cut short", ResponseTruncated, CloseMass, Timers{}, []string{"deregistration_delay.timeout_seconds"}, nil, "restart"},
-		{"gunicorn", FINRequestCrossing, CloseOverdueBatch, Timers{2 * s, 60 * s}, []string{"--keep-alive", "65 s or more"}, nil, "sweep"},
+		{"gunicorn", FINRequestCrossing, CloseOverdueBatch, Timers{Target: 2 * s, LB: 60 * s}, []string{"--keep-alive", "65 s or more"}, nil, "sweep"},
 		{"uWSGI", RequestAfterFIN, CloseAfterResponse, Timers{}, []string{"http-keepalive", "Connection: close"}, nil, "without announcing"},
 		{"unknown", FINRequestCrossing, CloseUnknown, Timers{}, []string{"log", "--max-requests"}, nil, "do not show"},
 		{"unknown, worker", ClosedWithRequestOutstanding, CloseUnknown, Timers{}, []string{ClosedWithRequestOutstanding.Fix}, nil, "do not show"},
@@ -33,7 +33,8 @@ func TestFixFollowsCause(t *testing.T) {
 		{"none given", FINRequestCrossing, "", Timers{}, []string{FINRequestCrossing.Fix}, nil, FINRequestCrossing.Cause},
 		{"not about closes", LBClosedWithRequestOutstanding, CloseIdleTimeout, Timers{}, []string{LBClosedWithRequestOutstanding.Fix}, nil, LBClosedWithRequestOutstanding.Cause},
 	} {
-		fix := FixFor(tt.rule, tt.cause, tt.timers)
+		cause := CauseOf(tt.cause)
+		fix := cause.fixFor(tt.rule, tt.timers)
 		for _, w := range tt.want {
 			if !strings.Contains(fix, w) {
 				t.Errorf("%s: the fix lacks %q: %s", tt.name, w, fix)
@@ -44,7 +45,7 @@ func TestFixFollowsCause(t *testing.T) {
 				t.Errorf("%s: the fix says %q: %s", tt.name, w, fix)
 			}
 		}
-		if why := CauseFor(tt.rule, tt.cause, tt.timers); !strings.Contains(why, tt.why) {
+		if why := cause.causeFor(tt.rule, tt.timers); !strings.Contains(why, tt.why) {
 			t.Errorf("%s: the cause lacks %q: %s", tt.name, tt.why, why)
 		}
 	}

@@ -27,6 +27,7 @@ type Detector struct {
 	scans    scans
 	strays   ring.Ring[strayAnswer]
 	requests ring.Ring[recentRequest]
+	accepted accepted
 	scratch  Facts // of the connection that is looked at
 
 	pending   pendings   // decided, waiting for what belongs to them
@@ -144,6 +145,7 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
+	d.accepted.forget(f)
 	t.connections++
 	if f.BeginCaptured() || e.Seg.Flags&tcpstate.SYN != 0 {
 		t.attempted++
@@ -178,6 +180,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 		x.rtt.Add(rtt)
 		x.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
 		x.allNS += rtt
+		d.accepted.note(f, target.SYNs[0].Time+rtt)
 	}
 	if lb.NSYN > 1 {
 		d.judgeSYN(d.facts(f, e), SYNAnswered)
@@ -208,6 +211,9 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	d.exchanges.active(t.end, e.Time)
 	request := d.tracker.Request(f)
 	t.tell().reached[0].add(e.Time, request.Len)
+	if took := e.Time - request.Time; took >= second {
+		t.told.slow.Add(took)
+	}
 	if _, target := f.Sides(); f.HTTP2() {
 	} else if d.exchanges.answer(d, f, e.Seg); target.HasTurn() {
 		if gap := request.Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
@@ -271,10 +277,13 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 		return
 	}
 	t.advertise(f)
+	x := t.tell()
+	if c.AtOnce() {
+		x.behindAnswers.Add(c.Time)
+	}
 	if c.Idle && f.CloseAnnounced() {
 		return // as it said
 	}
-	x := t.tell()
 	if c.AtOnce() {
 		x.atOnce++
 	}
@@ -341,6 +350,7 @@ func (d *Detector) judgeHandshake(x *Facts) {
 	case len(x.tn.Refusals) > 0:
 		x.flow.SetDecided()
 		x.of.refused++
+		x.of.tell().refusals.Add(x.tn.Refusals[0].Time)
 		d.noteProbe(x, false)
 		d.judgeSYN(x, SYNRefused)
 	case x.resetByOwnHost():
@@ -405,7 +415,7 @@ func (d *Detector) judgeTarget(t *target, review bool) {
 		}
 		t.reported.set(i, true)
 		f.Rule = r
-		d.emit(&pending{f: f, t: t, close: theClose{gap: -1}})
+		d.emit(&pending{f: f, t: t})
 	}
 }
 

@@ -57,6 +57,7 @@ type Facts struct {
 	stream  *tcpstate.H2Stream
 	refused bool
 
+	accepted int64   // when the target accepted the connection, in the capture's time of its segments; 0: not known
 	of       *target // its figures and who waits for it, to be read
 	settings settings
 }
@@ -84,6 +85,7 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	x.turnLow = d.tracker.TurnLow(f, f.LB())
 	x.request, x.head = d.tracker.Request(f), d.tracker.Head(f)
 	x.newestTurn = x.request
+	x.accepted = d.accepted.at(f)
 	x.lbAbort = x.abort(true)
 	x.lbUnacked, x.targetUnacked = d.tracker.StillUnacked(f, f.LB()), d.tracker.StillUnacked(f, 1-f.LB())
 	x.findClosing()
@@ -300,23 +302,55 @@ func (x *Facts) ownClose(e *tcpstate.Event) (c idle.Close, ok bool) {
 			return c, false
 		}
 		unasked := (!x.request.Set() || x.answered) && x.newestFromTarget.Set()
-		return idle.Close{Time: e.Time, Gap: e.Gap, Idle: unasked, Ref: cl, Known: e.Time}, true
+		return x.lbCloseAfter(e, e.Gap, unasked), true
 	}
 	switch last := x.newestFromTarget; {
 	case cl.Set() && x.closing.Set() && x.closing.Ack.After(cl.Seq):
 		return c, false // it answers the LB's close
 	case e.Seg.Flags.Has(tcpstate.RST) && (!e.Seg.Flags.Has(tcpstate.ACK) || x.tn.FIN.Set()):
 		return c, false // no close of its own
-	case !x.closing.Set() || !last.Set() || x.flow.Upgraded() || x.notify.Set() && last.Frame() == x.notify.Frame():
+	case !x.closing.Set() || x.flow.Upgraded() || x.notify.Set() && last.Frame() == x.notify.Frame():
 		return c, false
 	}
-	c = idle.Close{
-		Time: x.closing.Time, Gap: max(x.closing.Time-x.newestFromTarget.Time, 0),
+	return x.targetClose(e.Time), true
+}
+
+// lbCloseAfter describes a close by the LB.
+func (x *Facts) lbCloseAfter(e *tcpstate.Event, gap int64, unasked bool) idle.Close {
+	c := idle.Close{Time: e.Time, Gap: gap, Out: -1, Age: -1, Idle: unasked, Ref: x.lbClose(), Known: e.Time}
+	if x.accepted != 0 {
+		c.Age, c.Nth = max(e.Time-x.accepted, 0), x.flow.Served()
+	}
+	return c
+}
+
+// targetClose describes the target's close, by clocks that say the same wherever the capture was
+// taken: what the target had from the LB it had later, or earlier, than the capture shows.
+func (x *Facts) targetClose(known int64) idle.Close {
+	c := idle.Close{
+		Time: x.closing.Time, Gap: -1, Out: -1, Age: -1,
 		Idle: !x.outstanding() || !x.closeHadSeenRequest(),
-		Ref:  x.closing, Known: e.Time,
+		Ref:  x.closing, Known: known, Nth: x.flow.Served(),
+	}
+	if l := x.newestFromTarget; l.Set() && !(x.notify.Set() && l.Frame() == x.notify.Frame()) {
+		c.Gap = max(x.closing.Time-l.Time, 0)
+	}
+	if s := x.stream; s != nil && s.Gap >= 0 {
+		c.Gap = max(x.closing.Time-s.Request.Time+s.Gap, 0)
+	} else if s != nil {
+		c.Gap = -1
+	}
+	if x.request.Set() && x.closeHadSeenRequest() && (!x.answered || x.unfinished()) {
+		c.Out = max(x.closing.Time-x.request.Time-x.of.told.far(), 0)
+		c.What = requestKind(x.head)
+	}
+	if x.accepted != 0 && x.flow.BeginCaptured() {
+		c.Age = max(x.closing.Time-x.accepted, 0)
+	} else {
+		c.Nth = 0
 	}
 	if c.Ref == x.tn.FIN {
 		c.Ref = withPayload(c.Ref)
 	}
-	return c, true
+	return c
 }

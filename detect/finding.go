@@ -78,8 +78,8 @@ type Measures struct {
 	RST              string   // "reply", "active" or ""
 	RSTOrigin        string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
 	RSTOriginBasis   string   // "ttl", "shape" or ""
-	CloseCause       string   // "idle-timeout", "mass-close", "overdue-batch", "after-response", "unknown" or ""
-	CloseCauseBasis  string   // "inferred", "advertised", "hint" or ""
+	CloseCause       string   // the ID of one of CloseCauses, or ""
+	CloseCauseBasis  string   // "inferred", "advertised", "hint", "refused" or ""
 	Retried          bool
 	RetryStream      uint32
 	RetryFrame       uint64
@@ -108,6 +108,7 @@ type Finding struct {
 	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
 	Open       bool            // it was still undecided when the capture ended, of a live one now
+	Unwatched  bool            // the LB had had the target's close for long: its pool does not watch its connections
 	Request    *Request        // nil: none
 	Requests   []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first
 	Measures   Measures

@@ -54,7 +54,7 @@ func (d *Detector) socketFull(s *KernelSocket, now int64) {
 		Summary:   fmt.Sprintf("the queue of %s was full, %d of %d: connect() gives EAGAIN (\"Resource temporarily unavailable\")", s.Path, s.Queue, s.Limit),
 		Cause:     AcceptQueueOverflow.Cause, Fix: AcceptQueueOverflow.Fix,
 	}
-	d.emit(&pending{f: f, close: theClose{gap: -1}})
+	d.emit(&pending{f: f})
 }
 
 // listener is who listens on a target of this host; nil: it is another's, or not known.

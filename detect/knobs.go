@@ -41,6 +41,23 @@ var workerKnobs = []Knob{
 	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
 }
 
+// countKnobs are how many requests a connection may carry.
+var countKnobs = []Knob{
+	{"nginx", "keepalive_requests 10000;", "as the target; default 1000, 100 before 1.19.10; it announces the close"},
+	{"Apache", "MaxKeepAliveRequests 0", "default 100; 0: no limit"},
+	{"Tomcat", `<Connector maxKeepAliveRequests="-1" ... />`, "default 100; -1: no limit"},
+	{"gunicorn", "--max-requests 0", "per worker, not per connection: default off"},
+	{"Node.js", "server.maxRequestsPerSocket = 0", "the default: no limit"},
+}
+
+// ageKnobs are how old a connection may grow.
+var ageKnobs = []Knob{
+	{"nginx", "keepalive_time 1h;", "as the target; the default; it announces the close"},
+	{"Go", "http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}", "instead of ReadTimeout, which is counted from accept for the first request"},
+	{"Go", "keepalive.ServerParameters{MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute}", "of gRPC; default no limit; jitter of a tenth"},
+	{"Envoy", "common_http_protocol_options: { max_connection_duration: 3600s }", "of the listener; default no limit; drains first"},
+}
+
 // gracefulKnobs let a target finish and leave in order.
 var gracefulKnobs = []Knob{
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "so that the LB stops sending before the process stops; readinessProbe for the start"},

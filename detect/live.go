@@ -143,6 +143,7 @@ func (d *Detector) Shift(by int64) {
 	d.kernel.Shift(by)
 	d.requests.Each(func(r *recentRequest) { r.time += by })
 	d.strays.Each(func(a *strayAnswer) { a.ref.Time += by })
+	d.accepted.shift(by)
 	for i := range d.gaps {
 		d.gaps[i] += by
 	}
@@ -169,8 +170,8 @@ func (d *Detector) Shift(by int64) {
 func (p *pending) shift(by int64) {
 	p.from += by
 	p.until += by
-	if p.close.at != 0 {
-		p.close.at += by
+	if p.close.Time != 0 {
+		p.close.shift(by)
 	}
 	for i := range p.ignored {
 		p.ignored[i] += by

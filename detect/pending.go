@@ -35,7 +35,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if f == nil {
 		return false
 	}
-	p := &pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored, close: theClose{gap: -1}}
+	p := &pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
 	f.ignored = nil
 	if r := f.Rule; r.Settle != nil {
 		p.until = max(p.until, r.Settle(x))
@@ -50,11 +50,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 		}
 	}
 	if x.closing.Set() && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
-		p.close.at = x.closing.Time
-		p.close.seen, p.close.aborted = x.closeHadSeenRequest(), x.aborted
-		if f.Measures.Idle.Known {
-			p.close.gap = f.Measures.Idle.NS
-		}
+		p.close = theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, rtt: x.rtt()}
 	}
 	d.count(x, f)
 	if len(d.pending) >= maxPending {
@@ -116,8 +112,8 @@ func (d *Detector) enrich(p *pending) *pending {
 		d.applyKernel(p)
 	}
 	d.findRetry(p)
-	if p.close.at != 0 {
-		p.close.mass = p.t.told.closes.Together(p.close.at, p.close.gap)
+	if p.close.Time != 0 {
+		p.close.mass = p.t.told.closes.Together(&p.close.Close)
 	}
 	if f.Rule.Repeated {
 		d.gradeWait(p)
@@ -150,16 +146,10 @@ func (d *Detector) explain(p *pending) {
 	if p.t == nil {
 		return
 	}
-	if p.close.at != 0 && f.Lost {
-		f.Measures.CloseCause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
-	}
-	var ts Timers
-	own, lb := p.t.timers()
-	if own != nil {
-		ts.Target = own.NS
-	}
-	if lb != nil {
-		ts.LB = lb.NS
+	var cause *CloseCause
+	if p.close.Time != 0 && f.Lost {
+		cause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
+		f.Measures.CloseCause = cause.ID
 	}
 	if f.Rule.advise != nil && f.own == nil {
 		if a := f.Rule.advise(f, p.t.told.longest); a != nil {
@@ -171,7 +161,8 @@ func (d *Detector) explain(p *pending) {
 		f.Cause, f.Fix = f.own.cause, f.own.fix
 		return
 	}
-	f.Cause, f.Fix = CauseFor(f.Rule, f.Measures.CloseCause, ts), FixFor(f.Rule, f.Measures.CloseCause, ts)
+	ts := p.t.allTimers(&p.close)
+	f.Cause, f.Fix = cause.causeFor(f.Rule, ts), cause.fixFor(f.Rule, ts)
 }
 
 // explainAgain says what has been learnt about a finding since.

@@ -69,5 +69,20 @@ func matchRequestAfterFIN(x *Facts) *Finding {
 	f := x.closeRace()
 	f.Summary = fmt.Sprintf("the LB sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
 		f.Request.Frame, seconds(max(x.request.Time-x.closing.Time, 0)), x.closeName(), x.frame(x.closing))
+	// As seen at the LB: the close had to get there, and the request from there.
+	if late := x.request.Time - x.closing.Time - max(x.rtt()-x.of.told.far(), 0); late > max(4*x.rtt(), unwatchedFor) {
+		f.Unwatched = true
+		f.own = &advice{
+			fmt.Sprintf("The LB's pool does not watch its connections: the target had closed this one %s before, the LB's host had acknowledged that, "+
+				"and the LB still sent a request on it.", about(late)),
+			"Let the LB's pool watch its idle connections for a close (an update, or a check before a connection is used again), or let it give them up " +
+				"before the target does: its pool timeout below the target's keep-alive timeout. Until then let it repeat requests that find their " +
+				"connection closed, and take a target out before it stops.",
+		}
+	}
 	return f
 }
+
+// unwatchedFor is longer than any process that watches its connections takes to act on a close,
+// ns; by judgement.
+const unwatchedFor = 100 * millisecond

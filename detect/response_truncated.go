@@ -47,7 +47,7 @@ LB                                target
 	LBs:     drainKnobs,
 	Logs:    truncatedLogs,
 
-	FollowsClose: MassClose,
+	FollowsClose: KnownClose,
 	Behind:       LogClosed | LogTruncated,
 	Timer:        noTimer,
 

@@ -27,6 +27,17 @@ func headKey(h []byte) uint64 {
 	return maphash.Bytes(headSeed, h)
 }
 
+// requestKind identifies what a request asks for by its method and path; 0: the head does not show
+// them.
+func requestKind(head []byte) uint64 {
+	method, rest, ok := bytes.Cut(head, []byte(" "))
+	path := bytes.IndexAny(rest, " ?\r\n")
+	if !ok || path <= 0 {
+		return 0
+	}
+	return maphash.Bytes(headSeed, head[:len(method)+1+path])
+}
+
 // headEnd is where the first empty line of a head begins, or its end. It goes from line to
 // line, which is faster than a search for four octets.
 func headEnd(h []byte) int {

@@ -33,7 +33,7 @@ type Rule struct {
 	Crossed bool
 	// FollowsClose says of which causes of the target's close (Measures.CloseCause) cause
 	// and fix are those of the close; of all others they are the rule's own.
-	FollowsClose CloseCauses
+	FollowsClose CauseSet
 	// AnyProtocol: what it says rests on TCP alone, whatever the two speak. Of other findings
 	// about a connection Facts.limit takes back what the protocol does not bear out.
 	AnyProtocol bool
@@ -91,14 +91,14 @@ const (
 
 func (s Subject) String() string { return [...]string{"connection", "handshake", "target"}[s] }
 
-// CloseCauses is a set of causes of a target's close.
-type CloseCauses uint8
+// CauseSet is a set of causes of a target's close.
+type CauseSet uint8
 
 // The sets that rules follow.
 const (
-	NoClose   CloseCauses = iota // the target did not close, or why does not matter
-	MassClose                    // CloseMass: a restart is behind both
-	AnyClose                     // all
+	NoClose    CauseSet = iota // the target did not close, or why does not matter
+	KnownClose                 // all that are known
+	AnyClose                   // all
 )
 
 // QueueSign is what a finding says of the listener's queue.

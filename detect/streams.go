@@ -183,14 +183,24 @@ func (x *Facts) closeOfStreams(h *tcpstate.HTTP2, e *tcpstate.Event) (c idle.Clo
 			return c, byLB, false // it answers the target's close
 		}
 		since := h.IdleAt(cl.Seq)
-		return idle.Close{Time: e.Time, Gap: e.Time - since, Idle: true, Ref: cl, Known: e.Time}, true, since != 0
+		return x.lbCloseAfter(e, e.Time-since, true), true, since != 0
 	case !x.closing.Set() || !byLB && cl.Set() && (goAway || x.closing.Ack.After(cl.Seq)):
 		return c, byLB, false // none of its own, or it was noted before
 	}
 	since := h.IdleAt(x.closing.Ack)
-	return idle.Close{
-		Time: x.closing.Time, Gap: max(x.closing.Time-since, 0), Idle: true, Ref: x.closing, Known: e.Time,
-	}, false, since != 0 && since <= x.closing.Time
+	x.noStream()
+	c = x.targetClose(e.Time)
+	if since != 0 && since <= x.closing.Time {
+		c.Gap = x.closing.Time - since
+		return c, false, true
+	}
+	c.Gap, c.Idle = -1, false
+	for _, s := range h.Streams {
+		if !s.Done && x.closing.Ack.After(s.Request.Seq) {
+			c.Out = max(c.Out, x.closing.Time-s.Request.Time-x.of.told.far())
+		}
+	}
+	return c, false, c.Out >= 0
 }
 
 // noStream makes of the facts of an HTTP/2 connection those of one without a request.

@@ -53,8 +53,11 @@ type told struct {
 	drops     ring.Ring[drop]
 
 	closes, lbCloses idle.Closes
-	atOnce           int // closes right behind an answer that did not announce them
-	crossed          int // requests that the target's idle close took away
+	atOnce           int              // closes right behind an answer that did not announce them
+	slow             Histogram        // how long answers took that took a second or more
+	refusals         ring.Ring[int64] // when connections were refused
+	behindAnswers    moments          // when connections were closed right behind an answer
+	crossed          int              // requests that the target's idle close took away
 	inferred         inferred
 	reuseHist        Histogram
 }
@@ -94,7 +97,8 @@ func (t *target) tell() *told {
 	if t.told == &silent {
 		recent, most := t.samples()
 		x := &told{longest: -1, maxWaits: recent}
-		x.overflows.Max, x.drops.Max, x.reuses.Max = most, most, most
+		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
+		x.behindAnswers.Max = minSamples
 		x.closes.Max, x.lbCloses.Max = min(most, maxCloses), min(most, maxCloses)
 		t.told = x
 	}
@@ -196,6 +200,40 @@ func (x *told) vantage() string {
 	return "between"
 }
 
+// far is how long it takes from where the capture was taken to the target and back, ns.
+func (x *told) far() int64 {
+	if x.rtt.N == 0 {
+		return 0
+	}
+	return x.farNS / int64(x.rtt.N)
+}
+
+// refusedNear reports whether a connection was refused shortly before or after a time, as by a
+// process that ends and whose successor does not listen yet.
+func (x *told) refusedNear(at int64) bool {
+	return slices.ContainsFunc(x.refusals.All(), func(r int64) bool { return r >= at-second && r <= at+second })
+}
+
+// moments are when something happened.
+type moments struct{ ring.Ring[int64] }
+
+// burst is how often it happened at a time, and not in the second before or after; 0: then too.
+func (m *moments) burst(at int64) (near int) {
+	for _, x := range m.All() {
+		switch away := max(x-at, at-x); {
+		case away <= idle.Moment:
+			near++
+		case away > burstLasts && away <= second:
+			return 0
+		}
+	}
+	return near
+}
+
+// burstLasts is how long a worker may take that lets its requests finish before it ends, by
+// judgement: longer than most requests take.
+const burstLasts = 300 * millisecond
+
 // shift moves the times that are remembered.
 func (t *target) shift(by int64) {
 	t.used += by
@@ -215,6 +253,8 @@ func (t *target) shift(by int64) {
 		}
 	}
 	x.overflows.Each(func(at *int64) { *at += by })
+	x.refusals.Each(func(at *int64) { *at += by })
+	x.behindAnswers.Each(func(at *int64) { *at += by })
 	x.drops.Each(func(d *drop) { d.at += by })
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)

@@ -15,7 +15,8 @@ type timer struct {
 type inferred struct {
 	idle, lb *timer      // nil: none
 	sweep    *idle.Timer // where there is no idle
-	at       int         // closes seen then; -1: look again
+	limits   idle.Limits
+	at       int // closes seen then; -1: look again
 }
 
 // timers are the inferred idle timeouts of a target and of its LB; nil: none. They are
@@ -60,6 +61,30 @@ func (x *told) infer(advertised int64) {
 		}
 		t.Hint = lbHints(t.NS)
 	}
+	in.limits = idle.InferLimits(x.closes.All(), x.lbCloses.All(), x.slow.From, x.rtt.Median())
+}
+
+// allTimers are what is known of the clocks by which a target closes, and of the close.
+func (t *target) allTimers(c *theClose) (ts Timers) {
+	own, lb := t.timers()
+	if own != nil {
+		ts.Target = own.NS
+	}
+	if lb != nil {
+		ts.LB = lb.NS
+	}
+	l := &t.told.inferred.limits
+	if ts.Request = c.Out; l.Request != nil {
+		ts.Request = l.Request.After
+	}
+	if l.Age != nil {
+		ts.Age = l.Age.After
+	}
+	if l.Uncanceled != nil && ts.Target == 0 {
+		ts.Target = l.Uncanceled.After
+	}
+	ts.Count = l.Count
+	return ts
 }
 
 func newTimer(t *idle.Timer) *timer {

@@ -29,7 +29,7 @@ func TestGradeWait(t *testing.T) {
 			if round(w) {
 				f.Severity = Error
 			}
-			p := &pending{f: f, t: target, close: theClose{gap: -1}}
+			p := &pending{f: f, t: target}
 			d.gradeWait(p)
 			d.emit(p)
 		}

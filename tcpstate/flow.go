@@ -271,6 +271,9 @@ func (f *Flow) CloseAnnounced() bool { return f.flags&flowCloseAnnounced != 0 }
 // KeepAlive is what the newest answer's head advertised, ns; 0: nothing.
 func (f *Flow) KeepAlive() int64 { return int64(f.framing.KeepAlive()) * second }
 
+// Served is how many requests of HTTP/1 were answered on the connection; 0: it is not known.
+func (f *Flow) Served() uint32 { return f.framing.Served() }
+
 // Status is the status of the newest HTTP/1 answer; 0: unknown.
 func (f *Flow) Status() int { return f.framing.Status() }
 

@@ -30,18 +30,34 @@ const (
 	sameMoment = 10 * millisecond
 )
 
-// Close is a close by one side of a connection.
+// Close is a close by one side of a connection: when, and what its clocks said.
 type Close struct {
 	Time  int64           // of the FIN, or of what announced it
-	Gap   int64           // how long the connection had been idle
-	Idle  bool            // nothing was outstanding as the closer saw it
+	Gap   int64           // how long the connection had been idle; -1: no octet of an answer was seen before
+	Out   int64           // how long the target had had a request that it had not answered in full; -1: none
+	Age   int64           // how long ago the connection was accepted; -1: not known
+	What  uint64          // what kind of request it is that Out is about; 0: not known
 	Ref   tcpstate.SegRef // the FIN or RST
 	Known int64           // when it was known: Time, or later than that of an announcement
+	Nth   uint32          // requests that were answered; 0: not known
+	Idle  bool            // nothing was outstanding as the closer saw it
+}
+
+// clock is the clock that a timer would go by that ended the connection, and what it said: it
+// had been idle for so long, or a request had been outstanding for so long, or it was so old.
+func (c *Close) clock() (which byte, ns int64) {
+	switch {
+	case c.Out > ShortGap:
+		return 'o', c.Out
+	case c.Gap >= 0:
+		return 'i', c.Gap
+	}
+	return 'a', c.Age
 }
 
 // AtOnce reports whether the close followed right behind an answer: that is a habit of the
 // target, no timer and no restart.
-func (c *Close) AtOnce() bool { return c.Idle && c.Gap <= ShortGap }
+func (c *Close) AtOnce() bool { return c.Idle && c.Gap >= 0 && c.Gap <= ShortGap }
 
 // Closes are the closes by one side: the newest ones, and the idle times of all.
 type Closes struct {
@@ -59,7 +75,9 @@ func (c *Closes) Add(s Close) {
 	}
 	c.late = max(c.late, s.Known-s.Time)
 	c.Ring.Add(s)
-	c.Gaps.Add(s.Gap)
+	if s.Gap >= 0 {
+		c.Gaps.Add(s.Gap)
+	}
 }
 
 // around are the places, from i to before j, of the closes that may be of a moment. They

@@ -21,6 +21,20 @@ func (h *Histogram) Add(ns int64) {
 	h[min(i, len(h)-1)]++
 }
 
+// From is how many gaps were certainly longer than a time, ns.
+func (h *Histogram) From(ns int64) (n int) {
+	var at Histogram
+	at.Add(ns)
+	i := 0
+	for at[i] == 0 {
+		i++
+	}
+	for _, c := range h[i+1:] {
+		n += int(c)
+	}
+	return n
+}
+
 // Sketch is a histogram of times with 32 buckets an octave: 2 % fine. Of many targets the
 // buckets are not in the cache: the newest times wait until there are some, for the misses
 // to overlap, and few times need no buckets at all.

@@ -1,56 +1,84 @@
 package idle
 
-import (
-	"slices"
-	"sort"
-)
+import "sort"
 
 // Mass is what else was closed in the moment of a close.
 type Mass struct {
 	N      int   // connections that were closed in that moment
-	Alike  int   // those of about the same idle age
-	Lo, Hi int64 // their idle ages; Lo is very large where there are none
+	Alike  int   // those of them whose clocks say the same as that of the close
+	Busy   int   // those that had a request outstanding
+	Lo, Hi int64 // how long they had been idle; Lo is very large where none was
+	LoOut  int64 // the shortest time that one had had a request for; very large where none had
+	unlike bool  // there are two whose clocks differ
 }
 
-// Together looks which connections were closed in the same moment as one of the given idle
-// age; -1: its age is not known.
-func (c *Closes) Together(at, gap int64) (m Mass) {
-	m.Lo = 1 << 62
-	for i, end := c.around(at); i < end; i++ {
-		s := c.At(i)
-		if s.Time >= at-Moment && s.Time <= at+Moment && !s.AtOnce() {
-			m.N++
-			if gap >= 0 && !unlike(min(gap, s.Gap), max(gap, s.Gap)) {
-				m.Alike++
-			}
-			m.Lo, m.Hi = min(m.Lo, s.Gap), max(m.Hi, s.Gap)
+// Together looks which connections were closed in the same moment as c.
+func (x *Closes) Together(c *Close) (m Mass) {
+	m.Lo, m.LoOut = 1<<62, 1<<62
+	var first *Close
+	for i, end := x.around(c.Time); i < end; i++ {
+		s := x.At(i)
+		if s.Time < c.Time-Moment || s.Time > c.Time+Moment || s.AtOnce() {
+			continue
 		}
+		m.N++
+		if alike(s, c) {
+			m.Alike++
+		}
+		if s.Out >= 0 {
+			m.Busy++
+		}
+		if which, ns := s.clock(); which == 'o' {
+			m.LoOut = min(m.LoOut, ns)
+		} else if which == 'i' {
+			m.Lo, m.Hi = min(m.Lo, ns), max(m.Hi, ns)
+		}
+		if first == nil {
+			first = s
+		}
+		m.unlike = m.unlike || !alike(first, s)
 	}
 	return m
 }
 
-// Several reports whether they are a mass close: at least three, at unlike idle ages.
-func (m *Mass) Several() bool { return m.N >= 3 && 3*m.Alike <= 2*m.N && unlike(m.Lo, m.Hi) }
+// Several reports whether they are a mass close: at least three, or two that had requests, that
+// no one timer has closed, for their clocks differ.
+func (m *Mass) Several() bool {
+	return (m.N >= 3 || m.N == 2 && m.Busy == 2) && 3*m.Alike <= 2*m.N && m.unlike
+}
 
-// unlike reports whether idle ages differ by more than a timer's scatter.
+// OnlyBusy reports whether all had requests outstanding for long.
+func (m *Mass) OnlyBusy() bool { return m.Lo == 1<<62 && m.LoOut < 1<<62 }
+
+// NoneBusy reports whether none had.
+func (m *Mass) NoneBusy() bool { return m.LoOut == 1<<62 }
+
+// alike reports whether one timer may have ended both connections.
+func alike(a, b *Close) bool {
+	x, i := a.clock()
+	y, j := b.clock()
+	return x == y && !unlike(min(i, j), max(i, j))
+}
+
+// unlike reports whether times differ by more than a timer's scatter.
 func unlike(lo, hi int64) bool { return hi-lo > max(hi/10, 100*millisecond) }
 
 // massCloses marks the closes that belong to a mass close: at least three within one
-// moment at unlike idle ages. Of a busy target's timer many fire in one moment, all alike.
+// moment whose clocks differ. Of a busy target's timer many fire in one moment, all alike.
 func massCloses(samples []Close) []bool {
 	order := byTime(samples)
 	mass := make([]bool, len(samples))
-	var ages []int64
+	var some []*Close
 	for i := 0; i < len(order); {
 		first := samples[order[i]].Time
-		ages = ages[:0]
+		some = some[:0]
 		j := i
 		for ; j < len(order) && samples[order[j]].Time-samples[order[max(j-1, i)]].Time <= Moment && samples[order[j]].Time-first <= 4*Moment; j++ {
 			if s := &samples[order[j]]; !s.AtOnce() {
-				ages = append(ages, s.Gap)
+				some = append(some, s)
 			}
 		}
-		if len(ages) >= 3 && 3*mostAlike(ages) <= 2*len(ages) {
+		if len(some) >= 3 && 3*mostAlike(some) <= 2*len(some) {
 			for _, k := range order[i:j] {
 				mass[k] = true
 			}
@@ -60,12 +88,16 @@ func massCloses(samples []Close) []bool {
 	return mass
 }
 
-// mostAlike is how many of the idle ages are alike; it sorts them.
-func mostAlike(ages []int64) int {
-	slices.Sort(ages)
+// mostAlike is how many of them are alike; it sorts them.
+func mostAlike(cs []*Close) int {
+	sort.Slice(cs, func(i, j int) bool {
+		x, a := cs[i].clock()
+		y, b := cs[j].clock()
+		return x < y || x == y && a < b
+	})
 	most := 0
-	for i, j := 0, 0; j < len(ages); j++ {
-		for unlike(ages[i], ages[j]) {
+	for i, j := 0, 0; j < len(cs); j++ {
+		for !alike(cs[i], cs[j]) {
 			i++
 		}
 		most = max(most, j-i+1)

@@ -8,8 +8,9 @@ package framing
 // The zero value has recognised nothing yet.
 type State struct {
 	dir [2]direction
-	// ids are, of HTTP/1, the kinds of the outstanding requests, the oldest lowest; of HTTP/2, the
-	// place in the Pool of what else is kept of the connection; 0: nothing yet.
+	// ids are, of HTTP/1, the kinds of the outstanding requests, the oldest lowest, and how many
+	// were answered; of HTTP/2, the place in the Pool of what else is kept of the connection; 0:
+	// nothing yet.
 	ids   [2]uint32
 	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
 	open  uint16    // HTTP/1: requests without a final head
@@ -273,6 +274,14 @@ func (f *State) Next(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint32) 
 		return f.nextHTTP2(s, p, n, pool)
 	}
 	return f.nextUnknown(s, p, n, pool)
+}
+
+// Served is how many requests of HTTP/1 were answered; 0: it is not known.
+func (f *State) Served() uint32 {
+	if f.proto != HTTP1 {
+		return 0
+	}
+	return f.ids[Answers]
 }
 
 // AnsweredBefore says that the newest request's answer was captured before it.

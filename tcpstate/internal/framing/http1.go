@@ -306,6 +306,7 @@ func (f *State) pop() (kind uint16, ok bool) {
 	}
 	kind = uint16(f.ids[Requests] & (1<<kindBits - 1))
 	f.ids[Requests] >>= kindBits
+	f.ids[Answers]++
 	f.open--
 	return kind, true
 }

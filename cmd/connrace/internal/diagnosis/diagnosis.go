@@ -131,8 +131,10 @@ func problems(found []Found) []Problem {
 // reasonOf is why the target closed, where that decides what to change, else the id of the
 // rule that has the same fix.
 func reasonOf(f *detect.Finding) string {
-	switch c := f.Measures.CloseCause; c {
-	case detect.CloseIdleTimeout, detect.CloseMass, detect.CloseOverdueBatch, detect.CloseAfterResponse:
+	if f.Unwatched {
+		return unwatched
+	}
+	if c := f.Measures.CloseCause; c != "" && c != detect.CloseUnknown {
 		return c
 	}
 	if same := f.Rule.SameFix; same != nil {
@@ -141,9 +143,14 @@ func reasonOf(f *detect.Finding) string {
 	return f.Rule.ID
 }
 
+// unwatched is the reason where the LB's pool does not watch its connections, whyever they were
+// closed.
+const unwatched = "unwatched"
+
 // isTimer reports whether the target's keep-alive timer is the reason.
 func isTimer(reason string) bool {
-	return reason == detect.CloseIdleTimeout || reason == detect.CloseOverdueBatch
+	c := detect.CauseOf(reason)
+	return c != nil && c.KeepAlive
 }
 
 // lossWeight lets the text of one finding with a loss go before those of any number
@@ -175,7 +182,11 @@ func (q *Problem) describe() {
 	})
 	q.Rule = q.Counts[0].Rule
 	q.Knobs = Knobs(q.Rule, q.Findings)
-	for _, k := range q.Rule.Servers {
+	servers := q.Rule.Servers
+	if c := detect.CauseOf(q.reason); c != nil && c.Knobs != nil {
+		servers = c.Knobs
+	}
+	for _, k := range servers {
 		if !slices.Contains(q.Knobs, k) {
 			q.Others = append(q.Others, k)
 		}

@@ -100,7 +100,7 @@ func ExampleOf() {
 	f := &detect.Finding{Rule: r, Severity: r.Severity, Lost: true, Target: web, Request: &detect.Request{}}
 	f.Measures.CloseCause = detect.CloseIdleTimeout
 	f.Measures.Idle = detect.Duration{NS: 5e9, Known: true}
-	f.Cause = detect.CauseFor(r, detect.CloseIdleTimeout, detect.Timers{Target: 5e9})
+	f.Cause = "The target's keep-alive timer (5 s) fired while the LB was sending a request on that idle connection."
 	target := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9, Samples: 12, Hint: []string{"default of uvicorn"}}}
 
 	d := diagnosis.Of(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 1}}, []diagnosis.Found{{Finding: f, Known: target}})

@@ -28,13 +28,13 @@ func (q *Problem) timer() Timer {
 	if isTimer(q.reason) {
 		return q.keepAlive()
 	}
-	switch q.reason {
-	case detect.CloseMass:
-		return Timer{Head: "No timer", Lines: []string{"Connections of unlike ages were closed in one moment: a restart, a deploy or a killed worker."}}
-	case detect.CloseAfterResponse:
-		return Timer{Head: "No timer", Lines: []string{"The target closes right behind its answers."}}
+	if q.reason == unwatched {
+		return Timer{Head: "No timer: the load balancer's pool", Lines: []string{"It does not watch its idle connections for a close."}}
 	}
 	n := &q.Rule.Timer
+	if c := detect.CauseOf(q.reason); c != nil {
+		n = &c.Timer
+	}
 	t := Timer{Head: n.Head}
 	if n.Head == "" {
 		t.Head = "No timer"

@@ -289,12 +289,11 @@ func (p *page) facts(f *found) []fact {
 	}
 	basis := ""
 	if m.CloseCauseBasis != "" {
-		basis = map[string]string{"inferred": "its timer is inferred from its closes", "advertised": "it announces so", "hint": "a well-known default"}[m.CloseCauseBasis]
+		basis = map[string]string{"inferred": "inferred from its closes", "advertised": "it announces so", "hint": "a well-known default, or a round time", "refused": "it refused connections then"}[m.CloseCauseBasis]
 	}
-	add("The target closed", map[string]string{
-		detect.CloseIdleTimeout: "by its idle timer", detect.CloseMass: "with many others at once", detect.CloseOverdueBatch: "with other overdue ones",
-		detect.CloseAfterResponse: "right behind an answer", detect.CloseUnknown: "for an unknown reason",
-	}[m.CloseCause], basis)
+	if c := detect.CauseOf(m.CloseCause); c != nil {
+		add("The target closed", c.Label, basis)
+	}
 	if f.Inexact {
 		add("Streams", "by address", "the capture's stream numbers may differ from Wireshark's")
 	}

@@ -44,6 +44,9 @@ type Entry struct {
 	// ns since the Unix epoch. The true End lies in [End, End+Resolution). Start is 0
 	// where the log does not say it.
 	Start, End, Resolution int64
+	// Wait is for how long after that it may have gone on, where the log says only when the
+	// request came.
+	Wait int64
 	// Dispatch is when the request, or the SYN for it, went to the target, and Connect how
 	// long a connection took; 0: unknown.
 	Dispatch, Connect int64
@@ -64,6 +67,7 @@ type Entry struct {
 	Ends       []endpoint // other ip:port in the line, of whatever
 	Words      []string   // of what follows the known fields: ids may be among them
 	Retries    int        // tries before the last one; -1: not said
+	ErrorLog   bool       // it says why, and there may be an entry of the access log, too
 	EachTry    bool       // the log has an entry for each try, not for each request
 	MergedLine int        // line of the access log that told Status; 0: none
 }
@@ -75,6 +79,9 @@ func (e *Entry) Time() time.Time { return time.Unix(0, e.End) }
 
 // mid is End without the bias of a coarse clock.
 func (e *Entry) mid() int64 { return e.End + e.Resolution/2 }
+
+// last is the latest that it can have been over.
+func (e *Entry) last() int64 { return e.End + e.Resolution + e.Wait }
 
 // begin is the earliest that is known of the request.
 func (e *Entry) begin() int64 {

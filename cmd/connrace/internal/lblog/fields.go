@@ -11,8 +11,9 @@ import (
 
 // fields takes a line apart: fields between spaces, or in quotes.
 type fields struct {
-	rest string
-	cut  bool // a quoted field had no end
+	rest   string
+	quotes bool // the last field was in quotes
+	cut    bool // a quoted field had no end
 }
 
 // next is the next field; ok is false at the end.
@@ -21,11 +22,19 @@ func (f *fields) next() (s string, ok bool) {
 	if f.rest == "" {
 		return "", false
 	}
-	if f.rest[0] == '"' {
+	if f.quotes = f.rest[0] == '"'; f.quotes {
 		return f.quoted(), true
 	}
 	s, f.rest, _ = strings.Cut(f.rest, " ")
 	return s, true
+}
+
+// peek is the next field's first octet; 0: there is none.
+func (f *fields) peek() byte {
+	if f.rest = strings.TrimLeft(f.rest, " \t"); f.rest == "" {
+		return 0
+	}
+	return f.rest[0]
 }
 
 // quoted is the next field without its quotes. A quote in it is escaped by a backslash.
@@ -173,27 +182,32 @@ func (e *Entry) end(s string) {
 
 // value takes what nginx's users call its $request_time and $upstream_ variables.
 func (e *Entry) value(key, value string) {
-	last := func() string { // of several tries, "a, b : c"
-		return value[strings.LastIndexAny(value, ", :")+1:]
-	}
 	switch key {
 	case "rt", "request_time":
 		if d, ok := parseSeconds(value); ok && e.Kind == NginxAccess && e.Start == 0 {
 			e.Start = e.End - d
 		}
 	case "ua", "upstream", "upstream_addr", "upstream_address":
-		list := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
-		if len(list) == 0 {
-			return
-		}
-		if ep, ok := parseEndpoint(list[len(list)-1]); ok {
-			e.Target = ep
-			e.Retries = len(list) - 1
-		}
+		e.upstream(value)
 	case "us", "upstream_status":
-		e.upstreamStatus(last())
+		e.upstreamStatus(lastOf(value))
 	case "uht", "upstream_header_time":
-		e.headerTime(last())
+		e.headerTime(lastOf(value))
+	}
+}
+
+// lastOf is the last of several tries, "a, b : c".
+func lastOf(list string) string { return list[strings.LastIndexAny(list, ", :")+1:] }
+
+// upstream takes the targets that were tried, "a, b : c".
+func (e *Entry) upstream(value string) {
+	list := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(list) == 0 {
+		return
+	}
+	if ep, ok := parseEndpoint(list[len(list)-1]); ok {
+		e.Target = ep
+		e.Retries = len(list) - 1
 	}
 }
 

@@ -9,8 +9,10 @@ import (
 
 const haproxyTime = "02/Jan/2006:15:04:05.000"
 
-// haproxyLine parses a line of HAProxy's default HTTP log, behind whatever syslog has put
-// before it (HAProxy configuration manual, 8.2.3 and 8.5):
+// haproxyLine parses a line of HAProxy's HTTP log, behind whatever syslog has put before it (HAProxy configuration manual,
+// 8.2.3 and 8.5). Of a format of one's own it takes the same: what the default has up to the termination state must be
+// there in this order, of which it knows backend and server, timers, status and the termination state by their form; more may
+// stand between, and "key=" before each.
 //
 //	ci:cp [tr] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes CC CS tsc conns queues {..} "request"
 func haproxyLine(line string, zone *time.Location) (e *Entry, ok bool) {
@@ -27,23 +29,30 @@ func haproxyLine(line string, zone *time.Location) (e *Entry, ok bool) {
 	}
 	clock := line[open+2 : open+2+len(haproxyTime)]
 	f := fields{rest: line[open+len(haproxyTime)+3:]}
-	var v [10]string
-	for i := range v {
-		v[i], ok = f.next()
-		if !ok {
+	var server, timers, code, term string
+	start := f.rest
+	for n := 0; term == ""; n++ {
+		s, more := f.next()
+		if !more || n == 32 {
 			return nil, false
 		}
+		s = s[strings.IndexByte(s, '=')+1:]
+		switch slashes := strings.Count(s, "/"); {
+		case timers == "" && slashes == 1 && !f.quotes:
+			server = s
+		case timers == "" && server != "" && slashes == 4 && strings.Trim(s, "0123456789/+-") == "":
+			timers = s
+		case timers != "" && code == "":
+			if code = s; status(code) == 0 && code != "-1" && code != "0" {
+				return nil, false
+			}
+		case code != "" && (len(s) == 4 || len(s) == 2) && strings.IndexByte("CSPLRIDUKcs-", s[0]) >= 0 && strings.IndexByte("RQCHDLT-", s[1]) >= 0:
+			term = s
+		}
 	}
-	timers, code, term := v[2], v[3], v[7]
-	backend, server, named := strings.Cut(v[1], "/")
-	if !named || strings.Count(timers, "/") != 4 || len(term) != 4 {
-		return nil, false
-	}
-	e = &Entry{Kind: HAProxy, Resolution: 1e6, Status: status(code)}
-	if e.Status == 0 && code != "-1" && code != "0" {
-		return nil, false
-	}
-	e.haproxyFailure(term, timers, server)
+	_, name, _ := strings.Cut(server, "/")
+	e = &Entry{Kind: HAProxy, Resolution: 1e6, Status: status(code), Retries: -1}
+	e.haproxyFailure(term, timers, name)
 	if e.Failure == NotFailed {
 		return nil, true
 	}
@@ -52,13 +61,15 @@ func haproxyLine(line string, zone *time.Location) (e *Entry, ok bool) {
 	}
 	e.haproxyTimers(timers)
 	e.Client = clientBefore(line[:open])
-	e.Target, _ = parseEndpoint(server)
-	e.Says = fmt.Sprintf("termination state %s, timers %s, server %s/%s", term, timers, backend, server)
-	if conns := strings.Split(v[8], "/"); len(conns) == 5 {
-		e.Retries, _ = strconv.Atoi(strings.TrimPrefix(conns[4], "+"))
+	e.Target, _ = parseEndpoint(name)
+	e.Says += fmt.Sprintf(", timers %s, server %s", timers, server)
+	before, _, _ := strings.Cut(start, " "+server)
+	if conns, rest, _ := strings.Cut(strings.TrimLeft(f.rest, " "), " "); strings.Count(conns, "/") == 4 {
+		e.Retries, _ = strconv.Atoi(strings.TrimPrefix(conns[strings.LastIndexByte(conns, '/')+1:], "+"))
 		e.Retries = max(e.Retries, 0)
+		f.rest = rest
 	}
-	e.haproxyRest(&f, line[:open])
+	e.haproxyRest(&f, line[:max(0, strings.LastIndexByte(line[:open], ' '))]+before)
 	return e, true
 }
 
@@ -75,8 +86,8 @@ func clientBefore(s string) string {
 	return s
 }
 
-// haproxyRest reads captured headers, the request, and what somebody logs besides,
-// behind it or before the client.
+// haproxyRest reads captured headers, the request, and what somebody logs besides, behind it or before the client. The
+// request may be in two fields, %HM and %HU.
 func (e *Entry) haproxyRest(f *fields, before string) {
 	quote := strings.IndexByte(f.rest, '"')
 	if quote < 0 {
@@ -86,13 +97,16 @@ func (e *Entry) haproxyRest(f *fields, before string) {
 	headers := f.rest[:quote]
 	f.rest = f.rest[quote:]
 	request, _ := f.next()
-	e.request(request)
+	if !strings.Contains(request, " ") && strings.HasPrefix(f.rest, ` "/`) {
+		e.Method = request
+		e.Path, _ = f.next()
+	} else {
+		e.request(request)
+	}
 	e.Cut = e.Cut || f.cut
 	e.extras(headers)
 	e.extras(f.rest)
-	if i := strings.LastIndexByte(before, ' '); i >= 0 {
-		e.extras(before[:i])
-	}
+	e.extras(before)
 }
 
 // haproxyTimers makes times of the timers TR/Tw/Tc/Tr/Ta (8.4): the request was there at
@@ -113,6 +127,19 @@ func (e *Entry) haproxyTimers(timers string) {
 	}
 }
 
+// What the first two letters of a termination state say (8.5).
+var (
+	haproxyCauses = map[byte]string{
+		'C': "the client went away", 'c': "the client took too long", 'S': "the server closed, reset or refused", 's': "the server took too long",
+		'P': "HAProxy gave up: by a limit, a rule or a bad answer", 'L': "HAProxy answered by itself", 'R': "HAProxy had run out of something",
+		'I': "an error inside HAProxy", 'D': "the server was set down", 'U': "a better server came up", 'K': "killed by an administrator",
+	}
+	haproxyPhases = map[byte]string{
+		'R': "before the whole request had come", 'Q': "in the queue", 'C': "while the connection to the server was made",
+		'H': "before the server's whole header had come", 'D': "while data were sent", 'L': "while the last data were sent to the client", 'T': "in the tarpit",
+	}
+)
+
 // haproxyFailure reads the termination state (8.5): what ended the session, and in which
 // phase of it.
 func (e *Entry) haproxyFailure(term, timers, server string) {
@@ -122,6 +149,10 @@ func (e *Entry) haproxyFailure(term, timers, server string) {
 		answered = !strings.HasPrefix(parts[3], "-")
 	}
 	set := func(f Failure, why string) { e.Failure, e.Why = f, why }
+	e.Says = "termination state " + term
+	if who, when := haproxyCauses[cause], haproxyPhases[phase]; who != "" && when != "" {
+		e.Says += " (" + who + ", " + when + ")"
+	}
 	switch {
 	case server == "<NOSRV>" && e.Status >= 500:
 		set(Local, "HAProxy had no server to send it to (<NOSRV>)")

@@ -97,7 +97,7 @@ type Join struct {
 	Ambiguous      int // entries, explained or not, of which it is not certain which finding
 	OutsideCapture int // in time
 	Omitted        int // beyond what is kept
-	Merged         int // pairs of lines of nginx's two logs about one request
+	Merged         int // pairs of lines about one request, one of which says why it failed
 	Joined         []Joined
 	Unexplained    []Unexplained
 	Offset         time.Duration // of the load balancer's clock against the capture's, where that could be told
@@ -173,6 +173,7 @@ type Joiner struct {
 	activity *activity
 	sample   []int64 // times of entries outside of the capture
 	offset   int64
+	longest  int64 // that the end of an entry is uncertain by
 }
 
 // slot is a kept entry and what explains it.
@@ -234,7 +235,7 @@ func (j *Joiner) keep(e *Entry) {
 // within reports whether an entry falls into the capture's time, give or take slack.
 func (j *Joiner) within(e *Entry, slack int64) bool {
 	return slices.ContainsFunc(j.capture.Spans, func(s Span) bool {
-		return e.End+e.Resolution+slack >= s.First && e.begin()-slack <= s.Last
+		return e.last()+slack >= s.First && e.begin()-slack <= s.Last
 	})
 }
 
@@ -286,45 +287,6 @@ func (j *Joiner) joined(s *slot) {
 	j.join.Joined = append(j.join.Joined, o)
 }
 
-// merge takes the two entries that nginx's logs have of one failed request for one: the
-// error log's, with the status of the access log's, which comes when the request ends.
-func (j *Joiner) merge() {
-	type key struct{ client, method, path string }
-	access := map[key][]*slot{}
-	for _, s := range j.slots {
-		if s.Kind == NginxAccess && s.Path != "" {
-			k := key{s.Client, s.Method, s.Path}
-			access[k] = append(access[k], s)
-		}
-	}
-	if len(access) == 0 {
-		return
-	}
-	gone := map[*slot]bool{}
-	for _, s := range j.slots {
-		if s.Kind != NginxError {
-			continue
-		}
-		var best *slot
-		for _, a := range access[key{s.Client, s.Method, s.Path}] {
-			if !gone[a] && a.End >= s.End && a.End <= s.End+s.Resolution && (best == nil || a.End < best.End) {
-				best = a
-			}
-		}
-		if best == nil {
-			continue
-		}
-		gone[best] = true
-		s.Status, s.MergedLine = best.Status, best.Line
-		if s.Start == 0 {
-			s.Start = best.Start
-		}
-		j.join.Merged++
-		j.join.Failed--
-	}
-	j.slots = slices.DeleteFunc(j.slots, func(s *slot) bool { return gone[s] })
-}
-
 // notes say what would else be puzzling.
 func (j *Joiner) notes() {
 	add := func(format string, args ...any) { j.join.Notes = append(j.join.Notes, fmt.Sprintf(format, args...)) }
@@ -334,7 +296,7 @@ func (j *Joiner) notes() {
 		}
 	}
 	if j.join.Merged > 0 {
-		add("%d requests are in both of nginx's logs; each is counted once", j.join.Merged)
+		add("%d requests are in the access log and in the error log; each is counted once", j.join.Merged)
 	}
 	if j.join.Omitted > 0 {
 		add("%d failed entries were left out for want of room", j.join.Omitted)

@@ -1,6 +1,7 @@
 package lblog
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -13,9 +14,22 @@ type Kind uint8
 const (
 	Unknown Kind = iota
 	ALB
+	ELB
 	NginxError
+	IngressNginx
+	ApacheError
+	Traefik
 	NginxAccess
+	ApacheAccess // only as a wish: it looks like nginx's
 	HAProxy
+	Envoy
+	EnvoyJSON
+	TraefikJSON
+	HAProxyJSON
+	NginxJSON
+	Caddy
+	GCP
+	JSON
 	nKinds
 )
 
@@ -28,11 +42,24 @@ var kinds = [nKinds]struct {
 	zoneless     bool // its times are without a zone
 	parse        func(line string, zone *time.Location) (*Entry, bool)
 }{
-	Unknown:     {title: "unknown log"},
-	ALB:         {"alb", "alb", "AWS ALB", "ALB access log", false, albLine},
-	NginxError:  {"nginx-error", "nginx", "nginx", "nginx error log", true, nginxErrorLine},
-	NginxAccess: {"nginx-access", "nginx", "nginx", "nginx access log", false, nginxAccessLine},
-	HAProxy:     {"haproxy", "haproxy", "HAProxy", "HAProxy HTTP log", true, haproxyLine},
+	Unknown:      {title: "unknown log"},
+	ALB:          {"alb", "alb", "AWS ALB", "ALB access log", false, albLine},
+	ELB:          {"elb", "elb", "AWS Classic Load Balancer", "Classic Load Balancer access log", false, elbLine},
+	NginxError:   {"nginx-error", "nginx", "nginx", "nginx error log", true, nginxErrorLine},
+	IngressNginx: {"ingress-nginx", "nginx", "ingress-nginx", "ingress-nginx access log", false, ingressLine},
+	ApacheError:  {"apache-error", "apache", "Apache", "Apache error log", true, apacheErrorLine},
+	Traefik:      {"traefik", "traefik", "Traefik", "Traefik access log", false, traefikLine},
+	NginxAccess:  {"nginx-access", "nginx", "nginx", "nginx access log", false, nginxAccessLine},
+	ApacheAccess: {"apache-access", "apache", "Apache", "Apache access log", false, apacheAccessLine},
+	HAProxy:      {"haproxy", "haproxy", "HAProxy", "HAProxy HTTP log", true, haproxyLine},
+	Envoy:        {"envoy", "envoy", "Envoy", "Envoy access log", false, envoyLine},
+	EnvoyJSON:    {"envoy-json", "envoy", "Istio", "Envoy access log (JSON)", false, jsonLine(EnvoyJSON)},
+	TraefikJSON:  {"traefik-json", "traefik", "Traefik", "Traefik access log (JSON)", false, jsonLine(TraefikJSON)},
+	HAProxyJSON:  {"haproxy-json", "haproxy", "HAProxy", "HAProxy log (JSON)", false, jsonLine(HAProxyJSON)},
+	NginxJSON:    {"nginx-json", "nginx", "nginx", "nginx access log (JSON)", false, jsonLine(NginxJSON)},
+	Caddy:        {"caddy", "caddy", "Caddy", "Caddy log", false, jsonLine(Caddy)},
+	GCP:          {"gcp", "gcp", "Google Cloud", "Google Cloud load balancer log", false, jsonLine(GCP)},
+	JSON:         {"json", "", "others in JSON", "access log (JSON)", false, jsonLine(JSON)},
 }
 
 func (k Kind) String() string { return kinds[k].name }
@@ -69,7 +96,7 @@ func Zoneless(and string) string {
 func list(of func(Kind) string, and string) string {
 	var words []string
 	for k := range nKinds {
-		if w := of(k); w != "" && !strings.Contains(strings.Join(words, ", "), w) {
+		if w := of(k); w != "" && !slices.Contains(words, w) {
 			words = append(words, w)
 		}
 	}

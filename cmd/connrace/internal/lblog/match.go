@@ -14,7 +14,7 @@ import (
 // clocks set, no better.
 const sure = int64(25e6)
 
-// maxWait bounds how long a load balancer waits for a connection.
+// maxWait bounds how long a load balancer waits for a connection, or for an answer.
 const maxWait = int64(130e9)
 
 // levels are how far apart times may be, tried in turn: what is nearer is joined first.
@@ -28,6 +28,9 @@ var (
 // match joins by one key after the other.
 func (j *Joiner) match() {
 	slices.SortStableFunc(j.slots, func(a, b *slot) int { return cmp.Compare(a.End, b.End) })
+	for _, s := range j.slots {
+		j.longest = max(j.longest, s.Resolution+s.Wait)
+	}
 	tries := make([]*try, 0, len(j.capture.Findings))
 	transit := j.capture.transit()
 	for _, f := range j.capture.Findings {
@@ -67,13 +70,13 @@ func (j *Joiner) match() {
 	})
 	j.measureOffset()
 	j.tier(ByTime, levels, tries, func(t *try) string { return t.Target.String() }, func(s *slot) []string {
-		if s.Target == (endpoint{}) {
+		if s.Target == (endpoint{}) || j.serverError(s.Entry) != nil {
 			return nil
 		}
 		return []string{s.Target.String()}
 	})
 	j.tier(ByTime, levels, tries, func(*try) string { return "any" }, func(s *slot) []string {
-		if s.Target != (endpoint{}) || s.NoTarget && s.Status == 503 { // none was healthy
+		if s.Target != (endpoint{}) || s.NoTarget && s.Status == 503 || j.serverError(s.Entry) != nil { // none was healthy
 			return nil
 		}
 		return []string{"any"}
@@ -198,7 +201,7 @@ func (j *Joiner) pair(by Key, level int64, slots []*slot, tries []*try, lost boo
 		if t.owner != nil || t.Lost != lost {
 			continue
 		}
-		from := sort.Search(len(free), func(i int) bool { return free[i].End+maxResolution+level+j.slack() >= t.lo })
+		from := sort.Search(len(free), func(i int) bool { return free[i].End+j.longest+level+j.slack() >= t.lo })
 		for i, n := follow(next, from), 0; i < len(free) && n < most; i, n = follow(next, i+1), n+1 {
 			s := free[i]
 			if s.End-level-j.slack() > t.hi {
@@ -212,8 +215,6 @@ func (j *Joiner) pair(by Key, level int64, slots []*slot, tries []*try, lost boo
 		}
 	}
 }
-
-const maxResolution = int64(1e9)
 
 // slack is what the clocks' offset shifts times by at most.
 func (j *Joiner) slack() int64 { return max(j.offset, -j.offset) }
@@ -244,8 +245,7 @@ func (j *Joiner) distance(e *Entry, t *try, by Key) (d int64, ok bool) {
 		return 0, false
 	}
 	lo, hi, begin := t.lo+j.offset, t.hi+j.offset, t.begin+j.offset
-	end := e.End + e.Resolution
-	d = max(0, lo-end, e.End-hi, begin-end)
+	d = max(0, lo-e.last(), e.End-hi, begin-e.last())
 	if e.Start == 0 {
 		return d, true
 	}
@@ -337,7 +337,7 @@ const maxAmong = 8
 // first.
 func (j *Joiner) around(tries []*try, e *Entry, level int64) iter.Seq[*try] {
 	const most = 1024
-	slack := level + j.slack() + e.Resolution
+	slack := level + j.slack() + e.Resolution + e.Wait
 	to := sort.Search(len(tries), func(i int) bool { return tries[i].lo > e.End+slack })
 	return func(yield func(*try) bool) {
 		for i := to - 1; i >= 0 && i >= to-most && tries[i].lo >= e.begin()-slack-maxWait; i-- {

@@ -35,7 +35,7 @@ func nginxErrorLine(line string, zone *time.Location) (e *Entry, ok bool) {
 	}
 	e = &Entry{
 		Kind: NginxError, End: end, Resolution: 1e9, Failure: failure, Says: text, Why: why,
-		EachTry: true, Retries: -1,
+		ErrorLog: true, EachTry: true, Retries: -1,
 	}
 	e.nginxContext(context)
 	return e, true
@@ -157,29 +157,39 @@ const clfTime = "02/Jan/2006:15:04:05 -0700"
 // nginxAccessLine parses a line of nginx's access log in its default form, combined, with
 // whatever stands before the address and behind the user agent.
 func nginxAccessLine(line string, _ *time.Location) (e *Entry, ok bool) {
+	e, rest, ok := combinedLine(line)
+	if e != nil {
+		e.Kind = NginxAccess
+		e.extras(rest)
+	}
+	return e, ok
+}
+
+// combinedLine parses a line of the form combined; rest is what stands behind the user agent.
+func combinedLine(line string) (e *Entry, tail string, ok bool) {
 	open := strings.Index(line, " [")
 	if open < 0 || len(line) < open+2+len(clfTime)+2 || open > 512 {
-		return nil, false
+		return nil, "", false
 	}
 	rest := line[open+2:]
 	if rest[2] != '/' || rest[6] != '/' || rest[len(clfTime)] != ']' {
-		return nil, false
+		return nil, "", false
 	}
 	clock, f := rest[:len(clfTime)], fields{rest: rest[len(clfTime)+1:]}
 	if !strings.HasPrefix(f.rest, ` "`) {
-		return nil, false
+		return nil, "", false
 	}
 	request, _ := f.next()
 	code, _ := f.next()
-	e = &Entry{Kind: NginxAccess, Resolution: 1e9, Status: status(code), Cut: f.cut, Retries: -1}
+	e = &Entry{Resolution: 1e9, Status: status(code), Cut: f.cut, Retries: -1}
 	if e.Status == 0 {
-		return nil, false
+		return nil, "", false
 	}
 	if e.Status < 499 {
-		return nil, true
+		return nil, "", true
 	}
 	if e.End, ok = stamp(clfTime, clock, time.UTC); !ok {
-		return nil, false
+		return nil, "", false
 	}
 	client := strings.Fields(line[:open])
 	if n := len(client); n >= 3 {
@@ -193,21 +203,20 @@ func nginxAccessLine(line string, _ *time.Location) (e *Entry, ok bool) {
 	for range 3 { // body_bytes_sent, referer, user agent
 		f.next()
 	}
-	e.extras(f.rest)
-	return e, true
+	return e, f.rest, true
 }
 
-// upstreamStatus takes $upstream_status. 502 and 504 in it may be nginx's own.
+// upstreamStatus takes $upstream_status. 502 and 504 in it may be nginx's own, 500 Traefik's in its OriginStatus.
 func (e *Entry) upstreamStatus(s string) {
 	n := status(s)
-	if e.Kind == NginxAccess && n >= 500 && n == e.Status && n != 502 && n != 504 {
+	if e.Kind != HAProxy && n >= 500 && n == e.Status && n != 502 && n != 504 && (n != 500 || e.Kind != TraefikJSON) {
 		e.answered(n)
 	}
 }
 
 // headerTime takes $upstream_header_time: with a time the target has answered.
 func (e *Entry) headerTime(s string) {
-	if _, ok := parseSeconds(s); ok && e.Kind == NginxAccess && e.Status >= 500 {
+	if _, ok := parseSeconds(s); ok && e.Kind != HAProxy && e.Status >= 500 {
 		e.answered(e.Status)
 	}
 }

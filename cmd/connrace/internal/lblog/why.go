@@ -121,7 +121,7 @@ func (j *Joiner) serverError(e *Entry) *detect.ServerError {
 	all := j.activity.errors
 	slack := near + e.Resolution
 	from := sort.Search(len(all), func(i int) bool { return all[i].Time+j.offset >= e.begin()-slack })
-	for i := from; i < min(len(all), from+most) && all[i].Time+j.offset <= e.End+slack; i++ {
+	for i := from; i < min(len(all), from+most) && all[i].Time+j.offset <= e.last()+near; i++ {
 		a := &all[i]
 		if e.Status != 0 && a.Status != e.Status || e.Target != (endpoint{}) && a.Target != e.Target {
 			continue
@@ -137,7 +137,7 @@ func (j *Joiner) serverError(e *Entry) *detect.ServerError {
 // atEdge reports whether an entry's request was under way at an end of the capture.
 func (j *Joiner) atEdge(e *Entry) bool {
 	return !slices.ContainsFunc(j.capture.Spans, func(s Span) bool {
-		return e.begin()-j.offset >= s.First+near && e.End+e.Resolution-j.offset <= s.Last-near
+		return e.begin()-j.offset >= s.First+near && e.last()-j.offset <= s.Last-near
 	})
 }
 
@@ -148,7 +148,7 @@ func (j *Joiner) quiet(e *Entry) (why string, quiet bool) {
 	if e.Target != (endpoint{}) {
 		seconds, whom = j.activity.seconds[e.Target], e.Target.String()
 	}
-	from, to := (e.begin()-j.offset-near)/1e9, (e.End+e.Resolution-j.offset+near)/1e9
+	from, to := (e.begin()-j.offset-near)/1e9, (e.last()-j.offset+near)/1e9
 	i := sort.Search(len(seconds), func(i int) bool { return int64(seconds[i]) >= from })
 	switch {
 	case j.activity.incomplete || i < len(seconds) && int64(seconds[i]) <= to:

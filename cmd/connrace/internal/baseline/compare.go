@@ -55,12 +55,15 @@ type Comparison struct {
 	Expected       float64       // losses now at the rate before; NaN without requests
 	P              float64       // how likely such a difference is by chance; NaN where there is nothing to compare
 	Verdict        Verdict
+	Answer         string   // is the fix in effect? One of the answers; "": nothing had failed
 	Summary        string   // the verdict in words
 	Details        []string // what else bears on it, sentences
 	Rules          []Change // that have findings in either
 	Timers         []Timer
 	SharedTargets  int
 	TargetsUnknown bool // neither names a target
+
+	shown string // what shows that the fix is in effect, or why it does not show; behind a sentence
 }
 
 // chance is how likely a difference may be by chance to count as none.
@@ -72,12 +75,13 @@ func Compare(path string, before, after *Run) *Comparison {
 	c.PerThousand = Pair[float64]{rate(before), rate(after)}
 	c.Expected, c.P = math.NaN(), math.NaN()
 	if before.Requests > 0 && after.Requests > 0 {
-		c.Expected = float64(before.Lost) * float64(after.Requests) / float64(before.Requests)
-		c.P = probability(before.Lost, before.Requests, after.Lost, after.Requests)
+		c.Expected = float64(before.failing()) * float64(after.Requests) / float64(before.Requests)
+		c.P = probability(before.failing(), before.Requests, after.failing(), after.Requests)
 	}
-	c.Verdict = c.verdict()
 	c.rules()
 	c.timers()
+	c.Answer = c.answer()
+	c.Verdict = c.verdict()
 	c.Summary = c.summary()
 	c.details()
 	return c
@@ -87,22 +91,25 @@ func rate(r *Run) float64 {
 	if r.Requests == 0 {
 		return math.NaN()
 	}
-	return 1000 * float64(r.Lost) / float64(r.Requests)
+	return 1000 * float64(r.failing()) / float64(r.Requests)
 }
+
+// failing are the tries that failed or were undecided at the end: what goes on is no success.
+func (r *Run) failing() uint64 { return r.Lost + r.Open }
 
 func (c *Comparison) verdict() Verdict {
 	b, a := c.Runs.Before, c.Runs.After
 	switch {
 	case math.IsNaN(c.P):
 		return Unclear
-	case b.Lost == 0 && a.Lost == 0:
+	case b.failing() == 0 && a.failing() == 0:
 		return None
-	case c.P >= chance:
+	case c.Answer == InEffect:
+		return Fixed
+	case c.P >= chance || c.Answer == NotEnough:
 		return Unclear
 	case c.PerThousand.After > c.PerThousand.Before:
 		return Worse
-	case a.Lost == 0:
-		return Fixed
 	}
 	return Improved
 }
@@ -204,50 +211,40 @@ func (t *Timer) Moved() bool {
 	return b > 0 && a > 0 && math.Abs(a-b) > max(0.1, 0.05*b)
 }
 
-// summary is the verdict in words.
+// summary is the answer, or else the verdict, in words.
 func (c *Comparison) summary() string {
 	b, a := c.Runs.Before, c.Runs.After
-	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.Lost), number(b.Requests), Figure(c.PerThousand.Before))
-	is := fmt.Sprintf("%s of %s now (%s)", number(a.Lost), number(a.Requests), Figure(c.PerThousand.After))
-	switch c.Verdict {
-	case None:
-		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s now", number(b.Requests), number(a.Requests))
-	case Fixed:
-		answer := "The fix is in effect"
-		if c.racy() {
-			answer = "Nothing is lost any more"
-		}
-		return fmt.Sprintf("%s: %s, none of %s now; at the rate before it would have been about %s",
-			answer, was, number(a.Requests), Figure(c.Expected))
-	case Improved:
-		return fmt.Sprintf("Better, but not gone: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
-	case Worse:
-		return fmt.Sprintf("Worse: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.failing()), number(b.Requests), Figure(c.PerThousand.Before))
+	is := fmt.Sprintf("%s of %s now (%s)", number(a.failing()), number(a.Requests), Figure(c.PerThousand.After))
+	none := fmt.Sprintf("%s, none of %s now", was, number(a.Requests))
+	if a.Open > 0 {
+		is += fmt.Sprintf(", %s of them still undecided at the end", number(a.Open))
 	}
 	switch {
+	case c.Verdict == None:
+		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s now", number(b.Requests), number(a.Requests))
 	case b.Requests == 0 || a.Requests == 0:
 		return fmt.Sprintf("There is nothing to compare: %s requests before, %s now", number(b.Requests), number(a.Requests))
-	case a.Lost == 0:
-		// 95 % of all samples of this size would have a loss at the rate before.
-		need := math.Ceil(-math.Log(chance) * float64(b.Requests) / float64(b.Lost))
-		return fmt.Sprintf("Too few requests to tell: %s, none of %s now, but at the rate before it would only have been %s; "+
-			"about %s requests without a loss would tell", was, number(a.Requests), Figure(c.Expected), number(uint64(need)))
+	case c.Answer == InEffect:
+		return fmt.Sprintf("The fix is in effect: %s; at the rate before it would have been about %s%s", none, Figure(c.Expected), c.shown)
+	case c.Answer == NotEnough && c.Expected < enough:
+		need := math.Ceil(enough * float64(b.Requests) / float64(b.failing()))
+		return fmt.Sprintf("Not enough traffic to tell: %s, but at the rate before it would only have been %s; "+
+			"about %s requests without a loss would do", none, Figure(c.Expected), number(uint64(need)))
+	case c.Answer == NotEnough:
+		return fmt.Sprintf("Not enough traffic to tell: %s, but %s", none, c.shown)
+	case c.Answer == Replaced:
+		return fmt.Sprintf("Another failure has taken its place: %s, %s, of another kind", was, is)
+	case c.Verdict == Worse && c.Answer == NotInEffect:
+		return fmt.Sprintf("The fix is not in effect, it is worse: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	case c.Verdict == Worse:
+		return fmt.Sprintf("Worse: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	case c.Verdict == Improved:
+		return fmt.Sprintf("The fix is not in effect everywhere: better, but not gone: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
+	case c.Answer == NotInEffect:
+		return fmt.Sprintf("The fix is not in effect: %s, %s; no difference that could not be chance (p %s)", was, is, pValue(c.P))
 	}
 	return fmt.Sprintf("No difference that could not be chance (p %s): %s, %s", pValue(c.P), was, is)
-}
-
-// racy reports whether a target still closes idle connections before its load balancer
-// does.
-func (c *Comparison) racy() bool {
-	lb := map[string]float64{}
-	for _, t := range c.Timers {
-		if t.LB {
-			lb[t.Target] = t.Seconds.After
-		}
-	}
-	return slices.ContainsFunc(c.Timers, func(t Timer) bool {
-		return !t.LB && t.Seconds.After > 0 && lb[t.Target] >= t.Seconds.After
-	})
 }
 
 // details say what else bears on the verdict.
@@ -278,7 +275,7 @@ func (c *Comparison) details() {
 				add("The idle timeout of %s went from %s to %s s%s.", whose, Figure(b), Figure(a), against(a, lb[t.Target]))
 			}
 		case b > 0 && a > 0:
-			if still++; still <= mostDetails && c.Runs.Before.Lost > 0 {
+			if still++; still <= mostDetails && c.Runs.Before.failing() > 0 {
 				add("The idle timeout of %s is %s s as before%s.", whose, Figure(a), against(a, lb[t.Target]))
 			}
 		case b > 0 && c.Runs.After.Requests > 0:

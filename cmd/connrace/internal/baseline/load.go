@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"connrace/detect"
 )
 
 // schema is the JSON contract of the reports that can be compared with.
@@ -17,17 +19,20 @@ const schema = "connrace/1"
 
 // Run are the figures of one run.
 type Run struct {
-	First, Last    time.Time // of the captures; zero: unknown
-	Requests, Lost uint64
+	First, Last    time.Time      // of the captures; zero: unknown
+	Requests, Lost uint64         // Lost are the tries that failed, connections too
+	Open           uint64         // tries that were undecided at the end
 	Findings       map[string]int // by rule
 	Targets        []Target
 }
 
 // Target are the figures of one target.
 type Target struct {
-	Target       string
-	Requests     uint64
-	Idle, LBIdle float64 // idle timeouts in seconds; 0: unknown
+	Target         string
+	Requests, Lost uint64
+	Idle, LBIdle   float64           // idle timeouts in seconds; 0: unknown
+	Longest        float64           // idle time, in seconds, after which a connection was used again; 0: none was
+	Reuses         *detect.Histogram // idle times after which a request was answered; nil: not known
 }
 
 // Load reads what `connrace --format json` wrote, or jsonl.
@@ -135,12 +140,12 @@ func (l *loader) field(key string) error {
 	case "totals":
 		l.totals = true
 		var t struct {
+			triesDoc
 			Requests uint64         `json:"requests"`
-			Lost     uint64         `json:"lost_requests"`
 			Findings map[string]int `json:"findings"`
 		}
 		err := l.d.Decode(&t)
-		l.run.Requests, l.run.Lost = t.Requests, t.Lost
+		l.run.Requests, l.run.Lost, l.run.Open = t.Requests, t.failed(), t.Open
 		if t.Findings != nil {
 			l.run.Findings = t.Findings
 		}
@@ -191,15 +196,17 @@ func (l *loader) target(d *json.Decoder) error {
 		Seconds float64 `json:"seconds"`
 	}
 	var t struct {
-		Target   string `json:"target"`
-		Requests uint64 `json:"requests"`
-		Idle     *timer `json:"idle_timeout"`
-		LBIdle   *timer `json:"lb_idle_timeout"`
+		triesDoc
+		Target   string  `json:"target"`
+		Requests uint64  `json:"requests"`
+		Idle     *timer  `json:"idle_timeout"`
+		LBIdle   *timer  `json:"lb_idle_timeout"`
+		Longest  float64 `json:"longest_reuse_seconds"`
 	}
 	if err := d.Decode(&t); err != nil {
 		return err
 	}
-	x := Target{Target: t.Target, Requests: t.Requests}
+	x := Target{Target: t.Target, Requests: t.Requests, Lost: t.failed(), Longest: t.Longest}
 	if t.Idle != nil {
 		x.Idle = t.Idle.Seconds
 	}
@@ -208,6 +215,20 @@ func (l *loader) target(d *json.Decoder) error {
 	}
 	l.run.Targets = append(l.run.Targets, x)
 	return nil
+}
+
+// triesDoc are what became of tries. Reports of earlier versions know lost requests only.
+type triesDoc struct {
+	Lost   uint64  `json:"lost_requests"`
+	Failed *uint64 `json:"failed_tries"`
+	Open   uint64  `json:"open_tries"`
+}
+
+func (t *triesDoc) failed() uint64 {
+	if t.Failed == nil {
+		return t.Lost
+	}
+	return *t.Failed
 }
 
 // each decodes the elements of an array one by one. null is an empty one.

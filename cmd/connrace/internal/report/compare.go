@@ -13,7 +13,7 @@ import (
 // Figures are those that are compared with an earlier report's.
 func (r *Report) Figures() *baseline.Run {
 	t := r.Totals()
-	run := &baseline.Run{Requests: t.Requests, Lost: t.LostRequests, Findings: t.Findings}
+	run := &baseline.Run{Requests: t.Requests, Lost: t.Failed(), Open: t.OpenTries, Findings: t.Findings}
 	for _, at := range r.Times() {
 		x := time.Unix(0, at).UTC()
 		if run.First.IsZero() || x.Before(run.First) {
@@ -33,7 +33,8 @@ func (r *Report) Figures() *baseline.Run {
 		for k := range r.Analyses[i].Result.Targets {
 			x := &r.Analyses[i].Result.Targets[k]
 			run.Targets = append(run.Targets, baseline.Target{
-				Target: x.Target.String(), Requests: x.Requests, Idle: timeout(x.Idle), LBIdle: timeout(x.LBIdle),
+				Target: x.Target.String(), Requests: x.Requests, Lost: x.Failed(), Idle: timeout(x.Idle), LBIdle: timeout(x.LBIdle),
+				Longest: float64(x.LongestReuse.NS) / 1e9, Reuses: x.Reuses,
 			})
 		}
 	}
@@ -54,6 +55,7 @@ type baselineDoc struct {
 	Expected    any        `json:"expected_lost"`
 	P           any        `json:"p_value"`
 	Verdict     string     `json:"verdict"`
+	Answer      optional   `json:"answer"`
 	Summary     string     `json:"summary"`
 	Details     []string   `json:"details"`
 	Rules       []ruleDoc  `json:"rules"`
@@ -108,7 +110,7 @@ func baselineJSON(c *baseline.Comparison) baselineDoc {
 		Path: text.Clean(c.Path), Captured: spanDoc{when(b.First), when(b.Last)},
 		Requests: pairDoc{b.Requests, a.Requests}, Lost: pairDoc{b.Lost, a.Lost},
 		PerThousand: pairDoc{real(c.PerThousand.Before), real(c.PerThousand.After)}, Expected: real(c.Expected), P: real(c.P),
-		Verdict: c.Verdict.String(), Summary: text.Clean(c.Summary), Details: clean(c.Details), Rules: []ruleDoc{}, Timers: []timerDoc{},
+		Verdict: c.Verdict.String(), Answer: optional(c.Answer), Summary: text.Clean(c.Summary), Details: clean(c.Details), Rules: []ruleDoc{}, Timers: []timerDoc{},
 	}
 	for _, r := range c.Rules {
 		d.Rules = append(d.Rules, ruleDoc{text.Clean(r.Rule), r.Count.Before, r.Count.After, r.Kind, r.Certain})

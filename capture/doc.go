@@ -36,11 +36,11 @@
 //
 // # How to add a link type
 //
-//  1. link.go: a constant with its LINKTYPE_ value, and a case in Decoder.link, of a seldom one
-//     in Decoder.rareLink. Files with one that is not within opened are refused.
-//  2. A method of Decoder in the link_*.go of its family that skips the header with
-//     view.from, sets d.why to shortLink if too few bytes were captured, and ends in
-//     d.etherType, d.ip or another link type. Cite the document that describes the header.
+//  1. link.go: a constant with its LINKTYPE_ value, and a line in links. Files with one that is
+//     not within opened are refused.
+//  2. A method of Decoder in the link_*.go of its family that skips the header with d.past,
+//     which notes it where too few bytes were captured, and ends in d.etherType, d.ip or
+//     another link type. Cite the document that describes the header.
 //  3. decode_test.go: a row in encapsulations. It is then tested whole and cut off at every
 //     byte, and FuzzDecode and FuzzPeek begin with it. Compare the segment with tshark's.
 //

@@ -74,125 +74,134 @@ const (
 )
 
 // opened are the link types of pcap files that Wireshark 4.0 opens (pcap_to_wtap_map of
-// wiretap/pcap-common.c), as first and last of a range.
-var opened = [...][2]LinkType{
-	{0, 3},
-	{6, 14},
-	{16, 16},
-	{18, 19},
-	{32, 32},
-	{50, 51},
-	{99, 101},
-	{104, 109},
-	{112, 114},
-	{117, 119},
-	{121, 123},
-	{127, 131},
-	{133, 133},
-	{135, 144},
-	{147, 163},
-	{165, 165},
-	{167, 167},
-	{169, 173},
-	{177, 181},
-	{183, 184},
-	{186, 190},
-	{192, 192},
-	{195, 197},
-	{199, 204},
-	{209, 215},
-	{220, 220},
-	{224, 231},
-	{235, 237},
-	{239, 243},
-	{245, 245},
-	{248, 256},
-	{258, 260},
-	{264, 264},
-	{266, 266},
-	{268, 268},
-	{270, 276},
-	{279, 280},
-	{283, 283},
-	{287, 288},
-	{290, 290},
-	{292, 295},
+// wiretap/pcap-common.c), in turn the first and the last of a range.
+var opened = [...]LinkType{
+	0, 3, 6, 14, 16, 16, 18, 19, 32, 32, 50, 51, 99, 101, 104, 109,
+	112, 114, 117, 119, 121, 123, 127, 131, 133, 133, 135, 144, 147, 163, 165, 165,
+	167, 167, 169, 173, 177, 181, 183, 184, 186, 190, 192, 192, 195, 197, 199, 204,
+	209, 215, 220, 220, 224, 231, 235, 237, 239, 243, 245, 245, 248, 256, 258, 260,
+	264, 264, 266, 266, 268, 268, 270, 276, 279, 280, 283, 283, 287, 288, 290, 290,
+	292, 295,
 }
 
 // readable reports whether a pcap file of link type t is opened at all. Findings cite frame
 // numbers, which are of no use in a file that Wireshark refuses; of those only the link types
 // that are decoded here are opened.
 func readable(t LinkType) bool {
-	for _, r := range opened {
-		if r[0] <= t && t <= r[1] {
+	for i := 0; i < len(opened); i += 2 {
+		if opened[i] <= t && t <= opened[i+1] {
 			return true
 		}
 	}
 	return t == LinkPFLogOld
 }
 
+// links are the decoders of the link types.
+var links [LinkLinuxSLL2 + 1]func(*Decoder, view)
+
+// Some of them name a link type again: the table refers to them and they to it.
+func init() {
+	behind := func(n int, next func(*Decoder, view)) func(*Decoder, view) {
+		return func(d *Decoder, o view) { d.behind(n, o, next) }
+	}
+	juniper := func(next func(*Decoder, byte, view)) func(*Decoder, view) {
+		return func(d *Decoder, o view) { d.juniper(o, next) }
+	}
+	links = [...]func(*Decoder, view){
+		LinkEthernet:        (*Decoder).ethernet,
+		LinkNull:            (*Decoder).null,
+		LinkLoop:            (*Decoder).loop,
+		LinkRaw:             (*Decoder).raw,
+		LinkRawOpenBSD:      (*Decoder).raw,
+		LinkRawIP:           (*Decoder).raw,
+		LinkIPv4:            (*Decoder).ip,
+		LinkATMCLIP:         (*Decoder).ip,
+		LinkCLIPOld:         (*Decoder).ip,
+		LinkCLIP:            (*Decoder).ip,
+		LinkCLIPLinux:       (*Decoder).ip,
+		LinkIPv6:            (*Decoder).ipv6,
+		LinkLinuxSLL:        (*Decoder).cooked,
+		LinkLinuxSLL2:       (*Decoder).cooked2,
+		LinkPPP:             (*Decoder).pppHDLC,
+		LinkPPPHDLC:         (*Decoder).pppHDLC,
+		LinkPPPWithDir:      behind(1, (*Decoder).pppHDLC),
+		LinkPPPoE:           (*Decoder).pppoe,
+		LinkCiscoHDLC:       (*Decoder).ciscoHDLC,
+		LinkCiscoHDLCBSD:    (*Decoder).ciscoHDLC,
+		LinkFrameRelay:      (*Decoder).frameRelay,
+		LinkATMRFC1483:      (*Decoder).logicalLink,
+		LinkATMLLC:          (*Decoder).logicalLink,
+		LinkTokenRing:       (*Decoder).tokenRing,
+		LinkFDDI:            (*Decoder).fddi,
+		LinkIEEE80211:       func(d *Decoder, o view) { d.wlan(o, wlanPlain) },
+		LinkRadiotap:        (*Decoder).radiotap,
+		LinkPrism:           (*Decoder).prism,
+		LinkAVS:             (*Decoder).avs,
+		LinkPPI:             (*Decoder).ppi,
+		LinkTZSP:            (*Decoder).tzsp,
+		LinkNFLog:           (*Decoder).nflog,
+		LinkPFLog:           (*Decoder).pflog,
+		LinkPFLogOld:        (*Decoder).pflogOld,
+		LinkEnc:             (*Decoder).enc,
+		LinkEncOpenBSD:      (*Decoder).enc,
+		LinkSunATM:          (*Decoder).sunATM,
+		LinkIPoIB:           (*Decoder).ipoib,
+		LinkIPOverFC:        behind(16, (*Decoder).logicalLink), // network header (RFC 2625 §3.1)
+		LinkIPNET:           (*Decoder).ipnet,
+		LinkARCNET:          func(d *Decoder, o view) { d.arcnet(o, 2, true) },
+		LinkARCNETLinux:     func(d *Decoder, o view) { d.arcnet(o, 4, false) },
+		LinkPKTAP:           (*Decoder).pktap,
+		LinkERF:             (*Decoder).erf,
+		LinkFireWire:        func(d *Decoder, o view) { d.tagged(o, 18) }, // two EUI-64 and a type
+		LinkDOCSIS:          (*Decoder).docsis,
+		LinkUpperPDU:        (*Decoder).upperPDU,
+		LinkEPON:            behind(8, (*Decoder).ethernet), // preamble with the logical link
+		LinkMPacket:         (*Decoder).mpacket,
+		LinkNetAnalyzer:     func(d *Decoder, o view) { d.behind(4, o.first(o.wire-4), (*Decoder).ethernet) },   // frame check sequence
+		LinkNetAnalyzerRaw:  func(d *Decoder, o view) { d.behind(4+8, o.first(o.wire-4), (*Decoder).ethernet) }, // and preamble
+		LinkJuniperEther:    juniper(juniperEthernet),
+		LinkJuniperPPPoE:    juniper(juniperEthernet),
+		LinkJuniperPPP:      juniper(juniperPPP),
+		LinkJuniperRelay:    juniper(juniperRelay),
+		LinkJuniperHDLC:     juniper(juniperHDLC),
+		LinkJuniperATM1:     juniper(juniperATM1),
+		LinkJuniperATM2:     juniper(juniperATM2),
+		LinkJuniperMLPPP:    juniper(juniperMultilink),
+		LinkJuniperVP:       juniper(juniperVP),
+		LinkJuniperServices: juniper(juniperServices),
+	}
+}
+
 // link decodes a frame according to its link type.
 func (d *Decoder) link(t LinkType, o view) {
-	switch t {
-	case LinkEthernet:
-		d.ethernet(o)
-	case LinkNull:
-		d.null(o)
-	case LinkLoop:
-		d.loop(o)
-	case LinkRaw, LinkRawOpenBSD, LinkRawIP:
-		d.raw(o)
-	case LinkIPv4, LinkATMCLIP, LinkCLIPOld, LinkCLIP, LinkCLIPLinux:
-		d.ip(o)
-	case LinkIPv6:
-		d.ipv6(o)
-	case LinkLinuxSLL:
-		d.cooked(o)
-	case LinkLinuxSLL2:
-		d.cooked2(o)
-	case LinkPPP, LinkPPPHDLC:
-		d.pppHDLC(o)
-	case LinkPPPWithDir:
-		d.behind(1, o, (*Decoder).pppHDLC)
-	case LinkPPPoE:
-		d.pppoe(o)
-	case LinkCiscoHDLC, LinkCiscoHDLCBSD:
-		d.ciscoHDLC(o)
-	case LinkFrameRelay:
-		d.frameRelay(o)
-	case LinkATMRFC1483, LinkATMLLC:
-		d.logicalLink(o)
-	case LinkTokenRing:
-		d.tokenRing(o)
-	case LinkFDDI:
-		d.fddi(o)
-	case LinkIEEE80211:
-		d.wlan(o, wlanPlain)
-	case LinkRadiotap:
-		d.radiotap(o)
-	case LinkPrism:
-		d.prism(o)
-	case LinkAVS:
-		d.avs(o)
-	case LinkPPI:
-		d.ppi(o)
-	case LinkTZSP:
-		d.tzsp(o)
-	case LinkNFLog:
-		d.nflog(o)
-	case LinkPFLog:
-		d.pflog(o)
-	default:
-		d.rareLink(t, o)
+	if int(t) < len(links) && links[t] != nil {
+		links[t](d, o)
+	} else {
+		d.why = unknownLink
 	}
+}
+
+// need reports whether the first n bytes of a link header were captured, and notes where not.
+func (d *Decoder) need(o view, n int) bool {
+	if !o.has(n) {
+		d.why = shortLink
+	}
+	return o.has(n)
+}
+
+// past is what is behind the n bytes of a link header; false: they were not captured, which is
+// noted.
+func (d *Decoder) past(o view, n int) (rest view, ok bool) {
+	if rest, ok = o.from(n); !ok {
+		d.why = shortLink
+	}
+	return rest, ok
 }
 
 // behind skips a header of n bytes and hands the rest to next.
 func (d *Decoder) behind(n int, o view, next func(*Decoder, view)) {
-	if rest, ok := o.from(n); ok {
+	if rest, ok := d.past(o, n); ok {
 		next(d, rest)
-	} else {
-		d.why = shortLink
 	}
 }
 
@@ -207,9 +216,8 @@ const (
 
 // family decodes the packet behind a header of n bytes that gave its address family.
 func (d *Decoder) family(f uint32, n int, o view) {
-	rest, ok := o.from(n)
+	rest, ok := d.past(o, n)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	switch f {
@@ -222,11 +230,9 @@ func (d *Decoder) family(f uint32, n int, o view) {
 
 // loop decodes OpenBSD's loopback header: the address family.
 func (d *Decoder) loop(o view) {
-	if !o.has(4) {
-		d.why = shortLink
-		return
+	if d.need(o, 4) {
+		d.family(o.u32(0), 4, o)
 	}
-	d.family(o.u32(0), 4, o)
 }
 
 // null decodes a BSD loopback header: the address family in the byte order of whoever wrote
@@ -234,8 +240,7 @@ func (d *Decoder) loop(o view) {
 // or PPP.
 func (d *Decoder) null(o view) {
 	const ppp, families = 0xff03, 6
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	if o.u16(0) == ppp {
@@ -288,23 +293,17 @@ const (
 // length.
 func (d *Decoder) cooked(o view) {
 	const header = 16
-	rest, ok := o.from(header)
-	if !ok {
-		d.why = shortLink
-		return
+	if rest, ok := d.past(o, header); ok {
+		d.cookedPayload(o.u16(14), o.u16(2), rest)
 	}
-	d.cookedPayload(o.u16(14), o.u16(2), rest)
 }
 
 // cooked2 decodes a Linux cooked header of version 2 (LINKTYPE_LINUX_SLL2).
 func (d *Decoder) cooked2(o view) {
 	const header = 20
-	rest, ok := o.from(header)
-	if !ok {
-		d.why = shortLink
-		return
+	if rest, ok := d.past(o, header); ok {
+		d.cookedPayload(o.u16(0), o.u16(8), rest)
 	}
-	d.cookedPayload(o.u16(0), o.u16(8), rest)
 }
 
 // cookedPayload decodes what follows a cooked header.
@@ -334,8 +333,7 @@ func (d *Decoder) cookedPayload(protocol, hardware uint16, o view) {
 func (d *Decoder) nflog(o view) {
 	const packetHeader, payload = 1, 9
 	const ip4, ip6 = 2, 10
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	family := o.b[0]
@@ -376,17 +374,14 @@ func (d *Decoder) nflog(o view) {
 
 // pflog decodes the header of OpenBSD's packet filter log (LINKTYPE_PFLOG).
 func (d *Decoder) pflog(o view) {
-	if !o.has(2) {
-		d.why = shortLink
-		return
+	if d.need(o, 2) {
+		d.family(uint32(o.b[1]), (int(o.b[0])+3)&^3, o)
 	}
-	d.family(uint32(o.b[1]), (int(o.b[0])+3)&^3, o)
 }
 
 // enc decodes the header of OpenBSD's IPsec interface (LINKTYPE_ENC).
 func (d *Decoder) enc(o view) {
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	f := binary.LittleEndian.Uint32(o.b)

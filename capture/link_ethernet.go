@@ -33,8 +33,7 @@ const (
 
 // ethernet decodes an Ethernet frame.
 func (d *Decoder) ethernet(o view) {
-	if !o.has(macHeader) {
-		d.why = shortLink
+	if !d.need(o, macHeader) {
 		return
 	}
 	if d.fabricPath(o) || d.isl(o) {
@@ -138,19 +137,15 @@ func (d *Decoder) vlan(o view) {
 
 // tagged skips a header of size bytes, the last two of which are an Ethernet type.
 func (d *Decoder) tagged(o view, size int) {
-	rest, ok := o.from(size)
-	if !ok {
-		d.why = shortLink
-		return
+	if rest, ok := d.past(o, size); ok {
+		d.etherType(layers.EthernetType(o.u16(size-2)), rest)
 	}
-	d.etherType(layers.EthernetType(o.u16(size-2)), rest)
 }
 
 // timestamped decodes the header that Arista switches put into mirrored frames.
 func (d *Decoder) timestamped(o view) {
 	const timestamp, bits64, bits48 = 1, 0x10, 0x20
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	size := 2 // subtype, which others may follow
@@ -254,9 +249,8 @@ func (d *Decoder) logicalLink(o view) {
 // frame (RFC 2684 §5.2, RFC 2427 §4.2).
 func (d *Decoder) snap(o view, information bool, pad int) {
 	const encapsulated, cisco, ieee8021 = 0x000000, 0x0000f8, 0x0080c2
-	rest, ok := o.from(5)
+	rest, ok := d.past(o, 5)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	switch oui, t := o.u32(0)>>8, o.u16(3); {
@@ -279,9 +273,8 @@ func (d *Decoder) snap(o view, information bool, pad int) {
 
 // fddi decodes an FDDI frame: of those only asynchronous LLC has packets in it.
 func (d *Decoder) fddi(o view) {
-	rest, ok := o.from(13)
+	rest, ok := d.past(o, 13)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	if o.b[0]&0xf0 == 0x50 {
@@ -292,14 +285,12 @@ func (d *Decoder) fddi(o view) {
 // tokenRing decodes an IEEE 802.5 frame.
 func (d *Decoder) tokenRing(o view) {
 	const size, routed = 14, 0x80
-	if !o.has(size) {
-		d.why = shortLink
+	if !d.need(o, size) {
 		return
 	}
 	routing := 0
 	if o.b[8]&routed != 0 {
-		if !o.has(size + 1) {
-			d.why = shortLink
+		if !d.need(o, size+1) {
 			return
 		}
 		routing = int(o.b[size] & 0x1f)
@@ -335,8 +326,7 @@ func (d *Decoder) batman(o view) {
 
 // nsh decodes a network service header (RFC 8300 §2.2).
 func (d *Decoder) nsh(o view) {
-	if !o.has(8) {
-		d.why = shortLink
+	if !d.need(o, 8) {
 		return
 	}
 	size, next := int(o.b[1]&0x3f)*4, o.b[3]
@@ -346,12 +336,9 @@ func (d *Decoder) nsh(o view) {
 	default:
 		size = max(size, 8)
 	}
-	rest, ok := o.from(size)
-	if !ok {
-		d.why = shortLink
-		return
+	if rest, ok := d.past(o, size); ok {
+		d.nextProtocol(next, rest)
 	}
-	d.nextProtocol(next, rest)
 }
 
 // nextProtocol decodes the payload of NSH (RFC 8300 §11.2.5) or VXLAN-GPE
@@ -376,8 +363,7 @@ func (d *Decoder) nextProtocol(next uint8, o view) {
 
 // trill decodes a TRILL header (RFC 6325 §3.1).
 func (d *Decoder) trill(o view) {
-	if !o.has(6) {
-		d.why = shortLink
+	if !d.need(o, 6) {
 		return
 	}
 	if rest, ok := o.from(6 + int(o.u16(0)>>6&0x1f)*4); ok {

@@ -22,15 +22,13 @@ const (
 
 // ppp decodes a PPP packet without address and control bytes (RFC 1661 §2).
 func (d *Decoder) ppp(o view) {
-	if !o.has(1) {
-		d.why = shortLink
+	if !d.need(o, 1) {
 		return
 	}
 	// An odd first byte is a compressed protocol field (§6.5).
 	protocol, size := uint16(o.b[0]), 1
 	if protocol&1 == 0 {
-		if !o.has(2) {
-			d.why = shortLink
+		if !d.need(o, 2) {
 			return
 		}
 		protocol, size = o.u16(0), 2
@@ -123,8 +121,7 @@ func (d *Decoder) pppMultiplexed(o view) {
 // pppHDLC decodes PPP in HDLC-like framing (RFC 1662 §3.1), or Cisco HDLC by its address.
 func (d *Decoder) pppHDLC(o view) {
 	const allStations, unicast, multicast = 0xff, 0x0f, 0x8f
-	if !o.has(1) {
-		d.why = shortLink
+	if !d.need(o, 1) {
 		return
 	}
 	switch o.b[0] {
@@ -141,12 +138,9 @@ func (d *Decoder) pppHDLC(o view) {
 
 // ciscoHDLC decodes address, control and an Ethernet type.
 func (d *Decoder) ciscoHDLC(o view) {
-	rest, ok := o.from(4)
-	if !ok {
-		d.why = shortLink
-		return
+	if rest, ok := d.past(o, 4); ok {
+		d.hdlcType(layers.EthernetType(o.u16(2)), rest)
 	}
-	d.hdlcType(layers.EthernetType(o.u16(2)), rest)
 }
 
 // hdlcType decodes the few types that Cisco HDLC and frame relay carry.
@@ -163,9 +157,8 @@ func (d *Decoder) hdlcType(t layers.EthernetType, o view) bool {
 // pppoe decodes a PPPoE session header (RFC 2516 §4).
 func (d *Decoder) pppoe(o view) {
 	const size, credits = 6, 0x0106
-	rest, ok := o.from(size)
+	rest, ok := d.past(o, size)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	rest = rest.first(int(o.u16(4)))
@@ -194,8 +187,7 @@ func (d *Decoder) frameRelay(o view) {
 		}
 	}
 	rest, _ := o.from(size)
-	if !rest.has(2) {
-		d.why = shortLink
+	if !d.need(rest, 2) {
 		return
 	}
 	if rest.b[0] == unnumbered {
@@ -227,9 +219,8 @@ func (d *Decoder) nlpid(o view) {
 // osi decodes the identifiers that need nothing more (ISO/IEC TR 9577).
 func (d *Decoder) osi(o view) {
 	const ip4, ip6, ppp = 0xcc, 0x8e, 0xcf
-	rest, ok := o.from(1)
+	rest, ok := d.past(o, 1)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	switch o.b[0] {
@@ -253,8 +244,7 @@ const (
 // juniper decodes a frame of one of Juniper's link types. next gets what follows the
 // metadata.
 func (d *Decoder) juniper(o view, next func(d *Decoder, flags byte, o view)) {
-	if !o.has(6) {
-		d.why = shortLink
+	if !d.need(o, 6) {
 		return
 	}
 	size, flags := 0, o.b[3]
@@ -264,9 +254,8 @@ func (d *Decoder) juniper(o view, next func(d *Decoder, flags byte, o view)) {
 			size = 6 + int(o.u16(4))
 		}
 	}
-	rest, ok := o.from(size)
+	rest, ok := d.past(o, size)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	if size == 0 || flags&juniperNoLink == 0 {

@@ -9,66 +9,11 @@ import (
 	"connrace/tcpstate"
 )
 
-// rareLink decodes the link types that few captures have.
-func (d *Decoder) rareLink(t LinkType, o view) {
-	switch t {
-	case LinkPFLogOld:
-		const header = 28
-		if o.has(header) {
-			d.family(o.u32(0), header, o)
-		}
-	case LinkEnc, LinkEncOpenBSD:
-		d.enc(o)
-	case LinkSunATM:
-		d.sunATM(o)
-	case LinkIPoIB:
-		d.ipoib(o)
-	case LinkIPOverFC:
-		d.behind(16, o, (*Decoder).logicalLink) // network header (RFC 2625 §3.1)
-	case LinkIPNET:
-		d.ipnet(o)
-	case LinkARCNET:
-		d.arcnet(o, 2, true)
-	case LinkARCNETLinux:
-		d.arcnet(o, 4, false)
-	case LinkPKTAP:
-		d.pktap(o)
-	case LinkERF:
-		d.erf(o)
-	case LinkFireWire:
-		d.tagged(o, 18) // two EUI-64 and a type
-	case LinkDOCSIS:
-		d.docsis(o)
-	case LinkUpperPDU:
-		d.upperPDU(o)
-	case LinkEPON:
-		d.behind(8, o, (*Decoder).ethernet) // preamble with the logical link
-	case LinkMPacket:
-		d.mpacket(o)
-	case LinkNetAnalyzer:
-		d.behind(4, o.first(o.wire-4), (*Decoder).ethernet) // frame check sequence
-	case LinkNetAnalyzerRaw:
-		d.behind(4+8, o.first(o.wire-4), (*Decoder).ethernet) // and preamble
-	case LinkJuniperEther, LinkJuniperPPPoE:
-		d.juniper(o, juniperEthernet)
-	case LinkJuniperPPP:
-		d.juniper(o, juniperPPP)
-	case LinkJuniperRelay:
-		d.juniper(o, juniperRelay)
-	case LinkJuniperHDLC:
-		d.juniper(o, juniperHDLC)
-	case LinkJuniperATM1:
-		d.juniper(o, juniperATM1)
-	case LinkJuniperATM2:
-		d.juniper(o, juniperATM2)
-	case LinkJuniperMLPPP:
-		d.juniper(o, juniperMultilink)
-	case LinkJuniperVP:
-		d.juniper(o, juniperVP)
-	case LinkJuniperServices:
-		d.juniper(o, juniperServices)
-	default:
-		d.why = unknownLink
+// pflogOld decodes the header of OpenBSD's packet filter log before 2003.
+func (d *Decoder) pflogOld(o view) {
+	const header = 28
+	if o.has(header) {
+		d.family(o.u32(0), header, o)
 	}
 }
 
@@ -79,8 +24,7 @@ const snapHeader = 0xaaaa03
 // (LINKTYPE_SUNATM).
 func (d *Decoder) sunATM(o view) {
 	const lane, llc = 1, 2
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	switch rest, _ := o.from(4); o.b[0] & 0xf {
@@ -98,9 +42,8 @@ func (d *Decoder) sunATM(o view) {
 // ipoib decodes IP over InfiniBand behind a global routing header (RFC 4391 §6).
 func (d *Decoder) ipoib(o view) {
 	const route, header = 40, 4
-	rest, ok := o.from(route + header)
+	rest, ok := d.past(o, route+header)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	switch t := layers.EthernetType(o.u16(route)); t {
@@ -114,8 +57,7 @@ func (d *Decoder) ipoib(o view) {
 func (d *Decoder) ipnet(o view) {
 	const family, length = 1, 4
 	const ip4, ip6 = 2, 26
-	if !o.has(length + 4) {
-		d.why = shortLink
+	if !d.need(o, length+4) {
 		return
 	}
 	rest, ok := o.from(len(o.b) - int(o.u32(length)))
@@ -133,8 +75,7 @@ func (d *Decoder) ipnet(o view) {
 // exception frames can occur.
 func (d *Decoder) arcnet(o view, at int, exceptions bool) {
 	const ip1051, ip1201, ip6, exception = 0xf0, 0xd4, 0xc4, 0xff
-	if !o.has(at + 2) {
-		d.why = shortLink
+	if !d.need(o, at+2) {
 		return
 	}
 	size := at + 1
@@ -144,9 +85,8 @@ func (d *Decoder) arcnet(o view, at int, exceptions bool) {
 		}
 		size += 3 // split flag, sequence number
 	}
-	rest, ok := o.from(size)
+	rest, ok := d.past(o, size)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	switch o.b[at] {
@@ -161,8 +101,7 @@ func (d *Decoder) arcnet(o view, at int, exceptions bool) {
 // (LINKTYPE_PKTAP).
 func (d *Decoder) pktap(o view) {
 	const least, packet = 108, 1
-	if !o.has(12) {
-		d.why = shortLink
+	if !d.need(o, 12) {
 		return
 	}
 	size, kind, t := binary.LittleEndian.Uint32(o.b), binary.LittleEndian.Uint32(o.b[4:]), binary.LittleEndian.Uint32(o.b[8:])
@@ -176,15 +115,13 @@ func (d *Decoder) pktap(o view) {
 // erf decodes a record of Endace's Extensible Record Format (LINKTYPE_ERF).
 func (d *Decoder) erf(o view) {
 	const header, extension, more = 16, 8, 0x80
-	if !o.has(header) {
-		d.why = shortLink
+	if !d.need(o, header) {
 		return
 	}
 	kind, wire := o.b[8], int(o.u16(14))
 	size := header
 	for next := kind; next&more != 0; size += extension {
-		if !o.has(size + extension) {
-			d.why = shortLink
+		if !d.need(o, size+extension) {
 			return
 		}
 		next = o.b[size]
@@ -211,8 +148,7 @@ func (d *Decoder) docsis(o view) {
 	const packet, isolation, extended = 0x00, 0x80, 0x01
 	const privacyUp, privacyDown, privacyUp2, enabled = 3, 4, 7, 0x80
 	size := 6
-	if !o.has(size) {
-		d.why = shortLink
+	if !d.need(o, size) {
 		return
 	}
 	if kind := o.b[0] & 0xc0; kind != packet && kind != isolation {
@@ -252,8 +188,7 @@ func (d *Decoder) upperPDU(o view) {
 	const end, dissector, src4, dst4, src6, dst6 = 0, 12, 20, 21, 22, 23
 	var name []byte
 	for {
-		if !o.has(4) {
-			d.why = shortLink
+		if !d.need(o, 4) {
 			return
 		}
 		tag, n := o.u16(0), int(o.u16(2))

@@ -25,8 +25,7 @@ func (d *Decoder) wlan(o view, format wlanFormat) {
 		protected, order, aggregated = 0x40, 0x80, 0x80
 		size, address, control, ht   = 24, 6, 2, 4
 	)
-	if !o.has(size) {
-		d.why = shortLink
+	if !d.need(o, size) {
 		return
 	}
 	kind, flags := o.b[0], o.b[1]
@@ -45,8 +44,7 @@ func (d *Decoder) wlan(o view, format wlanFormat) {
 		head += address
 	}
 	if kind&qos != 0 {
-		if !o.has(head + control) {
-			d.why = shortLink
+		if !d.need(o, head+control) {
 			return
 		}
 		amsdu = o.b[head]&aggregated != 0
@@ -57,9 +55,8 @@ func (d *Decoder) wlan(o view, format wlanFormat) {
 	if format == wlanPadded {
 		head = (head + 3) &^ 3
 	}
-	payload, ok := o.from(head)
+	payload, ok := d.past(o, head)
 	if !ok {
-		d.why = shortLink
 		return
 	}
 	if flags&fromDS != 0 {
@@ -103,8 +100,7 @@ func mesh(o view) view {
 // Ethernet frame, two odd bytes, or an Ethernet type.
 func (d *Decoder) wlanPayload(o view, dst, src []byte) {
 	const llcSNAP = 0xaaaa
-	if !o.has(2) {
-		d.why = shortLink
+	if !d.need(o, 2) {
 		return
 	}
 	switch first := o.u16(0); {
@@ -149,8 +145,7 @@ func (d *Decoder) radiotap(o view) {
 		checksum, dataPad  = 0x10, 0x20              // of the flags
 		least, checksumLen = 8, 4
 	)
-	if !o.has(least) {
-		d.why = shortLink
+	if !d.need(o, least) {
 		return
 	}
 	size := int(binary.LittleEndian.Uint16(o.b[2:]))
@@ -186,8 +181,7 @@ func (d *Decoder) radiotap(o view) {
 func (d *Decoder) prism(o view) {
 	const avs1, avs2, prism1, prism2 = 0x80211001, 0x80211002, 0x41, 0x44
 	const size = 144
-	if !o.has(4) {
-		d.why = shortLink
+	if !d.need(o, 4) {
 		return
 	}
 	big, little := o.u32(0), binary.LittleEndian.Uint32(o.b)
@@ -216,8 +210,7 @@ func (d *Decoder) avs(o view) {
 // ppi decodes a Per-Packet Information header, which names the link type of the rest.
 func (d *Decoder) ppi(o view) {
 	const common80211, checksum, checksumLen = 2, 0x01, 4
-	if !o.has(8) {
-		d.why = shortLink
+	if !d.need(o, 8) {
 		return
 	}
 	size := int(binary.LittleEndian.Uint16(o.b[2:]))

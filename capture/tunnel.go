@@ -123,8 +123,7 @@ func (d *Decoder) greProtocol(t uint16, o view, header bool) {
 
 // erspan decodes a header of type II or III (draft-foschiano-erspan-03 §4).
 func (d *Decoder) erspan(o view) {
-	if !o.has(8) {
-		d.why = shortLink
+	if !d.need(o, 8) {
 		return
 	}
 	vlan := o.u16(0) & 0xfff

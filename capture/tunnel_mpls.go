@@ -5,9 +5,8 @@ package capture
 func (d *Decoder) mpls(o view) {
 	const channel = 13 // the label of a generic associated channel (RFC 5586 §4)
 	for {
-		rest, ok := o.from(4)
+		rest, ok := d.past(o, 4)
 		if !ok {
-			d.why = shortLink
 			return
 		}
 		label, bottom := o.u32(0)>>12, o.b[2]&1 != 0
@@ -20,8 +19,7 @@ func (d *Decoder) mpls(o view) {
 			break
 		}
 	}
-	if !o.has(1) {
-		d.why = shortLink
+	if !d.need(o, 1) {
 		return
 	}
 	if !d.deeper() {

@@ -132,7 +132,7 @@ func (x *Facts) repeatedMeanwhile(s *silence) string {
 
 // matchAcceptQueueDelay finds a first request that had to be sent again and is answered now.
 func matchAcceptQueueDelay(x *Facts) *Finding {
-	if first, _ := x.firstOctets(); x.lbClose().Set() || !x.flow.BeginCaptured() || x.newestFromTarget.Set() || x.request.Seq != first {
+	if x.lbClose().Set() || !x.firstOfAll() {
 		return nil
 	}
 	acked := x.Now
@@ -148,6 +148,12 @@ func matchAcceptQueueDelay(x *Facts) *Finding {
 	f.Measures.Delay = Duration{acked - x.request.Time, true}
 	f.Summary = fmt.Sprintf("the target took the LB's final ACK only after %s: the first data was sent %d times", seconds(f.Measures.Delay.NS), f.Measures.Attempts)
 	return f
+}
+
+// firstOfAll reports whether the request that is answered now is the connection's first data.
+func (x *Facts) firstOfAll() bool {
+	first, _ := x.firstOctets()
+	return x.flow.BeginCaptured() && !x.newestFromTarget.Set() && x.request.Seq == first
 }
 
 // overdue reports whether the first data was sent at least three times and not acknowledged

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 
 	"connrace/tcpstate"
 )
@@ -115,6 +116,12 @@ func (x *Facts) unreachable(e *tcpstate.ICMPRef) *Finding {
 
 // undeliverable is the advice where an ICMP error says that a host cannot be reached.
 func (x *Facts) undeliverable(e *tcpstate.ICMPRef, to tcpstate.Addr) *advice {
+	if e.Refused() || strings.HasSuffix(e.Name(), "prohibited") {
+		return &advice{
+			fmt.Sprintf("%s rejects it by an ICMP error (%s): a firewall's REJECT. A TCP stack would answer by an RST.", e.From, e.Name()),
+			fmt.Sprintf("Look at %s: iptables -nvL and nft list ruleset show the REJECT rule whose counter grows.", e.From),
+		}
+	}
 	return &advice{
 		fmt.Sprintf("%s says that it cannot deliver to %s: %s. The target's queue has no part in it.", e.From, to, e.Name()),
 		fmt.Sprintf("Look at %s, which sent the ICMP error: its routes and neighbours (ip route get %s, ip neigh) and its filters "+

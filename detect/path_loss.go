@@ -15,8 +15,10 @@ import (
 // close shows that it knows the connection, or smaller segments reached that target in that
 // time while all as large did not (an MTU black hole, RFC 2923 §2.1), or an ICMP error quotes
 // them, which makes it certain; and on a connection without an answer so far where nothing speaks for a full accept queue: no SYN-ACK was
-// repeated meanwhile, no other connection to the listener suffered likewise. Who closes then
-// does not matter.
+// repeated meanwhile, no other connection to the listener suffered likewise. At the target's end,
+// octets of a request that never came, which the target did not acknowledge either when the LB
+// went on behind them. Who closes then does not matter. If the request is answered in the end, at
+// least 4 copies over more than 3 s make a warning.
 var PathLoss = &Rule{
 	ID:       "path-loss",
 	Severity: Error,
@@ -62,7 +64,8 @@ LB                                target
 		Text: "Segments are lost on it, again and again.",
 	},
 
-	Match: matchPathLoss,
+	Recovered: matchPathLossOvercome,
+	Match:     matchPathLoss,
 }
 
 func matchPathLoss(x *Facts) *Finding {
@@ -71,7 +74,7 @@ func matchPathLoss(x *Facts) *Finding {
 	}
 	s, by := x.eaten()
 	if by != thePath || x.hole() {
-		return nil
+		return x.requestHole()
 	}
 	f := x.inVain(&s)
 	what := "the LB's first data"
@@ -86,6 +89,39 @@ func matchPathLoss(x *Facts) *Finding {
 	if x.closing.Set() && !x.lbGaveUp() {
 		f.Summary += fmt.Sprintf("; the target closed (%s, frame %d) without having seen it", x.closeName(), x.frame(x.closing))
 	}
+	return f
+}
+
+// matchPathLossOvercome finds a request that is answered now and had been sent again and again,
+// as often and long as where nobody gives up.
+func matchPathLossOvercome(x *Facts) *Finding {
+	if x.firstOfAll() || x.lbClose().Set() || x.hole() || !x.ln.TurnAcked.Set() {
+		return nil
+	}
+	took := x.ln.TurnAcked.Time - x.request.Time
+	if !whenSilent.met(x.ln.NCopies+1, took) {
+		return nil
+	}
+	f := x.exchange(x.request)
+	f.Severity, f.Confidence = Warning, min(f.Confidence, Likely)
+	f.Measures.Attempts, f.Measures.Delay = x.ln.NCopies+1, Duration{took, true}
+	f.Summary = fmt.Sprintf("the request (frame %d) got through only after %s: it was sent %d times", x.frame(x.request), about(took), f.Measures.Attempts)
+	return f
+}
+
+// requestHole finds at the target's end that a part of a request never came, although the LB went
+// on behind it: the target acknowledged what is before, and for long nothing more.
+func (x *Facts) requestHole() *Finding {
+	cl := x.lbClose()
+	if !x.outstanding() || !cl.Set() || !x.acknowledged() || x.hole() || cl.Seq.AtOrBefore(x.target.Ack) ||
+		!x.ln.HoleBetween(x.target.Ack, x.target.Ack+1) || cl.Time-x.newestFromLB.Time < whenClosed.over {
+		return nil
+	}
+	f := x.lost(x.request)
+	f.Confidence = min(f.Confidence, Likely)
+	f.Measures.Outstanding = x.outstandingAt(cl)
+	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d octets never came, and the LB gave up (frame %d) %s after it",
+		x.frame(x.request), cl.Seq.Sub(x.target.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
 	return f
 }
 

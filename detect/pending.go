@@ -74,6 +74,9 @@ func (d *Detector) count(x *Facts, f *Finding) {
 	case FullForACKs:
 		t.tell().overflows.Add(f.Time)
 	}
+	if f.Rule.advise != nil && f.Measures.Idle.Known {
+		t.tell().gone.Add(f.Measures.Idle.NS)
+	}
 	if f.Lost && f.Request != nil && f.Rule.Race && f.Measures.Idle.Known {
 		t.tell().crossed++
 	}
@@ -152,7 +155,7 @@ func (d *Detector) explain(p *pending) {
 		f.Measures.CloseCause = cause.ID
 	}
 	if f.Rule.advise != nil && f.own == nil {
-		if a := f.Rule.advise(f, p.t.told.longest); a != nil {
+		if a := f.Rule.advise(f, idleBounds{p.t.told.longest, p.t.told.gone.All()}); a != nil {
 			f.Cause, f.Fix = a.cause, a.fix
 			return
 		}

@@ -64,7 +64,8 @@ LB                                target
 		Also: TimerIdle,
 	},
 
-	Match: matchResetInExchange,
+	advise: idleLimit,
+	Match:  matchResetInExchange,
 }
 
 func matchResetInExchange(x *Facts) *Finding {

@@ -65,9 +65,10 @@ type Rule struct {
 	// Settle says until when a finding waits for what belongs to it, if that is longer than
 	// two seconds behind its decisive segment. May be nil.
 	Settle func(*Facts) int64 `json:"-"`
-	// advise gives a finding a cause and a fix of its own, by the longest idle time after which
-	// the target answered a request, ns; nil: the rule's. May be nil.
-	advise func(f *Finding, longest int64) *advice
+	// advise gives a finding a cause and a fix of its own, by the idle times after which the
+	// target answered and after which connections were gone, as that of the finding was; nil: the
+	// rule's. May be nil.
+	advise func(f *Finding, b idleBounds) *advice
 	// Match decides from the facts whether it is this. It is asked when what About names is
 	// settled: a connection that has closed, a handshake that was answered in the end, refused
 	// or given up, a target at the capture's end and at the reviews of a live analysis. Of a

@@ -103,20 +103,6 @@ func matchStaleConnection(x *Facts) *Finding {
 	return f
 }
 
-// movedAway is the cause where a request was answered after a longer idle time: no idle limit in
-// between took the connection away.
-func movedAway(f *Finding, longest int64) *advice {
-	if !f.Measures.Idle.Known || longest <= f.Measures.Idle.NS {
-		return nil
-	}
-	return &advice{
-		"The target was replaced, restarted or moved behind its address: requests were answered after up to " + about(longest) +
-			" idle, so no idle limit in between explains it.",
-		"Let old connections finish before a target leaves: take it out of the LB first (deregistration_delay.timeout_seconds, " +
-			"preStop), then stop it. Look for a rolling update, a failover or a restart at that moment.",
-	}
-}
-
 // openedAhead reports whether the connection's first request came so long after its handshake
 // that an RST which answers it is about a connection that was forgotten, not about one that was
 // never accepted: a listener without room resets the final ACK itself.

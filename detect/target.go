@@ -42,6 +42,7 @@ type target struct {
 type told struct {
 	longest int64            // of reuses; -1: none
 	reuses  ring.Ring[int64] // gaps after which a request was answered, ns
+	gone    ring.Ring[int64] // gaps after which the connection was not known any more, ns
 
 	farNS, allNS int64 // sums of SYN→SYN-ACK and of SYN→ACK, for the vantage
 	rtt          idle.Sketch
@@ -98,7 +99,7 @@ func (t *target) tell() *told {
 		recent, most := t.samples()
 		x := &told{longest: -1, maxWaits: recent}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
-		x.behindAnswers.Max = minSamples
+		x.behindAnswers.Max, x.gone.Max = minSamples, minSamples
 		x.closes.Max, x.lbCloses.Max = min(most, maxCloses), min(most, maxCloses)
 		t.told = x
 	}

@@ -61,6 +61,7 @@ LB                                target
 	AnyProtocol: true,
 
 	Queue:   FullForACKs,
+	IfLossy: PathLoss,
 	SameFix: SYNDropped,
 	Behind:  LogClosed | LogConnectError | LogConnectTimeout | LogReadTimeout | LogClientGone,
 	Learnt:  BySilence,

@@ -224,6 +224,9 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 		t.told.unstall(d.tracker, f, e.Time)
 	}
 	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
+		if d.tracker.NewestFromTarget(f).Set() {
+			t.told.losses.Add(request.Time)
+		}
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
 			f.SetDecided()
 		}
@@ -247,11 +250,14 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 	})
 }
 
-// onFINRepeated notes that the target does not even acknowledge a FIN.
+// onFINRepeated notes that a FIN was lost, or that the target does not even acknowledge it.
 func (d *Detector) onFINRepeated(e *tcpstate.Event) {
 	f := e.Flow
-	if e.Side != f.LB() || !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
+	if !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
 		return // it may not have been accepted
+	}
+	if d.targetOf(f).tell().losses.Add(e.Time); e.Side != f.LB() {
+		return
 	}
 	d.targetOf(f).tell().stallFIN(f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
 }
@@ -457,6 +463,9 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	m := d.tracker.Notes(f)
 	if f.Stalled() || m.Half[f.LB()].FINRepeated() {
 		d.targetOf(f).told.unstall(d.tracker, f, e.Time)
+	}
+	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
+		d.targetOf(f).tell().losses.Add(at)
 	}
 	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && (!f.Half[0].Captured() || !f.Half[1].Captured()) {
 		d.totals.OneDirection++

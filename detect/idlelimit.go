@@ -53,8 +53,12 @@ func movedAway(f *Finding, b idleBounds) *advice {
 	if b.answered <= f.Measures.Idle.NS {
 		return idleLimit(f, b)
 	}
+	why := "The target was replaced, restarted or moved behind its address"
+	if f.Measures.RST == "" {
+		why = "The target's host died, was replaced or moved behind its address, or the way to it broke"
+	}
 	return &advice{
-		"The target was replaced, restarted or moved behind its address: requests were answered after up to " + about(b.answered) +
+		why + ": requests were answered after up to " + about(b.answered) +
 			" idle, so no idle limit in between explains it.",
 		"Let old connections finish before a target leaves: take it out of the LB first (deregistration_delay.timeout_seconds, " +
 			"preStop), then stop it. Look for a rolling update, a failover or a restart at that moment.",

@@ -111,7 +111,7 @@ func (d *Detector) enrich(p *pending) *pending {
 		}
 	}
 	if f.Rule.Ignored() {
-		p.gradeQueue()
+		p.gradeQueue(!d.kernel.Empty())
 		d.applyKernel(p)
 	}
 	d.findRetry(p)
@@ -124,15 +124,21 @@ func (d *Detector) enrich(p *pending) *pending {
 	return p
 }
 
-// gradeQueue grades a finding about ignored SYNs by what else happened to its listener.
-func (p *pending) gradeQueue() {
+// gradeQueue grades a finding about ignored segments by what else happened to its listener. What
+// the kernel says, where it is asked, comes behind.
+func (p *pending) gradeQueue(kernel bool) {
 	f := p.f
 	first := f.Time
 	last := first
 	for _, e := range f.Evidence {
 		last = max(last, e.Time)
 	}
-	overflowed := p.t.told.overflowNear(first, last)
+	lossy := p.t.told.lossy(first, last)
+	if r := f.Rule.ifLossy(); lossy && r != nil && f.Severity == Warning && !f.Open && !kernel {
+		f.Rule, f.Confidence = r, Suspected
+		f.Grounds = "data of accepted connections to it was lost at that time, too"
+	}
+	overflowed := !lossy && p.t.told.overflowNear(first, last)
 	if f.Rule.IfFull != nil && overflowed && !f.dead {
 		f.Rule = f.Rule.IfFull
 		f.Grounds = "the listener's accept queue was found full within 10 s"

@@ -94,7 +94,7 @@ func (x *Facts) resetOf(lb bool) (tcpstate.RSTRef, bool) {
 		if x.foreign(r, lb) {
 			return r, x.pendingAt(r.SegRef)
 		}
-		if r.Reply() && x.alive(lb) && x.endedBy(r.SegRef, lb) {
+		if r.Reply() && (x.alive(lb) || !lb && x.wentOn(r.SegRef) && x.lb.Captured()) && x.endedBy(r.SegRef, lb) {
 			return r, true
 		}
 	}
@@ -115,7 +115,14 @@ func (x *Facts) closedBefore(rst tcpstate.SegRef) bool {
 // pendingAt reports whether the newest request had no answer, or not all of it, when a segment
 // was captured. The request may have been captured behind it: its sender had not seen it.
 func (x *Facts) pendingAt(m tcpstate.SegRef) bool {
-	return !x.hole() && (!x.answered || x.unfinished() || x.answerBehind(m))
+	return !x.hole() && (!x.answered || x.unfinished() || x.answerBehind(m) || x.wentOn(m))
+}
+
+// wentOn reports whether octets of the target came behind an RST in its name, and the LB took
+// none of them: its kernel had closed the connection for that RST.
+func (x *Facts) wentOn(rst tcpstate.SegRef) bool {
+	n := x.newestFromTarget
+	return x.answered && n.Frame() > rst.Frame() && !x.lb.HadReceived(n.Seq)
 }
 
 // answerBehind reports whether the answer began behind a segment in the capture, and the LB

@@ -44,6 +44,10 @@ type Rule struct {
 	// IfFull is the rule that a finding becomes where other findings or the kernel show
 	// that the queue was full. Nil: it stays what it is.
 	IfFull *Rule
+	// IfLossy is the rule that a finding becomes whose segments got through in the end, where data
+	// of accepted connections is being lost, too: the path is to blame then, not the queue. Nil:
+	// the rule whose IfFull this one is, if there is one.
+	IfLossy *Rule
 	// SameFix is the rule whose problem this is too: one queue, one fix. Reports show the
 	// findings of both as one problem. Nil: none.
 	SameFix *Rule

@@ -41,6 +41,20 @@ var Rules = []*Rule{
 	KeepAliveMismatch,
 }
 
+// ifLossy is the rule that a finding becomes where data is being lost, too; nil: it stays what it
+// is.
+func (r *Rule) ifLossy() *Rule {
+	if r.IfLossy != nil {
+		return r.IfLossy
+	}
+	for _, o := range Rules {
+		if o.IfFull == r {
+			return o
+		}
+	}
+	return nil
+}
+
 // ruleSet is a set of rules, by their places in Rules.
 type ruleSet uint32
 

@@ -82,9 +82,11 @@ func matchSYNUnanswered(x *Facts) *Finding {
 		if unacked.Flags().Has(tcpstate.FIN) && unacked.Len == 0 {
 			what = "FIN"
 		}
-		f.Grounds = fmt.Sprintf("the host or the way to it is dead: a %s on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
+		f.Grounds = fmt.Sprintf("the host or the way to it fails: a %s on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
 			what, x.frame(unacked), unacked.Stream)
-		f.Summary += fmt.Sprintf("; %s acknowledged nothing on its established connections either", x.ends[1].Addr)
+		if x.Outcome != SYNAnswered {
+			f.Summary += fmt.Sprintf("; nor did %s acknowledge a %s on an established connection (frame %d)", x.ends[1].Addr, what, x.frame(unacked))
+		}
 		f.Evidence = append(f.Evidence, x.evidence(unacked, true, RoleStalledRequest, "a "+what+" on an established connection that is not acknowledged either"))
 		sortEvidence(f.Evidence)
 	}

@@ -52,6 +52,7 @@ type told struct {
 	maxWaits  int
 	overflows ring.Ring[int64]
 	drops     ring.Ring[drop]
+	losses    ring.Ring[int64] // when data or FINs of accepted connections were sent again
 
 	closes, lbCloses idle.Closes
 	atOnce           int              // closes right behind an answer that did not announce them
@@ -100,6 +101,7 @@ func (t *target) tell() *told {
 		x := &told{longest: -1, maxWaits: recent}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
 		x.behindAnswers.Max, x.gone.Max = minSamples, minSamples
+		x.losses.Max = most
 		x.closes.Max, x.lbCloses.Max = min(most, maxCloses), min(most, maxCloses)
 		t.told = x
 	}
@@ -162,6 +164,18 @@ const queueNear = 10 * second
 // overflowNear reports whether the listener's accept queue was found full around a time.
 func (x *told) overflowNear(from, to int64) bool {
 	return slices.ContainsFunc(x.overflows.All(), func(at int64) bool { return at >= from-queueNear && at <= to+queueNear })
+}
+
+// lossy reports whether data or FINs of accepted connections were lost around a time: more than
+// one, for one alone may be lost anywhere.
+func (x *told) lossy(from, to int64) bool {
+	n := 0
+	for _, at := range x.losses.All() {
+		if at >= from-queueNear && at <= to+queueNear {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // dropNear reports whether a SYN of another stream was dropped around a time.
@@ -256,6 +270,7 @@ func (t *target) shift(by int64) {
 	x.overflows.Each(func(at *int64) { *at += by })
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })
+	x.losses.Each(func(at *int64) { *at += by })
 	x.drops.Each(func(d *drop) { d.at += by })
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)

@@ -116,3 +116,12 @@ func (t *Tracker) StillUnacked(f *Flow, i int) *Unacked {
 
 // still reports whether the peer has not acknowledged it.
 func (u *Unacked) still(peer *Half) bool { return u.Copies > 0 && !peer.HadReceived(u.First.Seq) }
+
+// SentAgain is when the side last sent again what the peer had not acknowledged, be it that it has
+// since; 0: it did not, or other things were in order meanwhile.
+func (h *HalfNotes) SentAgain() int64 {
+	if h.unacked == nil || h.unacked.Copies < 2 {
+		return 0
+	}
+	return h.unacked.Last.Time
+}

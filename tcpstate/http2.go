@@ -18,6 +18,11 @@ type HTTP2 struct {
 	Code   uint16
 	Idle   int64 // when the last stream ended of which none was left; 0: none has
 
+	// ahead are streams on which the target's frames came before the request's, for something is
+	// missing or out of order. lost: there were too many.
+	ahead []uint32
+	lost  bool
+
 	open   int   // streams that have neither an end nor a reset
 	failAt int64 // when failed ones are to be looked at; 0: there are none
 }
@@ -146,8 +151,17 @@ func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []by
 		at = at.Add(used)
 		from := at - Seq(b.Back)
 		st, _ := h.find(b.Stream)
-		if st != nil {
-			st.missing[dir] = false
+		switch {
+		case b.Kind == framing.ClosingBegins: // its stream is the last one
+		case st != nil:
+			if b.Kind != framing.StreamReset { // which may come behind its end, too
+				st.missing[dir] = false
+			}
+			if sd == framing.Answers && (b.Kind == framing.BodyBegins || b.Kind == framing.MessageEnds) && !st.Answer.Set() {
+				st.Answer = t.ref(s, f.stream, from) // its HEADERS are missing
+			}
+		case sd == framing.Answers && b.Stream > fr.NewestStream(&t.carries):
+			h.early(b.Stream)
 		}
 		switch b.Kind {
 		case framing.MessageBegins:
@@ -241,6 +255,16 @@ const (
 	grpcUnavailable = 14
 )
 
+// early remembers a stream whose request was not seen yet.
+func (h *HTTP2) early(id uint32) {
+	const most = 64
+	if len(h.ahead) >= most {
+		h.lost = true
+	} else if !slices.Contains(h.ahead, id) {
+		h.ahead = append(h.ahead, id)
+	}
+}
+
 // openStream follows a new stream.
 func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
 	if len(h.Streams) >= maxStreams || t.nh2streams >= maxAllStreams {
@@ -248,6 +272,7 @@ func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
 		return
 	}
 	st := &H2Stream{ID: id, Request: ref, Gap: -1}
+	st.missing[1-f.LB()] = h.lost || slices.Contains(h.ahead, id)
 	if h.open == 0 && h.Idle != 0 {
 		st.Gap = max(ref.Time-h.Idle, 0)
 	}

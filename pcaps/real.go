@@ -37,7 +37,9 @@ type Real struct {
 
 // Failed is a request that failed between the load balancer and the target.
 type Failed struct {
-	ID      string    `json:"id"` // as in its path, /r/ID
+	ID      string    `json:"id"`     // as in its path, /r/ID
+	Method  string    `json:"method"` // empty: GET
+	Target  string    `json:"target"` // empty: that of the capture
 	Time    time.Time `json:"time"`
 	Seconds float64   `json:"seconds"` // until the client had its answer
 	Status  int       `json:"status"`
@@ -73,16 +75,12 @@ var Reals = sync.OnceValues(func() ([]Real, error) {
 
 // beside finds the capture and the logs of a description.
 func (r *Real) beside(base string) {
-	for _, end := range []string{".pcap", ".pcapng", ".access.log", ".error.log", ".http.log"} {
-		if _, err := fs.Stat(captures, base+end); err != nil {
-			continue
-		}
-		if strings.HasSuffix(end, ".log") {
-			r.Logs = append(r.Logs, base+end)
-		} else {
+	for _, end := range []string{".pcap", ".pcapng"} {
+		if _, err := fs.Stat(captures, base+end); err == nil {
 			r.File = base + end
 		}
 	}
+	r.Logs, _ = fs.Glob(captures, base+".*.log")
 }
 
 // File is an embedded capture or log by its path below pcaps/, as crowder.pcap.

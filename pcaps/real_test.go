@@ -38,8 +38,8 @@ func TestReals(t *testing.T) {
 			}
 		}
 	}
-	if len(all) < 10 || total > 1<<20 {
-		t.Errorf("%d captures of %d octets: want at least 10, at most 1 MiB", len(all), total)
+	if len(all) < 10 || total > 5<<18 {
+		t.Errorf("%d captures of %d octets: want at least 10, at most 1.25 MiB", len(all), total)
 	}
 }
 

@@ -11,8 +11,8 @@ func (j *Joiner) merge() {
 	j.apache()
 	type key struct{ family, client, method, path string }
 	keyOf := func(s *slot) key {
-		if s.Kind.Family() == "apache" { // whose error log has no more
-			return key{family: "apache", client: s.Client}
+		if s.Kind.Family() == "apache" { // whose error log has no more, and not always the client
+			return key{family: "apache"}
 		}
 		return key{s.Kind.Family(), s.Client, s.Method, s.Path}
 	}
@@ -22,6 +22,10 @@ func (j *Joiner) merge() {
 			access[k] = append(access[k], s)
 		}
 	}
+	for _, list := range access {
+		slices.SortStableFunc(list, func(a, b *slot) int { return cmp.Compare(a.End, b.End) })
+	}
+	const most = 256 // that are looked at for one
 	taken, gone := map[*slot]bool{}, map[*slot]bool{}
 	for _, s := range j.slots {
 		if !s.ErrorLog {
@@ -29,11 +33,17 @@ func (j *Joiner) merge() {
 		}
 		var best *slot
 		fit := 0
-		for _, a := range access[keyOf(s)] {
-			if !sameRequest(s.Entry, a.Entry) {
+		list := access[keyOf(s)]
+		from, to := span(s.Entry)
+		at, _ := slices.BinarySearchFunc(list, from, func(a *slot, from int64) int { return cmp.Compare(a.End, from) })
+		for _, a := range list[at:min(len(list), at+most)] {
+			if a.End > to {
+				break
+			}
+			if a.Client != s.Client && s.Client != "" {
 				continue
 			}
-			if fit++; !taken[a] && (best == nil || a.End < best.End) {
+			if fit++; !taken[a] && best == nil {
 				best = a
 			}
 		}
@@ -55,16 +65,15 @@ func (j *Joiner) merge() {
 	j.slots = slices.DeleteFunc(j.slots, func(s *slot) bool { return gone[s] })
 }
 
-// sameRequest reports whether an entry of an access log and one of an error log can be of one request by their times.
-func sameRequest(why, access *Entry) bool {
-	if access.Wait > 0 { // it says when the request came
-		late := access.End + access.Resolution + near
-		if why.Failure == ReadTimeout || why.Failure == ConnectTimeout {
-			late = access.last()
-		}
-		return access.End <= why.End && why.End <= late
+// span is which times an access log may give to the request of an entry of an error log.
+func span(e *Entry) (from, to int64) {
+	switch {
+	case e.Kind != ApacheError: // it logs when the request is over
+		return e.End, e.End + max(e.Resolution, 100e6)
+	case e.Failure == ReadTimeout || e.Failure == ConnectTimeout: // when it came
+		return e.End - maxWait, e.End
 	}
-	return why.End <= access.End && access.End <= why.End+max(why.Resolution, 100e6)
+	return e.End - 2*near, e.End
 }
 
 // apache takes access logs of the common form for Apache's where its error log lies beside them: their times are when a request came.

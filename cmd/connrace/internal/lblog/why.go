@@ -53,6 +53,8 @@ func (j *Joiner) explainAbsence(s *slot) Unexplained {
 		return set(AnswerComplete, "no answer broke off at that moment: the reset came behind a complete one")
 	case s.Failure == ClientGone:
 		return set(ClientLeft, "the client went away first")
+	case j.atEdge(s.Entry) && s.Wait > 0:
+		return set(AtTheEdge, "the log says when the request came, not when it had failed: that may lie outside of the capture")
 	case j.atEdge(s.Entry):
 		return set(AtTheEdge, "the capture begins or ends within a second of it: what came of it may lie outside")
 	case quiet:

@@ -61,6 +61,23 @@ func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
 	}
 }
 
+// Hear takes in what the load balancer's log says of a wait that ended before an answer, whatever
+// the wait's length made of it: the client went away, or the LB's own time was up.
+func (f *Finding) Hear(client bool, log string) {
+	f.blameClient(client)
+	f.Severity, f.own = Error, &advice{"The LB's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", f.Rule.Fix}
+	if client {
+		f.Severity = Warning
+		f.own = &advice{"The client went away, and the LB gave its request up: its log says so (" + log + ").", clientGone.fix}
+		f.Summary = strings.Replace(f.Summary, clientLead, "the client went away: ", 1)
+	}
+	f.Cause, f.Fix = f.own.cause, f.own.fix
+	f.Grounds += "; whose wait it was the load balancer's log says (" + log + ")"
+}
+
+// clientLead leads the summary of a finding about a client that went away.
+const clientLead = "a client went away, most likely: "
+
 // clientGone is what a finding says of a client that went away.
 var clientGone = &advice{
 	cause: "Most likely the client went away, and the LB gave its request up: the wait is no round time, and others here were of other lengths or too short for a time-out.",
@@ -70,9 +87,8 @@ var clientGone = &advice{
 
 // blameClient says whether it was a client that gave up: then nothing failed.
 func (f *Finding) blameClient(yes bool) {
-	const lead = "a client went away, most likely: "
-	f.Summary, f.own = strings.TrimPrefix(f.Summary, lead), nil
+	f.Summary, f.own = strings.TrimPrefix(f.Summary, clientLead), nil
 	if f.byClient, f.Lost = yes, !yes; yes {
-		f.Summary, f.own = lead+f.Summary, clientGone
+		f.Summary, f.own = clientLead+f.Summary, clientGone
 	}
 }

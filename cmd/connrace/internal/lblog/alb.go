@@ -113,11 +113,15 @@ func albEntry(v *[albFields]string, end int64) *Entry {
 	return e
 }
 
-// albFailure finds out what the fields say of the failure. request_processing_time and
-// target_processing_time are -1 where the request could not be dispatched, or was and
-// never answered; response_processing_time is -1 where no answer came.
+// albFailure finds out what the fields say of the failure. request_processing_time is -1 where
+// the request could not be dispatched: then the target had refused, closed, or not answered the
+// handshake. target_processing_time is -1 as well where it was dispatched and no answer began,
+// response_processing_time where none came to its end.
 func (e *Entry) albFailure(v *[albFields]string) {
 	code := status(v[albTargetStatus])
+	_, dispatched := parseSeconds(v[albRequestTime])
+	_, began := parseSeconds(v[albTargetTime])
+	_, ended := parseSeconds(v[albResponseTime])
 	switch {
 	case e.Status == 460:
 		e.Failure = ClientGone
@@ -134,6 +138,14 @@ func (e *Entry) albFailure(v *[albFields]string) {
 		e.Why = "the load balancer had no target to send it to: none registered or none healthy"
 	case e.NoTarget:
 		e.Why = "the load balancer names no target: it did not get as far as sending the request to one"
+	case dispatched && !began && e.Status == 502:
+		e.Failure, e.Why = Closed, "the request went to the target, which closed or reset the connection before its answer (target_processing_time -1)"
+	case dispatched && !began && e.Status == 504:
+		e.Failure, e.Why = ReadTimeout, "the request went to the target, which did not answer in time (target_processing_time -1)"
+	case began && !ended && e.Status == 502:
+		e.Failure, e.Why = Truncated, "the target's answer began and broke off (response_processing_time -1)"
+	case !dispatched && e.Status == 502:
+		e.Why = "the request could not be sent: the target refused or reset the connection, or closed it just then (request_processing_time -1)"
 	}
 }
 

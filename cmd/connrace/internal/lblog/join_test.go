@@ -416,7 +416,7 @@ func TestReasons(t *testing.T) {
 		{line(noon, "10.0.0.5:80", "503", "-", "/busy?x=1"), "target-answered: the target itself answered 503 (frame 61, stream 4)"},
 		{line(noon, "10.0.0.5:80", "502", "502", "/x"), "target-answered: the target itself answered 502 (target_status_code)"},
 		{line(noon, "-", "503", "-", "/x"), "not-on-the-wire: the load balancer had no target to send it to: none registered or none healthy"},
-		{line(noon, "10.0.0.5:80", "502", "-", "/x"), "nothing-failed: other exchanges went on at that moment and none failed: the request did not come by here, or nothing went wrong on the wire"},
+		{line(noon, "10.0.0.5:80", "502", "-", "/x"), "nothing-failed: other exchanges went on at that moment and none failed: the request did not come by here, or nothing went wrong on the wire; the request could not be sent: the target refused or reset the connection, or closed it just then (request_processing_time -1)"},
 		{line(noon.Add(30*time.Second), "10.0.0.5:80", "502", "-", "/x"), "no-packet: the capture shows no request and no new connection to 10.0.0.5:80 at that moment"},
 		{line(noon, "10.0.0.6:80", "502", "-", "/x"), "no-packet: the capture shows no connection to 10.0.0.6:80 at all"},
 		{line(noon, "10.0.0.5:80", "460", "-", "/x"), "client-left: the client went away first"},

@@ -80,6 +80,10 @@ func TestALB(t *testing.T) {
 		// As the log was in 2016, up to the trace id; before that, without it.
 		{`http 2016-08-10T22:08:42.945958Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 10.0.0.1:80 -1 -1 -1 502 - 34 366 "GET http://www.example.com:80/ HTTP/1.1" "curl/7.46.0" - - arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 "Root=1-58337262-36d228ad5d99923122bbe354"`, "--22:08:42.945958 unsaid 502 GET / target 10.0.0.1:80 trace Root=1-58337262-36d228ad5d99923122bbe354"},
 		{`http 2016-08-10T22:08:42.945958Z app/my-lb/50dc6c495c0c9188 192.168.131.39:2817 10.0.0.1:80 -1 -1 -1 502 -`, "--22:08:42.945958 unsaid 502 - - target 10.0.0.1:80"},
+		// The processing times split what a 502 and a 504 can be.
+		{`http 2018-07-02T22:23:00.186641Z app/lb/1 1.2.3.4:5 10.0.0.1:80 0.001 -1 -1 502 - 1 1 "GET http://h:80/ HTTP/1.1"`, "--22:23:00.186641 closed 502 GET / target 10.0.0.1:80"},
+		{`http 2018-07-02T22:23:00.186641Z app/lb/1 1.2.3.4:5 10.0.0.1:80 0.001 -1 -1 504 - 1 1 "GET http://h:80/ HTTP/1.1"`, "--22:23:00.186641 read-timeout 504 GET / target 10.0.0.1:80"},
+		{`http 2018-07-02T22:23:00.186641Z app/lb/1 1.2.3.4:5 10.0.0.1:80 0.001 0.2 -1 502 - 1 1 "GET http://h:80/ HTTP/1.1"`, "--22:23:00.186641 truncated 502 GET / target 10.0.0.1:80"},
 		// Quotes, backslashes and control characters in what the client sent.
 		{`http 2018-07-02T22:23:00.186641Z app/lb/1 192.168.131.39:2817 10.0.0.1:80 -1 -1 -1 502 - 34 366 "GET http://h:80/\"a b\"?q=\x22\\ HTTP/1.1" "evil \" 200 200 \"" - - arn:x "Root=1-58337262-36d228ad5d99923122bbe354" "-" "-" 0 2018-07-02T22:23:00.000000Z "forward" "-" "-" "10.0.0.1:80" "-" "-" "-"`, `22:23:00.000000-22:23:00.186641 unsaid 502 GET /"a b"?q="\ target 10.0.0.1:80 trace Root=1-58337262-36d228ad5d99923122bbe354`},
 		{`http 2018-07-02T22:23:00.186641Z app/lb/1 192.168.131.39:2817 [2001:db8::1]:80 -1 -1 -1 504 - 34 366 "- http://h:80- -" "-" - -`, "--22:23:00.186641 unsaid 504 - - target [2001:db8::1]:80"},

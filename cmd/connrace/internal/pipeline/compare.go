@@ -81,6 +81,7 @@ func (b *Compare) Prepare(ctx context.Context) error {
 // compare puts into a finished report what is held against it; spans are the times of which
 // findings are shown. failed: a log could not be read; each was reported.
 func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
+	failed = b.join(ctx, e, warn, r, spans, local)
 	if b.before != nil {
 		r.Baseline = baseline.Compare(b.Baseline, b.before, r.Figures())
 		if r.Since != "" || r.Until != "" {
@@ -88,6 +89,11 @@ func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string),
 				"--since and --until limit what is counted as lost here, but not the requests: the rate now is too low.")
 		}
 	}
+	return failed
+}
+
+// join joins the logs to the findings, which then say what only a log knows.
+func (b *Compare) join(ctx context.Context, e *cli.Env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
 	if len(b.Logs) == 0 {
 		return false
 	}
@@ -130,6 +136,7 @@ func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string),
 		}
 	}
 	r.Log = j.Finish()
+	r.HearLog()
 	return failed
 }
 

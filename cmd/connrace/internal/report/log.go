@@ -29,6 +29,32 @@ func (r *Report) LogCapture() lblog.Capture {
 	return c
 }
 
+// HearLog lets findings say what only the joined log knows: whose wait it was that ended before an
+// answer, the client's or the load balancer's. Where several findings fit, it cannot be told which.
+func (r *Report) HearLog() {
+	said := map[int]*lblog.Joined{}
+	for i := range r.Log.Joined {
+		j := &r.Log.Joined[i]
+		if j.Among == nil && (j.Failure == lblog.ClientGone || j.Failure == lblog.ReadTimeout || j.Failure == lblog.Unsaid && j.Status == 504) {
+			said[j.Finding] = j
+		}
+	}
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		for _, f := range a.Result.Findings {
+			j := said[a.id(f)]
+			if j == nil || f.Rule.Learnt != detect.ByOwnClose || f.Open {
+				continue
+			}
+			says, _, _ := strings.Cut(j.Says, " (") // what differs from one to the next comes behind
+			says, _, _ = strings.Cut(says, ",")
+			a.Result.Tally(f, -1)
+			f.Hear(j.Failure == lblog.ClientGone, says)
+			a.Result.Tally(f, 1)
+		}
+	}
+}
+
 type logDoc struct {
 	Kind           optional         `json:"kind"`
 	Entries        int              `json:"entries"`

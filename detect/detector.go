@@ -30,6 +30,7 @@ type Detector struct {
 	accepted accepted
 	scratch  Facts // of the connection that is looked at
 
+	open      open
 	pending   pendings   // decided, waiting for what belongs to them
 	due       int64      // when the first of them is complete
 	settled   []*pending // complete, in the order of completion; with findings
@@ -40,11 +41,12 @@ type Detector struct {
 	totals    Totals
 	exchanges *exchanges // nil: not asked for
 	reviewed  int64      // when a live analysis last looked back
+	lookAgain int64      // when it looks at what is open
 }
 
 // New makes a detector.
 func New(o Options) *Detector {
-	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), forgotten: forgotten{}, due: never}
+	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, forgotten: forgotten{}, due: never}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
@@ -156,7 +158,13 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 	}
 }
 
-func (d *Detector) onSYNRepeated(e *tcpstate.Event) { d.targetOf(e.Flow).synRetrans++ }
+// onSYNRepeated counts it, and tells of a SYN that goes unanswered for long.
+func (d *Detector) onSYNRepeated(e *tcpstate.Event) {
+	d.targetOf(e.Flow).synRetrans++
+	if d.open[e.Flow.Index()] == nil {
+		d.judgeOpen(e.Flow, e.Time)
+	}
+}
 
 // onStrayAnswer keeps a SYN-ACK in mind whose SYN went elsewhere.
 func (d *Detector) onStrayAnswer(e *tcpstate.Event) {
@@ -184,6 +192,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	}
 	if lb.NSYN > 1 {
 		d.judgeSYN(d.facts(f, e), SYNAnswered)
+		d.conclude(f, wasAnswered)
 	}
 }
 
@@ -230,6 +239,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
 			f.SetDecided()
 		}
+		d.conclude(f, wasAnswered)
 	}
 }
 
@@ -342,7 +352,9 @@ func (d *Detector) onUnacknowledged(e *tcpstate.Event) {
 	if f.Decided() {
 		return
 	}
-	if f.Established() {
+	if d.opt.Live && d.open[f.Index()] == nil {
+		d.judgeOpen(f, e.Time)
+	} else if f.Established() {
 		d.resolveRoles(f)
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
 			f.SetDecided()
@@ -389,7 +401,7 @@ func (d *Detector) judgeHandshake(x *Facts) {
 			x.of.pending++
 		}
 		switch {
-		case whenOpen.met(x.ln.NSYN, syns[len(syns)-1].Time-syns[0].Time):
+		case x.longUnanswered():
 			x.flow.SetDecided()
 			d.judgeSYN(x, SYNOpen)
 		case !x.target.SentSYN() && d.kernelDropped(x):
@@ -460,6 +472,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		c.Ended = true // nothing more will come of it
 		d.onSettled(&c)
 	}
+	d.conclude(f, wasLeft)
 	m := d.tracker.Notes(f)
 	if f.Stalled() || m.Half[f.LB()].FINRepeated() {
 		d.targetOf(f).told.unstall(d.tracker, f, e.Time)

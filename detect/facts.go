@@ -13,6 +13,7 @@ import (
 type Facts struct {
 	Now     int64   // capture time
 	Ended   bool    // the capture ended here
+	GoesOn  bool    // what is still open may be told, and will be judged again
 	Outcome Outcome // of the SYN, for rules about a handshake
 
 	flow       *tcpstate.Flow

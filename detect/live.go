@@ -100,6 +100,10 @@ func (d *Detector) Advance(now int64) {
 	if d.reviewed == 0 {
 		d.reviewed = now
 	}
+	if now >= d.lookAgain {
+		d.lookAgain = now + second
+		d.judgeLongOpen(now)
+	}
 	if d.opt.Live && now-d.reviewed >= reviewEvery {
 		d.reviewed = now
 		d.review()
@@ -151,8 +155,11 @@ func (d *Detector) Shift(by int64) {
 		p.shift(by)
 	}
 	for _, p := range d.settled {
-		p.shift(by)
+		if !p.waits {
+			p.shift(by)
+		}
 	}
+	d.lookAgain += by
 	if d.due != never {
 		d.due += by
 	}
@@ -170,6 +177,9 @@ func (d *Detector) Shift(by int64) {
 func (p *pending) shift(by int64) {
 	p.from += by
 	p.until += by
+	if p.longer != 0 {
+		p.longer += by
+	}
 	if p.close.Time != 0 {
 		p.close.shift(by)
 	}

@@ -15,6 +15,8 @@ type pending struct {
 	lb      tcpstate.Addr
 	from    int64    // the new handshake and the retry come after this
 	until   int64    // then it is complete
+	waits   bool     // it is among those that are not
+	longer  int64    // until then, in truth; 0: until
 	frame   uint64   // of the request, ordinal
 	key     uint64   // of the request's head; 0: unknown
 	stream  bool     // of HTTP/2
@@ -30,14 +32,33 @@ const settleTime = 2 * second
 const maxPending = 1 << 16
 
 // enqueue lets a rule's finding wait for what belongs to it. It reports whether there was
-// one.
+// one, and the connection is decided by it.
 func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if f == nil {
 		return false
 	}
-	p := &pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
+	i, open := x.flow.Index(), f.Open && !x.Ended
+	p := d.open[i]
+	told := p != nil
+	switch {
+	case told:
+		d.replace(p, f)
+		f = p.f
+	case open && len(d.open) >= maxOpen:
+		return false
+	default:
+		p = &pending{f: f}
+	}
+	if open {
+		d.open[i] = p
+	} else if told {
+		delete(d.open, i)
+	}
+	waits := p.waits
+	was := p.until
+	*p = pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
 	f.ignored = nil
-	if r := f.Rule; r.Settle != nil {
+	if r := f.Rule; r.Settle != nil && !open {
 		p.until = max(p.until, r.Settle(x))
 	}
 	if d.mayBeProbe(f) {
@@ -53,15 +74,19 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 		p.close = theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, rtt: x.rtt()}
 	}
 	d.count(x, f)
+	if p.waits = true; waits { // it has its place in the heap
+		p.until, p.longer = was, p.until
+		return !open
+	}
 	if len(d.pending) >= maxPending {
-		d.emit(d.enrich(heap.Pop(&d.pending).(*pending)))
+		d.complete(heap.Pop(&d.pending).(*pending))
 	}
 	heap.Push(&d.pending, p)
 	d.due = d.pending[0].until
-	if d.opt.OnIncident != nil {
+	if d.opt.OnIncident != nil && !told {
 		d.opt.OnIncident(f)
 	}
-	return true
+	return !open
 }
 
 // count notes with the target and the totals what a finding says of them.
@@ -88,8 +113,14 @@ func (d *Detector) count(x *Facts, f *Finding) {
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
 	for len(d.pending) > 0 && d.pending[0].until <= now {
-		if p := heap.Pop(&d.pending).(*pending); !d.probed(p.f) {
-			d.emit(d.enrich(p))
+		switch p := heap.Pop(&d.pending).(*pending); {
+		case p.longer > now:
+			p.until, p.longer = p.longer, 0
+			heap.Push(&d.pending, p)
+		case d.probed(p.f) && p.f.ID == 0:
+			p.waits = false
+		default:
+			d.complete(p)
 		}
 	}
 	if d.due = never; len(d.pending) > 0 {
@@ -97,11 +128,21 @@ func (d *Detector) flushDue(now int64) {
 	}
 }
 
+// complete enriches a finding and hands it over, or what has become of one that was told.
+func (d *Detector) complete(p *pending) {
+	p.waits = false
+	if d.enrich(p); p.f.ID == 0 {
+		d.emit(p)
+	} else if d.explain(p); d.opt.OnUpdate != nil {
+		d.opt.OnUpdate(p.f)
+	}
+}
+
 // never is when no finding is due.
 const never = math.MaxInt64
 
 // enrich adds to a finding what has come since that belongs to it.
-func (d *Detector) enrich(p *pending) *pending {
+func (d *Detector) enrich(p *pending) {
 	f := p.f
 	if f.Lost && f.Request != nil {
 		if m, ok := p.t.synAfter(p.lb, p.from, p.frame); ok {
@@ -121,7 +162,6 @@ func (d *Detector) enrich(p *pending) *pending {
 	if f.Rule.Repeated {
 		d.gradeWait(p)
 	}
-	return p
 }
 
 // gradeQueue grades a finding about ignored segments by what else happened to its listener. What

@@ -60,7 +60,7 @@ func (x *Facts) silenceOf(fromLB bool, close int64) (s silence, ok bool) {
 		return s, whenSilent.met(s.copies, s.over)
 	}
 	s.open = true
-	return s, whenOpen.met(s.copies, s.over) && x.Ended
+	return s, whenOpen.met(s.copies, s.over) && (x.Ended || x.GoesOn)
 }
 
 // swallowed is what the LB sent in vain.
@@ -226,7 +226,7 @@ func (s *silence) times(ended bool) string {
 	case s.open && ended:
 		return fmt.Sprintf("was sent %d times in %s, still unanswered when the capture ended", s.copies, about(s.over))
 	case s.open:
-		return fmt.Sprintf("was sent %d times in %s and is still unanswered", s.copies, about(s.over))
+		return fmt.Sprintf("was sent %d times in %s"+isOpen, s.copies, about(s.over))
 	}
 	return fmt.Sprintf("was sent %d times in %s and never acknowledged", s.copies, about(s.until-s.first.Time))
 }

@@ -289,7 +289,7 @@ const (
 	ServerError
 	// RequestStalled: the LB's turn has had no answer for 200 ms.
 	RequestStalled
-	// Unacknowledged: octets of a side have gone unacknowledged for 15 s, sent three times or
+	// Unacknowledged: octets of a side have gone unacknowledged for 3 s, sent three times or
 	// more; and again when a fourth or later copy was the last.
 	Unacknowledged
 	// StreamBegan, StreamAnswered: the header block of an HTTP/2 stream's request, or of its

@@ -18,8 +18,8 @@ type Unacked struct {
 
 const (
 	// overdueAfter is how long octets must go unacknowledged for an event to say that they
-	// still are: longer than nearly all time-outs of clients.
-	overdueAfter  = 15 * second
+	// still are: two losses in a row are over by then.
+	overdueAfter  = 3 * second
 	overdueCopies = 3
 	// retryMax is the longest pause between two copies: TCP_RTO_MAX, 120 s, and some more.
 	retryMax = 130 * second

@@ -25,7 +25,9 @@ type Line struct {
 	Type       string
 	ID         int
 	Rule       string
+	Severity   string
 	Confidence string
+	Summary    string
 	Grounds    string
 	Time       time.Time
 	Target     string

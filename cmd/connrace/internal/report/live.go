@@ -49,20 +49,21 @@ type Running struct {
 	w     io.Writer
 	o     *Options
 	clock *Clock
-	day   string // of the line before
+	day   string       // of the line before
+	open  map[int]bool // findings whose end was not known when they were shown, by id
 	err   error
 }
 
 // NewRunning makes a writer for people.
 func NewRunning(w io.Writer, o *Options) *Running {
-	return &Running{w: w, o: o, clock: NewClock(o.Location, nil)}
+	return &Running{w: w, o: o, clock: NewClock(o.Location, nil), open: map[int]bool{}}
 }
 
 // Finding writes a finding that is settled.
 func (l *Running) Finding(a *Analysis, f *detect.Finding) {
-	grade := fmt.Sprintf("%s, %s", f.Severity, f.Confidence)
-	if f.Lost {
-		grade += ", lost"
+	grade := gradeOf(f)
+	if f.Open && len(l.open) < 1<<12 {
+		l.open[a.id(f)] = true
 	}
 	ends := f.TargetName()
 	if f.LB != (tcpstate.Endpoint{}) {
@@ -87,10 +88,26 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 	l.write(&p)
 }
 
-// Update writes what more was learnt about a finding.
+// gradeOf is what a finding is, in a few words.
+func gradeOf(f *detect.Finding) string {
+	grade := fmt.Sprintf("%s, %s", f.Severity, f.Confidence)
+	if f.Lost {
+		grade += ", lost"
+	}
+	return grade
+}
+
+// Update writes what more was learnt about a finding: its cause, or how it goes on and ends.
 func (l *Running) Update(a *Analysis, f *detect.Finding) {
 	p := page{color: l.o.Color}
-	p.paragraph(runningIndent, fmt.Sprintf("#%d is %s, %s: %s", a.id(f), f.Severity, f.Confidence, text.Clean(f.Cause)))
+	id, said := a.id(f), f.Cause
+	if l.open[id] {
+		said = f.Rule.ID + ", " + f.Summary
+	}
+	if !f.Open {
+		delete(l.open, id)
+	}
+	p.paragraph(runningIndent, fmt.Sprintf("#%d is %s: %s", id, gradeOf(f), text.Clean(said)))
 	l.write(&p)
 }
 

@@ -1,0 +1,99 @@
+package detect
+
+import (
+	"strings"
+
+	"connrace/tcpstate"
+)
+
+// Failures that go on. Who watches does not want to wait until it is known how they end: what
+// is sent often enough, and may be sent again, is told while it is open, once, and told again
+// when it has gone on for long and when its end is known.
+
+// open are the findings of which the end is not known, by flow.
+type open map[uint32]*pending
+
+// maxOpen bounds them. What is beyond is told when it is decided.
+const maxOpen = 1 << 12
+
+// judgeOpen lets the rules judge a connection in the middle of a failure. Only a live analysis
+// does: a file has an end, and soon.
+func (d *Detector) judgeOpen(f *tcpstate.Flow, now int64) {
+	if !d.opt.Live || f.Decided() {
+		return
+	}
+	x := d.facts(f, &tcpstate.Event{Flow: f, Time: now})
+	x.GoesOn = true
+	if !f.Established() {
+		if d.stillAsks(x) && x.longUnanswered() {
+			d.judgeSYN(x, SYNOpen)
+		}
+		return
+	}
+	d.resolveRoles(f)
+	if d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
+		f.SetDecided()
+	}
+}
+
+// stillAsks reports whether nothing has come that decides about a SYN.
+func (d *Detector) stillAsks(x *Facts) bool {
+	return x.lb.SentSYN() && len(x.ln.SYNs) > 0 && len(x.tn.Refusals) == 0 && x.ln.SYNUnreachable() == nil && !x.resetByOwnHost() &&
+		(!x.target.SentSYN() || x.ln.NRST == 0 && x.wantsMore()) && !x.answeredFromElsewhere(d)
+}
+
+// longUnanswered reports whether a SYN was sent often and long enough to be told of.
+func (x *Facts) longUnanswered() bool {
+	syns := x.ln.SYNs
+	return whenOpen.met(x.ln.NSYN, syns[len(syns)-1].Time-syns[0].Time)
+}
+
+// judgeLongOpen judges again what has become grave by its length.
+func (d *Detector) judgeLongOpen(now int64) {
+	for i, p := range d.open {
+		if p.f.Severity == Error || now-p.from < openError {
+			continue
+		}
+		if f := d.tracker.Flow(i); f != nil {
+			d.judgeOpen(f, now)
+		}
+	}
+}
+
+// How a failure ended of which no rule has anything to say.
+const (
+	isOpen      = " and is still unanswered"
+	wasAnswered = " until it was answered"
+	wasLeft     = ", and then not any more"
+)
+
+// conclude ends what was open about a connection, if no rule did.
+func (d *Detector) conclude(f *tcpstate.Flow, how string) {
+	p := d.open[f.Index()]
+	if p == nil {
+		return
+	}
+	delete(d.open, f.Index())
+	d.tallyTold(p, -1)
+	p.f.Open, p.f.Severity = false, min(p.f.Severity, Warning)
+	p.f.Summary = strings.Replace(p.f.Summary, isOpen, how, 1)
+	d.tallyTold(p, 1)
+	if p.f.ID != 0 && d.opt.OnUpdate != nil {
+		d.opt.OnUpdate(p.f)
+	}
+}
+
+// tallyTold is tally for a finding that may wait to be counted.
+func (d *Detector) tallyTold(p *pending, n int) {
+	if p.f.ID != 0 {
+		d.tally(p, n)
+	}
+}
+
+// replace makes what was told of a connection another finding, under the same number.
+func (d *Detector) replace(p *pending, by *Finding) {
+	d.tallyTold(p, -1)
+	by.ID = p.f.ID
+	*p.f = *by
+	d.tallyTold(p, 1)
+}

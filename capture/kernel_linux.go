@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -67,12 +69,11 @@ func (w *Witness) open() (err error) {
 		return err
 	}
 	c := &w.sample.Counters
-	w.netstat = counterFile{prefix: "TcpExt:", counters: []counter64{
-		{name: "ListenOverflows", value: &c.ListenOverflows},
-		{name: "ListenDrops", value: &c.ListenDrops},
-		{name: "TCPReqQFullDrop", value: &c.ReqQFullDrop},
-		{name: "TCPReqQFullDoCookies", value: &c.ReqQFullDoCookies},
-	}}
+	w.netstat.prefix = "TcpExt:"
+	w.netstat.values = map[string]*uint64{
+		"ListenOverflows": &c.ListenOverflows, "ListenDrops": &c.ListenDrops,
+		"TCPReqQFullDrop": &c.ReqQFullDrop, "TCPReqQFullDoCookies": &c.ReqQFullDoCookies,
+	}
 	if w.netstat.f, err = os.Open("/proc/thread-self/net/netstat"); err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (w *Witness) somaxconn() uint32 {
 		return 0
 	}
 	n, _ := w.somax.ReadAt(w.somaxBuf[:], 0)
-	v, _ := number(w.somaxBuf[:n])
+	v, _ := strconv.ParseUint(string(bytes.TrimSpace(w.somaxBuf[:n])), 10, 32)
 	return uint32(v)
 }
 
@@ -216,113 +217,34 @@ func (w *Witness) Close() error {
 // counterFile is a file like /proc/net/netstat: a line of names, then a line of values, both
 // with the same prefix.
 type counterFile struct {
-	f        *os.File
-	prefix   string // of both lines
-	counters []counter64
-	buf      []byte
-	found    bool // columns are known
-}
-
-type counter64 struct {
-	name   string
-	column int // -1: this kernel does not count it
-	value  *uint64
+	f      *os.File
+	prefix string
+	values map[string]*uint64 // by name; this kernel may count less
+	buf    [64 << 10]byte     // the whole is read at once: else it might change meanwhile
 }
 
 // read reads the counters.
 func (c *counterFile) read() error {
-	if c.buf == nil {
-		c.buf = make([]byte, 16<<10)
+	n, err := c.f.ReadAt(c.buf[:], 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	var n int
-	for {
-		var err error
-		if n, err = unix.Pread(int(c.f.Fd()), c.buf, 0); err != nil {
-			return fmt.Errorf("%s: %w", c.f.Name(), err)
-		}
-		if n < len(c.buf) || n > 1<<20 {
-			break
-		}
-		c.buf = make([]byte, 2*len(c.buf))
-	}
-	names, values, ok := c.lines(c.buf[:n])
-	if !ok {
-		return fmt.Errorf("%s: has no %s lines", c.f.Name(), c.prefix)
-	}
-	if !c.found {
-		c.find(names)
-	}
-	for column := 0; len(values) > 0; column++ {
-		var field []byte
-		field, values = cutField(values)
-		for i := range c.counters {
-			if k := &c.counters[i]; k.column == column {
-				*k.value, _ = number(field)
+	var names [][]byte
+	for line := range bytes.Lines(c.buf[:n]) {
+		switch fields := bytes.Fields(line); {
+		case len(fields) == 0 || string(fields[0]) != c.prefix:
+		case names == nil:
+			names = fields
+		default:
+			for i := range min(len(names), len(fields)) {
+				if v := c.values[string(names[i])]; v != nil {
+					*v, _ = strconv.ParseUint(string(fields[i]), 10, 64)
+				}
 			}
+			return nil
 		}
 	}
-	return nil
-}
-
-// find looks up the columns.
-func (c *counterFile) find(names []byte) {
-	for i := range c.counters {
-		c.counters[i].column = -1
-	}
-	for column := 0; len(names) > 0; column++ {
-		var field []byte
-		field, names = cutField(names)
-		for i := range c.counters {
-			if c.counters[i].name == string(field) {
-				c.counters[i].column = column
-			}
-		}
-	}
-	c.found = true
-}
-
-// lines returns what stands behind the prefix in its first two lines.
-func (c *counterFile) lines(b []byte) (names, values []byte, ok bool) {
-	for len(b) > 0 {
-		end := 0
-		for end < len(b) && b[end] != '\n' {
-			end++
-		}
-		line := b[:end]
-		b = b[min(end+1, len(b)):]
-		if len(line) < len(c.prefix) || string(line[:len(c.prefix)]) != c.prefix {
-			continue
-		}
-		if line = line[len(c.prefix):]; names == nil {
-			names = line
-		} else {
-			return names, line, true
-		}
-	}
-	return nil, nil, false
-}
-
-// cutField cuts off the first field of a line.
-func cutField(b []byte) (field, rest []byte) {
-	for len(b) > 0 && b[0] == ' ' {
-		b = b[1:]
-	}
-	n := 0
-	for n < len(b) && b[n] != ' ' {
-		n++
-	}
-	return b[:n], b[n:]
-}
-
-// number reads the decimal number that b begins with.
-func number(b []byte) (v uint64, ok bool) {
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			break
-		}
-		v, ok = v*10+uint64(c-'0'), true
-	}
-	return v, ok
+	return fmt.Errorf("%s: has no %s lines", c.f.Name(), c.prefix)
 }
 
 // LocalAddrs returns the addresses that the namespace has now. Each of 127.0.0.0/8 is

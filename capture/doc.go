@@ -46,8 +46,8 @@
 //
 // # How to add a file format
 //
-//  1. read_NAME.go: a container with next (frames out of the window), find (where records go
-//     on behind damage) and fill (what Info tells). Check lengths before they are used.
+//  1. read_NAME.go: a container with next (frames out of the window), starts (whether records
+//     go on there, behind damage) and fill (what Info tells). Check lengths before they are used.
 //  2. File.open: a case for its magic number; read_foreign.go: take the format out if it is
 //     there.
 //  3. Annotate: a case, so that commented copies can be made of it.

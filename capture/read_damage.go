@@ -85,28 +85,28 @@ func (f *File) resync(d *DamageError) bool {
 	w.pos++
 	for {
 		ended := w.err != nil
-		skip, found := f.c.find(w.unread(), ended)
-		w.pos += skip
-		if found {
-			break
+		for ; w.pos < w.end && (ended || w.end-w.pos >= reach); w.pos++ {
+			if f.c.starts(w.unread(), ended) {
+				f.skipped(start, d.Reason)
+				return true
+			}
 		}
 		if ended {
 			return false
 		}
 		w.more(windowMax)
 	}
+}
+
+// skipped notes the gap from an offset to here.
+func (f *File) skipped(start int64, reason string) {
+	g := Gap{Offset: start, Bytes: f.w.offset() - start, After: f.info.Frames, Reason: reason}
 	f.afterGap = true
 	f.info.GapCount++
-	f.info.GapBytes += w.offset() - start
+	f.info.GapBytes += g.Bytes
 	if len(f.info.Gaps) < maxGaps {
-		f.info.Gaps = append(f.info.Gaps, Gap{
-			Offset: start,
-			Bytes:  w.offset() - start,
-			After:  f.info.Frames,
-			Reason: d.Reason,
-		})
+		f.info.Gaps = append(f.info.Gaps, g)
 	}
-	return true
 }
 
 // plural writes "1 byte", "2 bytes".

@@ -42,10 +42,9 @@ type container interface {
 	// wants, or a *DamageError about the record at w.pos.
 	next(w *window, batch []Frame, number uint64) (n, want int, err error)
 
-	// find looks in b for the start of records that make sense. It returns how many
-	// bytes in front of them, or certainly not theirs, to skip; ended tells that no
-	// bytes follow b.
-	find(b []byte, ended bool) (skip int, found bool)
+	// starts reports whether b begins with records that make sense; ended tells that no
+	// bytes follow it.
+	starts(b []byte, ended bool) bool
 
 	// fill adds to info what the container knows.
 	fill(info *Info)

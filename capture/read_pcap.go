@@ -300,20 +300,8 @@ func near(a, b uint32) bool {
 	return a-b < month || b-a < month // modulo 2^32
 }
 
-// find wants three records in a row, or fewer that end with the file.
-func (p *pcap) find(b []byte, ended bool) (skip int, found bool) {
-	for i := range b {
-		if !ended && len(b)-i < reach {
-			return i, false
-		}
-		if p.run(b[i:], ended) {
-			return i, true
-		}
-	}
-	return len(b), false
-}
-
-func (p *pcap) run(b []byte, ended bool) bool {
+// starts wants three records in a row, or fewer that end with the file.
+func (p *pcap) starts(b []byte, ended bool) bool {
 	var last uint32
 	for n := range 3 {
 		if len(b) < p.headerLen {

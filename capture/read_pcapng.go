@@ -101,20 +101,6 @@ func plainReason(err error) error {
 	return err
 }
 
-func (p *pcapng) u32(b []byte) uint32 {
-	if p.swap {
-		return binary.BigEndian.Uint32(b)
-	}
-	return binary.LittleEndian.Uint32(b)
-}
-
-func (p *pcapng) u16(b []byte) uint16 {
-	if p.swap {
-		return binary.BigEndian.Uint16(b)
-	}
-	return binary.LittleEndian.Uint16(b)
-}
-
 // blockHeader reads type and length of a block. A section header is written in its own
 // byte order; ok is false where that cannot be told. Lengths that do not count the padding
 // are rounded up as wiretap does.
@@ -323,22 +309,22 @@ func (p *pcapng) block(f *Frame, kind uint32, b []byte, total int, swap bool) (i
 	case blockSection:
 		return false, p.section(b, swap)
 	case blockEnhanced, blockPacket:
-		index := p.u32(b[8:])
+		index := p.order().Uint32(b[8:])
 		if kind == blockPacket {
-			index = uint32(p.u16(b[8:])) // and a count of drops
+			index = uint32(p.order().Uint16(b[8:])) // and a count of drops
 		}
 		if uint64(index) >= uint64(len(p.interfaces)) {
 			return false, p.noInterface(index)
 		}
 		i := &p.interfaces[index]
-		ts := uint64(p.u32(b[12:]))<<32 | uint64(p.u32(b[16:]))
-		return true, p.packet(f, i, i.time(ts), b[28:], total-packetMin, p.u32(b[20:]), p.u32(b[24:]))
+		ts := uint64(p.order().Uint32(b[12:]))<<32 | uint64(p.order().Uint32(b[16:]))
+		return true, p.packet(f, i, i.time(ts), b[28:], total-packetMin, p.order().Uint32(b[20:]), p.order().Uint32(b[24:]))
 	case blockSimple:
 		if len(p.interfaces) == 0 {
 			return false, p.noInterface(0)
 		}
 		i := &p.interfaces[0]
-		length := p.u32(b[8:])
+		length := p.order().Uint32(b[8:])
 		captured := length
 		if i.snaplen != 0 {
 			captured = min(captured, i.snaplen)
@@ -359,7 +345,7 @@ func (p *pcapng) block(f *Frame, kind uint32, b []byte, total int, swap bool) (i
 func (p *pcapng) section(b []byte, swap bool) error {
 	was := p.swap
 	p.swap = swap
-	if major, minor := p.u16(b[12:]), p.u16(b[14:]); major != 1 || minor != 0 && minor != 2 {
+	if major, minor := p.order().Uint16(b[12:]), p.order().Uint16(b[14:]); major != 1 || minor != 0 && minor != 2 {
 		p.swap = was // what follows is searched for blocks of the section before
 		return &DamageError{Reason: fmt.Sprintf("pcapng version %d.%d is not supported", major, minor)}
 	}
@@ -367,13 +353,6 @@ func (p *pcapng) section(b []byte, swap bool) error {
 	p.interfaces = p.interfaces[:0]
 	p.ignored = 0
 	return nil
-}
-
-func (p *pcapng) u64(b []byte) uint64 {
-	if p.swap {
-		return binary.BigEndian.Uint64(b)
-	}
-	return binary.LittleEndian.Uint64(b)
 }
 
 // order is the byte order of the section.

@@ -96,7 +96,7 @@ func (i *iface) stamp(ns int64) uint64 {
 
 // addInterface reads an interface description block.
 func (p *pcapng) addInterface(b []byte) {
-	link, snaplen := LinkType(p.u16(b[8:])), p.u32(b[12:])
+	link, snaplen := LinkType(p.order().Uint16(b[8:])), p.order().Uint32(b[12:])
 	if len(p.links) < maxLinkTypes && !slices.Contains(p.links, link) {
 		p.links = append(p.links, link)
 	}
@@ -113,7 +113,7 @@ func (p *pcapng) addInterface(b []byte) {
 		case code == 9 && len(value) == 1: // if_tsresol
 			resolution = value[0]
 		case code == 14 && len(value) == 8: // if_tsoffset
-			offset = int64(p.u64(value))
+			offset = int64(p.order().Uint64(value))
 		}
 	}
 	i.setTime(resolution, offset)
@@ -125,7 +125,7 @@ func (p *pcapng) statistics(b []byte) {
 	if len(b) < statsMin {
 		return
 	}
-	index := p.u32(b[8:])
+	index := p.order().Uint32(b[8:])
 	if int64(index) >= int64(len(p.interfaces)) {
 		return
 	}
@@ -135,7 +135,7 @@ func (p *pcapng) statistics(b []byte) {
 		if code != 5 && code != 7 || len(value) != 8 { // isb_ifdrop, isb_osdrop
 			continue
 		}
-		if v := p.u64(value); v != math.MaxUint64 { // which says unknown
+		if v := p.order().Uint64(value); v != math.MaxUint64 { // which says unknown
 			lost, known = addSat(lost, v), true
 		}
 	}
@@ -166,7 +166,7 @@ func addSat(a, b uint64) uint64 {
 func (p *pcapng) options(b []byte) func(yield func(uint16, []byte) bool) {
 	return func(yield func(uint16, []byte) bool) {
 		for len(b) >= 4 {
-			code, n := p.u16(b), int(p.u16(b[2:]))
+			code, n := p.order().Uint16(b), int(p.order().Uint16(b[2:]))
 			b = b[4:]
 			if code == 0 || n > len(b) || !yield(code, b[:n]) {
 				return
@@ -179,8 +179,8 @@ func (p *pcapng) options(b []byte) func(yield func(uint16, []byte) bool) {
 // optionsLen is how many bytes of b are options that make sense, without their end.
 func (p *pcapng) optionsLen(b []byte) (n int) {
 	for len(b)-n >= 4 {
-		next := n + 4 + (int(p.u16(b[n+2:]))+3)&^3
-		if p.u16(b[n:]) == optionEnd || next > len(b) {
+		next := n + 4 + (int(p.order().Uint16(b[n+2:]))+3)&^3
+		if p.order().Uint16(b[n:]) == optionEnd || next > len(b) {
 			break
 		}
 		n = next

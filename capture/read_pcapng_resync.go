@@ -5,21 +5,9 @@ import (
 	"math/bits"
 )
 
-// find wants three blocks in a row, or fewer that end with the file, the first of a known
+// starts wants three blocks in a row, or fewer that end with the file, the first of a known
 // type. It does not count on their alignment: bytes may be missing.
-func (p *pcapng) find(b []byte, ended bool) (skip int, found bool) {
-	for i := range b {
-		if !ended && len(b)-i < reach {
-			return i, false
-		}
-		if p.run(b[i:], ended) {
-			return i, true
-		}
-	}
-	return len(b), false
-}
-
-func (p *pcapng) run(b []byte, ended bool) bool {
+func (p *pcapng) starts(b []byte, ended bool) bool {
 	swap := p.swap
 	for n := range 3 {
 		if len(b) < blockMin {

@@ -163,24 +163,8 @@ func (s *snoop) fcsLen() uint8 {
 	return 0
 }
 
-// find wants three records in a row, or fewer that end with the file.
-func (s *snoop) find(b []byte, ended bool) (skip int, found bool) {
-	for i := range b {
-		if !ended && len(b)-i < reach {
-			return i, false
-		}
-		if len(b)-i < snoopRecordLen {
-			continue
-		}
-		// Most places are not worth a closer look.
-		if n := binary.BigEndian.Uint32(b[i+4:]); n-1 < maxPacket && s.run(b[i:], ended) {
-			return i, true
-		}
-	}
-	return len(b), false
-}
-
-func (s *snoop) run(b []byte, ended bool) bool {
+// starts wants three records in a row, or fewer that end with the file.
+func (s *snoop) starts(b []byte, ended bool) bool {
 	var last uint32
 	for n := range 3 {
 		if len(b) < snoopRecordLen {

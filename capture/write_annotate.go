@@ -140,10 +140,10 @@ func (c *copier) annotate(p *pcapng, kind uint32, b []byte, f *Frame, texts []st
 	if kind == blockSimple {
 		c.result.Simple = append(c.result.Simple, f.Number)
 		e.packet(&Packet{
-			Data: b[12 : 12+len(f.Data)], Length: p.u32(b[8:]), Comments: texts,
+			Data: b[12 : 12+len(f.Data)], Length: p.order().Uint32(b[8:]), Comments: texts,
 		}, p.interfaces[0].stamp(c.latest))
 	} else {
-		at := packetMin - 4 + (int(p.u32(b[20:]))+3)&^3
+		at := packetMin - 4 + (int(p.order().Uint32(b[20:]))+3)&^3
 		at += p.optionsLen(b[at : len(b)-4])
 		e.begin(kind)
 		e.b = append(e.b, b[8:at]...)
@@ -162,7 +162,7 @@ func (c *copier) annotate(p *pcapng, kind uint32, b []byte, f *Frame, texts []st
 func (c *copier) beginSection(p *pcapng, b []byte) {
 	c.endSection()
 	c.e.order = p.order()
-	c.section.at, c.section.stated, c.section.grown = c.out+16, p.u64(b[16:]), 0
+	c.section.at, c.section.stated, c.section.grown = c.out+16, p.order().Uint64(b[16:]), 0
 }
 
 // endSection corrects the length that the section's header states.

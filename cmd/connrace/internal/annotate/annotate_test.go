@@ -229,6 +229,12 @@ func TestEvidenceHasTheStreams(t *testing.T) {
 		data := script(t, s.Name, pcaps.FileFormat{NG: i%2 == 0})
 		r, files, _ := exhibits(t, 0, data, data)
 		var want []string
+		errors := uint64(0) // ICMP's, which quote a segment and are none; all of one connection
+		for i := range s.Packets {
+			if s.Packets[i].ICMP != nil {
+				errors++
+			}
+		}
 		for k := range r.Analyses {
 			a := &r.Analyses[k]
 			segments := map[uint32]uint64{}
@@ -260,7 +266,7 @@ func TestEvidenceHasTheStreams(t *testing.T) {
 				for _, e := range f.Evidence {
 					distinct[e.Frame] = true
 				}
-				if uint64(len(got)) != n || marked != len(distinct) {
+				if x := uint64(len(got)); x != n && x != n+errors || marked != len(distinct) {
 					t.Errorf("%s: %s has %d frames, %d with comments; want %d, %d", s.Name, name, len(got), marked, n, len(distinct))
 				}
 			}

@@ -62,10 +62,9 @@ type frameOf struct {
 type exhibit struct {
 	finding
 	name   string
-	w      *capture.Writer // nil: nothing written
+	w      *frameWriter // nil: nothing written
 	buf    bytes.Buffer
 	spilt  bool // to a part: what was in buf before
-	links  map[capture.LinkType]uint32
 	frames uint64
 	last   frameOf
 	number map[frameOf]uint64 // of the segments of evidence, here
@@ -93,7 +92,7 @@ func Earlier(dir string) (names []string, err error) {
 func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evidence {
 	e := &Evidence{o: to, captures: r.Captures, streams: map[streamOf][]*exhibit{}}
 	for f := range shown(r, o) {
-		x := &exhibit{finding: f, links: map[capture.LinkType]uint32{}, number: map[frameOf]uint64{}}
+		x := &exhibit{finding: f, number: map[frameOf]uint64{}}
 		add := func(k streamOf) {
 			if !slices.Contains(e.streams[k], x) {
 				e.streams[k] = append(e.streams[k], x)
@@ -184,23 +183,13 @@ func (e *Evidence) take(x *exhibit, index int, f *capture.Frame) error {
 // write appends a frame to the buffer.
 func (x *exhibit) write(f *capture.Frame, e *Evidence) (err error) {
 	if x.w == nil {
-		if x.w, err = capture.NewWriter(&x.buf, capture.Section{Application: "connrace", Comments: e.about(x)}); err != nil {
+		if x.w, err = newFrameWriter(&x.buf, e.about(x), e.o.Snaplen, nil); err != nil {
 			return err
 		}
 	}
-	link, known := x.links[f.LinkType]
-	if !known {
-		link, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Snaplen: uint32(e.o.Snaplen), Resolution: 9})
-		if err != nil {
-			return err
-		}
-		x.links[f.LinkType] = link
-	}
-	data := f.Data
-	if e.o.Snaplen > 0 {
-		data = data[:min(len(data), e.o.Snaplen)]
-	}
-	return x.w.Packet(&capture.Packet{Interface: link, Time: f.Time, Data: data, Length: f.Length})
+	g := *f
+	g.Interface, g.Direction = 0, 0 // which only some captures know
+	return x.w.write(&g, nil)
 }
 
 // about is what the capture says of itself.

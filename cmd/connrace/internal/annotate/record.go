@@ -49,16 +49,12 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 	if e := f.IdleFrom; e != nil && here(e) != 0 {
 		numbers[e.Frame] = here(e)
 	}
-	x, err := newFrameWriter(w, r.about(f), r.Name)
+	x, err := newFrameWriter(w, r.about(f), r.Snaplen, r.Name)
 	if err != nil {
 		return nil, err
 	}
 	for i := range r.Frames {
-		g := r.Frames[i]
-		if r.Snaplen > 0 {
-			g.Data = g.Data[:min(len(g.Data), r.Snaplen)]
-		}
-		if err := x.write(&g, comments[g.Number]); err != nil {
+		if err := x.write(&r.Frames[i], comments[r.Frames[i].Number]); err != nil {
 			return nil, err
 		}
 	}
@@ -67,27 +63,36 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 
 // frameWriter writes frames of interfaces.
 type frameWriter struct {
-	w     *capture.Writer
-	links map[link]uint32
-	name  func(index uint32) string
+	w       *capture.Writer
+	links   map[link]uint32
+	snaplen int                       // to cut frames to; 0: whole
+	name    func(index uint32) string // nil: it is not known
 }
 
-func newFrameWriter(w io.Writer, about []string, name func(uint32) string) (*frameWriter, error) {
+func newFrameWriter(w io.Writer, about []string, snaplen int, name func(uint32) string) (*frameWriter, error) {
 	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: about})
-	return &frameWriter{x, map[link]uint32{}, name}, err
+	return &frameWriter{x, map[link]uint32{}, snaplen, name}, err
 }
 
 func (x *frameWriter) write(f *capture.Frame, comments []string) (err error) {
 	k := link{f.Interface, f.LinkType}
 	id, known := x.links[k]
 	if !known {
-		if id, err = x.w.AddInterface(capture.Interface{LinkType: f.LinkType, Name: x.name(f.Interface), Resolution: 9}); err != nil {
+		i := capture.Interface{LinkType: f.LinkType, Snaplen: uint32(x.snaplen), Resolution: 9}
+		if x.name != nil {
+			i.Name = x.name(f.Interface)
+		}
+		if id, err = x.w.AddInterface(i); err != nil {
 			return err
 		}
 		x.links[k] = id
 	}
+	data := f.Data
+	if x.snaplen > 0 {
+		data = data[:min(len(data), x.snaplen)]
+	}
 	return x.w.Packet(&capture.Packet{
-		Interface: id, Time: f.Time, Data: f.Data, Length: f.Length, Flags: uint32(f.Direction), Comments: comments,
+		Interface: id, Time: f.Time, Data: data, Length: f.Length, Flags: uint32(f.Direction), Comments: comments,
 	})
 }
 

@@ -123,6 +123,20 @@ var CloseCauses = []*CloseCause{
 		fix:   text(drainFix),
 	},
 	{
+		ID: CloseAge, Label: "at the end of the grace period behind its GOAWAY", Knobs: graceKnobs,
+		Timer: TimerNote{Head: "The target's grace period behind GOAWAY"},
+		shows: (*theClose).behindGoAway,
+		cause: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("The target had said GOAWAY%s before and waited no longer for the streams that were open: a limit on the connection's age, a drain or a "+
+				"shutdown, whose grace period was over.", known(" %s", t.Grace))
+		},
+		fix: func(_ *Rule, t Timers) string {
+			return fmt.Sprintf("Give open streams longer%s between GOAWAY and close, at least as long as the longest call (grpc-go MaxConnectionAgeGrace, grpc-java "+
+				"maxConnectionAgeGrace, Go Shutdown's context, nginx worker_shutdown_timeout, Kubernetes terminationGracePeriodSeconds), or raise the limit on the "+
+				"connection's age. A longer keep-alive timeout does not help here.", known(" than %s", t.Grace))
+		},
+	},
+	{
 		ID: CloseImmediate, Label: "as soon as it had the request",
 		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
 		shows: (*theClose).asRefusal,
@@ -207,6 +221,7 @@ type Timers struct {
 	Target, LB int64  // the idle timeouts
 	Request    int64  // the target's limit for a request, or how long it had had this one
 	Age        int64  // its limit on the age of a connection
+	Grace      int64  // and how long it waits for open streams behind a GOAWAY
 	Count      uint32 // and on its requests
 }
 

@@ -56,6 +56,7 @@ type Facts struct {
 	// stream is the stream of HTTP/2 that is judged; nil: the connection carries no streams, or
 	// it is the whole that is. refused: a GOAWAY said that it was never processed.
 	stream  *tcpstate.H2Stream
+	streams *tcpstate.HTTP2
 	refused bool
 
 	accepted int64   // when the target accepted the connection, in the capture's time of its segments; 0: not known
@@ -340,6 +341,9 @@ func (x *Facts) targetClose(known int64) idle.Close {
 		c.Gap = max(x.closing.Time-s.Request.Time+s.Gap, 0)
 	} else if s != nil {
 		c.Gap = -1
+	}
+	if x.stream != nil {
+		c.Nth = x.answeredStreams(x.streams)
 	}
 	if x.request.Set() && x.closeHadSeenRequest() && (!x.answered || x.unfinished()) {
 		c.Out = max(x.closing.Time-x.request.Time-x.of.told.far(), 0)

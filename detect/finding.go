@@ -122,6 +122,7 @@ type Finding struct {
 	dead     bool    // the host or the way to it is known to be dead: no queue is behind it
 	ignored  []int64 // when segments were ignored: see pending
 	byClient bool    // most likely a client went away, and the LB with it
+	more     *advice // what follows cause and fix; nil: nothing
 	own      *advice // cause and fix of this finding alone; nil: they are the rule's
 }
 

@@ -13,6 +13,16 @@ var streamKnobs = []Knob{
 	{"Envoy", "http2_protocol_options: { max_concurrent_streams: 1000 }", "of the listener, as the target"},
 }
 
+// graceKnobs let a target wait for open streams before it closes.
+var graceKnobs = []Knob{
+	{"grpc-go", "keepalive.ServerParameters{MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute}", "default no limit for both; the age varies by 10 %"},
+	{"grpc-java", ".maxConnectionAge(1, HOURS).maxConnectionAgeGrace(1, MINUTES)", "of NettyServerBuilder; default no limit for both"},
+	{"Go", "srv.Shutdown(ctx)", "waits for open streams until ctx ends; Close does not wait"},
+	{"nginx", "worker_shutdown_timeout 60s;", "as the target; default none; keepalive_time 1h and keepalive_requests 1000 end connections between streams"},
+	{"Node.js", "session.close()", "waits for open streams; session.destroy() does not"},
+	{"Kubernetes", "terminationGracePeriodSeconds: 60", "of the pod; default 30"},
+}
+
 // streamLBKnobs let an LB repeat what the target refused.
 var streamLBKnobs = []Knob{
 	{"Envoy", "retry_policy: { retry_on: refused-stream }", "safe whatever the method; http2_protocol_options max_concurrent_streams of the cluster bounds the streams of a connection"},

@@ -19,7 +19,6 @@ type pending struct {
 	longer  int64    // until then, in truth; 0: until
 	frame   uint64   // of the request, ordinal
 	key     uint64   // of the request's head; 0: unknown
-	stream  bool     // of HTTP/2
 	ignored []int64  // when segments were ignored, for the kernel to be asked about
 	close   theClose // of the target
 }
@@ -67,11 +66,11 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if x.request.Set() {
 		p.frame = x.request.Frame()
 		if p.key = headKey(x.head[:headEnd(x.head)]); x.stream != nil {
-			p.key, p.stream = streamKey(x.stream), true
+			p.key = streamKey(x.stream)
 		}
 	}
 	if x.closing.Set() && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
-		p.close = theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, rtt: x.rtt()}
+		p.close = theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, announced: x.announced(), rtt: x.rtt()}
 	}
 	d.count(x, f)
 	if p.waits = true; waits { // it has its place in the heap
@@ -191,6 +190,14 @@ func (p *pending) gradeQueue(kernel bool) {
 
 // explain gives a finding its close cause, cause and fix.
 func (d *Detector) explain(p *pending) {
+	d.explainRule(p)
+	if a := p.f.more; a != nil && p.t != nil {
+		p.f.Cause += " " + a.cause
+		p.f.Fix += " " + a.fix
+	}
+}
+
+func (d *Detector) explainRule(p *pending) {
 	f := p.f
 	if p.t == nil {
 		return

@@ -96,15 +96,24 @@ func (d *Detector) findRetry(p *pending) {
 			lost = max(lost, min(e.Time, p.from+second))
 		}
 	}
-	for i := d.requests.Search(func(r *recentRequest) bool { return r.frame > p.frame }); i < d.requests.Len(); i++ {
-		r := d.requests.At(i)
-		if r.time > lost+within {
-			return
+	again := func(key, behind uint64) *Retry {
+		for i := d.requests.Search(func(r *recentRequest) bool { return r.frame > behind }); i < d.requests.Len(); i++ {
+			r := d.requests.At(i)
+			if r.time > lost+within {
+				return nil
+			}
+			if r.key == key && (r.stream != f.Stream || len(f.Requests) > 0) && r.time >= known {
+				_, frame := d.tracker.Locate(r.frame)
+				return &Retry{r.stream, frame}
+			}
 		}
-		if r.key == p.key && (r.stream != f.Stream || p.stream) && r.time >= known {
-			_, frame := d.tracker.Locate(r.frame)
-			f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, r.stream, frame
-			return
-		}
+		return nil
+	}
+	for i := range f.Requests {
+		q := &f.Requests[i]
+		q.Retry = again(q.key, q.ordinal)
+	}
+	if r := again(p.key, p.frame); r != nil {
+		f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, r.Stream, r.Frame
 	}
 }

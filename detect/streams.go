@@ -17,6 +17,15 @@ type StreamRequest struct {
 	ID       uint32
 	State    string // "no-answer", "cut-off" or "refused"
 	Received uint64 // octets of the answer's body
+	Retry    *Retry // nil: none was seen
+
+	key, ordinal uint64 // see recentRequest
+}
+
+// Retry is where the LB sent a request again.
+type Retry struct {
+	Stream uint32 // Wireshark's tcp.stream
+	Frame  uint64
 }
 
 // The values of StreamRequest.State.
@@ -129,7 +138,9 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 			groups[k] = &group{first: s}
 			order = append(order, k)
 		}
-		groups[k].requests = append(groups[k].requests, StreamRequest{*fd.Request, s.ID, x.streamState(), s.Received})
+		groups[k].requests = append(groups[k].requests, StreamRequest{
+			Request: *fd.Request, ID: s.ID, State: x.streamState(), Received: s.Received, key: streamKey(s), ordinal: s.Request.Frame(),
+		})
 		judged[s] = true
 	}
 	for _, k := range order {
@@ -137,6 +148,7 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 		x, fd := ask(g.first)
 		fd.Requests = g.requests
 		fd.Summary += among(g.requests)
+		fd.more = x.aboutGoAway()
 		d.enqueue(x, fd)
 	}
 	d.tracker.ForgetStreams(f, func(s *tcpstate.H2Stream) bool { return judged[s] })
@@ -151,10 +163,30 @@ func among(q []StreamRequest) string {
 	return fmt.Sprintf("; so it went for %d streams, %d to %d", len(q), q[0].ID, q[len(q)-1].ID)
 }
 
+// aboutGoAway is what a GOAWAY that refuses a request adds to a finding's cause and fix.
+func (x *Facts) aboutGoAway() *advice {
+	if !x.refused {
+		return nil
+	}
+	return &advice{
+		cause: "Its GOAWAY says that it never processed these requests.",
+		fix: "Let the LB repeat what a GOAWAY refuses: that is safe whatever the method, POST too (Envoy retry_on: reset-before-request, nginx grpc_next_upstream error timeout non_idempotent, " +
+			"HAProxy retry-on conn-failure empty-response), and let the target announce its end first and refuse later (two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do).",
+	}
+}
+
+// announced is how long before the target's close its GOAWAY came, ns; 0: there was none.
+func (x *Facts) announced() int64 {
+	if x.stream == nil || x.refused || x.tn.NotifyKind != tcpstate.GoAway || x.stream.ResetByTarget.Set() {
+		return 0
+	}
+	return max(x.closing.Time-x.tn.Notify.Time, 0)
+}
+
 // ofStream makes of the facts of an HTTP/2 connection those of one of its streams: the request
 // is its request, and the closing point what ended it.
 func (x *Facts) ofStream(h *tcpstate.HTTP2, s *tcpstate.H2Stream) {
-	x.stream = s
+	x.stream, x.streams = s, h
 	x.request, x.head, x.turnLow = s.Request, nil, s.Request.Seq
 	x.answered, x.answer, x.newestAnswer = s.Answer.Set(), s.Answer.Seq, s.Answer
 	x.closing, x.aborted, x.notify = tcpstate.SegRef{}, false, tcpstate.SegRef{}
@@ -190,8 +222,9 @@ func (x *Facts) closeOfStreams(h *tcpstate.HTTP2, e *tcpstate.Event) (c idle.Clo
 	since := h.IdleAt(x.closing.Ack)
 	x.noStream()
 	c = x.targetClose(e.Time)
-	if since != 0 && since <= x.closing.Time {
-		c.Gap = x.closing.Time - since
+	c.Nth = x.answeredStreams(h)
+	if since != 0 && since <= x.closing.Time+idle.ShortGap { // a GOAWAY may come just before the last answer
+		c.Gap = max(x.closing.Time-since, 0)
 		return c, false, true
 	}
 	c.Gap, c.Idle = -1, false
@@ -201,6 +234,14 @@ func (x *Facts) closeOfStreams(h *tcpstate.HTTP2, e *tcpstate.Event) (c idle.Clo
 		}
 	}
 	return c, false, c.Out >= 0
+}
+
+// answeredStreams are how many requests the target says by GOAWAY that it took; 0: not known.
+func (x *Facts) answeredStreams(h *tcpstate.HTTP2) uint32 {
+	if !h.GoAway.Set() || !x.flow.BeginCaptured() {
+		return 0
+	}
+	return (h.Last + 1) / 2
 }
 
 // noStream makes of the facts of an HTTP/2 connection those of one without a request.

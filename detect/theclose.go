@@ -5,8 +5,9 @@ import "connrace/detect/internal/idle"
 // theClose is what is known of a target's close, for its cause to be found: what its clocks said,
 // and what else was closed then. The causes ask it in the order of CloseCauses.
 type theClose struct {
-	idle.Close      // Time 0: it has not closed
-	aborted    bool // it closed by an RST, the request unread
+	idle.Close       // Time 0: it has not closed
+	aborted    bool  // it closed by an RST, the request unread
+	announced  int64 // how long before it a GOAWAY came, ns; 0: none did
 	rtt        int64
 	mass       idle.Mass
 }
@@ -129,7 +130,7 @@ func (c *theClose) byAge(t *target) (string, bool) {
 // byCount: it had carried as many requests as others behind which the target closed.
 func (c *theClose) byCount(t *target) (string, bool) {
 	n := t.told.inferred.limits.Count
-	return fromCloses, n != 0 && c.Nth == n && c.Gap >= 0 && c.Gap <= idle.ShortGap && !c.busy()
+	return fromCloses, n != 0 && c.Nth == n && c.Gap <= idle.ShortGap && !c.busy()
 }
 
 // behindAnswer: right behind an answer. It had no other request then, or one that lay unread in
@@ -148,6 +149,11 @@ func (c *theClose) asItLeft(t *target) (string, bool) {
 // asItStopped: connections were refused at that moment.
 func (c *theClose) asItStopped(t *target) (string, bool) {
 	return fromRefusal, t.told.refusedNear(c.Time)
+}
+
+// behindGoAway: it had said GOAWAY, and waited for a while for the streams that were open.
+func (c *theClose) behindGoAway(*target) (string, bool) {
+	return fromHeaders, c.busy() && c.announced > max(4*c.rtt, idle.ShortGap)
 }
 
 // asRefusal: the target closes upon each such request as soon as it has it.

@@ -83,7 +83,7 @@ func (t *target) allTimers(c *theClose) (ts Timers) {
 	if l.Uncanceled != nil && ts.Target == 0 {
 		ts.Target = l.Uncanceled.After
 	}
-	ts.Count = l.Count
+	ts.Count, ts.Grace = l.Count, c.announced
 	return ts
 }
 

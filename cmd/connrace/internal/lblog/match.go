@@ -35,7 +35,9 @@ func (j *Joiner) match() {
 	transit := j.capture.transit()
 	for _, f := range j.capture.Findings {
 		if f.Rule.About != detect.AboutTarget {
-			tries = append(tries, newTry(f, transit[f.Target]))
+			for _, one := range f.each() {
+				tries = append(tries, newTry(one, transit[f.Target]))
+			}
 		}
 	}
 	slices.SortStableFunc(tries, func(a, b *try) int { return cmp.Compare(a.lo, b.lo) })

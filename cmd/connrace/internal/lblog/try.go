@@ -12,6 +12,17 @@ type try struct {
 	owner  *slot
 }
 
+// each is a finding as one for each of its requests: of HTTP/2 it may have several.
+func (f Finding) each() []Finding {
+	out := []Finding{f}
+	for i := 1; i < len(f.Requests); i++ {
+		c := *f.Finding
+		c.Request = &f.Requests[i].Request
+		out = append(out, Finding{f.ID, &c})
+	}
+	return out
+}
+
 // newTry finds out when a finding's try began and when the load balancer learnt of its
 // failure, seen from the load balancer, which is transit away from the capture.
 func newTry(f Finding, transit int64) *try {
@@ -24,6 +35,12 @@ func newTry(f Finding, transit int64) *try {
 			continue
 		}
 		switch e.Role {
+		case detect.RoleGoAway, detect.RoleStreamReset:
+			if e.FromLB && lbShut == 0 {
+				lbShut = e.Time
+			} else if !e.FromLB && shut == 0 {
+				shut = e.Time
+			}
 		case detect.RoleSYN, detect.RoleRequest, detect.RoleRepeat:
 			before, last = last, e.Time
 		case detect.RoleFIN, detect.RoleRST, detect.RoleCloseNotify:

@@ -173,15 +173,20 @@ type findingDoc struct {
 type h2RequestDoc struct {
 	ID uint32 `json:"id"`
 	requestDoc
-	State    string `json:"state"`
-	Received uint64 `json:"bytes_received"`
+	State    string    `json:"state"`
+	Received uint64    `json:"bytes_received"`
+	Retried  *retryDoc `json:"retried"`
 }
 
 func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
 	out := make([]h2RequestDoc, 0, len(qs))
 	for i := range qs {
 		q := &qs[i]
-		out = append(out, h2RequestDoc{q.ID, *requestJSON(&q.Request, o), q.State, q.Received})
+		x := h2RequestDoc{ID: q.ID, requestDoc: *requestJSON(&q.Request, o), State: q.State, Received: q.Received}
+		if r := q.Retry; r != nil {
+			x.Retried = &retryDoc{r.Stream, r.Frame}
+		}
+		out = append(out, x)
 	}
 	return out
 }

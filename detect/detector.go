@@ -19,16 +19,17 @@ type Detector struct {
 	tracker *tcpstate.Tracker
 	locate  func(ordinal uint64) (capture int, frame uint64) // the tracker's
 
-	targets  targets
-	roles    roles
-	gaps     gaps
-	kernel   kernel.History
-	awaited  awaited
-	scans    scans
-	strays   ring.Ring[strayAnswer]
-	requests ring.Ring[recentRequest]
-	accepted accepted
-	scratch  Facts // of the connection that is looked at
+	targets   targets
+	roles     roles
+	gaps      gaps
+	kernel    kernel.History
+	awaited   awaited
+	scans     scans
+	strays    ring.Ring[strayAnswer]
+	requests  ring.Ring[recentRequest]
+	accepted  accepted
+	undecided undecided
+	scratch   Facts // of the connection that is looked at
 
 	open      open
 	pending   pendings   // decided, waiting for what belongs to them
@@ -319,9 +320,7 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 		if d.resolveRoles(f); d.inOrder(f) {
 			return
 		}
-		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
-			f.SetDecided()
-		}
+		d.judge(d.facts(f, e))
 	}
 }
 
@@ -336,7 +335,7 @@ func (d *Detector) inOrder(f *tcpstate.Flow) bool {
 		return false
 	}
 	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0 &&
-		!target.Holes() && d.tracker.StillUnacked(f, 1-f.LB()) == nil
+		!target.Holes() && !lb.Holes() && !target.HadReceived(lb.Nxt+1) && d.tracker.StillUnacked(f, 1-f.LB()) == nil
 }
 
 // waits reports whether one side of a connection has sent octets again that the other has not
@@ -356,9 +355,7 @@ func (d *Detector) onUnacknowledged(e *tcpstate.Event) {
 		d.judgeOpen(f, e.Time)
 	} else if f.Established() {
 		d.resolveRoles(f)
-		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
-			f.SetDecided()
-		}
+		d.judge(d.facts(f, e))
 	}
 }
 
@@ -473,6 +470,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		d.onSettled(&c)
 	}
 	d.conclude(f, wasLeft)
+	d.undecided.forget(f.Index())
 	m := d.tracker.Notes(f)
 	if f.Stalled() || m.Half[f.LB()].FINRepeated() {
 		d.targetOf(f).told.unstall(d.tracker, f, e.Time)

@@ -62,6 +62,10 @@ type Facts struct {
 	accepted int64   // when the target accepted the connection, in the capture's time of its segments; 0: not known
 	of       *target // its figures and who waits for it, to be read
 	settings settings
+
+	// stopped: a rule did not decide, for octets are missing that it needs.
+	stopped   bool
+	asIfWhole bool // nothing is missing: to ask what the rules would say then
 }
 
 // settings are what of a capture and its analysis holds for all connections.
@@ -187,8 +191,14 @@ func (x *Facts) findRequest() {
 // vague reports whether it cannot be told if the target had the request's beginning,
 // because the octets before what was captured of it are missing.
 func (x *Facts) vague() bool {
-	return x.turnLow.Before(x.request.Seq) &&
-		(x.closing.Set() && x.closing.Ack.After(x.turnLow) || x.newestFromTarget.Set() && x.newestFromTarget.Ack.After(x.turnLow))
+	return x.stop(x.turnLow.Before(x.request.Seq) &&
+		(x.closing.Set() && x.closing.Ack.After(x.turnLow) || x.newestFromTarget.Set() && x.newestFromTarget.Ack.After(x.turnLow)))
+}
+
+// stop reports whether octets that are missing keep a rule from deciding.
+func (x *Facts) stop(missing bool) bool {
+	x.stopped = x.stopped || missing
+	return missing && !x.asIfWhole
 }
 
 // outstanding reports whether the newest request has no answer.
@@ -269,7 +279,9 @@ func (x *Facts) replyRST() (tcpstate.SegRef, bool) {
 }
 
 // hole reports whether octets that could be the answer are missing in the capture.
-func (x *Facts) hole() bool {
+func (x *Facts) hole() bool { return x.stop(x.octetsMissing()) }
+
+func (x *Facts) octetsMissing() bool {
 	end := x.target.Nxt
 	if x.lb.HasAck() && x.lb.Ack.After(end) {
 		return true

@@ -57,6 +57,7 @@ type Totals struct {
 	Streams  uint64 // streams opened, as Wireshark counts
 	Requests uint64
 	Tries
+	Undecided    uint64 // incidents that frames which are missing hide
 	Answers5xx   uint64 // answers of the targets that say 5xx: their own failures, not TCP's
 	RSTAfterFIN  struct{ Total, Explained uint64 }
 	EvictedFlows uint64
@@ -150,6 +151,7 @@ func (d *Detector) counts() Totals {
 		d.totals.MergedConnections = o.connections
 	}
 	d.totals.Scans = d.scans.list()
+	d.totals.Undecided = d.undecided.count()
 	if l := t.Leaps(); l.Count > 0 {
 		d.totals.Leaps = Leaps{Count: l.Count, By: l.By}
 		d.totals.Leaps.Capture, d.totals.Leaps.Frame = t.Locate(l.Frame)

@@ -95,9 +95,7 @@ func (d *Detector) settleStreams(e *tcpstate.Event) {
 	}
 	x := d.facts(f, e)
 	x.noStream()
-	if d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
-		f.SetDecided()
-	}
+	d.judge(x)
 }
 
 // judgeStreams lets the rules judge the streams of an HTTP/2 connection that match, and reports

@@ -44,8 +44,8 @@ func TargetName(e tcpstate.Endpoint) string {
 type Seen struct {
 	Frames, Connections, Requests uint64
 	detect.Tries
-	Answers5xx uint64
-	Targets    []string // by name
+	Answers5xx, Undecided uint64
+	Targets               []string // by name
 }
 
 // Diagnosis is the answer to what went wrong.

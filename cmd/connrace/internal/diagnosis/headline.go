@@ -44,6 +44,8 @@ func headline(x *Seen, found []Found) (title, lede string) {
 			"The load balancer could not connect to " + x.to() + "." + client + came
 	case x.OpenTries > 0:
 		return text.Plural(x.OpenTries, "try") + " still had no answer when the capture ended", "In " + looked + "." + came
+	case x.Undecided > 0 && worst == detect.Info:
+		return text.Plural(x.Undecided, "incident") + " undecided: frames are missing", "In " + looked + "." + came
 	case len(found) == 0:
 		return "Nothing found", "0 findings in " + looked + "." + came
 	case worst == detect.Info:

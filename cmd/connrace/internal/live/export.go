@@ -234,7 +234,7 @@ func (o *exports) tick(f *figures) {
 func (o *exports) count(t *detect.Totals) {
 	n := &o.newest
 	n.Requests, n.LostRequests, n.FailedConnections = t.Requests, t.LostRequests, t.FailedConnections
-	n.OpenTries, n.ClientAborts, n.Answers5xx = t.OpenTries, t.ClientAborts, t.Answers5xx
+	n.OpenTries, n.ClientAborts, n.Answers5xx, n.Undecided = t.OpenTries, t.ClientAborts, t.Answers5xx, t.Undecided
 }
 
 // publish puts together what is known.

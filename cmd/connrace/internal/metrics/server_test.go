@@ -42,7 +42,7 @@ func TestAddress(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	s := NewStore(rules, 2)
 	s.Publish(Snapshot{
-		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, FailedConnections: 12, OpenTries: 13, ClientAborts: 14, Answers5xx: 15, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7, EvictedTargets: 12,
+		Packets: 1000, Drops: 3, Requests: 40, LostRequests: 2, FailedConnections: 12, OpenTries: 13, ClientAborts: 14, Answers5xx: 15, Undecided: 16, Connections: 5, SYNRetransmissions: 6, EvictedFlows: 7, EvictedTargets: 12,
 		Evidence: 8, EvidenceLost: 9, WriteLost: 11,
 		Targets: []Target{
 			{Name: "10.0.0.5:8080", IdleTimeout: 5 * time.Second, Queue: Queue{2, 1, true}},
@@ -123,6 +123,9 @@ connrace_failed_tries_total 14
 # HELP connrace_open_tries Tries that have long been unanswered and are not decided.
 # TYPE connrace_open_tries gauge
 connrace_open_tries 13
+# HELP connrace_undecided_total Incidents that stay undecided, for frames are missing.
+# TYPE connrace_undecided_total counter
+connrace_undecided_total 16
 `
 	r := registry(s, Build{"v1", "abc", "go1.26"})
 	if err := testutil.GatherAndCompare(r, strings.NewReader(want), ours(t, s)...); err != nil {

@@ -18,7 +18,7 @@ type Snapshot struct {
 	failedTries            uint64 // both
 	OpenTries              uint64 // undecided now
 	ClientAborts           uint64
-	Answers5xx             uint64
+	Answers5xx, Undecided  uint64
 	Connections            uint64 // in mind now
 	SYNRetransmissions     uint64
 	EvictedFlows           uint64

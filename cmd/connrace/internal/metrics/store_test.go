@@ -94,10 +94,10 @@ func TestNameGoesToWhoUsesIt(t *testing.T) {
 
 func TestCountersDoNotRunBackwards(t *testing.T) {
 	s := NewStore(rules, 2)
-	s.Publish(Snapshot{Packets: 10, Drops: 9, Requests: 8, LostRequests: 7, FailedConnections: 5, ClientAborts: 4, Answers5xx: 3, SYNRetransmissions: 6, EvictedFlows: 5, Connections: 4})
+	s.Publish(Snapshot{Packets: 10, Drops: 9, Requests: 8, LostRequests: 7, FailedConnections: 5, ClientAborts: 4, Answers5xx: 3, Undecided: 2, SYNRetransmissions: 6, EvictedFlows: 5, Connections: 4})
 	s.Publish(Snapshot{Packets: 11, Connections: 3})
 	got, _ := s.View()
-	if got.Packets != 11 || got.Drops != 9 || got.Requests != 8 || got.LostRequests != 7 || got.FailedConnections != 5 || got.ClientAborts != 4 || got.Answers5xx != 3 || got.SYNRetransmissions != 6 || got.EvictedFlows != 5 {
+	if got.Packets != 11 || got.Drops != 9 || got.Requests != 8 || got.LostRequests != 7 || got.FailedConnections != 5 || got.ClientAborts != 4 || got.Answers5xx != 3 || got.Undecided != 2 || got.SYNRetransmissions != 6 || got.EvictedFlows != 5 {
 		t.Errorf("%+v", got)
 	}
 	if got.Connections != 3 {

@@ -20,6 +20,7 @@ var Totals = []Total{
 	{"open_tries", "{try}", "Tries that have long been unanswered and are not decided.", true, func(s *Snapshot) *uint64 { return &s.OpenTries }},
 	{"client_aborts", "{request}", "Requests that the load balancer gave up, most likely with its client.", false, func(s *Snapshot) *uint64 { return &s.ClientAborts }},
 	{"answers_5xx", "{answer}", "Answers of targets that say 5xx.", false, func(s *Snapshot) *uint64 { return &s.Answers5xx }},
+	{"undecided", "{incident}", "Incidents that stay undecided, for frames are missing.", false, func(s *Snapshot) *uint64 { return &s.Undecided }},
 	{"connections", "{connection}", "Connections that are being followed.", true, func(s *Snapshot) *uint64 { return &s.Connections }},
 	{"syn_retransmissions", "{segment}", "SYNs that were sent again for want of an answer.", false, func(s *Snapshot) *uint64 { return &s.SYNRetransmissions }},
 	{"capture.packets", "{packet}", "Packets that were captured.", false, func(s *Snapshot) *uint64 { return &s.Packets }},

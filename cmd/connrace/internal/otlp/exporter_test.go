@@ -267,7 +267,7 @@ func TestCountersAreMetrics(t *testing.T) {
 	defer srv.Close()
 	s := metrics.NewStore([]string{"syn-dropped"}, 1)
 	s.Publish(metrics.Snapshot{
-		Packets: 9, Drops: 8, Requests: 7, LostRequests: 6, FailedConnections: 20, OpenTries: 21, ClientAborts: 22, Answers5xx: 23, Connections: 5, SYNRetransmissions: 4, EvictedFlows: 3, EvictedTargets: 13,
+		Packets: 9, Drops: 8, Requests: 7, LostRequests: 6, FailedConnections: 20, OpenTries: 21, ClientAborts: 22, Answers5xx: 23, Undecided: 24, Connections: 5, SYNRetransmissions: 4, EvictedFlows: 3, EvictedTargets: 13,
 		Evidence: 12, EvidenceLost: 11, WriteLost: 10,
 		Targets: []metrics.Target{{Name: "a:1", IdleTimeout: 1500 * time.Millisecond, Queue: metrics.Queue{Len: 2, Limit: 1, Known: true}}},
 	})
@@ -277,7 +277,7 @@ func TestCountersAreMetrics(t *testing.T) {
 	end(start(t, Options{Store: s}, srv.URL+"/in"))
 	for name, want := range map[string]int64{
 		"connrace.capture.packets": 9, "connrace.capture.drops": 8, "connrace.requests": 7, "connrace.requests.lost": 6,
-		"connrace.failed_connections": 20, "connrace.failed_tries": 26, "connrace.client_aborts": 22, "connrace.answers_5xx": 23,
+		"connrace.failed_connections": 20, "connrace.failed_tries": 26, "connrace.client_aborts": 22, "connrace.answers_5xx": 23, "connrace.undecided": 24,
 		"connrace.syn_retransmissions": 4, "connrace.flows.evicted": 3, "connrace.targets.evicted": 13,
 		"connrace.evidence.files": 12, "connrace.evidence.lost": 11, "connrace.write.lost": 10,
 	} {

@@ -122,6 +122,7 @@ type totalsDoc struct {
 	// Of more targets than are told apart only.
 	EvictedTargets    uint64 `json:"evicted_targets,omitempty"`
 	MergedConnections uint64 `json:"merged_connections,omitempty"`
+	Undecided         uint64 `json:"undecided"`
 	// Of what is not told apart, and of who only looked.
 	HTTP2InTLS     uint64    `json:"http2_in_tls,omitempty"`
 	OtherProtocols uint64    `json:"other_protocols,omitempty"`
@@ -158,7 +159,7 @@ func totalsJSON(r *Report) totalsDoc {
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
 		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
 		HTTP2InTLS: t.HTTP2InTLS, OtherProtocols: t.OtherProtocols,
-		ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
+		Undecided: t.Undecided, ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
 	}
 	for _, s := range t.Scans {
 		d.Scans = append(d.Scans, scanDoc{s.From.String(), s.To.String(), s.Ports})

@@ -83,6 +83,9 @@ func (r *Report) Notes() []string {
 		}
 		add("%s tried %s of %s, a port scan: what it was refused is not counted", s.From, text.Plural(uint64(s.Ports), "port"), s.To)
 	}
+	if n := x.Undecided; n > 0 {
+		add("%s undecided: frames are missing in the capture that would tell whether a request failed", text.Plural(n, "incident"))
+	}
 	if x.DropsKnown && x.Drops > 0 {
 		add("the kernel dropped %s while capturing (%s)", text.Plural(x.Drops, "packet"), r.room())
 	}

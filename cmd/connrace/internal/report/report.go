@@ -96,7 +96,7 @@ func (r *Report) Seen() diagnosis.Seen {
 		}
 	}
 	return diagnosis.Seen{
-		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, Tries: t.Tries, Answers5xx: t.Answers5xx, Targets: slices.Sorted(maps.Keys(names)),
+		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, Tries: t.Tries, Answers5xx: t.Answers5xx, Undecided: t.Undecided, Targets: slices.Sorted(maps.Keys(names)),
 	}
 }
 
@@ -145,6 +145,7 @@ func (r *Report) Totals() Totals {
 		t.Requests += x.Totals.Requests
 		t.Tries.Add(x.Totals.Tries, 1)
 		t.Answers5xx += x.Totals.Answers5xx
+		t.Undecided += x.Totals.Undecided
 		t.RSTAfterFIN.Total += x.Totals.RSTAfterFIN.Total
 		t.RSTAfterFIN.Explained += x.Totals.RSTAfterFIN.Explained
 		t.EvictedFlows += x.Totals.EvictedFlows

@@ -64,8 +64,11 @@ func (j *Joiner) explainAbsence(s *slot) Unexplained {
 	default:
 		why = "other exchanges went on at that moment and none failed: the request did not come by here, or nothing went wrong on the wire"
 	}
-	if s.Why != "" {
+	switch {
+	case s.Why != "":
 		why += "; " + s.Why
+	case s.Failure != Unsaid:
+		why += "; the log says: " + s.Says
 	}
 	return set(NothingFailed, "%s", why)
 }

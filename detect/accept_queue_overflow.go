@@ -37,6 +37,7 @@ LB                                target
 	Apart: "syn-dropped: there the SYN itself got no answer. stale-connection: there the connection " +
 		"had served requests before. A request that is acknowledged but not answered waits in the " +
 		"application, or in the queue.",
+	Decisive: "the request's first, without a request the RST",
 	Views: Views{
 		Target: "SYN, SYN-ACK, ACK, request; then the request and the SYN-ACK again and again.",
 		LB: "The same. The LB holds the connection for established, so it runs into its read " +

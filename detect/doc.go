@@ -29,9 +29,8 @@
 //     look-alike. A "# want some-rule" stands on the line of the decisive segment, of a rule
 //     about a target on the target's line under hosts. go test ./pcaps -update brings them
 //     into their form.
-//  6. UPDATE=1 go test ./detect -run README writes the README's table. Of a rule about a
-//     target, or one that may be a mere info, TestAlertsNameRules says what deploy/alerts.yml
-//     must have; TestREADMESegments wants a row in pcaps/README.md.
+//  6. UPDATE=1 go test ./detect ./cmd/connrace -run 'README|Alerts' writes what lists rules: the
+//     tables of README.md and pcaps/README.md, the expressions of deploy/alerts.yml.
 //  7. go test ./detect ./pcaps ./cmd/... names whatever is still missing.
 //
 // If a fact is missing: what one segment changes is a field of tcpstate.Half or Notes (a Flow

@@ -38,6 +38,7 @@ LB                                target
 		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
 		"crosses the body of a request already answered is an early response. Where the capture " +
 		"lacks the FIN, the same incident is a stale-connection.",
+	Decisive: "the request's first",
 	Views: Views{
 		Target: "FIN, then the request, then the target's RST some tens of microseconds later.",
 		LB: "The request, then the FIN, then the RST, one round trip after the request. The RST's " +

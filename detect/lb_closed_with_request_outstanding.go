@@ -32,6 +32,7 @@ LB                                target
 	Apart: "closed-with-request-outstanding: there the target closed first. If the request was never " +
 		"acknowledged: accept-queue-overflow on a fresh connection, stale-connection on a used " +
 		"one.",
+	Decisive: "the LB's FIN, RST or RST_STREAM",
 	Views: Views{
 		Target:  "Request, ACK, nothing; then the LB's FIN or RST, and an answer too late.",
 		LB:      "The same.",

@@ -29,6 +29,7 @@ LB                                target
 		"LB reset it and had to try again.",
 	Apart: "syn-unanswered: there no answer came at all. Reuse of a port in TIME-WAIT that works at " +
 		"once is normal.",
+	Decisive: "the first SYN",
 	Views: Views{
 		Target:  "SYN, an ACK with old numbers, RST, SYN again a second later.",
 		LB:      "The same.",

@@ -32,6 +32,7 @@ LB                                target
 	Apart: "fin-request-crossing: there the request does not acknowledge the FIN. The time between " +
 		"FIN and request tells an LB that was just writing from one that does not watch its idle " +
 		"connections.",
+	Decisive: "the request's first",
 	Views: Views{
 		Target: "FIN, then the request at least one round trip later, acknowledging the FIN; then the " +
 			"target's RST.",

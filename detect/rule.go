@@ -15,6 +15,7 @@ type Rule struct {
 	Diagram  string   // the segments, LB on the left, target on the right; 78 columns, bars under those of the header
 	Sequence string   // the sequence in a sentence
 	Apart    string   // how it is told from its neighbours
+	Decisive string   // which segment is the decisive one, that scripts have the want on
 	Views    Views    // what a capture at each place shows
 	Cause    string   // the usual cause
 	Causes   []string // all that bring it about, the usual ones first

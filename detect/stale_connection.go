@@ -35,6 +35,7 @@ LB                                target
 	Apart: "fin-request-crossing: there a FIN was seen; the same incident looks like this one where " +
 		"the FIN was lost on the path or missed by the capture. accept-queue-overflow: there the " +
 		"connection is fresh.",
+	Decisive: "the request's first",
 	Views: Views{
 		Target: "A bare RST sent here means that the host has lost the connection; no request here at " +
 			"all means that it was dropped on the path.",

@@ -64,6 +64,7 @@ LB                                target
 	Queue:   FullForACKs,
 	IfLossy: PathLoss,
 	SameFix: SYNDropped,
+	Shared:  SharedByListener,
 	Behind:  LogClosed | LogConnectError | LogConnectTimeout | LogReadTimeout | LogClientGone,
 	Learnt:  BySilence,
 	Timer:   queueTimer,

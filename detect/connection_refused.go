@@ -45,6 +45,7 @@ LB                                target
 	Logs:    refusedLogs,
 
 	About:  AboutHandshake,
+	Shared: SharedByListener,
 	Behind: LogRefused | LogConnectError,
 	Timer: TimerNote{
 		Head: "No timer",

@@ -108,6 +108,7 @@ type Finding struct {
 	Time       int64  // of the decisive segment, ns since the Unix epoch
 	Lost       bool
 	Open       bool            // it was still undecided when the capture ended, of a live one now
+	Dead       bool            // the target's host or the way to it is known to be dead: no queue is behind it
 	Unwatched  bool            // the LB had had the target's close for long: its pool does not watch its connections
 	Request    *Request        // nil: none
 	Requests   []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first
@@ -119,7 +120,6 @@ type Finding struct {
 	Cause      string
 	Fix        string
 
-	dead     bool    // the host or the way to it is known to be dead: no queue is behind it
 	ignored  []int64 // when segments were ignored: see pending
 	byClient bool    // most likely a client went away, and the LB with it
 	more     *advice // what follows cause and fix; nil: nothing

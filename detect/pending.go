@@ -178,7 +178,7 @@ func (p *pending) gradeQueue(kernel bool) {
 		f.Grounds = "data of accepted connections to it was lost at that time, too"
 	}
 	overflowed := !lossy && p.t.told.overflowNear(first, last)
-	if f.Rule.IfFull != nil && overflowed && !f.dead {
+	if f.Rule.IfFull != nil && overflowed && !f.Dead {
 		f.Rule = f.Rule.IfFull
 		f.Grounds = "the listener's accept queue was found full within 10 s"
 	}

@@ -52,6 +52,8 @@ type Rule struct {
 	// SameFix is the rule whose problem this is too: one queue, one fix. Reports show the
 	// findings of both as one problem. Nil: none.
 	SameFix *Rule
+	// Shared is what many findings have in common that show one outage.
+	Shared Sharing
 	// Behind are the failures in a load balancer's log that this can be behind. What a log
 	// leaves open can be any rule.
 	Behind LogFailures
@@ -105,6 +107,16 @@ const (
 	NoClose    CauseSet = iota // the target did not close, or why does not matter
 	KnownClose                 // all that are known
 	AnyClose                   // all
+)
+
+// Sharing is what findings have in common that show one outage.
+type Sharing uint8
+
+// What they may.
+const (
+	NotShared        Sharing = iota // each is about its connection
+	SharedByListener                // address and port of the target
+	SharedByHost                    // its address
 )
 
 // QueueSign is what a finding says of the listener's queue.

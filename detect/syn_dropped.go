@@ -56,6 +56,7 @@ LB                                target
 	Logs:    connectTimeoutLogs,
 
 	About:  AboutHandshake,
+	Shared: SharedByListener,
 	Queue:  FullForSYNs,
 	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
 	Learnt: BySilence,

@@ -52,6 +52,7 @@ LB                                target
 	Logs:    connectTimeoutLogs,
 
 	About:  AboutHandshake,
+	Shared: SharedByHost,
 	Queue:  MaybeFull,
 	IfFull: SYNDropped,
 	Behind: LogConnectError | LogConnectTimeout | LogClientGone,
@@ -78,7 +79,7 @@ func matchSYNUnanswered(x *Facts) *Finding {
 	f := x.silence(ignored, waiting)
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if unacked, dead := x.dead(ignored); dead {
-		f.dead = true
+		f.Dead = true
 		what := "request"
 		if unacked.Flags().Has(tcpstate.FIN) && unacked.Len == 0 {
 			what = "FIN"

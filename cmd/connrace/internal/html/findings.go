@@ -31,6 +31,7 @@ const (
 // findings are all findings that are shown, in groups.
 type findings struct {
 	p       *page
+	Outages []outage
 	Groups  []*group
 	Rules   []*detect.Rule // to choose from
 	Targets []string       // likewise
@@ -71,6 +72,7 @@ func (p *page) findings() *findings {
 	fs := &findings{p: p, Total: len(p.found)}
 	fs.group()
 	fs.choose()
+	fs.Outages = p.outages()
 	targets := map[string]bool{}
 	for i, g := range fs.Groups {
 		g.ID = "g" + strconv.Itoa(i)

@@ -55,6 +55,7 @@ var csvColumns = []struct {
 	{"cause", func(r *csvRow) string { return r.f.Cause }},
 	{"fix", func(r *csvRow) string { return r.f.Fix }},
 	{"log", func(r *csvRow) string { return strings.Join(r.log, " ") }},
+	{"outage", func(r *csvRow) string { return only(r.outage > 0, uint64(r.outage)) }},
 }
 
 // csvRow is a finding as a row.
@@ -65,6 +66,8 @@ type csvRow struct {
 	q   detect.Request // zero: none
 	o   *Options
 	log []string // entries of the load balancer's log that it explains, FILE:LINE
+	// outage is the id of the first finding of the outage that it belongs to; 0: none.
+	outage int
 }
 
 // CSV writes a row for each finding, behind a row with the columns' names (RFC 4180).
@@ -82,11 +85,17 @@ func CSV(w io.Writer, r *Report, o *Options) error {
 	entries := r.entriesOf()
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
+		of := map[*detect.Finding]int{}
+		for _, x := range a.outages(o) {
+			for _, f := range x.Findings {
+				of[f] = a.id(x.Findings[0])
+			}
+		}
 		for _, f := range a.Result.Findings {
 			if !o.Shows(f) {
 				continue
 			}
-			row := csvRow{r: r, a: a, f: f, o: o, log: entries[a.id(f)]}
+			row := csvRow{r: r, a: a, f: f, o: o, log: entries[a.id(f)], outage: of[f]}
 			if f.Request != nil {
 				row.q = *f.Request
 			}

@@ -33,6 +33,7 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 			}
 		}
 	})
+	j.outages(r, o)
 	j.log(r, o)
 	j.baseline(r)
 	j.forgotten(r)

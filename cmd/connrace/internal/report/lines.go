@@ -72,6 +72,7 @@ func (l *Lines) Summary(r *Report) error {
 	j.totals(r)
 	j.targets(r)
 	j.forgotten(r)
+	j.outages(r, l.o)
 	j.log(r, l.o)
 	j.baseline(r)
 	j.streams(r, l.o)

@@ -145,10 +145,16 @@ func (m *markdown) targets(a *Analysis) {
 func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 	m.section(2, "Findings")
 	var rows [][]string
-	for _, f := range fs {
-		if len(rows) == mostFindings && !m.o.Verbose {
-			break
+	is, left := m.few(m.items(fs))
+	for _, i := range is {
+		if o := i.outage; o != nil {
+			when, what, grade, ends, n := m.outageCells(o)
+			rows = append(rows, []string{
+				fmt.Sprint(a.id(o.Findings[0])) + "…", strings.Join(when, "<br>"), strings.Join(append(what, grade...), "<br>"), code(strings.Join(ends, " ")), n, "-",
+			})
+			continue
 		}
+		f := i.f
 		when := m.clock.Stamp(f.Time)
 		if w := waited(&f.Measures); w != "" {
 			when += "<br>" + w
@@ -162,8 +168,8 @@ func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 		})
 	}
 	m.grid([]string{"No.", "Time " + m.clock.Name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
-	if n := len(fs) - len(rows); n > 0 {
-		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "finding")))
+	if left > 0 {
+		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "finding")))
 	}
 }
 

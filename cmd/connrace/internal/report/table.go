@@ -291,24 +291,26 @@ var findingColumns = []column{
 
 // findings lists findings.
 func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
-	left := 0
-	if len(fs) > mostFindings && !t.o.Verbose {
-		left = len(fs) - mostFindings
-		fs = fs[:mostFindings]
-	}
+	is, left := t.few(t.items(fs))
 	columns := slices.Clone(findingColumns)
 	columns[1].head = "TIME " + t.clock.Name(fs[0].Time) + "\nidle"
 	columns[2].head = "RULE\nconfidence"
 	t.WriteString("\n")
-	rows := make([][]string, len(fs))
-	for i, f := range fs {
-		rows[i] = t.findingRow(a, f)
+	rows := make([][]string, len(is))
+	for k, i := range is {
+		if i.outage != nil {
+			rows[k] = t.outageRow(a, i.outage)
+		} else {
+			rows[k] = t.findingRow(a, i.f)
+		}
 	}
 	if err := t.table(columns, rows); err != nil {
 		return err
 	}
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", text.Plural(uint64(left), "finding")))
+	} else if len(is) < len(fs) {
+		t.paragraph("", "What shows one outage is one row (-v lists all).")
 	}
 	return nil
 }

@@ -10,13 +10,19 @@ import (
 // AcceptQueueOverflow: the handshake was done for the LB, but the target never took its
 // final ACK.
 //
-// SYN, SYN-ACK and the LB's ACK were seen, and no segment of the target has
-// ack > ISN(LB)+1. Then either the LB's first data was sent at least 3 times, 150 ms
-// apart or more, unacknowledged for more than 0.5 s; or a reply RST (no ACK flag,
-// seq = ISN(T)+1) answers the handshake's last ACK or the data behind it
-// (tcp_abort_on_overflow, tcp_check_req). A SYN-ACK repeated after 1, 3, 7 s supports
-// it, but SYN cookies repeat nothing, and TCP_DEFER_ACCEPT drops the bare ACK on
-// purpose: only unacknowledged data speaks.
+// SYN, SYN-ACK and the LB's ACK were seen, and no segment of the target acknowledges more than
+// the SYN (tcp_v4_syn_recv_sock refuses the final ACK while sk_acceptq_is_full). The LB's first
+// data was sent at least 3 times, 150 ms apart or more, for more than 0.5 s, until somebody closed
+// or it was answered; at least 4 times for more than 3 s where nobody did. Given up, it is this
+// only where SYN-ACKs were repeated while the data was, after 1, 3, 7 s, or where first data on
+// another connection to the listener went unacknowledged at that time, for SYN cookies repeat no
+// SYN-ACK: else the path may have lost it (path-loss). Where data of accepted connections was lost
+// at that time, too, it is the path that recovers, not the queue. The bare ACK says nothing:
+// TCP_DEFER_ACCEPT drops it on purpose.
+//
+// Or a reply RST (flags exactly RST, seq = ISN(T)+1) answers the final ACK or the first data
+// within two round trips and 10 ms, and no SYN-ACK was repeated before (tcp_abort_on_overflow,
+// tcp_check_req).
 var AcceptQueueOverflow = &Rule{
 	ID:       "accept-queue-overflow",
 	Severity: Error,
@@ -30,12 +36,14 @@ LB                                target
  | --- .  1:1 ack 1 ------------x   |   dropped: the accept queue is full
  | --- P. 1:101 ack 1 ----------x   |   request: dropped too
  | --- P. 1:101 ack 1 ----------x   |   again (0.2, 0.4, 0.9 s ...)
- | <-- S. 0:1 ack 1 --------------- |   often: repeated after 1, 3, 7 s`,
+ | <-- S. 0:1 ack 1 --------------- |   again (1, 3, 7 s), or others wait too
+ | --- P. 1:101 ack 1 ----------x   |   again`,
 	Sequence: "The handshake was complete for the LB, but the target never took the final ACK: the " +
-		"first data was sent 3 times or more, unacknowledged, or a bare RST came right after the " +
-		"handshake.",
+		"first data was sent 3 times or more, unacknowledged, while SYN-ACKs were repeated or other " +
+		"connections waited likewise; or a bare RST came right after the handshake.",
 	Apart: "syn-dropped: there the SYN itself got no answer. stale-connection: there the connection " +
-		"had served requests before. A request that is acknowledged but not answered waits in the " +
+		"had served requests before. path-loss: there no SYN-ACK was repeated and nobody else waited, " +
+		"or data of accepted connections was lost as well. A request that is acknowledged but not answered waits in the " +
 		"application, or in the queue.",
 	Decisive: "the request's first, without a request the RST",
 	Views: Views{

@@ -7,13 +7,14 @@ import (
 
 // LBClosedWithRequestOutstanding: the LB gave up before an answer came.
 //
-// The LB's first FIN or RST+ACK (bare reply RSTs do not count) has an ack at or before
-// both the target's first answer octet and its closing point: the LB had seen neither
-// when it closed. A later close by the target does not win. D must be acknowledged (a T
-// segment with ack > d): if it is not, see accept-queue-overflow and stale-connection.
+// The LB's first FIN, TLS close_notify or RST+ACK (bare reply RSTs do not count) has an ack at or
+// before both the target's first answer octet and its closing point: the LB had seen neither
+// when it closed. A later close by the target does not win. A FIN behind which the LB takes the
+// answer and sends no RST is a half-close, and nothing. D must be acknowledged (a T
+// segment with ack > d): if it is not, see accept-queue-overflow, stale-connection and path-loss.
 // It is an error (a time-out, 504) when the wait is within 15 ms of a multiple of 0.5 s
-// or repeated, a warning (the client went away, 499) when not; and nothing is lost where
-// such waits vary, or are shorter than any time-out (gradeWait).
+// or repeated, a warning (the client went away, 499) when not, or when by its framing the request
+// itself was not complete.
 var LBClosedWithRequestOutstanding = &Rule{
 	ID:       "lb-closed-with-request-outstanding",
 	Severity: Error,

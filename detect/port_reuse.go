@@ -10,7 +10,9 @@ import (
 // Between a new SYN and its SYN-ACK, a segment of the target has ack != ISN+1: it
 // acknowledges the old connection (challenge ACK, RFC 9293 §3.10.7.4; or TIME-WAIT's
 // ACK, tcp_timewait_state_process). The LB's kernel answers it with an RST whose seq is
-// that ack, and the SYN, repeated after 1 s, gets through or does not.
+// that ack, unless a stateful filter eats one of the two; that RST is no condition. The SYN,
+// repeated after 1 s, gets through: a warning; or is given up: an error. A SYN that is answered
+// at once, as one that a TIME-WAIT makes room for, is nothing.
 var PortReuse = &Rule{
 	ID:       "port-reuse",
 	Severity: Error,
@@ -22,11 +24,11 @@ LB                                target
  | (an old connection, same ports)  |
  | --- S  900:901 ----------------> |   SYN for a new one
  | <-- .  201:201 ack 101 --------- |   the target acknowledges the old one
- | --- R  101:101 ----------------> |   which the LB's kernel resets
+ | --- R  101:101 ----------------> |   which the LB's kernel resets, mostly
  | --- S  900:901 ----------------> |   again after 1 s: now it works
  | <-- S. 0:1 ack 901 ------------- |`,
-	Sequence: "A SYN met an old connection on the same ports: the target acknowledged the old one, the " +
-		"LB reset it and had to try again.",
+	Sequence: "A SYN met an old connection on the same ports: the target acknowledged the old one, and " +
+		"the LB had to try again.",
 	Apart: "syn-unanswered: there no answer came at all. Reuse of a port in TIME-WAIT that works at " +
 		"once is normal.",
 	Decisive: "the first SYN",

@@ -13,9 +13,18 @@ import (
 // The connection is used (T has sent octets with ack <= d, and ack(D) covers them), D is
 // outstanding and no FIN, active RST or other closing point of the target was seen. Then
 // either a reply RST (flags exactly RST, seq = ack(D), no options, window 0) answers D;
-// or at least 3 copies of D, 150 ms apart or more, bring no segment of the target with
-// ack > d until the LB gives up. RFC 9293 §3.10.7.1: a host without the connection
-// answers data with an RST.
+// or D is never acknowledged: at least 3 copies, 150 ms apart or more, for more than 0.5 s
+// until the LB's close shows, or at least 4 for more than 3 s and none due any more. RFC 9293
+// §3.10.7.1: a host without the connection answers data with an RST. It is path-loss where smaller
+// segments to that host were acknowledged meanwhile, where an ICMP error quotes the request, or
+// where the target's close shows that it knows the connection.
+//
+// So is a connection that was opened ahead of need: its first data came only after the last
+// repeated SYN-ACK (TCP_DEFER_ACCEPT), or a second or more behind the handshake, and was answered
+// by a bare RST or by nothing.
+//
+// The idle times after which requests were answered and connections were gone tell whether an
+// idle limit in between can be behind it (idlelimit.go).
 var StaleConnection = &Rule{
 	ID:       "stale-connection",
 	Severity: Error,

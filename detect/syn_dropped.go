@@ -12,11 +12,17 @@ import (
 // names an early copy, it was the SYN-ACK that was lost or slow: no finding. A copy
 // votes "full" if at its time some request on another connection to the same listener
 // was stalled: sent on a complete handshake, without an answer octet (ack > d) for 0.2 s
-// or 10 round trips. At least half of the copies, or an accept-queue-overflow on that
-// listener within 10 s, make it this rule (tcp_conn_request, sk_acceptq_is_full). That
-// SYNs were dropped by a full queue is inferred, never seen: a live capture with the
+// or 10 round trips; on a connection that had been answered before only if the target
+// acknowledged it, for an accepted connection's kernel does that whatever the queue does. At
+// least half of the copies, or an accept-queue-overflow on that listener within 10 s, make it this
+// rule (tcp_conn_request, sk_acceptq_is_full). It is syn-unanswered where a request or a FIN on an
+// accepted connection was sent again and not acknowledged while half of the SYNs were (the host
+// or the path is dead), and where the SYN got through in the end and data of accepted connections
+// was lost at that time, too.
+//
+// That SYNs were dropped by a full queue is inferred, never seen: a live capture with the
 // kernel's counters can make it certain, also of a SYN that has no answer yet when the
-// capture ends.
+// capture ends. Without, it is likely where several connections suffered, else suspected.
 var SYNDropped = &Rule{
 	ID:       "syn-dropped",
 	Severity: Error,

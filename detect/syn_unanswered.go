@@ -10,9 +10,15 @@ import (
 //
 // As in SYNDropped, but fewer than half of the ignored copies fell into the wait of a
 // stalled request on the same listener, and no accept-queue-overflow was seen there
-// within 10 s. Given up (error, lost) means silence beyond the next retry that was due,
-// with no other segment of the LB on that connection; at the end of a capture a SYN
-// whose next retry was not yet due is undecided.
+// within 10 s; or a request or a FIN on an established, accepted connection to it was sent again
+// and not acknowledged either, at the time of at least half of the SYNs: then the host or the way
+// to it is dead, whatever stalled before. Or an ICMP error (net, host, prohibited unreachable,
+// time exceeded) answers the SYN: then it is certain, and one SYN is enough, for Linux ends the
+// connect (tcp_v4_err).
+//
+// Given up (error, lost) means silence beyond the next retry that was due, with no other segment
+// of the LB on that connection. At the end of a capture a SYN whose next retry was not yet due is
+// open if it was sent at least 3 times over 3 s, from 15 s on an error, and else undecided.
 var SYNUnanswered = &Rule{
 	ID:       "syn-unanswered",
 	Severity: Error,

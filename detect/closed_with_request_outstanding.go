@@ -70,5 +70,23 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
 		f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
+	switch {
+	case x.waitedForRest():
+		f.Summary = fmt.Sprintf("the target had the beginning of the request (frame %d) and closed (%s, frame %d) %s later: the rest had not come",
+			f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
+		f.own = &advice{
+			"The target gave up waiting for the rest of the request: the LB had not got that from its client, or it was lost on the way to the target.",
+			"If the LB did send it, look on the path: compare a capture at the LB, and look for an MTU that is too small for large segments. If it did " +
+				"not, let it take the whole request before it connects (nginx proxy_request_buffering on, HAProxy option http-buffer-request).",
+		}
+	case x.flow.TLS() && !x.used() && f.Measures.Outstanding.NS < second:
+		f.also = " Or it rejected the LB's client certificate, which in TLS 1.3 shows only behind the first request."
+	}
 	return f
+}
+
+// waitedForRest reports whether by its framing the request was not complete, and the LB had been
+// silent for long, when the target closed.
+func (x *Facts) waitedForRest() bool {
+	return x.stream == nil && x.flow.RequestUnfinished() && x.closing.Time-x.newestFromLB.Time >= second
 }

@@ -124,6 +124,7 @@ type Finding struct {
 	byClient bool    // most likely a client went away, and the LB with it
 	more     *advice // what follows cause and fix; nil: nothing
 	own      *advice // cause and fix of this finding alone; nil: they are the rule's
+	also     string  // what else can be behind this finding alone: a sentence that follows its cause
 }
 
 // TargetName is the target as people write it.

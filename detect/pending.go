@@ -218,7 +218,7 @@ func (d *Detector) explainRule(p *pending) {
 		return
 	}
 	ts := p.t.allTimers(&p.close)
-	f.Cause, f.Fix = cause.causeFor(f.Rule, ts), cause.fixFor(f.Rule, ts)
+	f.Cause, f.Fix = cause.causeFor(f.Rule, ts)+f.also, cause.fixFor(f.Rule, ts)
 }
 
 // explainAgain says what has been learnt about a finding since.

@@ -26,6 +26,7 @@ type Detector struct {
 	awaited   awaited
 	scans     scans
 	strays    ring.Ring[strayAnswer]
+	speakTLS  map[tcpstate.Addr]struct{} // hosts that agreed on TLS with some target, as the LB
 	requests  ring.Ring[recentRequest]
 	accepted  accepted
 	undecided undecided
@@ -47,7 +48,7 @@ type Detector struct {
 
 // New makes a detector.
 func New(o Options) *Detector {
-	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, forgotten: forgotten{}, due: never}
+	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
@@ -167,11 +168,6 @@ func (d *Detector) onSYNRepeated(e *tcpstate.Event) {
 	}
 }
 
-// onStrayAnswer keeps a SYN-ACK in mind whose SYN went elsewhere.
-func (d *Detector) onStrayAnswer(e *tcpstate.Event) {
-	d.strays.Add(strayAnswer{d.tracker.Ref(e.Flow, e.Seg), e.Seg.Src, e.Seg.Dst})
-}
-
 // onEstablished notes how long a handshake took, and asks what its repeated SYNs say.
 func (d *Detector) onEstablished(e *tcpstate.Event) {
 	f := e.Flow
@@ -187,6 +183,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	if rtt := f.RTT(); rtt > 0 {
 		x := t.tell()
 		x.rtt.Add(rtt)
+		x.clocks.add(d.tracker.Endpoint(f, f.LB()).Addr, lb.SYNs[0])
 		x.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
 		x.allNS += rtt
 		d.accepted.note(f, target.SYNs[0].Time+rtt)
@@ -200,9 +197,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	d.exchanges.active(t.end, e.Time)
-	if e.Flow.PlainHTTP() {
-		t.plain = true
-	}
+	d.noteSpoken(t, e.Flow)
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
 		t.tell().reached[1].add(e.Time, answer.Len)
 	}
@@ -259,18 +254,6 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 		flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)),
 		fresh: f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set(),
 	})
-}
-
-// onFINRepeated notes that a FIN was lost, or that the target does not even acknowledge it.
-func (d *Detector) onFINRepeated(e *tcpstate.Event) {
-	f := e.Flow
-	if !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
-		return // it may not have been accepted
-	}
-	if d.targetOf(f).tell().losses.Add(e.Time); e.Side != f.LB() {
-		return
-	}
-	d.targetOf(f).tell().stallFIN(f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
 }
 
 // onCloseBegan notes the idle age of a connection that one side begins to close.
@@ -357,109 +340,6 @@ func (d *Detector) onUnacknowledged(e *tcpstate.Event) {
 		d.resolveRoles(f)
 		d.judge(d.facts(f, e))
 	}
-}
-
-// judgeHandshake looks at a connection that never came to be.
-func (d *Detector) judgeHandshake(x *Facts) {
-	switch syns := x.ln.SYNs; {
-	case len(x.tn.Refusals) > 0:
-		x.flow.SetDecided()
-		x.of.refused++
-		x.of.tell().refusals.Add(x.tn.Refusals[0].Time)
-		d.noteProbe(x, false)
-		d.judgeSYN(x, SYNRefused)
-	case x.resetByOwnHost():
-		x.flow.SetDecided()
-		d.judgeSYN(x, SYNReset)
-	case x.target.SentSYN() && x.ln.NRST > 0:
-		d.noteProbe(x, true)
-	case !x.lb.SentSYN() || len(syns) == 0:
-	case x.target.SentSYN() && !x.wantsMore(): // a probe, or the final ACK is missing
-	case x.ln.SYNUnreachable() != nil:
-		x.flow.SetDecided()
-		if x.ln.SYNUnreachable().Refused() {
-			x.of.refused++
-			d.judgeSYN(x, SYNRefused)
-		} else {
-			x.of.unanswered++
-			d.judgeSYN(x, SYNUnreachable)
-		}
-	case x.answeredFromElsewhere(d):
-		x.flow.SetDecided()
-		d.judgeSYN(x, SYNReset)
-	case x.Now-syns[len(syns)-1].Time >= x.ln.Patience():
-		x.flow.SetDecided()
-		if !x.target.SentSYN() {
-			x.of.unanswered++
-		}
-		d.judgeSYN(x, SYNGivenUp)
-	case x.Ended: // before the next retry was due
-		if !x.target.SentSYN() {
-			x.of.pending++
-		}
-		switch {
-		case x.longUnanswered():
-			x.flow.SetDecided()
-			d.judgeSYN(x, SYNOpen)
-		case !x.target.SentSYN() && d.kernelDropped(x):
-			x.flow.SetDecided()
-			d.judgeSYN(x, SYNPending)
-		}
-	}
-}
-
-// judgeSYN lets the rules judge what came of a SYN.
-func (d *Detector) judgeSYN(x *Facts, came Outcome) {
-	x.Outcome = came
-	x.of.told.refresh(d.tracker)
-	d.enqueue(x, x.ask(AboutHandshake, (*Rule).match))
-}
-
-// judgeTarget asks each rule about targets, for they do not exclude each other, until it has
-// an answer. At a review of a live analysis what must last waits for the next one.
-func (d *Detector) judgeTarget(t *target, review bool) {
-	for i, r := range Rules {
-		if r.About != AboutTarget || t.reported.has(i) {
-			continue
-		}
-		f := r.Match(d.targetFacts(t))
-		held := t.held.has(i)
-		t.held.set(i, f != nil)
-		if f == nil || review && r.Lasting && !held {
-			continue
-		}
-		t.reported.set(i, true)
-		f.Rule = r
-		d.emit(&pending{f: f, t: t})
-	}
-}
-
-// ask asks the rules about a connection or a handshake in their order; the first that has
-// an answer decides.
-func (x *Facts) ask(about Subject, match func(*Rule, *Facts) *Finding) *Finding {
-	for _, r := range Rules {
-		if r.About != about {
-			continue
-		}
-		if f := match(r, x); f != nil {
-			f.Rule = r
-			if about == AboutConnection {
-				x.limit(f)
-			}
-			x.addOrigin(f)
-			return f
-		}
-	}
-	return nil
-}
-
-func (r *Rule) match(x *Facts) *Finding { return r.Match(x) }
-
-func (r *Rule) recovered(x *Facts) *Finding {
-	if r.Recovered == nil {
-		return nil
-	}
-	return r.Recovered(x)
 }
 
 func (d *Detector) onGone(e *tcpstate.Event) {

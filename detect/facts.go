@@ -74,6 +74,7 @@ type settings struct {
 	gaps          *gaps
 	kernel        bool  // the kernel of the target's host is asked
 	lbIdleTimeout int64 // as it was configured; 0: not known
+	speakTLS      map[tcpstate.Addr]struct{}
 }
 
 // facts resolves a flow for the rules. They are valid until the next call: one connection
@@ -110,7 +111,7 @@ func (d *Detector) targetFacts(t *target) *Facts {
 }
 
 func (d *Detector) settings() settings {
-	return settings{locate: d.locate, gaps: &d.gaps, kernel: !d.kernel.Empty(), lbIdleTimeout: d.opt.LBIdleTimeout}
+	return settings{locate: d.locate, gaps: &d.gaps, kernel: !d.kernel.Empty(), lbIdleTimeout: d.opt.LBIdleTimeout, speakTLS: d.speakTLS}
 }
 
 // alertSize reports whether a payload is as long as a TLS close_notify record: 24 octets in
@@ -141,14 +142,32 @@ func (x *Facts) findClosing() {
 		if x.closing.Set() || x.tn.NotifyKind != tcpstate.CloseNotify {
 			x.closing, x.aborted = x.notify, false
 		}
+		x.findGoAway()
 		return
 	}
 	if !x.closing.Set() || !x.flow.MayBeTLS() || !alertSize(x.closing.Seq.Sub(x.newestFromTarget.Seq)) {
+		x.findGoAway()
 		return
 	}
 	x.notify = x.newestFromTarget
 	x.closing, x.aborted = x.notify, false
 	x.ignoreCloseNotify()
+}
+
+// findGoAway finds, where HTTP/2 may be inside of TLS, a record directly before the close that is as
+// long as a GOAWAY, and that nobody had asked for.
+func (x *Facts) findGoAway() {
+	const (
+		least = 9 + 8 + 21 // the frame (RFC 9113 §6.8) in a record of TLS 1.2 with ChaCha20
+		most  = least + 8  // with an explicit nonce
+		at    = second     // how soon a close must follow, at least
+	)
+	g := x.newestFromTarget
+	if !x.flow.HTTP2InTLS() || !x.closing.Set() || !g.Set() || g.End() != x.closing.Seq || g.Len < least || g.Len > most ||
+		x.answered && x.answer == g.Seq || x.closing.Time-g.Time > max(4*x.rtt(), at) {
+		return
+	}
+	x.notify, x.closing, x.aborted = g, g, false
 }
 
 // leadsTo reports whether what may be a close_notify is one. An alert's type is in the clear in

@@ -130,6 +130,11 @@ type strayAnswer struct {
 	from, to tcpstate.Endpoint
 }
 
+// onStrayAnswer keeps a SYN-ACK in mind whose SYN went elsewhere.
+func (d *Detector) onStrayAnswer(e *tcpstate.Event) {
+	d.strays.Add(strayAnswer{d.tracker.Ref(e.Flow, e.Seg), e.Seg.Src, e.Seg.Dst})
+}
+
 // answerTo is the SYN-ACK that answers a SYN in another's name; unset: there is none.
 func (d *Detector) answerTo(x *Facts) (a strayAnswer) {
 	for _, o := range d.strays.All() {

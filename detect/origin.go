@@ -89,6 +89,23 @@ func (x *Facts) origin(r tcpstate.RSTRef, lb bool) (origin, basis string) {
 	return OriginUnknown, ""
 }
 
+// tooSoon says of an RST in the target's name that it came sooner than the path allows, behind
+// other grounds. Captured at the LB, it can answer no segment before the first one whose
+// acknowledgment is its number. The clocks of captures are not good enough for that to decide.
+func (x *Facts) tooSoon(r tcpstate.RSTRef) string {
+	const few = 3 // round trips, the least of which is known
+	rtt := &x.of.told.rtt
+	answers := x.newestFromLB
+	if x.request.Ack == r.Seq {
+		answers = x.request
+	}
+	took := r.Time - answers.Time
+	if x.of.told.vantage() != "lb" || rtt.N < few || answers.Ack != r.Seq || took < 0 || took >= rtt.Quantile(0)/2 {
+		return ""
+	}
+	return fmt.Sprintf("; it came %s behind the segment that it answers, and no round trip to the target took less than %s", seconds(took), seconds(rtt.Quantile(0)))
+}
+
 // foreign reports whether an RST was sent by neither end.
 func (x *Facts) foreign(r tcpstate.RSTRef, lb bool) bool {
 	origin, _ := x.origin(r, lb)

@@ -190,6 +190,9 @@ func (x *Facts) resetInExchange(r tcpstate.RSTRef, lb bool) *Finding {
 		f.Summary = fmt.Sprintf("the request (frame %d) was cut off by a bare RST (frame %d) in the name of the %s, which had %s",
 			f.Request.Frame, f.Frame, who, has)
 	}
+	if m.RSTOrigin == OriginBetween && !lb {
+		f.Grounds += x.tooSoon(r)
+	}
 	f.Summary += afterIdle(f)
 	if x.answerBehind(r.SegRef) {
 		f.Summary += fmt.Sprintf("; it was answered (frame %d) too late", x.frame(x.newestAnswer))

@@ -12,7 +12,8 @@ import (
 // stalled request on the same listener, and no accept-queue-overflow was seen there
 // within 10 s; or a request or a FIN on an established, accepted connection to it was sent again
 // and not acknowledged either, at the time of at least half of the SYNs: then the host or the way
-// to it is dead, whatever stalled before. Or an ICMP error (net, host, prohibited unreachable,
+// to it is dead, whatever stalled before. It says so where the TSvals of the ignored SYNs run back
+// (paws.go). Or an ICMP error (net, host, prohibited unreachable,
 // time exceeded) answers the SYN: then it is certain, and one SYN is enough, for Linux ends the
 // connect (tcp_v4_err).
 //
@@ -83,6 +84,9 @@ func matchSYNUnanswered(x *Facts) *Finding {
 	}
 	_, waiting, _ := x.queueVotes(ignored)
 	f := x.silence(ignored, waiting)
+	if newest, ok := x.runsBack(ignored); ok {
+		x.severalClocks(f, ignored, newest)
+	}
 	f.Grounds = "no request on this listener was waiting: nothing speaks for a full queue"
 	if unacked, dead := x.dead(ignored); dead {
 		f.Dead = true

@@ -34,7 +34,8 @@ type target struct {
 	held       ruleSet // rules about targets that matched when they were last asked
 	reported   ruleSet // those whose finding was emitted: they are asked no more
 	live       bool
-	plain      bool // a request of HTTP that can be read came here
+	plain      bool   // a request of HTTP that can be read came here
+	plainWith  uint64 // of which lbs
 	maxWaiting int
 }
 
@@ -52,6 +53,7 @@ type told struct {
 	maxWaits  int
 	overflows ring.Ring[int64]
 	drops     ring.Ring[drop]
+	clocks    clocks
 	losses    ring.Ring[int64] // when data or FINs of accepted connections were sent again
 
 	closes, lbCloses idle.Closes
@@ -271,6 +273,9 @@ func (t *target) shift(by int64) {
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })
 	x.losses.Each(func(at *int64) { *at += by })
+	for i := range x.clocks {
+		x.clocks[i].newest.Time += by
+	}
 	x.drops.Each(func(d *drop) { d.at += by })
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)

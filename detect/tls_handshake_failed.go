@@ -11,8 +11,8 @@ import (
 //
 // A ClientHello was captured, and a close by either side before the handshake was complete: a
 // fatal alert (RFC 8446 §6.2; its name is in the clear until its sender encrypts), a FIN or an
-// RST. A server that answers in another protocol was asked by a probe, or on the wrong port;
-// whoever leaves behind the server's answer, without an alert, has seen what it wanted.
+// RST. A server that answers in another protocol was asked by a probe, an info, unless the same LB
+// agreed on TLS with others and is not served plain there: then the port is wrong. Whoever leaves behind the server's answer, without an alert, has seen what it wanted.
 var TLSHandshakeFailed = &Rule{
 	ID:       "tls-handshake-failed",
 	Severity: Error,
@@ -114,8 +114,17 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 		f.Summary = fmt.Sprintf("the %s %s the connection (frame %d) %s after the LB's TLS hello, before the handshake was complete", who, what, f.Frame, seconds(f.Measures.Outstanding.NS))
 	}
 	if state == tcpstate.TLSHandshakeInPlain || x.of.plain {
-		f.Severity, f.Lost = Info, false
-		f.Grounds += "; the target speaks another protocol there: a probe, or the wrong port"
+		f.Grounds += "; the target speaks another protocol there"
+		if x.servedPlain() || !x.settings.speaksTLS(x.ends[0].Addr) {
+			f.Severity, f.Lost = Info, false
+			f.Grounds += ": a probe, or the wrong port"
+		} else {
+			f.own = &advice{
+				"The LB, which speaks TLS with others, spoke TLS to a port of the target that does not.",
+				"Correct the scheme or the port of this target in the LB's configuration (nginx proxy_pass http://, HAProxy server without ssl, Envoy " +
+					"transport_socket), or let the target speak TLS there.",
+			}
+		}
 	}
 	return f
 }

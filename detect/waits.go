@@ -57,6 +57,18 @@ func (x *told) stall(w wait) {
 	x.waits = append(x.waits, w)
 }
 
+// onFINRepeated notes that a FIN was lost, or that the target does not even acknowledge it.
+func (d *Detector) onFINRepeated(e *tcpstate.Event) {
+	f := e.Flow
+	if !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
+		return // it may not have been accepted
+	}
+	if d.targetOf(f).tell().losses.Add(e.Time); e.Side != f.LB() {
+		return
+	}
+	d.targetOf(f).tell().stallFIN(f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
+}
+
 // stallFIN notes that a FIN was sent again.
 func (x *told) stallFIN(flow uint32, fin tcpstate.SegRef) {
 	for i := len(x.waits) - 1; i >= 0; i-- {

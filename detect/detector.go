@@ -358,7 +358,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
 		d.targetOf(f).tell().losses.Add(at)
 	}
-	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && (!f.Half[0].Captured() || !f.Half[1].Captured()) {
+	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && !(f.Half[0].Arrived() && f.Half[1].Arrived()) {
 		d.totals.OneDirection++
 	}
 	switch {

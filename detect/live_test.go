@@ -36,7 +36,7 @@ func TestLiveEqualsOffline(t *testing.T) {
 			}
 			d.Segments(segs[i : i+1])
 		}
-		if got, want := rules(d.Finish(), nil, false), rules(run(s), nil, false); got != want {
+		if got, want := rules(d.Finish(), nil), rules(run(s), nil); got != want {
 			t.Errorf("%s:\nlive    %s\noffline %s", s.Name, got, want)
 		}
 	}
@@ -45,7 +45,7 @@ func TestLiveEqualsOffline(t *testing.T) {
 // A clock that is set in the middle of a capture changes nothing but times of day.
 func TestShift(t *testing.T) {
 	for _, s := range corpus(t) {
-		want := rules(run(s), nil, false)
+		want := rules(run(s), nil)
 		for _, by := range []int64{-3600 * second, 7 * second, 3600 * second} {
 			d := detect.New(options(s))
 			segs := s.Segments()
@@ -58,7 +58,7 @@ func TestShift(t *testing.T) {
 				}
 				d.Segments(segs[i : i+1])
 			}
-			if got := rules(d.Finish(), nil, false); got != want {
+			if got := rules(d.Finish(), nil); got != want {
 				t.Errorf("%s, shifted by %d s:\nfound  %s\nwanted %s", s.Name, by/second, got, want)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // What the capture has not is said: a crossing without its request or its FIN is told all the same,
@@ -39,5 +40,19 @@ func TestUndecided(t *testing.T) {
 	}
 	if told < 10 || undecided < 10 {
 		t.Errorf("%d told, %d undecided", told, undecided)
+	}
+}
+
+// A capture of one direction says so, whatever the acknowledgments tell of the other.
+func TestOneDirection(t *testing.T) {
+	for _, s := range corpus(t) {
+		if s.Name != "fin-request-crossing" {
+			continue
+		}
+		segs := s.Segments()
+		one := slices.DeleteFunc(slices.Clone(segs), func(g tcpstate.Segment) bool { return g.Src != segs[0].Src })
+		if both, n := runOn(s, segs).Totals.OneDirection, runOn(s, one).Totals.OneDirection; both != 0 || n != 1 {
+			t.Errorf("%d connections of one direction, %d without the other's segments; want 0, 1", both, n)
+		}
 	}
 }

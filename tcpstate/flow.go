@@ -37,7 +37,7 @@ type Half struct {
 type halfFlags uint16
 
 const (
-	flagCaptured  halfFlags = 1 << iota // a segment of this side was seen: Nxt is valid
+	flagCaptured  halfFlags = 1 << iota // Nxt is valid
 	flagBase                            // ISN is valid for Wireshark's numbering
 	flagAck                             // Ack is valid
 	flagSYN                             // its SYN or SYN-ACK was seen
@@ -52,7 +52,11 @@ const (
 	flagSpoke                           // it acknowledged what it had acknowledged before
 )
 
-// Captured reports whether any segment of this side was captured.
+// Arrived reports whether any segment of this side was captured.
+func (h *Half) Arrived() bool { return h.flags&flagArrived != 0 }
+
+// Captured reports whether it is known what this side sends next: a segment of its own, or an
+// acknowledgment of its peer, was captured.
 func (h *Half) Captured() bool { return h.flags&flagCaptured != 0 }
 
 // SentSYN reports whether the SYN or SYN-ACK of this side was captured.

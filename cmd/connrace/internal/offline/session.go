@@ -17,6 +17,7 @@ import (
 	"connrace/cmd/connrace/internal/pipeline"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/term"
+	"connrace/cmd/connrace/internal/text"
 )
 
 // session is one run of analyze: files in, one report out.
@@ -98,7 +99,7 @@ func (s *session) place(src *capture.File, frames []capture.Frame) (apart string
 	case len(frames) == 0:
 		return ""
 	case a.Last != 0 && first < max(a.Last-int64(overlap), a.First):
-		apart = fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", time.Duration(a.Last-first).Round(time.Microsecond))
+		apart = fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", text.Length(a.Last-first))
 	case a.Last != 0 && !slices.Equal(links, a.Links):
 		apart = "has other link types than what came before it: analysed by itself, not as its continuation"
 	default:

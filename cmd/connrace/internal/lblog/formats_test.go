@@ -132,10 +132,6 @@ func TestNginxOthers(t *testing.T) {
 		{`2026-11-30T02:21:15.1Z stdout F 127.0.0.1 - - [30/Nov/2026:02:21:15 +0000] "GET /x HTTP/1.1" 503 2 "-" "-" 193 0.000 [default-app-80] [] - - - - 2553c7900f0bdf757bf25b8823857679`, "02:21:15.000000-02:21:15.000000 unsaid 503 GET /x"},
 		{`127.0.0.1 - - [30/Nov/2026:02:21:15 +0000] "GET /x HTTP/1.1" 200 2 "-" "-" 193 0.010 [default-app-80] [] 10.78.0.2:8080 2 0.000 200 2553c7900f0bdf757bf25b8823857679`, "not failed"},
 	})
-	const other = `2026/11/20 19:38:50 [error] 37#37: *20 upstream prematurely closed connection while reading response header from upstream, client: 10.1.1.1, server: x, request: "GET /x HTTP/1.1", upstream: "http://10.0.0.2:80/x", host: "x"`
-	if got := show(ingressLine(other, time.UTC)); got != "--19:38:50.000000 closed 0 GET /x target 10.0.0.2:80" {
-		t.Errorf("%s", got)
-	}
 }
 
 // The lines of HAProxy are those of HAProxy 2.6 with formats of one's own.

@@ -6,17 +6,17 @@ import (
 )
 
 // ingressLine parses a line of ingress-nginx's access log in its default form, upstreaminfo ("Log format", Ingress-Nginx
-// Controller), or one of nginx's error log, for a container's output has both:
+// Controller):
 //
 //	... "user agent" length request_time [upstream] [alternative] addresses lengths times statuses id
-func ingressLine(line string, zone *time.Location) (e *Entry, ok bool) {
+func ingressLine(line string, _ *time.Location) (e *Entry, ok bool) {
 	f := fields{rest: line[strings.LastIndexByte(line, '"')+1:]}
 	var v [4]string
 	for i := range v {
 		v[i], _ = f.next()
 	}
 	if !strings.HasPrefix(v[2], "[") || !strings.HasPrefix(v[3], "[") {
-		return nginxErrorLine(line, zone)
+		return nil, false
 	}
 	e, _, ok = combinedLine(line)
 	if e == nil {

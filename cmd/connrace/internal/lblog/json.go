@@ -87,15 +87,19 @@ func (p *scanner) str() (s string, ok bool) {
 			i++
 		case '"':
 			s, p.i = p.s[p.i:i], i+1
-			if !escaped {
-				return s, true
-			}
-			whole := `"` + s + `"`
-			if json.Unmarshal([]byte(whole), &s) != nil {
-				s = unescape(s) // nginx's escape=default writes \xHH
+			if escaped {
+				s = unescapeJSON(s)
 			}
 			return s, true
 		}
 	}
 	return "", false
+}
+
+func unescapeJSON(s string) string {
+	var out string
+	if json.Unmarshal([]byte(`"`+s+`"`), &out) != nil {
+		return unescape(s) // nginx's escape=default writes \xHH
+	}
+	return out
 }

@@ -30,6 +30,7 @@ type File struct {
 	Failed  int
 	Warning string // why it was not read to its end; may be empty
 	Error   string // why nothing of it was read; may be empty
+	guessed bool   // the lines told the kind
 }
 
 // ErrUnrecognised is the error for what is no log of a known kind.
@@ -102,14 +103,21 @@ func (f *File) line(s string, zone *time.Location, keep func(*Entry)) {
 	keep(e)
 }
 
-// parse parses a line; the first that a parser takes decides the kind.
+// parse parses a line; the first that a parser takes decides the kind. A container's output may have the error log and the
+// access log of a load balancer, one among the other.
 func (f *File) parse(s string, zone *time.Location) (*Entry, bool) {
 	if f.Kind != Unknown {
-		return kinds[f.Kind].parse(s, zone)
+		e, ok := kinds[f.Kind].parse(s, zone)
+		for k := Unknown + 1; !ok && f.guessed && k < nKinds; k++ {
+			if f.Kind.Family() != "" && k.Family() == f.Kind.Family() && k != f.Kind {
+				e, ok = kinds[k].parse(s, zone)
+			}
+		}
+		return e, ok
 	}
 	for k := Unknown + 1; k < nKinds; k++ {
 		if e, ok := kinds[k].parse(s, zone); ok {
-			f.Kind = k
+			f.Kind, f.guessed = k, true
 			return e, true
 		}
 	}

@@ -109,7 +109,7 @@ type Target struct {
 	}
 	Advice   []string
 	Listener *Listener // nil: the kernel was not asked, or does not listen there
-	// ReuseGaps and the closes' gaps, ns, for histograms: logarithmic buckets.
+	// The gaps before reuses and before closes, for histograms: logarithmic buckets of ns.
 	Reuses, TargetCloses, LBCloses *Histogram // nil: none
 }
 

@@ -57,7 +57,7 @@ func (k *History) Ask(l *State, moments []int64) (x Answer, ok bool) {
 // overflows were counted, and its queue was seen full, or its own drops were counted, or
 // it is the only one that they can be of.
 func (x *Answer) Proves() bool {
-	return 2*x.Overflow >= x.Moments && (2*x.Full >= x.Moments || 2*x.Own >= x.Moments || x.Sole)
+	return x.Overflow > 0 && 2*x.Overflow >= x.Moments && (2*x.Full >= x.Moments || 2*x.Own >= x.Moments || x.Sole)
 }
 
 // countersAt are the counters at a time, or the oldest that are known.

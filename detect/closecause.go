@@ -110,9 +110,17 @@ var CloseCauses = []*CloseCause{
 			"A longer keep-alive timeout does not help here."),
 	},
 	{
+		ID: CloseImmediate, Label: "as soon as it had the request",
+		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
+		shows: (*theClose).asRefusal,
+		cause: text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
+		fix: text("Look for what refuses that method and path without an answer (nginx return 444, HAProxy http-request reject, a web application firewall, " +
+			"a handler that aborts), and let it answer with a status instead. No timeout is behind it."),
+	},
+	{
 		ID: CloseMass, Label: "with others at that moment", Timer: massTimer, Knobs: gracefulKnobs,
 		shows: (*theClose).asItLeft,
-		cause: text("The target closed several connections at that moment, some of them behind their answers: a reload, a restart or a deploy."),
+		cause: text("The target closed several connections at that moment, whatever their age: a reload, a restart, a deploy or a killed worker."),
 		fix:   text(drainFix),
 	},
 	{
@@ -135,14 +143,6 @@ var CloseCauses = []*CloseCause{
 				"maxConnectionAgeGrace, Go Shutdown's context, nginx worker_shutdown_timeout, Kubernetes terminationGracePeriodSeconds), or raise the limit on the "+
 				"connection's age. A longer keep-alive timeout does not help here.", known(" than %s", t.Grace))
 		},
-	},
-	{
-		ID: CloseImmediate, Label: "as soon as it had the request",
-		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
-		shows: (*theClose).asRefusal,
-		cause: text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
-		fix: text("Look for what refuses that method and path without an answer (nginx return 444, HAProxy http-request reject, a web application firewall, " +
-			"a handler that aborts), and let it answer with a status instead. No timeout is behind it."),
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,

@@ -70,6 +70,12 @@ func (c *theClose) inMass(t *target) (string, bool) {
 	if !c.mass.Several() || c.overdue(t) {
 		return "", false
 	}
+	if _, aged := c.byAge(t); aged {
+		return "", false
+	}
+	if _, refused := c.asRefusal(t); refused {
+		return "", false
+	}
 	r := t.told.inferred.limits.Request
 	return "", !(c.fits(own) && c.mass.Alike > 1) && !(c.mass.OnlyBusy() && r.Overdue(c.mass.LoOut))
 }
@@ -139,11 +145,11 @@ func (c *theClose) behindAnswer(t *target) (string, bool) {
 	return "", c.Gap >= 0 && c.Gap <= idle.ShortGap && (c.Out < 0 || c.aborted && t.told.atOnce >= 3)
 }
 
-// asItLeft: others were closed then right behind their answers, as a worker does that is to end,
-// and none shortly before or after.
+// asItLeft: another was closed then that had a request, too; or others right behind their answers,
+// as a worker does that is to end, and none shortly before or after.
 func (c *theClose) asItLeft(t *target) (string, bool) {
 	n := t.told.behindAnswers.burst(c.Time)
-	return "", n >= 2 || n == 1 && c.mass.N > c.mass.Alike
+	return "", n >= 2 || n == 1 && c.mass.N > c.mass.Alike || c.mass.Two()
 }
 
 // asItStopped: connections were refused at that moment.

@@ -46,7 +46,7 @@ func InferLimits(own, lb []Close, answered func(int64) int, rtt int64) (l Limits
 		}
 	}
 	if l.Request == nil {
-		if t := cluster(busy, gap, func(lo int64) int64 { return min(lo/20, Slack) }); t != nil && spread(t.Closes, out) > 2*spread(t.Closes, gap)+Slack {
+		if t := cluster(busy, gap, func(lo int64) int64 { return min(lo/20, Slack) }); t != nil && 2*len(t.Closes) > len(busy) && spread(t.Closes, out) > 2*spread(t.Closes, gap)+Slack {
 			l.Uncanceled = t
 		}
 	}
@@ -55,6 +55,11 @@ func InferLimits(own, lb []Close, answered func(int64) int, rtt int64) (l Limits
 		l.Age = inferAge(all, lb, age)
 	}
 	l.Refused = inferRefused(own, rtt)
+	for _, t := range []*Timer{l.Request, l.Age, l.Uncanceled} {
+		if t != nil {
+			t.Closes = nil // copies, of which nobody asks
+		}
+	}
 	return l
 }
 

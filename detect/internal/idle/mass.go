@@ -41,11 +41,12 @@ func (x *Closes) Together(c *Close) (m Mass) {
 	return m
 }
 
-// Several reports whether they are a mass close: at least three, or two that had requests, that
-// no one timer has closed, for their clocks differ.
-func (m *Mass) Several() bool {
-	return (m.N >= 3 || m.N == 2 && m.Busy == 2) && 3*m.Alike <= 2*m.N && m.unlike
-}
+// Several reports whether they are a mass close: at least three that no one timer has closed, for
+// their clocks differ.
+func (m *Mass) Several() bool { return m.N >= 3 && 3*m.Alike <= 2*m.N && m.unlike }
+
+// Two reports whether they are two that had requests, and whose clocks differ.
+func (m *Mass) Two() bool { return m.N == 2 && m.Busy == 2 && m.unlike }
 
 // OnlyBusy reports whether all had requests outstanding for long.
 func (m *Mass) OnlyBusy() bool { return m.Lo == 1<<62 && m.LoOut < 1<<62 }

@@ -1,6 +1,9 @@
 package detect
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The causes of a target's close (Measures.CloseCause).
 const (
@@ -20,6 +23,7 @@ const (
 type CloseCause struct {
 	ID        string
 	Label     string    // how the target closed, behind "The target closed"
+	How       string    // how it shows, a sentence; "": as the one before it with this ID
 	KeepAlive bool      // the target's keep-alive timer is behind it
 	Timer     TimerNote // what reports say about timers, where it is not the keep-alive timer
 	Knobs     []Knob    // settings of the target's software; nil: those of the rule
@@ -34,6 +38,7 @@ type CloseCause struct {
 var CloseCauses = []*CloseCause{
 	{
 		ID: CloseOverdueBatch, Label: "with other overdue ones", KeepAlive: true,
+		How:   "Several connections were closed in one moment (50 ms), at unlike idle times, all beyond the timer that other closes show.",
 		shows: (*theClose).inBatch,
 		cause: text("The target closed several overdue connections in one sweep, as gunicorn does."),
 		fix: func(_ *Rule, t Timers) string {
@@ -42,18 +47,21 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseMass, Label: "with many others at once", Timer: massTimer, Knobs: gracefulKnobs,
+		How:   "Several connections were closed in one moment (50 ms), and no one timer explains them: their idle times, or how long they had had a request, are unlike. Or connections were refused within a second of it.",
 		shows: (*theClose).inMass,
 		cause: text("The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."),
 		fix:   text(drainFix),
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,
+		How:   "The connection had been idle for as long as the timer that other closes show (three or more, within a twentieth), as Keep-Alive: timeout= announces, or as is a well-known default; and it had had the next request for 0.1 s or four round trips at most, or not at all.",
 		shows: (*theClose).byIdleTimer,
 		cause: keepAliveFired,
 		fix:   raiseKeepAlive,
 	},
 	{
 		ID: CloseRequestLimit, Label: "behind the last request that it allows on a connection", Knobs: countKnobs,
+		How:   "At least three connections were closed right behind the same n-th answer (n of 2 or more), none carried more, and the answer did not announce it.",
 		Timer: TimerNote{Head: "No timer: a limit on requests", Text: "The target closes a connection behind the same number of requests each time."},
 		shows: (*theClose).byCount,
 		cause: func(_ *Rule, t Timers) string {
@@ -65,6 +73,7 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseAfterResponse, Label: "right behind an answer",
+		How:   "The connection had been idle for 0.1 s at most, and its last answer did not announce the close.",
 		Timer: TimerNote{Head: "No timer", Text: "The target closes right behind its answers."},
 		shows: (*theClose).behindAnswer,
 		cause: text("The target closed right behind its answer without announcing it (no Connection: close)."),
@@ -84,20 +93,22 @@ var CloseCauses = []*CloseCause{
 		},
 	},
 	{
-		ID: CloseRequestTimeout, Label: "by its own limit for a request", Knobs: workerKnobs,
+		ID: CloseRequestTimeout, Label: "by its own limit for a request", Knobs: requestKnobs,
+		How:   "A request was outstanding for as long as others that the target closed upon: three or more within a second (a watchdog looks now and then), or two to 50 ms; or, alone, for a whole number of seconds from 5 on. Few requests were closed upon sooner or answered later.",
 		Timer: TimerNote{Head: "The target's own limit for a request", Also: TimerOutstanding},
 		shows: (*theClose).byRequestTimer,
 		cause: func(_ *Rule, t Timers) string {
-			return fmt.Sprintf("The target gave the request up after about %s: its own time limit for a request, or a watchdog's that kills the worker.", known("%s", t.Request))
+			return fmt.Sprintf("The target gave the request up%s: its own time limit for a request, or a watchdog's that kills the worker.", known(" after about %s", t.Request))
 		},
 		fix: func(_ *Rule, t Timers) string {
-			return fmt.Sprintf("Find the limit of about %s (gunicorn --timeout, uWSGI harakiri, Node.js server.requestTimeout or setTimeout, Go WriteTimeout, "+
+			return fmt.Sprintf("Find the limit%s (gunicorn --timeout, uWSGI harakiri, Node.js server.requestTimeout or setTimeout, Go WriteTimeout, "+
 				"a framework's or a sidecar's) and set it above what the request needs and above the LB's own time-out, or make the request faster. "+
-				"A longer keep-alive timeout does not help here.", known("%s", t.Request))
+				"A longer keep-alive timeout does not help here.", known(" of about %s", t.Request))
 		},
 	},
 	{
 		ID: CloseAge, Label: "by a limit on the connection's age", Knobs: ageKnobs,
+		How:   "Connections were closed at the same age, to a tenth either way, although they had been idle, and had had requests, for unlike times; none grew older.",
 		Timer: TimerNote{Head: "The target's limit on the age of a connection"},
 		shows: (*theClose).byAge,
 		cause: func(_ *Rule, t Timers) string {
@@ -111,6 +122,7 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseImmediate, Label: "as soon as it had the request",
+		How:   "Requests of one method and path, three or more, were closed upon within a round trip, on connections that had been idle for unlike times.",
 		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
 		shows: (*theClose).asRefusal,
 		cause: text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
@@ -152,6 +164,7 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseUnknown, Label: "for an unknown reason",
+		How:   "Nothing above fits: one worker killed with one connection looks like this, and so does a crash.",
 		shows: func(*theClose, *target) (string, bool) { return "", true },
 		cause: text("The target closed for a reason that the packets do not show."),
 		fix: func(r *Rule, t Timers) string {
@@ -192,6 +205,16 @@ func CauseOf(id string) *CloseCause {
 		}
 	}
 	return nil
+}
+
+// CauseIDs are the IDs of all causes, each once.
+func CauseIDs() (ids []string) {
+	for _, c := range CloseCauses {
+		if !slices.Contains(ids, c.ID) {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids
 }
 
 // causeFor says why, for a finding whose target closed for the given cause; nil: it did not

@@ -50,3 +50,24 @@ func TestFixFollowsCause(t *testing.T) {
 		}
 	}
 }
+
+// Each cause says how it shows and what to change, whatever is known; what is not known leaves no
+// gap in its texts.
+func TestCausesSay(t *testing.T) {
+	for _, id := range CauseIDs() {
+		if c := CauseOf(id); c.How == "" || !strings.HasSuffix(c.How, ".") {
+			t.Errorf("%s does not say how it shows: %q", id, c.How)
+		}
+		if page := CauseOf(id).Page(); strings.Contains(page, " ,") || strings.Contains(page, "(0 s") || strings.Contains(page, "about  ") {
+			t.Errorf("%s has a gap:\n%s", id, page)
+		}
+	}
+	for _, c := range CloseCauses {
+		if c.Label == "" || c.shows == nil || c.cause == nil || c.fix == nil || !c.KeepAlive && c.ID != CloseUnknown && c.Timer.Head == "" {
+			t.Errorf("%s is not whole: %+v", c.ID, c)
+		}
+	}
+	if basis, ok := CloseCauses[len(CloseCauses)-1].shows(&theClose{}, nil); !ok || basis != "" {
+		t.Error("the last cause does not fit all")
+	}
+}

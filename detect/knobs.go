@@ -1,5 +1,7 @@
 package detect
 
+import "slices"
+
 // The settings that several rules share. Values are examples for an ALB's 60 s, or for
 // a target that closes after 5 s. Defaults are those of the projects' own documentation
 // or source; where versions differ the note says so.
@@ -41,6 +43,12 @@ var workerKnobs = []Knob{
 	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
 }
 
+// requestKnobs are how long a request may take.
+var requestKnobs = slices.Concat(workerKnobs, []Knob{
+	{"Node.js", "server.setTimeout(0); server.requestTimeout = 300_000", "setTimeout: default none since Node 13, 2 minutes before; requestTimeout is for a request to arrive"},
+	{"PHP-FPM", "request_terminate_timeout = 60s", "default 0: none; kills the worker"},
+})
+
 // countKnobs are how many requests a connection may carry.
 var countKnobs = []Knob{
 	{"nginx", "keepalive_requests 10000;", "as the target; default 1000, 100 before 1.19.10; it announces the close"},
@@ -54,7 +62,7 @@ var countKnobs = []Knob{
 var ageKnobs = []Knob{
 	{"nginx", "keepalive_time 1h;", "as the target; the default; it announces the close"},
 	{"Go", "http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}", "instead of ReadTimeout, which is counted from accept for the first request"},
-	{"Go", "keepalive.ServerParameters{MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute}", "of gRPC; default no limit; jitter of a tenth"},
+	{"grpc-go", "MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute", "keepalive.ServerParameters; default no limit; a tenth of jitter"},
 	{"Envoy", "common_http_protocol_options: { max_connection_duration: 3600s }", "of the listener; default no limit; drains first"},
 }
 

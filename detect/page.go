@@ -37,6 +37,9 @@ func (r *Rule) Page() string {
 	for _, c := range r.Causes {
 		p.hang("  - ", c)
 	}
+	if r.FollowsClose != NoClose {
+		p.wrap("  ", "A finding says which it was, as far as the packets show it: "+strings.Join(CauseIDs(), ", ")+" (connrace explain CAUSE).")
+	}
 
 	p.head("What to change")
 	p.wrap("  ", r.Fix)
@@ -53,11 +56,32 @@ func (r *Rule) Page() string {
 	return p.String()
 }
 
-// Index lists the rules, one a line.
+// Page is all that is known of a cause of a close.
+func (c *CloseCause) Page() string {
+	var p page
+	p.line("", c.ID+": the target closed "+c.Label)
+	p.line("", "a cause of its close (measures.close_cause); the fix follows it")
+	p.head("How it shows")
+	p.wrap("  ", c.How)
+	p.head("What to change")
+	p.wrap("  ", c.fix(ClosedWithRequestOutstanding, Timers{}))
+	knobs := c.Knobs
+	if c.KeepAlive {
+		knobs = keepAliveKnobs
+	}
+	p.knobs("Target", knobs)
+	return p.String()
+}
+
+// Index lists the rules, one a line, and the causes of a target's close.
 func Index() string {
 	var p page
 	for _, r := range Rules {
 		p.line("", fmt.Sprintf("%-36s %-16s %s", r.ID, r.grades(), r.Title))
+	}
+	p.head("Why a target closed")
+	for _, id := range CauseIDs() {
+		p.line("", fmt.Sprintf("%-36s %s", id, CauseOf(id).Label))
 	}
 	return p.String()
 }

@@ -10,17 +10,18 @@ import (
 )
 
 func explainHelp() string {
-	return `Tell what a finding means: the segments, the cause, what to change. Without RULE, list
-all rules.
+	return `Tell what a finding means: the segments, the cause, what to change; or how a cause of a
+target's close shows. Without RULE or CAUSE, list all.
 
 Usage:
-  connrace explain [RULE]
+  connrace explain [RULE | CAUSE]
 
 Flags:
   -h, --help   this text
 
 Example:
   connrace explain fin-request-crossing
+  connrace explain request-timeout
 `
 }
 
@@ -41,7 +42,10 @@ func explainCommand(_ context.Context, e *cli.Env, args []string) int {
 	if r := detect.Lookup(id); r != nil {
 		return e.Print(r.Page())
 	}
-	e.Errorf("unknown rule %q%s", id, cli.Suggest(id, cli.RuleIDs()))
+	if c := detect.CauseOf(id); c != nil {
+		return e.Print(c.Page())
+	}
+	e.Errorf("unknown rule %q%s", id, cli.Suggest(id, append(cli.RuleIDs(), detect.CauseIDs()...)))
 	e.Hint("Try 'connrace explain' for the list.")
 	return cli.ExitError
 }

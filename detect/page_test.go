@@ -37,7 +37,13 @@ func TestPage(t *testing.T) {
 }
 
 func TestIndex(t *testing.T) {
-	lines := strings.Split(strings.TrimSpace(Index()), "\n")
+	index, causes, _ := strings.Cut(Index(), "\n\n")
+	for _, id := range CauseIDs() {
+		if !strings.Contains(causes, "\n"+id+" ") {
+			t.Errorf("%s is not listed", id)
+		}
+	}
+	lines := strings.Split(index, "\n")
 	if len(lines) != len(Rules) {
 		t.Fatalf("%d lines for %d rules", len(lines), len(Rules))
 	}

@@ -65,6 +65,22 @@ func movedAway(f *Finding, b idleBounds) *advice {
 	}
 }
 
+// resetLimit names the limit that a wait fits at whose end something in between reset the
+// connection, or the bounds of one as idleLimit does.
+func resetLimit(f *Finding, b idleBounds) *advice {
+	const slack = second // a sweep may be late
+	for _, l := range idleLimits {
+		if o := f.Measures.Outstanding; o.Known && o.NS >= l.after-slack/10 && o.NS <= l.after+slack {
+			return &advice{
+				fmt.Sprintf("Something in between ended the connection after nothing had gone over it for %s: %s fits.", about(o.NS), l.of),
+				"Let the answer begin, or TCP keep-alives go, more often than that (net.ipv4.tcp_keepalive_time on both hosts, nginx " +
+					"proxy_socket_keepalive on, HAProxy option srvtcpka), or raise the limit of what lies in between.",
+			}
+		}
+	}
+	return idleLimit(f, b)
+}
+
 // idleLimit adds to a rule's own advice between which idle times a limit would lie.
 func idleLimit(f *Finding, b idleBounds) *advice {
 	if !f.Measures.Idle.Known || f.Measures.Idle.NS < leastLimit || b.answered > f.Measures.Idle.NS {

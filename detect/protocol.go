@@ -32,6 +32,10 @@ func (x *Facts) limit(f *Finding) {
 		f.Confidence = Likely
 		f.Grounds += "; inside of TLS, HTTP/1 is assumed"
 		return
+	case !fl.HasPayload() && f.Confidence > Likely:
+		f.Confidence = Likely
+		f.Grounds += "; no payload was captured, HTTP/1 is assumed"
+		return
 	default:
 		return
 	}

@@ -65,7 +65,7 @@ LB                                target
 		Also: TimerIdle,
 	},
 
-	advise: idleLimit,
+	advise: resetLimit,
 	Match:  matchResetInExchange,
 }
 

@@ -16,14 +16,11 @@ func traefikLine(line string, _ *time.Location) (e *Entry, ok bool) {
 		return nil, false
 	}
 	d, timed := parseSeconds(strings.TrimSpace(took))
-	e, rest, ok := combinedLine(line)
+	e, _, ok = combinedLine(line)
 	if e == nil || !timed {
 		return nil, ok && timed
 	}
-	f := fields{rest: rest}
-	f.next() // number of requests
-	f.next() // router
-	server, _ := f.next()
+	server := line[strings.LastIndexByte(line[:quote], '"')+1 : quote] // quotes before it are not escaped
 	_, address, _ := strings.Cut(server, "://")
 	e.Kind, e.Start = Traefik, e.End
 	e.End += d / 1000

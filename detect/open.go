@@ -48,15 +48,16 @@ func (x *Facts) longUnanswered() bool {
 	return whenOpen.met(x.ln.NSYN, syns[len(syns)-1].Time-syns[0].Time)
 }
 
-// judgeLongOpen judges again what has become grave by its length.
+// judgeLongOpen judges again, once, what may have become grave by its length.
 func (d *Detector) judgeLongOpen(now int64) {
 	for i, p := range d.open {
-		if p.f.Severity == Error || now-p.from < openError {
+		if p.long || now-p.from < openError {
 			continue
 		}
-		if f := d.tracker.Flow(i); f != nil {
+		if f := d.tracker.Flow(i); f != nil && p.f.Severity < Error {
 			d.judgeOpen(f, now)
 		}
+		p.long = true
 	}
 }
 

@@ -152,6 +152,21 @@ func TestOpenRequest(t *testing.T) {
 		x.wants(t, first, "14 s: update 1 accept-queue-overflow warning open=false lost=false: ...the first data was sent 7 times")
 		x.tries(t, 0, 0)
 	})
+	t.Run("short", func(t *testing.T) { // too short for a request: no more than a warning
+		x := watch()
+		x.send(lb, target, tcpstate.SYN, 100, 0)
+		x.send(target, lb, tcpstate.SYN|tcpstate.ACK, 500, 101)
+		x.seg.Len = 50
+		x.send(lb, target, tcpstate.ACK|tcpstate.PSH, 101, 501)
+		x.send(target, lb, tcpstate.ACK|tcpstate.PSH, 501, 151)
+		x.seg.Len = 5
+		for _, ms := range []int64{100, 300, 700, 1500, 3100, 6300, 12700, 25500} {
+			x.until(ms)
+			x.send(lb, target, tcpstate.ACK|tcpstate.PSH, 151, 551)
+		}
+		x.until(40_000)
+		x.wants(t, "3 s: finding 1 stale-connection warning open=true lost=false: ...", "15 s: update 1 stale-connection warning open=true lost=false: ...")
+	})
 	t.Run("reset", func(t *testing.T) {
 		x := begin()
 		x.until(14_000)

@@ -16,6 +16,7 @@ type pending struct {
 	from    int64    // the new handshake and the retry come after this
 	until   int64    // then it is complete
 	waits   bool     // it is among those that are not
+	long    bool     // it is open, and was judged again
 	longer  int64    // until then, in truth; 0: until
 	frame   uint64   // of the request, ordinal
 	key     uint64   // of the request's head; 0: unknown

@@ -41,7 +41,7 @@
 //  2. A method of Decoder in the link_*.go of its family that skips the header with d.past,
 //     which notes it where too few bytes were captured, and ends in d.etherType, d.ip or
 //     another link type. Cite the document that describes the header.
-//  3. decode_test.go: a row in encapsulations. It is then tested whole and cut off at every
+//  3. decode_encapsulations_test.go: a row in encapsulations. It is then tested whole and cut off at every
 //     byte, and FuzzDecode and FuzzPeek begin with it. Compare the segment with tshark's.
 //
 // # How to add a file format

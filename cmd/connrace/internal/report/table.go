@@ -1,13 +1,11 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -187,97 +185,6 @@ func word(lead, s string) string {
 		return ""
 	}
 	return lead + s
-}
-
-var targetColumns = []column{
-	{head: "TARGET", width: 23, after: ":"},
-	{head: "CONNECTIONS", width: 11, right: true},
-	{head: "REQUESTS", width: 11, right: true},
-	{head: "FAILED", width: 7, right: true},
-	{head: "IDLE TIMEOUT", width: 12, right: true},
-	{head: "FINDINGS", width: 26, after: "-"},
-}
-
-// targets are the figures of each target, the ones with the gravest findings first.
-func (t *tables) targets(a *Analysis) error {
-	if len(a.Result.Targets) == 0 {
-		return nil
-	}
-	targets, found := ranked(a)
-	left := 0
-	if len(targets) > mostTargets && !t.o.Verbose {
-		left = len(targets) - mostTargets
-		targets = targets[:mostTargets]
-	}
-	var rows [][]string
-	for i := range targets {
-		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
-	}
-	t.WriteString("\n")
-	if err := t.table(targetColumns, rows); err != nil {
-		return err
-	}
-	if left > 0 {
-		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "target")))
-	}
-	for i := range targets {
-		for _, advice := range targets[i].Advice {
-			t.paragraph("  "+targets[i].Target.String()+"  ", text.Clean(advice))
-		}
-	}
-	return nil
-}
-
-// ranked are the targets, the ones with the gravest findings first, and how many findings
-// of each rule each has.
-func ranked(a *Analysis) ([]detect.Target, map[tcpstate.Endpoint]map[string]int) {
-	found := map[tcpstate.Endpoint]map[string]int{}
-	for _, f := range a.Result.Findings {
-		if found[f.Target] == nil {
-			found[f.Target] = map[string]int{}
-		}
-		found[f.Target][f.Rule.ID]++
-	}
-	for _, g := range a.Result.Forgotten {
-		if found[g.Target] == nil {
-			found[g.Target] = map[string]int{}
-		}
-		found[g.Target][g.Rule.ID] += int(g.Count)
-	}
-	targets := slices.Clone(a.Result.Targets)
-	slices.SortStableFunc(targets, func(x, y detect.Target) int {
-		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
-			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
-	})
-	return targets, found
-}
-
-// targetFigures are a target's name, idle timeout and findings as they are shown.
-func targetFigures(x *detect.Target, found map[string]int) (name, timeout string, kinds []string) {
-	name = diagnosis.TargetName(x.Target)
-	timeout = "-"
-	if x.Idle != nil && x.Idle.Samples > 0 {
-		timeout = text.Span(x.Idle.NS)
-	}
-	for _, id := range ruleOrder(found) {
-		kinds = append(kinds, fmt.Sprintf("%d %s", found[id], id))
-	}
-	if len(kinds) == 0 {
-		kinds = []string{"-"}
-	}
-	return name, timeout, kinds
-}
-
-func targetRow(x *detect.Target, found map[string]int) []string {
-	name, timeout, kinds := targetFigures(x, found)
-	cells := [][]string{
-		{name}, {text.Grouped(x.Connections)}, {text.Grouped(x.Requests)}, {text.Grouped(x.Failed())}, {timeout}, kinds,
-	}
-	row := make([]string, len(cells))
-	for i := range cells {
-		row[i] = strings.Join(targetColumns[i].cell(cells[i]...), "\n")
-	}
-	return row
 }
 
 var findingColumns = []column{

@@ -42,6 +42,7 @@ type Sketch struct {
 	N uint64 // times added
 
 	b     []uint32
+	least int      // below it all of b are 0
 	fresh [7]int64 // with its number a cache line
 	nf    int      // of fresh, that are not in b yet
 }
@@ -60,9 +61,12 @@ func (s *Sketch) Add(ns int64) {
 func (s *Sketch) fold() {
 	if s.b == nil {
 		s.b = make([]uint32, 40*32)
+		s.least = len(s.b)
 	}
 	for _, ns := range s.fresh[:s.nf] {
-		s.b[sketchBucket(ns)]++
+		i := sketchBucket(ns)
+		s.b[i]++
+		s.least = min(s.least, i)
 	}
 	s.nf = 0
 }
@@ -83,7 +87,8 @@ func (s *Sketch) Quantile(q float64) int64 {
 	s.fold()
 	want := uint64(q * float64(s.N-1))
 	var seen uint64
-	for i, c := range s.b {
+	for i := s.least; i < len(s.b); i++ {
+		c := s.b[i]
 		seen += uint64(c)
 		if c > 0 && seen > want {
 			if i < 32 {

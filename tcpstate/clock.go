@@ -10,6 +10,7 @@ const maxLeap = 3600 * second
 type clock struct {
 	doubted      int64  // time that nothing has confirmed yet; 0: none
 	doubtedFrame uint64 // ordinal
+	calm         int64  // until then nothing is due; 0 where a time is doubted
 	Leaps
 }
 
@@ -31,8 +32,8 @@ func (t *Tracker) Now() int64 { return t.now }
 // tick takes the time of a segment. The capture time is the newest time seen, for frames
 // of several queues or interfaces come a little out of order.
 func (t *Tracker) tick(s *Segment) {
-	if s.Time >= t.now && uint64(s.Time-t.now) <= uint64(maxLeap) && t.clock.doubted == 0 {
-		t.setNow(s.Time)
+	if s.Time >= t.now && s.Time < t.calm {
+		t.now = s.Time
 		return
 	}
 	by := since(s.Time, t.now)
@@ -44,7 +45,7 @@ func (t *Tracker) tick(s *Segment) {
 		c.noteLeap(c.doubtedFrame, since(c.doubted, t.now))
 		c.doubted = 0
 	}
-	if by > 0 {
+	if by >= 0 {
 		t.setNow(s.Time)
 	}
 }
@@ -64,7 +65,9 @@ func (t *Tracker) setNow(now int64) {
 	if t.wheel.due(now) || now >= t.waiting.due {
 		t.elapse(now)
 	}
-	t.now = now
+	if t.now, t.calm = now, 0; t.doubted == 0 {
+		t.calm = min(t.wheel.next, t.waiting.due, timeAfter(now, maxLeap))
+	}
 }
 
 // elapse does what is due until a time, in the order in which it is due.
@@ -124,7 +127,7 @@ func (t *Tracker) leap(s *Segment, by int64) {
 }
 
 func (c *clock) doubt(t *Tracker, s *Segment) {
-	c.doubted, c.doubtedFrame = s.Time, t.base+s.Frame
+	c.doubted, c.doubtedFrame, c.calm = s.Time, t.base+s.Frame, 0
 }
 
 func (c *clock) noteLeap(frame uint64, by int64) {
@@ -144,7 +147,7 @@ func (t *Tracker) setBack(now int64) {
 		t.prepared.forget()
 	}
 	t.wheel.restart()
-	t.now = now
+	t.now, t.calm = now, 0
 }
 
 // since is a - b, as far as that can be said.
@@ -166,6 +169,7 @@ func (t *Tracker) Shift(by int64) {
 	shift(&t.clock.doubted, by)
 	t.wheel.restart()
 	t.waiting.shift(by)
+	t.calm = 0
 	t.Each(func(f *Flow) {
 		f.LastTime += by
 		for i := range f.Half {

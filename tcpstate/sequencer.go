@@ -120,6 +120,7 @@ func (t *Tracker) hold(f *Flow, dir int, s *Segment) {
 	w.seg, w.seg.Payload, w.seg.Frame = *s, w.buf, t.base+s.Frame
 	w.flow, w.stream, w.dir = f.index, f.stream, uint8(dir)
 	q.enqueue(i, false, timeAfter(t.now, maxSkew))
+	t.calm = min(t.calm, q.due)
 	q.insert(h, i)
 	q.n++
 	f.flags |= flowWaiting

@@ -27,8 +27,8 @@ func Wrap(s string, n int, breaks string) []string {
 func fit(s string, n int, breaks string) (end, at int) {
 	for i, r := range s {
 		next := i + utf8.RuneLen(r)
-		// The whole is measured: characters combine.
-		if Width(s[:next]) > n && i > 0 {
+		// No character takes more columns than bytes. The whole is measured: characters combine.
+		if next > n && i > 0 && Width(s[:next]) > n {
 			if r == ' ' {
 				at = i
 			}

@@ -95,7 +95,7 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 				"(nginx client_body_timeout, HAProxy timeout client).",
 		}
 	} else {
-		f.Summary += "the target had acknowledged it and not answered by then"
+		f.Summary += "the target had acknowledged it and " + x.silent() + " by then"
 	}
 	return f
 }

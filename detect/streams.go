@@ -284,3 +284,11 @@ func streamKey(s *tcpstate.H2Stream) uint64 {
 	h := &s.Head
 	return headKey([]byte(h.Method + " " + h.Target + " " + h.TraceID + " " + h.RequestID))
 }
+
+// silent says that there was no answer, on a stream where others may have had theirs.
+func (x *Facts) silent() string {
+	if x.stream != nil {
+		return "sent nothing on its stream"
+	}
+	return "not answered"
+}

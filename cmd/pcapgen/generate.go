@@ -21,6 +21,7 @@ type config struct {
 	snaplen                          int
 	seed                             uint64
 	format                           pcaps.FileFormat
+	http2                            bool
 }
 
 func (c *config) wrong() error {
@@ -120,15 +121,23 @@ func (g *generator) prepare() (err error) {
 	}
 	const sizes = 16
 	var frames float64
+	perConnection := g.requests
 	for i := range sizes {
-		t, err := exchange(g.from + (g.to-g.from)*i/(sizes-1))
+		octets := g.from + (g.to-g.from)*i/(sizes-1)
+		var t *template
+		if g.http2 {
+			perConnection = 1
+			t, err = life(g.requests/2+g.requests*i/(sizes-1)+1, octets)
+		} else {
+			t, err = exchange(octets)
+		}
 		if err != nil {
 			return err
 		}
 		g.exchanges = append(g.exchanges, t)
 		frames += float64(len(t.frames)) / sizes
 	}
-	frames += float64(len(g.open.frames)+len(g.close.frames)) / float64(g.requests)
+	frames += float64(len(g.open.frames)+len(g.close.frames)) / float64(perConnection)
 	g.think = float64(g.duration) * float64(g.flows) / (float64(g.packets) / frames)
 	return nil
 }
@@ -141,7 +150,11 @@ func (g *generator) plan() (map[string]int, error) {
 		g.begin(&c, int64(g.rand.Float64()*g.think))
 		g.conns = append(g.conns, c)
 	}
-	all, err := faultTemplates()
+	names := faults
+	if g.http2 {
+		names = faultsHTTP2
+	}
+	all, err := faultTemplates(names)
 	found := map[string]int{}
 	for i := range g.faults {
 		t := all[i%len(all)]
@@ -162,6 +175,9 @@ func (g *generator) begin(c *connection, at int64) {
 	*c = connection{
 		at: at, begin: at, part: g.open, number: g.opened,
 		seq: [2]uint32{g.rand.Uint32(), g.rand.Uint32()}, left: 1 + g.rand.IntN(2*g.requests-1),
+	}
+	if g.http2 {
+		c.left = 1
 	}
 	g.opened++
 }

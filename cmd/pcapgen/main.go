@@ -32,6 +32,7 @@ func run(args []string, stdout io.Writer) error {
 	fs.IntVar(&c.packets, "packets", 1_000_000, "how many packets, at least")
 	fs.IntVar(&c.flows, "flows", 1000, "connections open at a time")
 	fs.IntVar(&c.requests, "requests", 20, "requests on a connection, on average")
+	fs.BoolVar(&c.http2, "http2", false, "HTTP/2 in clear text, with requests side by side, instead of HTTP/1")
 	fs.IntVar(&c.faults, "faults", 100, "connections in which something breaks, at most 16384")
 	fs.DurationVar(&c.duration, "duration", 100*time.Second, "capture time that the packets are spread over")
 	fs.IntVar(&c.snaplen, "snaplen", 0, "octets kept of each packet; 0: all")

@@ -45,6 +45,7 @@ func TestFindings(t *testing.T) {
 		"pcapng ns":      func(c *config) { c.format = pcaps.FileFormat{NG: true, Nano: true} },
 		"many flows":     func(c *config) { c.flows, c.seed = 3000, 8 },
 		"other seed":     func(c *config) { c.seed = 9 },
+		"HTTP/2":         func(c *config) { c.http2 = true },
 		"without faults": func(c *config) { c.faults = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,9 +57,17 @@ var faults = []string{
 	"accept-queue-overflow", "healthy-retransmission",
 }
 
-func faultTemplates() ([]*template, error) {
+// faultsHTTP2 are those of connections that speak HTTP/2.
+var faultsHTTP2 = []string{
+	"stream-reset", "stream-reset-half", "stream-reset-near-miss-complete", "stream-reset-healthy", "fin-request-crossing-http2-refused",
+	"fin-request-crossing-goaway", "fin-request-crossing-healthy-http2-drain", "request-after-fin-http2-goaway", "closed-with-request-outstanding-http2",
+	"closed-with-request-outstanding-near-miss-http2-hole", "response-truncated-http2", "response-truncated-near-miss-http2-trailers",
+	"lb-closed-with-request-outstanding-http2", "healthy-http2",
+}
+
+func faultTemplates(names []string) ([]*template, error) {
 	var out []*template
-	for _, name := range faults {
+	for _, name := range names {
 		s, err := pcaps.Load(name)
 		if err != nil {
 			return nil, err

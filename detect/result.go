@@ -74,6 +74,8 @@ type Totals struct {
 	// HTTP2InTLS counts flows whose TLS may hide HTTP/2, OtherProtocols those of a protocol
 	// that is not followed.
 	HTTP2InTLS, OtherProtocols uint64
+	// UnfollowedStreams are those of HTTP/2 that were not followed, for want of room.
+	UnfollowedStreams uint64
 	// Scans are port scans, whose refused connections are no findings.
 	Scans []Scan
 }
@@ -145,7 +147,7 @@ func (d *Detector) result(fs []*Finding) *Result {
 func (d *Detector) counts() Totals {
 	t := d.tracker
 	d.totals.Segments, d.totals.Streams = t.Segments, t.Streams
-	d.totals.RSTAfterFIN.Total = t.RSTAfterFIN
+	d.totals.RSTAfterFIN.Total, d.totals.UnfollowedStreams = t.RSTAfterFIN, t.UnfollowedStreams
 	d.totals.EvictedFlows, d.totals.EvictedTargets = t.Evicted, d.targets.evicted
 	if o := d.targets.byEnd[tcpstate.Endpoint{}]; o != nil {
 		d.totals.MergedConnections = o.connections

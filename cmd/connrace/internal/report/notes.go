@@ -73,6 +73,9 @@ func (r *Report) Notes() []string {
 		add("the streams of %s that may be HTTP/2 inside TLS cannot be told apart: what is said of their requests is only suspected; "+
 			"capture where the traffic is not encrypted, or look at the load balancer's log", text.Plural(n, "connection"))
 	}
+	if n := x.UnfollowedStreams; n > 0 {
+		add("%s of HTTP/2 were not followed, for there were too many at once: what became of those requests is not known", text.Plural(n, "stream"))
+	}
 	if n := x.OtherProtocols; n > 0 {
 		add("the protocol of %s is not followed: what is said of their messages is only suspected", text.Plural(n, "connection"))
 	}

@@ -156,6 +156,7 @@ func (r *Report) Totals() Totals {
 		t.NoPayload += x.Totals.NoPayload
 		t.HTTP2InTLS += x.Totals.HTTP2InTLS
 		t.OtherProtocols += x.Totals.OtherProtocols
+		t.UnfollowedStreams += x.Totals.UnfollowedStreams
 		t.Scans = append(t.Scans, x.Totals.Scans...)
 		t.Flows += x.Totals.Flows
 		for _, f := range x.Findings {

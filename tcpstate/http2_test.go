@@ -1,0 +1,110 @@
+package tcpstate
+
+import (
+	"fmt"
+	"testing"
+
+	"connrace/tcpstate/internal/framing"
+)
+
+// h2Talk is an HTTP/2 connection that a test leads.
+type h2Talk struct {
+	t    *Tracker
+	now  int64
+	n    uint64
+	ends [2]Endpoint
+	next [2]Seq
+}
+
+func newH2Talk(cfg Config) *h2Talk {
+	k := &h2Talk{
+		t: NewTracker(cfg), now: 1e18,
+		ends: [2]Endpoint{{Addr4([]byte{10, 0, 0, 2}), 41000}, {Addr4([]byte{10, 0, 1, 9}), 8080}}, next: [2]Seq{100, 5000},
+	}
+	k.send(0, SYN, "")
+	k.send(1, SYN|ACK, "")
+	k.send(0, ACK, "")
+	k.send(0, ACK, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+h2Frame(4, 0, 0, ""))
+	k.send(1, ACK, h2Frame(4, 0, 0, ""))
+	return k
+}
+
+func (k *h2Talk) send(side int, flags Flags, payload string) {
+	k.n++
+	k.now += 1000
+	s := Segment{
+		Frame: k.n, Time: k.now, Src: k.ends[side], Dst: k.ends[1-side], Seq: k.next[side], Flags: flags,
+		Len: uint32(len(payload)), Payload: []byte(payload),
+	}
+	if flags.Has(ACK) {
+		s.Ack = k.next[1-side]
+	}
+	k.next[side] = s.End()
+	k.t.Track(&s)
+}
+
+func h2Frame(typ, flags byte, stream uint32, payload string) string {
+	n := len(payload)
+	return string([]byte{byte(n >> 16), byte(n >> 8), byte(n), typ, flags, byte(stream >> 24), byte(stream >> 16), byte(stream >> 8), byte(stream)}) + payload
+}
+
+// Very many streams that stay open, or are reset at once, take no more than their bound, and are
+// counted; the connection's end gives all back.
+func TestHTTP2Floods(t *testing.T) {
+	const n = 100_000
+	for name, more := range map[string]func(id uint32) string{
+		"open":        func(uint32) string { return "" },
+		"rapid reset": func(id uint32) string { return h2Frame(3, 0, id, "\x00\x00\x00\x08") },
+	} {
+		began := 0
+		var cfg Config
+		cfg.On(StreamBegan, func(*Event) { began++ })
+		k := newH2Talk(cfg)
+		var f *Flow
+		k.t.Each(func(x *Flow) { f = x })
+		for i := range uint32(n) {
+			id := 2*i + 1
+			k.send(0, ACK, h2Frame(1, 5, id, "\x82\x86\x84")+more(id))
+			if got := len(k.t.HTTP2(f).Streams); got > maxStreams {
+				t.Fatalf("%s: %d streams are kept", name, got)
+			}
+		}
+		if uint64(began)+k.t.UnfollowedStreams != n {
+			t.Errorf("%s: %d streams began, %d were not followed, of %d", name, began, k.t.UnfollowedStreams, n)
+		}
+		k.send(1, RST|ACK, "")
+		k.t.End()
+		k.t.forget(f)
+		if k.t.nh2streams != 0 || len(k.t.http2) != 0 {
+			t.Errorf("%s: %d streams of %d connections are left", name, k.t.nh2streams, len(k.t.http2))
+		}
+	}
+}
+
+// What a stream came to, and what it is called.
+func TestHTTP2Streams(t *testing.T) {
+	k := newH2Talk(Config{})
+	var f *Flow
+	k.t.Each(func(x *Flow) { f = x })
+	k.send(0, ACK, h2Frame(1, 5, 1, "\x82\x86\x04\x02/a")+h2Frame(1, 5, 3, "\x83\x86\x04\x02/b")+h2Frame(1, 5, 5, "\x82\x86\x04\x02/c"))
+	k.send(1, ACK, h2Frame(1, 4, 3, "\x88")+h2Frame(0, 0, 3, "some")+h2Frame(1, 4, 5, "\x08\x03100"))
+	k.send(1, ACK, h2Frame(3, 0, 1, "\x00\x00\x00\x07")+h2Frame(1, 5, 5, "\x8e"))
+	got := ""
+	for _, s := range k.t.HTTP2(f).Streams {
+		got += fmt.Sprintf("%d %s %s answered=%t done=%t reset=%t code=%d status=%d octets=%d\n", s.ID, s.Head.Method, s.Head.Target,
+			s.Answer.Set(), s.Done, s.ResetByTarget.Set(), s.Code, s.Status, s.Received)
+	}
+	const want = "1 GET /a answered=false done=false reset=true code=7 status=0 octets=0\n" +
+		"3 POST /b answered=true done=false reset=false code=0 status=200 octets=4\n" +
+		"5 GET /c answered=true done=true reset=false code=0 status=500 octets=0\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if h := k.t.HTTP2(f); h.Last != framing.NoLastStream {
+		t.Errorf("last stream %d without a GOAWAY", h.Last)
+	}
+	k.send(1, ACK, h2Frame(7, 0, 0, "\x7f\xff\xff\xff\x00\x00\x00\x00")+h2Frame(7, 0, 0, "\x00\x00\x00\x03\x00\x00\x00\x00"))
+	if h := k.t.HTTP2(f); h.Last != 3 || !h.GoAway.Set() {
+		t.Errorf("last stream %d, want 3", h.Last)
+	}
+}

@@ -54,6 +54,12 @@ var bodies = []string{
 	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
 	"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
 	"\x00\x00\x01\x01\x05\x00\x00\x00\x01\x88",
+	"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x03\x01\x05\x00\x00\x00\x01\x82\x86\x84\x00\x00\x03\x01\x05\x00\x00\x00\x03\x83\x86\x84",
+	"\x00\x00\x03\x01\x05\x00\x00\x00\x05\x82\x86\x84",
+	"\x00\x00\x01\x01\x04\x00\x00\x00\x03\x88\x00\x00\x01\x00\x00\x00\x00\x00\x03x",
+	"\x00\x00\x04\x03\x00\x00\x00\x00\x03\x00\x00\x00\x07",
+	"\x00\x00\x04\x03\x00\x00\x00\x00\x01\x00\x00\x00\x08",
+	"\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00",
 	"GET /\x1b[31m<script> HTTP/1.1\r\n\r\n",
 	"\x00",
 }
@@ -241,12 +247,19 @@ func FuzzDetector(f *testing.F) {
 				t.Fatalf("counts below 0: %+v", r.Targets[i])
 			}
 		}
-		requests := map[place]*detect.Finding{}
+		type request struct {
+			place
+			id uint32 // of HTTP/2
+		}
+		requests := map[request]*detect.Finding{}
 		for _, f := range r.Findings {
 			if f.Severity != detect.Error || f.Request == nil {
 				continue
 			}
-			at := place{f.Capture, f.Request.Frame}
+			at := request{place: place{f.Capture, f.Request.Frame}}
+			if len(f.Requests) > 0 {
+				at.id = f.Requests[0].ID
+			}
 			if g := requests[at]; g != nil && g.Stream == f.Stream {
 				t.Fatalf("two errors of one request: %s %+v\nand %s %+v", g.Rule.ID, g.Evidence, f.Rule.ID, f.Evidence)
 			}

@@ -79,7 +79,7 @@ func matchHandshakeReset(x *Facts) *Finding {
 	case x.wantsMore() && (x.Outcome == SYNGivenUp || x.Outcome == SYNOpen):
 		f := x.handshake(x.ln.SYNs[0].SegRef)
 		f.Confidence = min(f.Confidence, Likely)
-		f.Measures.Outstanding = Duration{x.ln.SYNs[len(x.ln.SYNs)-1].Time - f.Time, true}
+		f.Measures.Outstanding = Duration{max(x.ln.SYNs[len(x.ln.SYNs)-1].Time-f.Time, 0), true}
 		f.Summary = fmt.Sprintf("the target answered the SYN (frame %d), and the LB's host went on sending it, %d times in %s: the SYN-ACK (frame %d) is lost on its way back, or dropped there",
 			f.Frame, f.Measures.Attempts, about(f.Measures.Outstanding.NS), x.frame(x.tn.SYNs[0].SegRef))
 		return f

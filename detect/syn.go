@@ -109,14 +109,14 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	}
 	switch m := &f.Measures; x.Outcome {
 	case SYNGivenUp:
-		m.Outstanding = Duration{x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, true}
+		m.Outstanding = Duration{max(x.ln.SYNs[len(x.ln.SYNs)-1].Time-first.Time, 0), true}
 		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", m.Attempts, seconds(m.Outstanding.NS))
 	case SYNOpen:
 		s := silence{copies: m.Attempts, over: x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, open: true}
 		m.Outstanding = Duration{s.over, true}
 		f.Summary = fmt.Sprintf("the SYN (frame %d) %s", x.frame(first.SegRef), s.times(x.Ended))
 	case SYNPending:
-		m.Outstanding = Duration{x.Now - first.Time, true}
+		m.Outstanding = Duration{max(x.Now-first.Time, 0), true}
 		f.Summary = fmt.Sprintf("the SYN had no answer yet after %s, when the capture ended", seconds(m.Outstanding.NS))
 	default:
 		m.Delay = Duration{x.Now - first.Time, true}

@@ -24,6 +24,9 @@ const (
 // InferLimits infers limits from a target's closes and the LB's. answered says how many answers
 // took longer than a time; rtt is the round trip.
 func InferLimits(own, lb []Close, answered func(int64) int, rtt int64) (l Limits) {
+	if len(own) == 0 {
+		return l
+	}
 	var busy, all []Close // those with a request outstanding, and all that a limit may be behind
 	mass := massCloses(own)
 	for i, c := range own {

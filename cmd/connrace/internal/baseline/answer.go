@@ -37,40 +37,56 @@ func (c *Comparison) answer() string {
 	return NotEnough
 }
 
-// kind is what a rule's failures are fixed by: races have one fix, a full queue another. "": its
-// findings are no failures.
-func kind(id string) string {
-	r := detect.Lookup(id)
+// race is the kind of failures that the order of the idle timeouts is behind.
+const race = "race"
+
+// Kind is what a failure is fixed by: by its rule's fix, or where the target closed, by what the
+// cause of that says. "": it is none.
+func Kind(rule, cause string) string {
+	r, c := detect.Lookup(rule), detect.CauseOf(cause)
 	switch {
+	case c != nil && c.KeepAlive:
+		return race
+	case c != nil && c.ID != detect.CloseUnknown:
+		return c.ID
 	case r == nil:
-		return id
+		return rule
 	case r.About == detect.AboutTarget || r.Lost == detect.LostNever:
 		return ""
 	case r.Race:
-		return "race"
+		return race
 	case r.SameFix != nil:
 		return r.SameFix.ID
 	}
-	return id
+	return rule
+}
+
+// kinds are the failures of a run by kind.
+func (r *Run) kinds() map[string]int {
+	if len(r.Kinds) > 0 {
+		return r.Kinds
+	}
+	n := map[string]int{}
+	for id, k := range r.Findings {
+		if kind := Kind(id, ""); kind != "" && k > 0 {
+			n[kind] += k
+		}
+	}
+	return n
 }
 
 // sameKind reports whether the kinds of failure of before are still there, unless there is
 // certainly less of them and more of others. Where the findings do not tell, they are.
 func (c *Comparison) sameKind() bool {
-	was := map[string]bool{}
+	was := c.Runs.Before.kinds()
 	var before, still, others int
-	for id, n := range c.Runs.Before.Findings {
-		if k := kind(id); k != "" && n > 0 {
-			was[k] = true
-			before += n
-		}
+	for _, n := range was {
+		before += n
 	}
-	for id, n := range c.Runs.After.Findings {
-		switch k := kind(id); {
-		case k == "" || n <= 0:
-		case was[k]:
+	for k, n := range c.Runs.After.kinds() {
+		if was[k] > 0 {
 			still += n
-		default:
+		} else {
 			others += n
 		}
 	}
@@ -103,11 +119,7 @@ func (c *Comparison) exposed() bool {
 		c.shown = "the target still closes idle connections before the load balancer does: the race stays possible"
 		return false
 	}
-	races := false
-	for id, n := range c.Runs.Before.Findings {
-		races = races || n > 0 && kind(id) == "race"
-	}
-	if !races {
+	if c.Runs.Before.kinds()[race] == 0 {
 		return true
 	}
 	before := map[string]*Target{}

@@ -109,6 +109,8 @@ func TestAnswers(t *testing.T) {
 	races := run(1000, 20, "fin-request-crossing=18 request-after-fin=2", at(5, 0, 4.99, 20))
 	open := run(1000, 0, "syn-unanswered=31")
 	open.Open = 31
+	inHost, killed := run(1000, 18, "closed-with-request-outstanding=18", at(5, 0, 4.99, 18)), run(1000, 18, "fin-request-crossing=18")
+	inHost.Kinds, killed.Kinds = map[string]int{Kind("closed-with-request-outstanding", "idle-timeout"): 18}, map[string]int{Kind("fin-request-crossing", "mass-close"): 18}
 	for _, c := range []struct {
 		name          string
 		before, after *Run
@@ -124,6 +126,8 @@ func TestAnswers(t *testing.T) {
 		{"better", races, run(10000, 30, "fin-request-crossing=30", at(5, 0, 4.99, 30)), NotInEffect, "not in effect everywhere"},
 		{"another failure", races, run(1000, 64, "syn-dropped=64", at(0, 60, 31, 64)), Replaced, "Another failure has taken its place"},
 		{"another, undecided", races, open, Replaced, "31 of them still undecided at the end"},
+		{"the same timer, inside the host", races, inHost, NotInEffect, "not in effect"},
+		{"the same rule, another cause", races, killed, Replaced, "of another kind"},
 		{"mostly another", races, run(1000, 41, "fin-request-crossing=1 syn-dropped=40"), Replaced, "of another kind"},
 		{"a warning is no failure", races, run(1000, 0, "keepalive-mismatch=1", at(7, 60, 31, 0)), NotEnough, "the race stays possible"},
 		{"nothing failed", run(10, 0, ""), run(10, 3, "syn-dropped=3"), "", ""},

@@ -23,7 +23,9 @@ type Run struct {
 	Requests, Lost uint64         // Lost are the tries that failed, connections too
 	Open           uint64         // tries that were undecided at the end
 	Findings       map[string]int // by rule
-	Targets        []Target
+	// Kinds are the failures by what they are fixed by (Kind); nil: not known, the rules must do.
+	Kinds   map[string]int
+	Targets []Target
 }
 
 // Target are the figures of one target.
@@ -152,7 +154,10 @@ func (l *loader) field(key string) error {
 		return err
 	case "targets":
 		return each(l.d, l.target)
-	case "findings", "streams":
+	case "findings":
+		l.run.Kinds = map[string]int{}
+		return each(l.d, l.finding)
+	case "streams":
 		return each(l.d, func(*json.Decoder) error { return skip(l.d) })
 	}
 	return l.pass()
@@ -189,6 +194,26 @@ func (l *loader) capture(d *json.Decoder) error {
 		l.run.Last = *c.Last
 	}
 	return nil
+}
+
+func (l *loader) finding(d *json.Decoder) error {
+	var f struct {
+		Rule     string `json:"rule"`
+		Lost     bool   `json:"lost"`
+		Open     bool   `json:"open"`
+		Measures struct {
+			Cause string `json:"close_cause"`
+		} `json:"measures"`
+	}
+	err := d.Decode(&f)
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return nil // of another version
+	}
+	if f.Lost || f.Open {
+		l.run.Kinds[Kind(f.Rule, f.Measures.Cause)]++
+	}
+	return err
 }
 
 func (l *loader) target(d *json.Decoder) error {

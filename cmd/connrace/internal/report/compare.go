@@ -23,6 +23,14 @@ func (r *Report) Figures() *baseline.Run {
 			run.Last = x
 		}
 	}
+	run.Kinds = map[string]int{}
+	for i := range r.Analyses {
+		for _, f := range r.Analyses[i].Result.Findings {
+			if f.Lost || f.Open {
+				run.Kinds[baseline.Kind(f.Rule.ID, f.Measures.CloseCause)]++
+			}
+		}
+	}
 	timeout := func(t *detect.Timeout) float64 {
 		if t == nil {
 			return 0

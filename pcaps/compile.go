@@ -135,7 +135,7 @@ func (p *Packet) window() uint16 {
 }
 
 // options are the packet's TCP options in the order of Linux (tcp_options_write), filled
-// up to a multiple of four octets.
+// up to a multiple of four bytes.
 func (s *Script) options(p *Packet) []layers.TCPOption {
 	var os []layers.TCPOption
 	add := func(kind layers.TCPOptionKind, data ...byte) {
@@ -181,7 +181,7 @@ func (s *Script) hasTS(p *Packet) bool {
 	return s.Hosts[p.Src].HasTS && !p.reply()
 }
 
-// headers is how many octets stand in front of the TCP header of a packet.
+// headers is how many bytes stand in front of the TCP header of a packet.
 func (s *Script) headers(p *Packet) int {
 	n := s.Capture.size() + ipHeader(s.Hosts[p.Src].Addr)
 	if p.ICMP != nil {
@@ -268,7 +268,7 @@ func (s *Script) link(src, dst netip.Addr) []byte {
 	return h
 }
 
-// mac is a locally administered address made of the last octets of an IP address.
+// mac is a locally administered address made of the last bytes of an IP address.
 func mac(a netip.Addr) net.HardwareAddr {
 	b := a.AsSlice()
 	return append(net.HardwareAddr{2, 0}, b[len(b)-4:]...)

@@ -61,8 +61,8 @@
 //	start 2019-01-26T00:00:00Z    absolute time of 0 (2024-01-01T00:00:00Z)
 //	link ethernet                 or raw, null, sll, sll2
 //	vlan 100                      an 802.1Q tag (ethernet only)
-//	pad                           frames of at least 60 octets, as on Ethernet
-//	snaplen 96                    captured octets of each frame; headers: all but the payload
+//	pad                           frames of at least 60 bytes, as on Ethernet
+//	snaplen 96                    captured bytes of each frame; headers: all but the payload
 //	-- options --
 //	framing                       the wants need HTTP framing: without payload they do not hold
 //	lb-idle-timeout 60s           flags of the command under which the wants hold

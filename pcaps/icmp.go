@@ -78,10 +78,10 @@ func (s *Script) quote(p *Packet, packet []byte) ([]byte, error) {
 }
 
 // quotes makes of a segment what the decoder makes of it inside of an ICMP error; header is
-// how many octets of the TCP header were captured. It reports whether they are enough.
+// how many bytes of the TCP header were captured. It reports whether they are enough.
 func (s *Script) quotes(g *tcpstate.Segment, p *Packet, header int) bool {
 	const (
-		numbered = 16 // octets for Wireshark to give it a stream number
+		numbered = 16 // bytes for Wireshark to give it a stream number
 		least    = 8  // RFC 792
 	)
 	g.Quoted, g.NoLength, g.ICMP, g.Len, g.Payload = true, true, s.said(p), 0, nil

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	maxPayload = 65000   // an IPv4 datagram holds 65535 octets
+	maxPayload = 65000   // an IPv4 datagram holds 65535 bytes
 	maxFillers = 4096    // packets that one gap in the frame numbers may hold
 	maxSeconds = 1 << 26 // of a packet's time: two years
 )

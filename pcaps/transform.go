@@ -144,7 +144,7 @@ func rename(f func(netip.Addr) netip.Addr) func(*Script) *Script {
 			was := h.Addr.Addr().BitLen()
 			h.Addr = netip.AddrPortFrom(f(h.Addr.Addr()), h.Addr.Port())
 			if n := r.Capture.Snaplen; i == 0 && n != 0 {
-				r.Capture.Snaplen += (h.Addr.Addr().BitLen() - was) * 20 / 96 // IPv6 headers are 20 octets longer
+				r.Capture.Snaplen += (h.Addr.Addr().BitLen() - was) * 20 / 96 // IPv6 headers are 20 bytes longer
 			}
 		}
 		for i := range r.Packets {

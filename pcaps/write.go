@@ -126,7 +126,7 @@ func (e *encoder) frame(f *Frame) {
 	e.b = append(e.b, f.Data...)
 }
 
-// block writes a pcapng block around its body, padded to four octets.
+// block writes a pcapng block around its body, padded to four bytes.
 func (e *encoder) block(kind uint32, body func()) {
 	at := len(e.b)
 	e.u32(kind, 0)

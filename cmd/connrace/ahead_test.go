@@ -38,7 +38,7 @@ func file(t *testing.T, name string, data []byte) string {
 	return path
 }
 
-// largeRecord is the least size of records, in octets, with which a file is read ahead.
+// largeRecord is the least size of records, in bytes, with which a file is read ahead.
 const largeRecord = 400
 
 // large is a capture of many frames that are so large that they are read ahead.
@@ -111,7 +111,7 @@ func TestAhead(t *testing.T) {
 func TestAheadGivenUp(t *testing.T) {
 	data, frames := repeated(t, "fin-request-crossing", 1, func(int, *pcaps.Frame) {})
 	head, rest := data[:24], data[24:] // the file header
-	other := bytes.Clone(rest[:16])    // a record with a frame of 1400 octets that is not IP
+	other := bytes.Clone(rest[:16])    // a record with a frame of 1400 bytes that is not IP
 	binary.LittleEndian.PutUint32(other[8:], 1400)
 	binary.LittleEndian.PutUint32(other[12:], 1400)
 	other = append(other, make([]byte, 1400)...)

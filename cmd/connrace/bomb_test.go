@@ -21,7 +21,7 @@ import (
 // again is a text n times.
 type again struct {
 	unit string
-	left int // octets of all
+	left int // bytes of all
 	at   int
 }
 

@@ -119,7 +119,7 @@ func TestFloodTable(t *testing.T) {
 }
 
 // runMeasured runs the program as a process of its own. peak is the most memory that it
-// had, in octets; 0: not known. What wait4 says of it includes the memory of the process
+// had, in bytes; 0: not known. What wait4 says of it includes the memory of the process
 // that began it.
 func runMeasured(t *testing.T, stdin io.Reader, args ...string) (stdout, stderr string, status int, took time.Duration, peak uint64) {
 	t.Helper()

@@ -74,7 +74,7 @@ func (f *flood) put(s segment) {
 	f.buf = append(f.buf, s.payload...)
 }
 
-// begin appends a record header and an Ethernet header of a frame of size octets.
+// begin appends a record header and an Ethernet header of a frame of size bytes.
 func (f *flood) begin(us uint64, size int, ethertype uint16) {
 	le := binary.LittleEndian
 	us += 1_577_836_800_000_000
@@ -86,7 +86,7 @@ func (f *flood) begin(us uint64, size int, ethertype uint16) {
 	f.buf = binary.BigEndian.AppendUint16(f.buf, ethertype)
 }
 
-// ip appends an IP header for size octets.
+// ip appends an IP header for size bytes.
 func (f *flood) ip(size int, id, fragment uint16, protocol byte, src, dst uint32) {
 	be := binary.BigEndian
 	f.buf = be.AppendUint16(append(f.buf, 0x45, 0), uint16(20+size))

@@ -72,7 +72,7 @@ func mutant(s *sample, r *rand.Rand) []byte {
 			for range 1 + r.IntN(8) {
 				x[r.IntN(len(x))] ^= 1 << r.IntN(8)
 			}
-		case 6: // a time far away: in pcap the first 4 octets, in pcapng those behind the interface
+		case 6: // a time far away: in pcap the first 4 bytes, in pcapng those behind the interface
 			at := []int{0, 4, 12, 16}[r.IntN(4)]
 			if at+4 <= len(x) {
 				binary.LittleEndian.PutUint32(x[at:], uint32(edges[r.IntN(len(edges))]))

@@ -27,7 +27,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// dice are octets that decide what a random value is; behind their end all are zero.
+// dice are bytes that decide what a random value is; behind their end all are zero.
 type dice struct{ data []byte }
 
 func (d *dice) octet() (b byte) {

@@ -273,7 +273,7 @@ func TestCutOffSweep(t *testing.T) {
 				if k < 0 && r.Totals.Frames == 0 {
 					continue // the first block of pcapng is a beginning
 				}
-				packed := s.name == "gzip" // some octets more, and a cut is always one
+				packed := s.name == "gzip" // some bytes more, and a cut is always one
 				frames := r.Totals.Frames
 				if frames < k || frames > k && !packed {
 					t.Fatalf("cut at %d: %d frames, want %d", cut, frames, k)
@@ -290,7 +290,7 @@ func TestCutOffSweep(t *testing.T) {
 	}
 }
 
-// TestCorruptionSweep changes octets here and there, or each: what was found long before is
+// TestCorruptionSweep changes bytes here and there, or each: what was found long before is
 // reported as it was.
 func TestCorruptionSweep(t *testing.T) {
 	for _, s := range swept(t) {

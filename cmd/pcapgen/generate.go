@@ -17,7 +17,7 @@ var start = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 type config struct {
 	packets, flows, requests, faults int
 	duration                         time.Duration
-	from, to                         int // octets of an answer
+	from, to                         int // bytes of an answer
 	snaplen                          int
 	seed                             uint64
 	format                           pcaps.FileFormat
@@ -65,7 +65,7 @@ type generator struct {
 	conns         []connection
 	rand          *rand.Rand
 	open, close   *template
-	exchanges     []*template // by octets
+	exchanges     []*template // by bytes
 	think         float64     // mean pause between exchanges, ns
 	opened        uint32
 	packet, going int // written; faults not yet over

@@ -167,7 +167,7 @@ type patch struct {
 	ip, tcp uint32 // what the sums change by
 }
 
-// put sets four octets; the addresses count in both checksums.
+// put sets four bytes; the addresses count in both checksums.
 func (p *patch) put(at int, v uint32) {
 	old := binary.BigEndian.Uint32(p.b[at:])
 	binary.BigEndian.PutUint32(p.b[at:], v)

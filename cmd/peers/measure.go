@@ -55,7 +55,7 @@ func (b *bench) commands(file string) []command {
 // cost is that of one run.
 type cost struct {
 	cpu, wall time.Duration // cpu: of user and system
-	peak      int64         // resident octets
+	peak      int64         // resident bytes
 }
 
 // result is a command and the medians of its runs.

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// peakOf is the most memory that a process had resident, in octets.
+// peakOf is the most memory that a process had resident, in bytes.
 func peakOf(p *os.ProcessState) int64 {
 	u, ok := p.SysUsage().(*syscall.Rusage)
 	if !ok {
@@ -26,7 +26,7 @@ func ownPeak() int64 {
 	return maxrss(&u)
 }
 
-// maxrss: getrusage(2) counts kilobytes, that of Darwin octets.
+// maxrss: getrusage(2) counts kilobytes, that of Darwin bytes.
 func maxrss(u *syscall.Rusage) int64 {
 	if runtime.GOOS == "darwin" {
 		return int64(u.Maxrss)
@@ -34,7 +34,7 @@ func maxrss(u *syscall.Rusage) int64 {
 	return int64(u.Maxrss) << 10
 }
 
-// freeSpace is how many octets may be written to a directory; false: it is not known.
+// freeSpace is how many bytes may be written to a directory; false: it is not known.
 func freeSpace(dir string) (uint64, bool) {
 	var s syscall.Statfs_t
 	if syscall.Statfs(dir, &s) != nil {

@@ -17,7 +17,7 @@ import (
 type workload struct {
 	name                   string
 	packets, flows, faults int
-	response               string // octets of an answer, from-to
+	response               string // bytes of an answer, from-to
 	snaplen                int
 }
 
@@ -116,7 +116,7 @@ func readWants(path string) (map[string]int, error) {
 	}
 }
 
-// count counts the packets of a little-endian pcap file, and its octets.
+// count counts the packets of a little-endian pcap file, and its bytes.
 func count(path string) (packets int, octets int64, err error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// maxHeld bounds the octets that wait in memory to be written: a variable for tests.
+// maxHeld bounds the bytes that wait in memory to be written: a variable for tests.
 var maxHeld = 16 << 20
 
 // Evidence writes for each finding a small capture with all packets of the streams that
@@ -42,7 +42,7 @@ type Evidence struct {
 // EvidenceOptions say where and how to write.
 type EvidenceOptions struct {
 	Dir     string // made if it is not there
-	Snaplen int    // to cut packets to, in octets; 0: not at all
+	Snaplen int    // to cut packets to, in bytes; 0: not at all
 	Umask   outfile.Umask
 }
 

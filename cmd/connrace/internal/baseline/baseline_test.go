@@ -176,7 +176,7 @@ func TestLoadBounded(t *testing.T) {
 	}
 }
 
-// repeat reads a text again and again, at least n octets.
+// repeat reads a text again and again, at least n bytes.
 type repeat struct {
 	text string
 	n    int

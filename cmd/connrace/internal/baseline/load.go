@@ -68,7 +68,7 @@ func bounded(r io.Reader, most int64) (*Run, error) {
 	}
 }
 
-// maxValue bounds the octets of a value, or of white space, that the decoder keeps: a
+// maxValue bounds the bytes of a value, or of white space, that the decoder keeps: a
 // finding takes a few thousand.
 const maxValue = 32 << 20
 

@@ -8,7 +8,7 @@ import (
 	"connrace/cmd/connrace/internal/recorder"
 )
 
-// Size is a flag that takes a number of octets: 64MB, 64MiB, 1G, 1000000.
+// Size is a flag that takes a number of bytes: 64MB, 64MiB, 1G, 1000000.
 type Size int64
 
 var units = []struct {
@@ -73,7 +73,7 @@ func (z *Size) Set(s string) error {
 	return nil
 }
 
-// Millions is tcpdump's -C: a number of millions of octets, or one with a suffix.
+// Millions is tcpdump's -C: a number of millions of bytes, or one with a suffix.
 type Millions int64
 
 func (m *Millions) String() string {

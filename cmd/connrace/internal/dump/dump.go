@@ -17,7 +17,7 @@ import (
 // -W do.
 type Options struct {
 	Path    string
-	Size    int64         // of a file, in octets, after which the next begins; 0: it has no limit
+	Size    int64         // of a file, in bytes, after which the next begins; 0: it has no limit
 	Every   time.Duration // the age of one; 0: no limit
 	Files   int           // with Size a ring of so many; with Every the end after so many; 0: no limit
 	Zone    *time.Location
@@ -40,7 +40,7 @@ type Dump struct {
 	begun  int64 // time of the frame that began the file
 	part   int   // of a time slice, of a ring
 	slices int   // begun by -G
-	wrote  int64 // octets in the file
+	wrote  int64 // bytes in the file
 	head   []byte
 	body   []byte
 	count  uint64 // frames in body

@@ -54,7 +54,7 @@ func (l *ladder) labels(c *columns) []label {
 	return all
 }
 
-// settle takes the place where the label hides least of the other arrows and of the labels
+// settle chooses the place where the label hides least of the other arrows and of the labels
 // before it: at best at the sender's end, where one looks for it.
 func (b *label) settle(all []label, i int, width float64) {
 	dy := b.y[targetSide] - b.y[lbSide]

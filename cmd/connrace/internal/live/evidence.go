@@ -87,14 +87,14 @@ func (v *evidence) counts() (written, failed uint64) {
 	return v.written, v.failed
 }
 
-// segment takes note of a frame's stream; of several segments in a frame the first counts.
+// segment notes a frame's stream; of several segments in a frame the first counts.
 func (v *evidence) segment(frame uint64, stream uint32) {
 	if n := len(v.streams); n == 0 || v.streams[n-1].frame != frame {
 		v.streams = append(v.streams, streamOf{frame, stream})
 	}
 }
 
-// frames takes the frames that the streams were noted of.
+// frames adds the frames whose streams were noted to the ring.
 func (v *evidence) frames(fs []capture.Frame) {
 	i := 0
 	for _, s := range v.streams {
@@ -143,7 +143,7 @@ func (v *evidence) gather(f *detect.Finding) recording {
 // shorten leaves out the oldest packets until the rest fit into a file of a size.
 func (r *recording) shorten(size int) {
 	const (
-		block = 100     // of a packet, besides its octets
+		block = 100     // of a packet, besides its bytes
 		about = 4 << 10 // what else is in the file
 	)
 	n, i := about, len(r.frames)
@@ -241,7 +241,7 @@ func (w *watch) unwritten(err error) {
 	w.warnOnce("evidence is not written: ", err)
 }
 
-// filed takes what became of the files that were to be written, and returns the findings of
+// filed notes what became of the files that were to be written, and returns the findings of
 // which something else was shown.
 func (w *watch) filed() (again []*detect.Finding) {
 	v := w.evidence

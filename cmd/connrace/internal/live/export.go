@@ -230,7 +230,7 @@ func (o *exports) tick(f *figures) {
 	}
 }
 
-// count takes the counts of requests and of what came of them.
+// count copies the counts of requests and of what came of them.
 func (o *exports) count(t *detect.Totals) {
 	n := &o.newest
 	n.Requests, n.LostRequests, n.FailedConnections = t.Requests, t.LostRequests, t.FailedConnections
@@ -252,7 +252,7 @@ func (o *exports) publish() {
 	o.store.Publish(snap)
 }
 
-// learn takes what a review says of the targets.
+// learn remembers what a review says of the targets.
 func (o *exports) learn(r *detect.Result) {
 	o.targets, o.newest.SYNRetransmissions = nil, 0
 	for i := range r.Targets {

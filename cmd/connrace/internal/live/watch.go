@@ -284,7 +284,7 @@ func (w *watch) run() {
 	}
 }
 
-// advance takes the next frames.
+// advance feeds the next frames, each on its side of a step of the clock.
 func (w *watch) advance(frames []capture.Frame, now time.Time) {
 	if by := w.clock.step(now, w.wall(now)); by != 0 {
 		w.note(fmt.Sprintf("the clock was set by %s: times before and after do not fit together", time.Duration(by).Round(time.Millisecond)))
@@ -400,7 +400,7 @@ const (
 	unseenEvery = 24 * time.Hour
 )
 
-// drainSamples takes the kernel's answers.
+// drainSamples passes on the kernel's answers that have come.
 func (w *watch) drainSamples() {
 	if w.sampler == nil {
 		return
@@ -417,7 +417,7 @@ func (w *watch) drainSamples() {
 	}
 }
 
-// sample takes an answer of the kernel.
+// sample passes on an answer of the kernel.
 func (w *watch) sample(s *detect.KernelSample) {
 	w.Cur.Detector.AddSample(s)
 	w.warnAboutQueues(s)
@@ -426,7 +426,7 @@ func (w *watch) sample(s *detect.KernelSample) {
 	}
 }
 
-// linked takes note of a link that went down or came up.
+// linked notes a link that went down or came up.
 func (w *watch) linked(e capture.LinkEvent) {
 	w.note(fmt.Sprintf("%s is %s", e.Interface, e.State))
 }

@@ -63,7 +63,7 @@ func CollectLarge() {
 	}
 }
 
-// heapSize is how many octets the heap has in use, garbage included.
+// heapSize is how many bytes the heap has in use, garbage included.
 func heapSize() uint64 {
 	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(s)
@@ -145,7 +145,7 @@ func groupMemory(root fs.FS) (least int64, said bool) {
 	return least, said
 }
 
-// meminfo is a figure of /proc/meminfo in octets; 0: it is not there.
+// meminfo is a figure of /proc/meminfo in bytes; 0: it is not there.
 func meminfo(root fs.FS, key string) int64 {
 	b, _ := fs.ReadFile(root, "proc/meminfo")
 	for line := range strings.Lines(string(b)) {

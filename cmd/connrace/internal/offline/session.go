@@ -115,7 +115,7 @@ func (s *session) place(src *capture.File, frames []capture.Frame) (apart string
 	return apart
 }
 
-// ended takes note of how reading ended.
+// ended notes how reading ended.
 func (s *session) ended(c *report.Capture, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.Truncated = true

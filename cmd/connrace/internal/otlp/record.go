@@ -158,7 +158,7 @@ func request(q *detect.Request, showQuery bool) (as []attribute.KeyValue) {
 	return as
 }
 
-// valid makes valid UTF-8 of what was captured: one octet that is not would spoil the whole
+// valid makes valid UTF-8 of what was captured: one byte that is not would spoil the whole
 // message that carries it.
 func valid(s string) string {
 	if len(s) > maxText {

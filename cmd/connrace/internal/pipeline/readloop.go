@@ -46,7 +46,7 @@ const (
 	aheadKeep    = aheadReads * aheadBatches
 )
 
-// Where records have fewer octets in the file on average, reading is so small a part of the
+// Where records have fewer bytes in the file on average, reading is so small a part of the
 // work that handing frames from one processor to the other costs more than it saves.
 const (
 	aheadOctets = 400

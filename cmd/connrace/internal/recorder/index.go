@@ -98,7 +98,7 @@ func readIndex(dir *os.Root) (es []entry, err error) {
 
 var errIndex = errors.New("it is none of connrace's")
 
-// parseIndex takes an index as a whole or not at all. The last line may have been cut off.
+// parseIndex accepts an index as a whole or not at all. The last line may have been cut off.
 func parseIndex(r io.Reader) (es []entry, err error) {
 	b := bufio.NewReader(r)
 	for n := 0; ; n++ {

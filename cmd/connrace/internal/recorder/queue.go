@@ -16,7 +16,7 @@ type Queue struct {
 	ended chan struct{}
 
 	mu      sync.Mutex
-	waiting int // octets
+	waiting int // bytes
 	written []Written
 
 	stuck bool // there was no room for a while; for whoever calls Put, who is one goroutine
@@ -47,7 +47,7 @@ const (
 // ErrSlow says that there is no room in a Queue.
 var ErrSlow = errors.New("the disk does not keep up")
 
-// NewQueue makes a queue with room for so many octets.
+// NewQueue makes a queue with room for so many bytes.
 func NewQueue(s *Store, room int) *Queue {
 	q := &Queue{store: s, room: room, jobs: make(chan job, maxWaiting), moved: make(chan struct{}, 1), ended: make(chan struct{})}
 	go q.run()
@@ -80,10 +80,10 @@ func (q *Queue) Put(id int, what string, data []byte) (path string, err error) {
 	return path, nil
 }
 
-// Room is how many octets a file may have.
+// Room is how many bytes a file may have.
 func (q *Queue) Room() int { return q.room }
 
-// reserve takes room for a file; false: there is none.
+// reserve reserves room for a file; false: there is none.
 func (q *Queue) reserve(n int) bool {
 	var late <-chan time.Time
 	for {

@@ -14,7 +14,7 @@ import (
 // stream.
 type Ring struct {
 	data    []byte
-	head    uint64 // octets ever used, those skipped at the end of data included
+	head    uint64 // bytes ever used, those skipped at the end of data included
 	at      int    // where in data that is
 	records []record
 	first   int // of the records that are kept
@@ -25,7 +25,7 @@ type Ring struct {
 	chains []uint64
 }
 
-// record is a packet, its octets lie in Ring.data.
+// record is a packet, its bytes lie in Ring.data.
 type record struct {
 	head     uint64 // Ring.head, before it
 	at       uint32
@@ -49,7 +49,7 @@ const (
 // NewRing makes a ring of a size in bytes, all included.
 func NewRing(size int) *Ring {
 	size = min(max(size, MinSize), MaxSize)
-	const share = 3 // of it for records, at most: enough for packets of 150 octets
+	const share = 3 // of it for records, at most: enough for packets of 150 bytes
 	n := size / share / int(unsafe.Sizeof(record{}))
 	chains := 1 << (bits.Len(uint(n)) - 4) // a stream has several packets
 	n -= chains * int(unsafe.Sizeof(uint64(0))) / int(unsafe.Sizeof(record{}))
@@ -63,7 +63,7 @@ func (r *Ring) Add(f *capture.Frame, stream uint32) {
 		return
 	}
 	if left := len(r.data) - r.at; n > left {
-		r.head += uint64(left) // octets of a packet lie together
+		r.head += uint64(left) // bytes of a packet lie together
 		r.at = 0
 	}
 	end := r.head + uint64(n)

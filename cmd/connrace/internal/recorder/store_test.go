@@ -85,7 +85,7 @@ func TestStore(t *testing.T) {
 	put(200, "0001-rule-100.pcapng", "0002-rule-200.pcapng")
 	put(300, "0001-rule-100.pcapng", "0002-rule-200.pcapng", "0003-rule-300.pcapng")
 	put(10, "0002-rule-200.pcapng", "0003-rule-300.pcapng", "0004-rule-10.pcapng") // one too many
-	put(900, "0004-rule-10.pcapng", "0005-rule-900.pcapng")                        // octets too many
+	put(900, "0004-rule-10.pcapng", "0005-rule-900.pcapng")                        // bytes too many
 	for _, d := range []string{dir, filepath.Dir(dir)} {
 		if st, _ := os.Stat(d); st.Mode().Perm() != 0o700 {
 			t.Errorf("%s: %v", d, st.Mode())

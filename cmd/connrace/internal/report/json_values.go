@@ -33,7 +33,7 @@ func newObject(w io.Writer) *object {
 
 func (j *object) write(s string) { j.note(j.w.WriteString(s)) }
 
-// note takes note of the first error; the bufio.Writer then ignores what follows.
+// note keeps the first error; the bufio.Writer then ignores what follows.
 func (j *object) note(_ int, err error) {
 	if err != nil && j.err == nil {
 		j.err = err

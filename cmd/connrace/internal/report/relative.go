@@ -58,7 +58,7 @@ func NewRelative(f *detect.Finding, es []*detect.Evidence) Relative {
 	return bs
 }
 
-// lower takes a number that occurs; those far away belong to something else.
+// lower lowers the base to a number that occurs; those far away belong to something else.
 func (b *base) lower(n tcpstate.Seq) {
 	switch {
 	case !b.known:

@@ -205,6 +205,7 @@ func (t *Tracker) giveUp() {
 		q.enqueue(i, true, timeAfter(t.now, maxMissing))
 		return
 	}
+	q.lacking = q.lacking || t.lacks(f, w)
 	for {
 		j := t.first(f)
 		t.release(f, j)
@@ -213,6 +214,22 @@ func (t *Tracker) giveUp() {
 		}
 	}
 	t.proceed(f)
+}
+
+// lacks reports whether a segment waits for what the capture does not have although the other
+// end does: octets that a segment acknowledges, or that were acknowledged.
+func (t *Tracker) lacks(f *Flow, w *waiting) bool {
+	h, p := f.halves(int(w.dir))
+	if f.flags&flowBegun == 0 || h.flags&p.flags&flagArrived == 0 {
+		return false
+	}
+	switch t.holds(f, int(w.dir), &w.seg) {
+	case behindPeer:
+		return p.flags&flagCaptured != 0
+	case behindGap:
+		return p.Ack.After(h.Nxt)
+	}
+	return false
 }
 
 // mayBeSentAgain reports whether what is missing before a segment was lost on the path, not

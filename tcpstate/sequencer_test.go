@@ -374,3 +374,15 @@ func BenchmarkSkew(b *testing.B) {
 		})
 	}
 }
+
+// Where the capture lacks frames, the copy that is due next may be one of them.
+func TestPatienceWhereFramesAreMissing(t *testing.T) {
+	u := Unacked{pause: 2 * second}
+	if got := u.Patience(); got != 4600*millisecond {
+		t.Errorf("%d ns", got)
+	}
+	u.lacking = true
+	if got := u.Patience(); got < (4+8)*second {
+		t.Errorf("%d ns, before the copy behind the next is due", got)
+	}
+}

@@ -12,6 +12,7 @@ type Unacked struct {
 	Least uint32
 
 	pause   int64 // between the last two copies
+	lacking bool  // the capture lacks frames: a copy may be among them
 	overdue bool  // it has been said that it is
 	over    bool  // it has been said that no more copies come
 }
@@ -26,9 +27,13 @@ const (
 )
 
 // Patience is how long after the last copy the next one may come, ns: pauses double
-// (RFC 6298 §5.5).
+// (RFC 6298 §5.5). Where frames are missing that may be the one behind it.
 func (u *Unacked) Patience() int64 {
-	return min(max(2*u.pause+u.pause/4+100*millisecond, second), retryMax)
+	next := 2 * u.pause
+	if u.lacking {
+		next += 4 * u.pause
+	}
+	return min(max(next+next/8+100*millisecond, second), retryMax)
 }
 
 // noteUnacked notes a segment all of whose octets, [seq, end), had been sent before, if the
@@ -63,7 +68,7 @@ func (t *Tracker) noteUnacked(f *Flow, dir int, s *Segment, seq, end Seq) {
 	}
 	if n := s.Time - u.Last.Time; n >= copyApart {
 		u.Copies++
-		u.pause = n
+		u.pause, u.lacking = n, t.waiting.lacking
 		u.Last = t.ref(s, f.stream, first)
 	}
 	u.Least = min(u.Least, s.Len)

@@ -10,6 +10,7 @@ type sequencer struct {
 	due     int64  // when the first of them is looked at, ns; math.MaxInt64: none waits
 	skewed  queue  // those that wait for what was captured late
 	missing queue  // those that wait for what was lost and is to be sent again
+	lacking bool   // what some waited for never came, though it had arrived
 	hurried uint64 // those that had to go for want of room
 }
 

@@ -67,12 +67,13 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		return nil
 	}
 	cl := x.lbClose()
-	reset := x.stream != nil && x.stream.ResetByLB.Set()
-	if x.answered && x.ln.NRST == 0 && !reset {
-		return nil // a half-close: the LB went on to take the answer
-	}
-	if !reset && !x.lbAbort.Set() && x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose {
-		return nil // it may be a half-close: the answer may still come
+	if !(x.stream != nil && x.stream.ResetByLB.Set()) && x.ln.NRST == 0 {
+		switch {
+		case x.answered:
+			return nil // a half-close: the LB went on to take the answer
+		case x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose:
+			return nil // it may be one: the answer may still come
+		}
 	}
 	f := x.lost(cl)
 	f.Measures.Outstanding = x.outstandingAt(cl)

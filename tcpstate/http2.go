@@ -133,10 +133,34 @@ func (t *Tracker) doubtStreams(f *Flow, dir int) {
 	}
 }
 
+// doubtFor is how long a stream is kept that may have ended in what the capture lacks, by judgement:
+// most calls are shorter, and it is told of only if it shows that it is open.
+const doubtFor = 30 * second
+
+// forgetDoubtful makes room of the streams that have been doubtful for long.
+func (t *Tracker) forgetDoubtful(f *Flow, h *HTTP2, now int64) {
+	old := h.open
+	t.ForgetStreams(f, func(s *H2Stream) bool {
+		if !s.Doubtful() || now-s.Request.Time <= doubtFor {
+			return false
+		}
+		if !s.Done && !s.ResetByLB.Set() && !s.ResetByTarget.Set() {
+			h.open--
+		}
+		return true
+	})
+	if old > 0 && h.open == 0 {
+		h.Idle = 0 // it is not known
+	}
+}
+
 // classifyHTTP2 is the part of classify for octets of HTTP/2 that are understood: p is what was
 // captured of the n octets from at on.
 func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []byte, n uint32, at Seq) {
 	fr, sd, h := &f.framing, f.side(dir), t.http2Of(f)
+	if len(h.Streams) > 0 && h.Streams[0].missing != [2]bool{} && s.Time-h.Streams[0].Request.Time > doubtFor {
+		t.forgetDoubtful(f, h, s.Time)
+	}
 	if acked := f.Half[f.LB()].Ack; len(h.Streams) > 0 && h.Streams[0].Done {
 		t.ForgetStreams(f, func(s *H2Stream) bool { return s.Done && s.end.AtOrBefore(acked) })
 	}

@@ -108,3 +108,19 @@ func TestHTTP2Streams(t *testing.T) {
 		t.Errorf("last stream %d, want 3", h.Last)
 	}
 }
+
+// Streams that may have ended in what the capture lacks are not kept for ever.
+func TestHTTP2Doubtful(t *testing.T) {
+	k := newH2Talk(Config{})
+	var f *Flow
+	k.t.Each(func(x *Flow) { f = x })
+	for i := range uint32(3000) {
+		k.send(0, ACK, h2Frame(1, 5, 2*i+1, "\x82\x86\x84"))
+		k.next[1] += 10 // its answer was not captured
+		k.send(1, ACK, h2Frame(8, 0, 0, "\x00\x00\x01\x00"))
+		k.now += 100 * millisecond
+	}
+	if h := k.t.HTTP2(f); k.t.UnfollowedStreams != 0 || len(h.Streams) > 400 || h.open > len(h.Streams) {
+		t.Errorf("%d streams kept, %d not followed, %d open", len(h.Streams), k.t.UnfollowedStreams, h.open)
+	}
+}

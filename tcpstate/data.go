@@ -7,9 +7,8 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	h, _ := f.halves(dir)
 	if s.Len > 0 {
 		t.payload(f, dir, s, s.Seq)
-	} else if h.flags&flagCaptured == 0 {
-		h.Nxt = s.Seq
-		h.flags |= flagCaptured
+	} else {
+		h.beginAt(s.Seq)
 	}
 	if s.Flags&ACK != 0 && (s.Ack.After(h.Ack) || h.flags&flagAck == 0) {
 		t.acknowledge(f, dir, s)
@@ -23,10 +22,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	h.Ack = s.Ack
 	h.flags |= flagAck
-	if p.flags&flagCaptured == 0 {
-		p.Nxt = s.Ack
-		p.flags |= flagCaptured
-	}
+	p.beginAt(s.Ack)
 	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.recent[1-dir].turn.Seq) {
 		if m := &t.noteArena[f.notes].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
 			m.TurnAcked = t.ref(s, f.stream, s.Seq)
@@ -42,10 +38,7 @@ func (t *Tracker) payload(f *Flow, dir int, s *Segment, seq Seq) {
 		f.flags |= flowPayload
 	}
 	end := seq.Add(s.Len)
-	if h.flags&flagCaptured == 0 {
-		h.Nxt = seq
-		h.flags |= flagCaptured
-	}
+	h.beginAt(seq)
 	if end.AtOrBefore(h.Nxt) {
 		t.repeated(f, dir, s, seq, end)
 		return

@@ -55,6 +55,14 @@ const (
 // Arrived reports whether any segment of this side was captured.
 func (h *Half) Arrived() bool { return h.flags&flagArrived != 0 }
 
+// beginAt lets what is known of this side begin at an octet, unless it has begun already.
+func (h *Half) beginAt(x Seq) {
+	if h.flags&flagCaptured == 0 {
+		h.Nxt = x
+		h.flags |= flagCaptured
+	}
+}
+
 // Captured reports whether it is known what this side sends next: a segment of its own, or an
 // acknowledgment of its peer, was captured.
 func (h *Half) Captured() bool { return h.flags&flagCaptured != 0 }

@@ -84,10 +84,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	if answer {
 		h.Ack = s.Ack
 		h.flags |= flagAck
-		if p.flags&flagCaptured == 0 {
-			p.Nxt = s.Ack
-			p.flags |= flagCaptured
-		}
+		p.beginAt(s.Ack)
 		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
 			t.setLB(f, 1-dir, ByHandshake, s)
 		}

@@ -76,7 +76,7 @@ func (f *State) CutHead(s Side, p []byte, pool *Pool) (status uint16, ok bool) {
 			l.status = status
 		}
 	}
-	f.LoseSync(s, pool)
+	l.lose(pool)
 	return status, true
 }
 

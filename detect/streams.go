@@ -95,6 +95,7 @@ func (d *Detector) settleStreams(e *tcpstate.Event) {
 	}
 	x := d.facts(f, e)
 	x.noStream()
+	x.streams = d.tracker.HTTP2(f)
 	d.judge(x)
 }
 

@@ -83,6 +83,9 @@ func (x *Facts) hidesRequest() bool {
 	if x.newestFromTarget.Set() {
 		answered = x.newestFromTarget.Ack
 	}
+	if h := x.streams; h != nil && h.GoAway.Set() && h.GoAway.Ack.Before(answered) {
+		answered = h.GoAway.Ack // it refuses what it had not seen, whatever else is answered
+	}
 	if n := lb.Seq.Sub(x.newestFromLB.End()); lb.Set() && x.newestFromLB.Set() && x.flow.MayBeTLS() && alertSize(n) {
 		return false // what is missing is its close_notify
 	}

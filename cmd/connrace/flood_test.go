@@ -98,7 +98,7 @@ func TestFlood(t *testing.T) {
 
 // TestFloodTable: the report for people says so too.
 func TestFloodTable(t *testing.T) {
-	stdout, _, _, _ := mustRun(t, newFlood(20_000, floods[3].next), "analyze", "--max-flows", "2", "-")
+	stdout, _, _, _ := mustRun(t, newFlood(20_000, floods[3].next), "analyze", "-v", "--max-flows", "2", "-")
 	for _, want := range []string{
 		"9,998 connections forgotten for want of room (--max-flows)", "stream numbers from ", "may differ from Wireshark's",
 		" ~",

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -111,10 +112,10 @@ func (q *Queue) news() (err error) {
 
 // Frame takes a frame, whose Data is the caller's again afterwards. It returns an error when
 // writing begins to fail, not again until it has worked in between.
-func (q *Queue) Frame(f *capture.Frame) (err error) {
+func (q *Queue) Frame(f *capture.Frame) error {
 	b := q.batch
 	if len(b.frames) > 0 && (len(b.frames) == maxFrames || len(b.data)+len(f.Data) > bufferSize) {
-		if err = q.send(); err != nil || q.batch == b {
+		if sent, err := q.send(); !sent {
 			q.left.Add(1)
 			return err
 		}
@@ -139,13 +140,14 @@ func (q *Queue) Frame(f *capture.Frame) (err error) {
 
 // Flush lets what there is be written. It returns an error when writing begins to fail.
 func (q *Queue) Flush() error {
-	return errors.Join(q.send(), q.news())
+	_, err := q.send()
+	return errors.Join(err, q.news())
 }
 
 // send hands the batch over if there is room; else it stays.
-func (q *Queue) send() error {
+func (q *Queue) send() (sent bool, err error) {
 	if len(q.batch.frames) == 0 || q.stuck && len(q.jobs) > maxWaiting/2 {
-		return nil
+		return false, nil
 	}
 	select {
 	case q.jobs <- q.batch:
@@ -154,7 +156,7 @@ func (q *Queue) send() error {
 		case q.jobs <- q.batch:
 		case <-time.After(patience):
 			q.stuck = true
-			return text.AtPath(q.path, errSlow)
+			return false, text.AtPath(q.path, errSlow)
 		}
 	}
 	q.stuck = false
@@ -163,7 +165,7 @@ func (q *Queue) send() error {
 	default:
 		q.batch = &batch{}
 	}
-	return nil
+	return true, nil
 }
 
 // Lost counts frames that were not written.
@@ -172,12 +174,14 @@ func (q *Queue) Lost() uint64 { return q.left.Load() + q.lost.Load() }
 // Done reports whether all files that were asked for are written.
 func (q *Queue) Done() bool { return q.done.Load() }
 
-// Close writes what is left and how the capture went. A disk that hangs is not waited for.
+// Close writes what is left and how the capture went. A disk that hangs is waited for, but not
+// longer than closeWithin.
 func (q *Queue) Close(received, drops uint64, now int64) error {
-	late := time.After(closeWithin)
+	late, cancel := context.WithTimeout(context.Background(), closeWithin)
+	defer cancel()
 	select {
 	case q.jobs <- q.batch:
-	case <-late:
+	case <-late.Done():
 		q.left.Add(uint64(len(q.batch.frames)))
 	}
 	q.batch = &batch{}
@@ -193,7 +197,7 @@ func (q *Queue) Close(received, drops uint64, now int64) error {
 	select {
 	case <-ended:
 		return err
-	case <-late:
+	case <-late.Done():
 	}
 	for b := range q.jobs {
 		q.left.Add(uint64(len(b.frames)))

@@ -84,21 +84,23 @@ func TestSlowDisk(t *testing.T) {
 
 // The end waits for a disk, but not for ever.
 func TestHungDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q, err := NewQueue(options(filepath.Join(t.TempDir(), "x")), start)
-		if err != nil {
-			t.Fatal(err)
-		}
-		gate := make(chan struct{})
-		q.dump.file = slow{q.dump.file, gate}
-		for i := range 3 {
-			q.Frame(frame(i))
-			q.Flush()
-		}
-		begun := time.Now()
-		if err := q.Close(3, 0, start); err == nil || time.Since(begun) != closeWithin || q.Lost() == 0 {
-			t.Errorf("%v after %v, %d lost", err, time.Since(begun), q.Lost())
-		}
-		close(gate)
-	})
+	for _, n := range []int{3, maxWaiting + 5} { // the latter leave no room
+		synctest.Test(t, func(t *testing.T) {
+			q, err := NewQueue(options(filepath.Join(t.TempDir(), "x")), start)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gate := make(chan struct{})
+			q.dump.file = slow{q.dump.file, gate}
+			for i := range n {
+				q.Frame(frame(i))
+				q.Flush()
+			}
+			begun := time.Now()
+			if err := q.Close(uint64(n), 0, start); err == nil || time.Since(begun) != closeWithin || q.Lost() == 0 {
+				t.Errorf("%d: %v after %v, %d lost", n, err, time.Since(begun), q.Lost())
+			}
+			close(gate)
+		})
+	}
 }

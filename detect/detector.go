@@ -334,10 +334,16 @@ func (d *Detector) onUnacknowledged(e *tcpstate.Event) {
 	if f.Decided() {
 		return
 	}
-	if d.opt.Live && d.open[f.Index()] == nil {
+	if d.opt.Live && d.open[f.Index()] == nil && !f.HTTP2() {
 		d.judgeOpen(f, e.Time)
 	} else if f.Established() {
 		d.resolveRoles(f)
+		if f.HTTP2() {
+			if d.judgeStreams(e, func(s *tcpstate.H2Stream) bool { return !s.Done }) {
+				f.SetDecided()
+			}
+			return
+		}
 		d.judge(d.facts(f, e))
 	}
 }

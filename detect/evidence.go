@@ -122,7 +122,7 @@ func (x *Facts) timeline() []Evidence {
 	}
 	if s := x.stream; s != nil {
 		add(s.ResetByTarget, false, RoleStreamReset, "RST_STREAM: "+H2Code(s.Code))
-		add(s.ResetByLB, true, RoleStreamReset, "RST_STREAM: "+H2Code(s.Code))
+		add(s.ResetByLB, true, RoleStreamReset, "RST_STREAM: "+H2Code(s.CodeByLB))
 	}
 	if x.tn.NotifyKind == tcpstate.GoAway {
 		add(x.tn.Notify, false, RoleGoAway, x.notifyNote())

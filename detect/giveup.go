@@ -12,13 +12,13 @@ func (d *Detector) gradeWait(p *pending) {
 		near     = 50                // of those, at least: what is like this one need not be like another that is
 	)
 	g := p.f.Measures.Outstanding.NS
-	if !p.f.Lost {
+	if !p.f.Lost || p.f.own != nil {
 		return
 	}
 	varies, found := []*pending{p}, false
 	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
 		o := d.settled[i]
-		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost && !o.f.byClient {
+		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost && !o.f.byClient || o.f.own != nil && !o.f.byClient {
 			continue
 		}
 		diff := o.f.Measures.Outstanding.NS - g

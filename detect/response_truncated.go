@@ -56,7 +56,8 @@ LB                                target
 }
 
 func matchResponseTruncated(x *Facts) *Finding {
-	if !x.request.Set() || !x.answered || !x.closing.Set() || !x.unfinished() || x.hole() {
+	if !x.request.Set() || !x.answered || !x.closing.Set() || !x.unfinished() || x.hole() ||
+		x.stream != nil && x.stream.ResetByTarget.Set() { // see stream-reset
 		return nil
 	}
 	if cl := x.lbClose(); cl.Set() && !cl.Ack.After(x.closing.Seq) {

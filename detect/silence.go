@@ -114,7 +114,7 @@ const (
 // eaten says what became of octets of the LB that were never acknowledged.
 func (x *Facts) eaten() (s silence, by eater) {
 	s, ok := x.swallowed()
-	if !ok {
+	if !ok || x.stream != nil && x.stream.Behind(s.first.Seq) { // of other streams
 		return s, nobody
 	}
 	syns := x.tn.SYNs

@@ -57,6 +57,12 @@ func matchStreamReset(x *Facts) *Finding {
 	if x.stream == nil || !x.stream.ResetByTarget.Set() || x.stream.Done || x.lbGaveUp() || x.hole() {
 		return nil
 	}
+	switch own := x.stream.ResetByLB; {
+	case own.Set() && !own.Ack.After(x.closing.Seq):
+		return nil // the LB had given it up, with a part of its answer
+	case !own.Set() && x.answered && x.stop(x.target.Ack.After(x.lb.Nxt) || x.ln.HoleBetween(x.request.Seq, x.lb.Nxt)):
+		return nil // so it may have in what the capture lacks
+	}
 	f := x.lost(x.closing)
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
 	after := "without an answer"

@@ -85,7 +85,7 @@ func (d *Detector) settleStreams(e *tcpstate.Event) {
 	f := e.Flow
 	d.resolveRoles(f)
 	found := d.judgeStreams(e, func(s *tcpstate.H2Stream) bool {
-		return f.Closing() || s.ResetByLB.Set() || s.ResetByTarget.Set() || d.tracker.HTTP2(f).Refused(s)
+		return f.Closing() || !s.Done && d.waits(f) || s.ResetByLB.Set() || s.ResetByTarget.Set() || d.tracker.HTTP2(f).Refused(s)
 	})
 	if found {
 		f.SetDecided()
@@ -207,7 +207,7 @@ func (x *Facts) closeOfStreams(h *tcpstate.HTTP2, e *tcpstate.Event) (c idle.Clo
 	cl, byLB := x.lbClose(), e.Side == x.flow.LB()
 	goAway := x.tn.NotifyKind == tcpstate.GoAway && x.notify.Set()
 	switch {
-	case byLB && !cl.Set(), x.ln.NRST+x.tn.NRST > 1:
+	case byLB && (!cl.Set() || goAway && x.tn.FIN.Set()), x.ln.NRST+x.tn.NRST > 1:
 		return c, byLB, false
 	case byLB && !(goAway && cl.Ack.After(x.notify.Seq)):
 		if x.closing.Set() && cl.Ack.After(x.closing.Seq) || x.tn.NRST > 0 {

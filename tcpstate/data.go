@@ -333,6 +333,7 @@ func (t *Tracker) classify(v *content, f *Flow, sd framing.Side, s *Segment, nex
 		}
 		return
 	}
+	fr.Upgrade(sd, p, &t.carries)
 	if fr.Protocol() == framing.HTTP2 {
 		t.classifyHTTP2(v, f, int(sd)^f.LB(), s, p, n, at)
 		return

@@ -21,7 +21,8 @@ type HTTP2 struct {
 	// ahead are streams on which the target's frames came before the request's, for something is
 	// missing or out of order. lost: there were too many.
 	ahead []uint32
-	lost  bool
+	lost  uint32 // the newest for which there was no room
+	sweep int
 
 	open   int   // streams that have neither an end nor a reset
 	failAt int64 // when failed ones are to be looked at; 0: there are none
@@ -34,7 +35,7 @@ type H2Stream struct {
 	Answer  SegRef // the same of the final answer; unset: none
 	// ResetByLB and ResetByTarget are the segments of their RST_STREAM, Seq its first octet.
 	ResetByLB, ResetByTarget SegRef
-	Code                     uint16 // of the reset that came first; 0xffff: not captured
+	Code, CodeByLB           uint16 // of the target's and the LB's reset; 0xffff: not captured
 	Status                   uint16 // of the answer; 0: unknown
 	GRPCStatus               uint8  // grpc-status and one; 0: none
 	Done                     bool   // the answer is complete
@@ -46,12 +47,17 @@ type H2Stream struct {
 	Received uint64 // octets of the answer's DATA frames, padding too
 	Head     RequestHead
 
+	sentAll bool    // the request is complete
+	sentEnd Seq     // behind its last octet; valid iff sentAll
 	end     Seq     // behind the last octet of the answer; valid iff Done
 	missing [2]bool // octets of a side are missing since, that may have ended it
 }
 
 // Doubtful reports whether what the capture does not have may have ended the stream.
 func (s *H2Stream) Doubtful() bool { return s.missing[0] || s.missing[1] }
+
+// Behind reports whether the request was complete before an octet of the LB.
+func (s *H2Stream) Behind(at Seq) bool { return s.sentAll && s.sentEnd.AtOrBefore(at) }
 
 // Refused reports whether the target said of a stream that it was never processed (RFC 9113 §6.8).
 func (h *HTTP2) Refused(s *H2Stream) bool {
@@ -184,6 +190,8 @@ func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []by
 			if sd == framing.Answers && (b.Kind == framing.BodyBegins || b.Kind == framing.MessageEnds) && !st.Answer.Set() {
 				st.Answer = t.ref(s, f.stream, from) // its HEADERS are missing
 			}
+		case sd == framing.Answers && (b.Kind == framing.BodyBegins || b.Kind == framing.MessageBegins) && b.Stream <= fr.NewestStream(&t.carries):
+			h.Idle = 0 // one is open that is not followed
 		case sd == framing.Answers && b.Stream > fr.NewestStream(&t.carries):
 			h.early(b.Stream)
 		}
@@ -212,6 +220,8 @@ func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []by
 		case framing.MessageEnds:
 			if st != nil && sd == framing.Answers {
 				st.finish(h, at, s.Time)
+			} else if st != nil {
+				st.sentAll, st.sentEnd = true, at
 			}
 		case framing.StreamReset:
 			if st != nil && !st.Done {
@@ -283,7 +293,7 @@ const (
 func (h *HTTP2) early(id uint32) {
 	const most = 64
 	if len(h.ahead) >= most {
-		h.lost = true
+		h.lost = max(h.lost, id)
 	} else if !slices.Contains(h.ahead, id) {
 		h.ahead = append(h.ahead, id)
 	}
@@ -291,12 +301,18 @@ func (h *HTTP2) early(id uint32) {
 
 // openStream follows a new stream.
 func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
+	if len(h.Streams) >= h.sweep {
+		acked := f.Half[f.LB()].Ack
+		t.ForgetStreams(f, func(s *H2Stream) bool { return s.Done && s.end.AtOrBefore(acked) })
+		t.forgetDoubtful(f, h, ref.Time)
+		h.sweep = 2*len(h.Streams) + 16
+	}
 	if len(h.Streams) >= maxStreams || t.nh2streams >= maxAllStreams {
 		t.UnfollowedStreams++
 		return
 	}
 	st := &H2Stream{ID: id, Request: ref, Gap: -1}
-	st.missing[1-f.LB()] = h.lost || slices.Contains(h.ahead, id)
+	st.missing[1-f.LB()] = id <= h.lost || slices.Contains(h.ahead, id)
 	if h.open == 0 && h.Idle != 0 {
 		st.Gap = max(ref.Time-h.Idle, 0)
 	}
@@ -340,8 +356,12 @@ func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegR
 	} else {
 		return
 	}
-	if !st.resetBy(dir != f.LB()).Set() {
+	if dir == f.LB() {
+		st.CodeByLB = code
+	} else {
 		st.Code = code
+	}
+	if !st.resetBy(dir != f.LB()).Set() {
 		h.ended(ref.Time)
 	}
 	t.failLater(f, h, ref.Time)

@@ -346,6 +346,13 @@ func (f *State) toHTTP2(pool *Pool) {
 	f.dir[Requests].state, f.dir[Requests].left = unitOctets, uint64(len(preface))
 }
 
+// Upgrade goes on in HTTP/2 where p, of a connection that changed its protocol, begins that.
+func (f *State) Upgrade(s Side, p []byte, pool *Pool) {
+	if f.proto == HTTP1 && f.dir[s&1].state == opaque && isH2Upgrade(s, p) {
+		f.toHTTP2(pool)
+	}
+}
+
 // isH2Upgrade reports whether p, of a connection that changed its protocol, is the client's
 // preface behind a 101 (RFC 7540 §3.2).
 func isH2Upgrade(s Side, p []byte) bool {

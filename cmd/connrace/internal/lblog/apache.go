@@ -3,6 +3,8 @@ package lblog
 import (
 	"strings"
 	"time"
+
+	"connrace/cmd/connrace/internal/text"
 )
 
 const apacheTime = "Mon Jan _2 15:04:05.000000 2006"
@@ -69,7 +71,7 @@ func (e *Entry) apacheError(before, message string) {
 	}
 	errno, _, _ := strings.Cut(before, ": [client")
 	message, _, _ = strings.Cut(message, ", referer: ")
-	e.Says = strings.TrimSuffix(strings.TrimSpace(errno), ":") + ": " + message
+	e.Says = strings.TrimSuffix(strings.TrimSpace(errno), ":") + ": " + text.WithoutSecrets(message, false)
 	timeout := strings.Contains(errno, "timeout") || strings.Contains(errno, "timed out")
 	switch {
 	case e.Failure == ConnectError && strings.Contains(errno, "refused"):

@@ -1,11 +1,15 @@
 package lblog
 
-import "strings"
+import (
+	"strings"
+
+	"connrace/cmd/connrace/internal/text"
+)
 
 // goSays finds out what an error of Go's net/http client says of a failed try, as Caddy logs it: what comes first in
 // the list decides. Both ends of the connection may be named, as in "read tcp 10.0.0.1:40000->10.0.0.2:80: read: ...".
 func (e *Entry) goSays(s string) {
-	e.Says = s
+	e.Says = withoutQuoted(s)
 	for _, is := range goErrors {
 		if strings.Contains(s, is.words) {
 			if e.Failure, e.Why = is.failure, is.why; is.failure == ConnectError && strings.Contains(s, "timeout") {
@@ -27,6 +31,15 @@ func (e *Entry) goSays(s string) {
 	}
 }
 
+// withoutQuoted is what Go says without what it quotes of an answer, such as a malformed header, and without a request's query.
+func withoutQuoted(s string) string {
+	s, _, _ = strings.Cut(s, ` "`)
+	if i := strings.Index(s, "header line: "); i >= 0 {
+		s = s[:i+len("header line")]
+	}
+	return strings.TrimSuffix(text.WithoutSecrets(s, false), ":")
+}
+
 var goErrors = []struct {
 	words   string
 	failure Failure
@@ -41,7 +54,7 @@ var goErrors = []struct {
 	{"timeout awaiting response headers", ReadTimeout, ""},
 	{"connection refused", Refused, "the target is down: nothing listens on its port"},
 	{"dial tcp", ConnectError, ""},
-	{"malformed HTTP", BadAnswer, "the target answered, not as Go understands HTTP"},
+	{"malformed ", BadAnswer, "the target answered, not as Go understands HTTP"},
 	{"server sent GOAWAY", Closed, ""},
 	{"server closed idle connection", Closed, ""},
 	{"EOF", Closed, ""},

@@ -4,6 +4,7 @@
 package lblog
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -115,6 +116,7 @@ func (e *Entry) detach() {
 	clip(&e.Method, 32)
 	clip(&e.Client, 64)
 	clip(&e.TraceID, 256)
+	e.Words = slices.Clone(e.Words) // which may lie in a record of all that the line has
 	for i := range e.Words {
 		clip(&e.Words[i], 256)
 	}

@@ -80,7 +80,7 @@ func unescape(s string) string {
 // request takes a request line apart. An absolute target becomes its path.
 func (e *Entry) request(line string) {
 	method, rest, ok := strings.Cut(line, " ")
-	if !ok || method == "" || method == "-" || strings.HasPrefix(method, "<") {
+	if !ok || method == "" || method == "-" || strings.HasPrefix(method, "<") || strings.ContainsAny(method, "/?") {
 		return
 	}
 	e.Method = method

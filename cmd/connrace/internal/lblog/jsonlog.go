@@ -168,6 +168,9 @@ func (r *record) entry(kind Kind, zone *time.Location) (*Entry, bool) {
 	}
 	e.Client = clientOf(r.v[fClient])
 	e.Method, e.Path = r.v[fMethod], path(r.v[fPath])
+	if strings.ContainsAny(e.Method, "/?") {
+		e.Method = ""
+	}
 	if original := path(r.v[fOriginalPath]); original != "" && original != e.Path {
 		e.Path, e.Alias = original, e.Path
 	}

@@ -29,8 +29,9 @@ func nginxErrorLine(line string, zone *time.Location) (e *Entry, ok bool) {
 	if i := strings.Index(text, "*"); i >= 0 && i < 48 { // 10736#10736: *99
 		_, text, _ = strings.Cut(text[i:], " ")
 	}
+	text, quoted, _ := strings.Cut(text, `: "`) // headers, as "upstream sent invalid header" quotes them
 	failure, why := nginxSays(text, context)
-	if failure == NotFailed {
+	if failure == NotFailed || strings.Contains(quoted, `", ignored`) {
 		return nil, true
 	}
 	e = &Entry{

@@ -1,5 +1,11 @@
 package detect
 
+import (
+	"slices"
+
+	"connrace/tcpstate"
+)
+
 // Tries count what came of the LB's tries: requests, and connections that it wanted to set up.
 type Tries struct {
 	LostRequests      uint64 // were sent and got no answer
@@ -11,12 +17,20 @@ type Tries struct {
 // Failed are the tries that failed.
 func (t *Tries) Failed() uint64 { return t.LostRequests + t.FailedConnections }
 
-// Add counts others n times.
+// Add counts others n times, or takes back as many as there are.
 func (t *Tries) Add(o Tries, n int) {
-	t.LostRequests += uint64(n) * o.LostRequests
-	t.FailedConnections += uint64(n) * o.FailedConnections
-	t.OpenTries += uint64(n) * o.OpenTries
-	t.ClientAborts += uint64(n) * o.ClientAborts
+	add(&t.LostRequests, o.LostRequests, n)
+	add(&t.FailedConnections, o.FailedConnections, n)
+	add(&t.OpenTries, o.OpenTries, n)
+	add(&t.ClientAborts, o.ClientAborts, n)
+}
+
+func add(sum *uint64, x uint64, n int) {
+	if n < 0 {
+		*sum -= min(*sum, uint64(-n)*x)
+	} else {
+		*sum += uint64(n) * x
+	}
 }
 
 // Tries are those that the finding is about. Only here is told what it counts for.
@@ -39,10 +53,15 @@ func (f *Finding) Tries() (t Tries) {
 // about to change.
 func (r *Result) Tally(f *Finding, n int) {
 	r.Totals.Tries.Add(f.Tries(), n)
-	for i := range r.Targets {
-		if r.Targets[i].Target == f.Target {
-			r.Targets[i].Tries.Add(f.Tries(), n)
-		}
+	at := func(ep tcpstate.Endpoint) int {
+		return slices.IndexFunc(r.Targets, func(t Target) bool { return t.Target == ep })
+	}
+	i := at(f.Target)
+	if i < 0 {
+		i = at(tcpstate.Endpoint{}) // which stands for all that are not told apart
+	}
+	if i >= 0 {
+		r.Targets[i].Tries.Add(f.Tries(), n)
 	}
 }
 

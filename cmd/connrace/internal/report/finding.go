@@ -197,7 +197,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: f.Cause, Fix: f.Fix,
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 }

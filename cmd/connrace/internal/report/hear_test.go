@@ -42,3 +42,37 @@ func TestHearLog(t *testing.T) {
 		}
 	}
 }
+
+// Of several requests all must be joined to entries that say the same.
+func TestHearLogOfStreams(t *testing.T) {
+	gone, late := lblog.Entry{Failure: lblog.ClientGone}, lblog.Entry{Failure: lblog.Unsaid, Status: 504}
+	for _, tt := range []struct {
+		name    string
+		entries []*lblog.Entry
+		aborts  uint64
+	}{
+		{"one of two", []*lblog.Entry{&gone}, 0},
+		{"they differ", []*lblog.Entry{&gone, &late}, 0},
+		{"both", []*lblog.Entry{&gone, &gone}, 2},
+	} {
+		f := &detect.Finding{ID: 1, Rule: detect.LBClosedWithRequestOutstanding, Severity: detect.Error, Lost: true, Request: &detect.Request{}, Requests: make([]detect.StreamRequest, 2)}
+		r := &Report{Log: &lblog.Join{}}
+		for _, e := range tt.entries {
+			r.Log.Joined = append(r.Log.Joined, lblog.Joined{Entry: e, Finding: 1, Rule: f.Rule})
+		}
+		r.Analyses = []Analysis{{Result: &detect.Result{Findings: []*detect.Finding{f}}}}
+		r.Analyses[0].Result.Tally(f, 1)
+		r.HearLog()
+		if n := r.Analyses[0].Result.Totals.ClientAborts; n != tt.aborts {
+			t.Errorf("%s: %d given up by clients", tt.name, n)
+		}
+	}
+}
+
+// What a log says stands in a finding's cause, in JSON harmless, too.
+func TestHostileCause(t *testing.T) {
+	f := &detect.Finding{Rule: detect.StaleConnection, Cause: "a\u202eb", Fix: "c\u202ed"}
+	if d := findingJSON(&Analysis{}, f, &Options{}, "finding"); d.Cause != `a\u202eb` || d.Fix != `c\u202ed` {
+		t.Errorf("%q, %q", d.Cause, d.Fix)
+	}
+}

@@ -30,20 +30,24 @@ func (r *Report) LogCapture() lblog.Capture {
 }
 
 // HearLog lets findings say what only the joined log knows: whose wait it was that ended before an
-// answer, the client's or the load balancer's. Where several findings fit, it cannot be told which.
+// answer, the client's or the load balancer's. Where several findings fit, it cannot be told which,
+// and one that is about several requests must have been joined to an entry for each, that say the same.
 func (r *Report) HearLog() {
-	said := map[int]*lblog.Joined{}
+	said, entries := map[int]*lblog.Joined{}, map[int]int{}
 	for i := range r.Log.Joined {
 		j := &r.Log.Joined[i]
 		if j.Among == nil && (j.Failure == lblog.ClientGone || j.Failure == lblog.ReadTimeout || j.Failure == lblog.Unsaid && j.Status == 504) {
-			said[j.Finding] = j
+			if o := said[j.Finding]; o == nil || (o.Failure == lblog.ClientGone) == (j.Failure == lblog.ClientGone) {
+				said[j.Finding] = j
+				entries[j.Finding]++
+			}
 		}
 	}
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
 		for _, f := range a.Result.Findings {
 			j := said[a.id(f)]
-			if j == nil || f.Rule.Learnt != detect.ByOwnClose || f.Open {
+			if j == nil || entries[j.Finding] < len(f.Requests) || f.Rule.Learnt != detect.ByOwnClose || f.Open {
 				continue
 			}
 			says, _, _ := strings.Cut(j.Says, " (") // what differs from one to the next comes behind

@@ -33,12 +33,27 @@ func TestAsk(t *testing.T) {
 		ok      bool
 		proves  bool
 	}{
-		{"full, and overflows counted", [][3]uint32{{1, 0, 7}, {5, 0, 7}, {5, 2, 9}, {5, 2, 9}, {0, 2, 9}}, []int64{300},
-			Answer{Figures{5, 4, 2, Counters{ListenOverflows: 2}}, 1, 1, 1, 1, 0, true}, true, true},
-		{"overflows of this one alone", [][3]uint32{{0, 0, 0}, {0, 1, 1}, {0, 1, 1}, {0, 1, 1}}, []int64{100},
-			Answer{Figures{0, 4, 1, Counters{ListenOverflows: 1}}, 1, 0, 1, 1, 0, true}, true, true},
-		{"at its limit there is room for one more", [][3]uint32{{4, 0, 0}, {4, 0, 0}, {4, 0, 0}}, []int64{200},
-			Answer{Figures{4, 4, 0, Counters{}}, 1, 0, 0, 0, 0, true}, true, false},
+		{
+			"full, and overflows counted",
+			[][3]uint32{{1, 0, 7}, {5, 0, 7}, {5, 2, 9}, {5, 2, 9}, {0, 2, 9}},
+			[]int64{300},
+			Answer{Figures{5, 4, 2, Counters{ListenOverflows: 2}}, 1, 1, 1, 1, 0, true},
+			true, true,
+		},
+		{
+			"overflows of this one alone",
+			[][3]uint32{{0, 0, 0}, {0, 1, 1}, {0, 1, 1}, {0, 1, 1}},
+			[]int64{100},
+			Answer{Figures{0, 4, 1, Counters{ListenOverflows: 1}}, 1, 0, 1, 1, 0, true},
+			true, true,
+		},
+		{
+			"at its limit there is room for one more",
+			[][3]uint32{{4, 0, 0}, {4, 0, 0}, {4, 0, 0}},
+			[]int64{200},
+			Answer{Figures{4, 4, 0, Counters{}}, 1, 0, 0, 0, 0, true},
+			true, false,
+		},
 		{"nothing", [][3]uint32{{0, 0, 3}, {0, 0, 3}, {0, 0, 3}}, []int64{100, 300}, Answer{Figures: Figures{Limit: 4}, Moments: 2, Sole: true}, true, false},
 		{"a socket that was made anew begins at 0", [][3]uint32{{0, 9, 0}, {0, 1, 0}, {0, 1, 0}}, []int64{100}, Answer{Figures: Figures{Limit: 4}, Moments: 1, Sole: true}, true, false},
 		{"before the first sample", [][3]uint32{{5, 0, 0}}, []int64{-300}, Answer{}, false, false},

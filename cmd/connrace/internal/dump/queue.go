@@ -32,7 +32,6 @@ type Queue struct {
 	err error // that nobody was told of
 
 	dump *Dump // of the other goroutine
-	end  error // what closing the dump returned
 }
 
 // batch are frames whose Data lies in data, with the names of interfaces that are new.

@@ -55,11 +55,14 @@ func TestEnvoy(t *testing.T) {
 		{`[2016-04-15T20:17:00.310Z] "GET /a HTTP/1.1" 503 UC 0`, "no line of it"},
 		{`[2016-04-15T20:17:00.310Z] "GET /a HTTP/1.1" 503`, "no line of it"},
 		{`[2016-04-15 20:17:00.310][1][info] "x`, "no line of it"},
-		{"[", "no line of it"}, {"", "no line of it"},
+		{"[", "no line of it"},
+		{"", "no line of it"},
 	})
 	expect(t, EnvoyJSON, time.UTC, []parsed{
-		{`{"start_time":"2020-11-25T21:26:18.409Z","method":"GET","path":"/x?y=1","protocol":"HTTP/1.1","response_code":503,"response_flags":"UC","response_code_details":"upstream_reset_before_response_started{connection_termination}","connection_termination_details":null,"upstream_transport_failure_reason":null,"bytes_received":0,"bytes_sent":95,"duration":3,"upstream_service_time":null,"x_forwarded_for":null,"user_agent":"curl","request_id":"84961386-6d84-929d-98bd-c5aee93b5c88","authority":"httpbin:8000","upstream_host":"10.44.1.27:80","upstream_cluster":"outbound|8000||httpbin","upstream_local_address":"10.44.1.23:37652","downstream_local_address":"10.0.45.184:8000","downstream_remote_address":"10.44.1.23:46520","requested_server_name":null,"route_name":"default"}`,
-			"21:26:18.409000-21:26:18.412000 closed 503 GET /x?y=1 target 10.44.1.27:80 end 10.44.1.23:37652 end 10.0.45.184:8000"},
+		{
+			`{"start_time":"2020-11-25T21:26:18.409Z","method":"GET","path":"/x?y=1","protocol":"HTTP/1.1","response_code":503,"response_flags":"UC","response_code_details":"upstream_reset_before_response_started{connection_termination}","connection_termination_details":null,"upstream_transport_failure_reason":null,"bytes_received":0,"bytes_sent":95,"duration":3,"upstream_service_time":null,"x_forwarded_for":null,"user_agent":"curl","request_id":"84961386-6d84-929d-98bd-c5aee93b5c88","authority":"httpbin:8000","upstream_host":"10.44.1.27:80","upstream_cluster":"outbound|8000||httpbin","upstream_local_address":"10.44.1.23:37652","downstream_local_address":"10.0.45.184:8000","downstream_remote_address":"10.44.1.23:46520","requested_server_name":null,"route_name":"default"}`,
+			"21:26:18.409000-21:26:18.412000 closed 503 GET /x?y=1 target 10.44.1.27:80 end 10.44.1.23:37652 end 10.0.45.184:8000",
+		},
 		{`{":authority":"a","bytes_received":0,"duration":12,"method":"GET","response_code":200,"response_flags":"-","start_time":"2020-11-25T21:26:18.409Z","x-envoy-origin-path":"/x"}`, "not failed"},
 		{`{"duration":12,"method":"GET","response_code":503,"response_flags":"-","response_code_details":"via_upstream","start_time":"2020-11-25T21:26:18.409Z","x-envoy-origin-path":"/x","upstream_host":"[fd00::2]:80"}`, "21:26:18.409000-21:26:18.421000 target-status 503 GET /x target [fd00::2]:80"},
 	})
@@ -73,7 +76,9 @@ func TestTraefik(t *testing.T) {
 		{`10.1.2.3 - - [20/Nov/2026:19:38:48 +0000] "GET /x HTTP/1.1" 503 20 "-" "-" 2 "web@docker" "-" 0ms`, "19:38:48.000000-19:38:48.000000 unsaid 503 GET /x"},
 		{`10.1.2.3 - - [20/Nov/2026:19:38:48 +0000] "GET /x HTTP/1.1" 499 21 "-" "-" 2 "web@docker" "http://10.0.0.2:8080" 300ms`, "19:38:48.000000-19:38:48.300000 client-gone 499 GET /x target 10.0.0.2:8080"},
 		{`10.1.2.3 - - [20/Nov/2026:19:38:48 +0000] "GET /x HTTP/1.1" 502 11 "-" "a "b c" 2 "web@docker" "http://10.0.0.2:8080" 0ms`, "19:38:48.000000-19:38:48.000000 unsaid 502 GET /x target 10.0.0.2:8080"},
-		{"ms", "no line of it"}, {`"ms`, "no line of it"}, {"", "no line of it"},
+		{"ms", "no line of it"},
+		{`"ms`, "no line of it"},
+		{"", "no line of it"},
 	})
 	const line = `{"ClientAddr":"10.1.2.3:45678","ClientHost":"10.1.2.3","ClientPort":"45678","ClientUsername":"-","DownstreamContentSize":11,"DownstreamStatus":502,"Duration":1502000,"OriginContentSize":11,"OriginDuration":1400000,"OriginStatus":502,"Overhead":102000,"RequestAddr":"x.org","RequestContentSize":0,"RequestCount":2,"RequestHost":"x.org","RequestMethod":"GET","RequestPath":"/x?y=1","RequestPort":"-","RequestProtocol":"HTTP/1.1","RequestScheme":"http","RetryAttempts":1,"RouterName":"web@docker","ServiceAddr":"10.0.0.2:8080","ServiceName":"web@docker","ServiceURL":"http://10.0.0.2:8080","StartLocal":"2026-11-20T20:38:48.25+01:00","StartUTC":"2026-11-20T19:38:48.250000001Z","entryPointName":"web","level":"info","msg":"","request_X-Amzn-Trace-Id":"Root=1-5c6a1234-000000000000000000000007","time":"2026-11-20T19:38:48Z"}`
 	expect(t, TraefikJSON, time.UTC, []parsed{
@@ -122,8 +127,10 @@ func TestGCP(t *testing.T) {
 // example of the controller's documentation.
 func TestNginxOthers(t *testing.T) {
 	expect(t, NginxJSON, time.UTC, []parsed{
-		{`{"time":"2026-11-30T02:21:15+00:00","msec":"1796005275.339","remote_addr":"127.0.0.1","method":"POST","uri":"/r/352020?m=close","status":502,"request_time":0.010,"upstream_addr":"10.78.0.2:8080","upstream_status":"502","upstream_response_time":"0.000","upstream_header_time":"-","trace":"Root=1-5c6a1234-000000000000000000352020","request_id":"2553c7900f0bdf757bf25b8823857679"}`,
-			"02:21:15.329000-02:21:15.339000 unsaid 502 POST /r/352020?m=close target 10.78.0.2:8080 retries 0"},
+		{
+			`{"time":"2026-11-30T02:21:15+00:00","msec":"1796005275.339","remote_addr":"127.0.0.1","method":"POST","uri":"/r/352020?m=close","status":502,"request_time":0.010,"upstream_addr":"10.78.0.2:8080","upstream_status":"502","upstream_response_time":"0.000","upstream_header_time":"-","trace":"Root=1-5c6a1234-000000000000000000352020","request_id":"2553c7900f0bdf757bf25b8823857679"}`,
+			"02:21:15.329000-02:21:15.339000 unsaid 502 POST /r/352020?m=close target 10.78.0.2:8080 retries 0",
+		},
 		{`{"time_local":"30/Nov/2026:02:21:15 +0000","request":"GET /a HTTP/1.1","status":"503","request_time":"0.010","upstream_addr":"10.78.0.2:8080, 10.78.0.3:8080","upstream_status":"502, 503"}`, "02:21:14.990000-02:21:15.000000 target-status 503 GET /a target 10.78.0.3:8080 retries 1"},
 		{`{"msec":"1796005275.339","request":"GET /a HTTP/1.1","status":009,"request_time":0.010}`, "not failed"},
 	})
@@ -157,7 +164,8 @@ func TestELB(t *testing.T) {
 		{`2015-05-13T23:39:43.945958Z my-loadbalancer 192.168.131.39:2817 10.0.0.1:80 -1 -1 -1 504 0 0 0 "GET http://www.example.com:80/a HTTP/1.1" "curl/7.38.0" - -`, "23:39:43.945958-23:39:43.945958 unsaid 504 GET /a target 10.0.0.1:80"},
 		{`2015-05-13T23:39:43.945958Z my-loadbalancer 192.168.131.39:2817 - -1 -1 -1 503 0 0 0 "GET http://www.example.com:80/a HTTP/1.1" "curl/7.38.0" - -`, "23:39:43.945958-23:39:43.945958 unsaid 503 GET /a"},
 		{`2015-05-13T23:39:43.945958Z my-loadbalancer 192.168.131.39:2817 10.0.0.1:80 0.001069 0.000028 0.000041 - - 82 305 "- - - " "-" - -`, "no line of it"}, // of a TCP listener
-		{"2015-05-13T23:39:43.945958Z", "no line of it"}, {"", "no line of it"},
+		{"2015-05-13T23:39:43.945958Z", "no line of it"},
+		{"", "no line of it"},
 	})
 }
 
@@ -173,7 +181,9 @@ func TestApache(t *testing.T) {
 		{`[Mon Nov 30 02:21:59.100000 2026] [proxy_http:error] [pid 1:tid 2] (70007)The timeout specified has expired: [client 127.0.0.1:41464] AH01102: error reading status line from remote server 10.78.0.2:8080`, "--02:21:59.100000 read-timeout 0 - - target 10.78.0.2:8080"},
 		{`[Mon Nov 30 02:21:59.100100 2026] [proxy:error] [pid 1:tid 2] [client 127.0.0.1:41464] AH00898: Error reading from remote server returned by /r/223823`, "not failed"},
 		{`[Mon Nov 30 02:21:59.100000 2026] [proxy:error] [pid 1:tid 2] AH00940: HTTP: disabled connection for (10.78.0.2:8081)`, "--02:21:59.100000 local 0 - - target 10.78.0.2:8081"},
-		{`[Mon Nov 30 02:21:59.100000 2026]`, "no line of it"}, {"[", "no line of it"}, {"", "no line of it"},
+		{`[Mon Nov 30 02:21:59.100000 2026]`, "no line of it"},
+		{"[", "no line of it"},
+		{"", "no line of it"},
 	})
 	expect(t, ApacheAccess, time.UTC, []parsed{
 		{`127.0.0.1 - - [30/Nov/2026:02:21:54 +0000] "POST /r/1 HTTP/1.1" 502 576 "-" "-"`, "02:21:54.000000-02:21:54.000000 unsaid 502 POST /r/1"},
@@ -191,6 +201,8 @@ func TestJSON(t *testing.T) {
 		{`{"timestamp":"2026-11-20T19:38:48.25Z","method":"GET","path":"/a","status":502`, "no line of it"},
 		{`{"timestamp":"2026-11-20T19:38:48.25Z","method":"GET","path":"/a","status":502} x`, "no line of it"},
 		{`{"a":` + "[[[[[[[[[[[[[[[[[[[[[[[[[[[[" + `}`, "no line of it"},
-		{"{}", "no line of it"}, {"{", "no line of it"}, {"", "no line of it"},
+		{"{}", "no line of it"},
+		{"{", "no line of it"},
+		{"", "no line of it"},
 	})
 }

@@ -85,7 +85,7 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	if x.stream != nil && x.stream.ResetByTarget.Set() {
 		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the LB had not seen", x.frame(x.stream.ResetByTarget))
-	} else if x.answered {
+	} else if x.answered && x.newestAnswer.Set() { // asked as if whole, it may be what is missing
 		f.Summary += fmt.Sprintf("the target answered (frame %d), which the LB had not seen when it closed", x.frame(x.newestAnswer))
 	} else if x.flow.RequestUnfinished() {
 		f.Severity = Warning

@@ -78,7 +78,12 @@ func withPayload(fin tcpstate.SegRef) tcpstate.SegRef {
 }
 
 // frame is the number of a remembered segment's frame, as Wireshark has it.
+// It is 0 where there is none: a rule that is asked what it would say if nothing were missing
+// may name what is.
 func (x *Facts) frame(m tcpstate.SegRef) uint64 {
+	if !m.Set() {
+		return 0
+	}
 	_, frame := x.settings.locate(m.Frame())
 	return frame
 }

@@ -92,6 +92,9 @@ func TestFlood(t *testing.T) {
 			if len(stderr) > 0 {
 				t.Errorf("%s", stderr)
 			}
+			if strings.Contains(stdout, "frame 0)") {
+				t.Error("a frame that is none is named")
+			}
 		})
 	}
 }

@@ -17,7 +17,7 @@ type flood struct {
 }
 
 func newFlood(n uint64, next func(*flood, uint64)) *flood {
-	f := &flood{n: n, next: next, rand: rand.New(rand.NewPCG(1, 2))}
+	f := &flood{n: n, next: next, rand: rand.New(rand.NewPCG(seed(), 2))}
 	f.buf = binary.LittleEndian.AppendUint32(f.buf, 0xa1b2c3d4)
 	f.buf = append(f.buf, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0)
 	f.b = f.buf

@@ -214,6 +214,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
+	d.noteAnswer(t, f, e.Seg)
 	request := d.tracker.Request(f)
 	t.tell().reached[0].add(e.Time, request.Len)
 	if took := e.Time - request.Time; took >= second {

@@ -109,8 +109,10 @@ type Target struct {
 		Attempted, Completed, Refused, Unanswered, Pending uint64
 		SYNRetransmissions, MaxWaiting                     uint64
 	}
-	Advice   []string
-	Listener *Listener // nil: the kernel was not asked, or does not listen there
+	Advice []string
+	// Server and LB are what the target and its LBs are, as far as their messages tell; nil: unknown.
+	Server, LB *Software
+	Listener   *Listener // nil: the kernel was not asked, or does not listen there
 	// The gaps before reuses and before closes, for histograms: logarithmic buckets of ns.
 	Reuses, TargetCloses, LBCloses *Histogram // nil: none
 }
@@ -171,7 +173,7 @@ func (d *Detector) figures() []Target {
 		x := t.told
 		r := Target{
 			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, Tries: t.tries, Answers5xx: t.answers5xx,
-			Vantage: x.vantage(),
+			Vantage: x.vantage(), Server: x.who.server.Said(), LB: x.who.lb.Said(),
 		}
 		if x != &silent {
 			gaps := [3]Histogram{x.reuseHist, x.closes.Gaps, x.lbCloses.Gaps}

@@ -63,6 +63,7 @@ type told struct {
 	behindAnswers    moments          // when connections were closed right behind an answer
 	crossed          int              // requests that the target's idle close took away
 	inferred         inferred
+	who              who
 	reuseHist        Histogram
 }
 

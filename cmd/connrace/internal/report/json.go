@@ -188,6 +188,18 @@ func timeoutJSON(t *detect.Timeout) *timeoutDoc {
 	}
 }
 
+type softwareDoc struct {
+	Name  string `json:"name"`
+	Basis string `json:"basis"`
+}
+
+func softwareJSON(s *detect.Software) *softwareDoc {
+	if s == nil {
+		return nil
+	}
+	return &softwareDoc{text.Clean(s.Name), text.Clean(s.Basis)}
+}
+
 type targetDoc struct {
 	Target      optional `json:"target"`
 	Captures    []int    `json:"captures"`
@@ -214,6 +226,10 @@ type targetDoc struct {
 		SYNRetrans  uint64 `json:"syn_retransmissions"`
 		MostWaiting uint64 `json:"max_waiting"`
 	} `json:"handshakes"`
+	Software struct {
+		Server *softwareDoc `json:"server"`
+		LB     *softwareDoc `json:"lb"`
+	} `json:"software"`
 	Listener *listenerDoc `json:"listener"`
 	Advice   []string     `json:"advice"`
 }
@@ -228,6 +244,7 @@ func targetJSON(a *Analysis, t *detect.Target) targetDoc {
 	for _, lb := range t.LBs {
 		d.LBs = append(d.LBs, lb.String())
 	}
+	d.Software.Server, d.Software.LB = softwareJSON(t.Server), softwareJSON(t.LB)
 	d.RTT.Median, d.RTT.P99 = seconds(t.RTTMedian), seconds(t.RTTP99)
 	if t.HasExposure {
 		d.Exposure = &t.Exposure

@@ -1,0 +1,39 @@
+// Package software tells from the heads of HTTP messages which server or load balancer
+// wrote them. It would rather say nothing than be wrong: a head that is cut off, that came
+// through another program or that two programs may have written names nobody.
+//
+// What it says is made of its own words, of a version's digits at most from the head: the
+// peer's octets are never passed on.
+package software
+
+// Software is what an end of connections is.
+type Software struct {
+	Name  string // as settings for it are listed under
+	Basis string // from what that is known
+}
+
+// Opinion is what the messages of one end say together. The zero value knows nothing.
+type Opinion struct {
+	said     Software
+	disputed bool // two of them were named
+}
+
+// Add adds what one message says; the zero value says nothing.
+func (o *Opinion) Add(s Software) {
+	switch {
+	case s.Name == "" || o.disputed:
+	case o.said.Name == "":
+		o.said = s
+	case o.said.Name != s.Name:
+		*o = Opinion{disputed: true}
+	}
+}
+
+// Said is what is known; nil: nothing, or messages contradict each other.
+func (o *Opinion) Said() *Software {
+	if o.said.Name == "" {
+		return nil
+	}
+	s := o.said
+	return &s
+}

@@ -25,8 +25,9 @@ func wiresharkFlags() (force *bool, fs *pflag.FlagSet) {
 func wiresharkHelp() string {
 	_, fs := wiresharkFlags()
 	return `Show findings in Wireshark and tshark: a Lua script with the fields connrace.rule,
-connrace.role, connrace.finding, connrace.summary and more, and a profile "connrace" with
-colouring rules, columns and filter buttons.
+connrace.role, connrace.finding, connrace.summary and more, with expert information (Analyze,
+Expert Information) and with the answer in a window (Tools, connrace), and a profile
+"connrace" with colouring rules, columns and filter buttons.
 
 Usage:
   connrace wireshark install [DIR]
@@ -44,6 +45,7 @@ Examples:
   connrace wireshark install
   connrace --format json x.pcap > x.pcap.connrace.json
   tshark -C connrace -r x.pcap -Y connrace.rule
+  tshark -C connrace -r x.pcap -q -z expert,warn,connrace
   connrace wireshark print colorfilters
 `
 }
@@ -135,7 +137,7 @@ func installHelpers(e *cli.Env, dir string, force bool) int {
 		return cli.ExitError
 	}
 	for i := range steps {
-		if steps[i].State == wireshark.Same {
+		if s := steps[i].State; s == wireshark.Same || s == wireshark.Kept {
 			continue
 		}
 		if err := steps[i].Write(); err != nil {

@@ -3,6 +3,7 @@ package wireshark
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
@@ -136,6 +138,139 @@ func TestFieldsAreOnTheEvidence(t *testing.T) {
 	}
 }
 
+// TestFindingsAreExpertInformation counts each once, in its severity, and tells whether the
+// JSON is older than the capture.
+func TestFindingsAreExpertInformation(t *testing.T) {
+	w := newTshark(t)
+	capture, r := write(t, w.dir, "crowder")
+	j := capture + ".connrace.json"
+	expert := func() string {
+		t.Helper()
+		out, complaint := w.run("-r", capture, "-o", "connrace.json:"+j, "-q", "-z", "expert,note,connrace")
+		if complaint != "" {
+			t.Errorf("tshark says: %s", complaint)
+		}
+		return out
+	}
+	out, under := expert(), ""
+	got := map[string]string{} // by id: under which head
+	for l := range strings.Lines(out) {
+		if head, _, ok := strings.Cut(l, " ("); ok && !strings.HasPrefix(l, " ") {
+			under = head
+		}
+		if m := regexp.MustCompile(`^ +1 +Sequence +CONNRACE +connrace #(\d+) (\S+): `).FindStringSubmatch(l); m != nil {
+			got[m[1]+" "+m[2]] = under
+		}
+	}
+	findings := r.Analyses[0].Result.Findings
+	for _, f := range findings {
+		head := map[detect.Severity]string{detect.Error: "Errors", detect.Warning: "Warns", detect.Info: "Notes"}[f.Severity]
+		if g := got[fmt.Sprintf("%d %s", f.ID, f.Rule.ID)]; g != head {
+			t.Errorf("#%d %s: under %q, want %q", f.ID, f.Rule.ID, g, head)
+		}
+	}
+	if len(got) != len(findings) || strings.Contains(out, "older") {
+		t.Errorf("got %d of %d:\n%s", len(got), len(findings), out)
+	}
+	if runtime.GOOS == "windows" {
+		return
+	}
+	if err := os.Chtimes(j, time.Time{}, time.Unix(1e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if out := expert(); !strings.Contains(out, j+" is older than the capture") {
+		t.Errorf("not said to be older:\n%s", out)
+	}
+}
+
+// TestOnceForARole has two findings of one rule that share a frame.
+func TestOnceForARole(t *testing.T) {
+	w := newTshark(t)
+	capture, _ := write(t, w.dir, "crowder")
+	j := filepath.Join(w.dir, "j")
+	const text = `{"findings":[
+		{"id":1,"rule":"a","evidence":[{"frame":5,"role":"fin"},{"frame":6,"role":"rst"}]},
+		{"id":2,"rule":"a","evidence":[{"frame":5,"role":"fin"},{"frame":7,"role":"rst"}]},
+		{"id":3,"rule":"b","evidence":[{"frame":5,"role":"request"},{"frame":6,"role":"rst"}]}]}`
+	if err := os.WriteFile(j, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := w.fields(capture, "frame.number in {5, 6}", "-o", "connrace.json:"+j,
+		"-e", "frame.number", "-e", "connrace.rule", "-e", "connrace.role", "-e", "connrace.finding", "-e", "connrace.frame")
+	if want := "5\ta,b\tfin,request\t1,2,3\t6,7,6\n6\ta,b\trst\t1,3\t5\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// windows stands in, before the script, for Wireshark's windows: it prints what they would
+// show, and after the last packet presses all buttons.
+const windows = `
+local actions = {}
+gui_enabled = function() return true end
+MENU_TOOLS_UNSORTED = 0
+register_menu = function(name, action) actions[name] = action end
+set_filter = function(f) print("FILTER " .. f) end
+apply_filter = function() end
+new_dialog = function(_, action) action("2") end
+local buttons = {}
+TextWindow = { new = function()
+	return {
+		set = function(_, text) print(text) end,
+		add_button = function(_, name, action) buttons[#buttons + 1] = action end,
+	}
+end }
+local tap = Listener.new("frame")
+function tap.draw()
+	actions["connrace/Answer"]()
+	for _, press in ipairs(buttons) do press() end
+end
+`
+
+// TestWindow reads in it the answer and the findings, also of a report that is none.
+func TestWindow(t *testing.T) {
+	w := newTshark(t)
+	capture, _ := write(t, w.dir, "crowder")
+	stub, j := filepath.Join(w.dir, "windows.lua"), filepath.Join(w.dir, "j")
+	if err := os.WriteFile(stub, append([]byte(windows), script()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		json string
+		want []string
+	}{
+		{`{"totals":{"failed_tries":20,"requests":128},"problems":[{"title":"<b>20</b> lost","severity":"error","targets":["t:1"],
+			"what":"It closed.","why":"Its timer.","timers":["2 s","longer"],"fix":[{"software":"Node.js","line":"x = 65","note":"above"}],
+			"check":"connrace a","findings":[2,"x",-1,1e99]},7],
+			"findings":[{"id":1,"rule":"a","display_filter":"tcp.stream eq 1"},{"id":2,"rule":"b","summary":"why","display_filter":"tcp.stream\neq 2",
+			"evidence":[{"frame":3,"role":"fin","note":"closes"}]}]}`, []string{
+			"connrace\n\n20 tries failed (128 requests seen); 2 findings.\n", "1. <b>20</b> lost [error]\n   Targets  t:1\n",
+			"   Change   Node.js: x = 65  (above)\n   Check    connrace a\n   Filter   connrace.finding in {2}\n",
+			"frame 3        fin              closes\n", "FILTER connrace.finding in {2}\n", "FILTER tcp.stream eq 1\n", "FILTER tcp.stream eq 2\n",
+		}},
+		{
+			`{"totals":{"failed_tries":1e308,"requests":"x"},"problems":[{"title":{"a":1},"what":["a\u0000b\n",{"software":[],"line":7}],
+			"findings":{"x":1},"fix":[[[[1]]]]},3],"findings":[{"id":2.5,"rule":7,"evidence":[{"frame":57.9,"role":"x%d"}]}]}`,
+			[]string{"connrace\n\n1 finding.\n", "   What     a b \n"},
+		},
+		{`[]`, []string{"connrace\n\n0 findings.\n"}},
+	} {
+		if err := os.WriteFile(j, []byte(x.json), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command(w.path, "-n", "-q", "-X", "lua_script:"+stub, "-r", capture)
+		c.Env = append(os.Environ(), "WIRESHARK_CONFIG_DIR="+w.dir, "HOME="+w.dir, "CONNRACE_JSON="+j)
+		out, err := c.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "Lua: Error") {
+			t.Errorf("%v: %s", err, out)
+		}
+		for _, want := range x.want {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("no %q in %s", want, out)
+			}
+		}
+	}
+}
+
 // TestOtherWaysToTheJSON names it, and runs connrace.
 func TestOtherWaysToTheJSON(t *testing.T) {
 	w := newTshark(t)
@@ -246,27 +381,41 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// expected is what the script should say of a report.
+// expected is what the script should say of a report: of a frame, for each role that it has,
+// each rule, finding, role and summary once.
 func expected(r *report.Report) string {
-	frames := map[uint64][4][]string{}
+	type role struct {
+		name   detect.Role
+		values [4][]string
+	}
+	frames := map[uint64][]role{}
 	for _, f := range r.Analyses[0].Result.Findings {
 		for _, e := range f.Evidence {
-			x := frames[e.Frame]
+			rs := frames[e.Frame]
+			k := slices.IndexFunc(rs, func(r role) bool { return r.name == e.Role })
+			if k < 0 {
+				k = len(rs)
+				rs = append(rs, role{name: e.Role})
+			}
 			for i, v := range []string{f.Rule.ID, fmt.Sprint(f.ID), string(e.Role), f.Summary} {
-				x[i] = append(x[i], v)
+				if !slices.Contains(rs[k].values[i], v) {
+					rs[k].values[i] = append(rs[k].values[i], v)
+				}
 			}
-			frames[e.Frame] = x
+			frames[e.Frame] = rs
 		}
 	}
-	var lines []string
-	for n := uint64(1); n < 1000; n++ {
-		if x, ok := frames[n]; ok {
-			line := fmt.Sprint(n)
-			for i := range x {
-				line += "\t" + strings.Join(x[i], "|")
+	var b strings.Builder
+	for _, n := range slices.Sorted(maps.Keys(frames)) {
+		fmt.Fprint(&b, n)
+		for i := range 4 {
+			var values []string
+			for _, r := range frames[n] {
+				values = append(values, r.values[i]...)
 			}
-			lines = append(lines, line+"\n")
+			b.WriteString("\t" + strings.Join(values, "|"))
 		}
+		b.WriteByte('\n')
 	}
-	return strings.Join(lines, "")
+	return b.String()
 }

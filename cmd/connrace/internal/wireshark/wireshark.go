@@ -1,5 +1,5 @@
 // Package wireshark holds what makes Wireshark show findings: a Lua script that has them
-// as fields, and a profile with colouring rules, columns and filter buttons.
+// as fields, expert information and an answer in a window, and a profile with colouring rules, columns and filter buttons.
 package wireshark
 
 import (
@@ -29,19 +29,50 @@ const Script = "connrace.lua"
 type File struct {
 	Name    string
 	Content []byte
+	Initial bool // Wireshark goes on to write it: what is there stays
 }
 
 // Files are all of them: the script, then those of the profile.
 func Files() []File {
-	var fs []File
-	for _, name := range []string{Script, "colorfilters", "preferences"} {
-		b, err := files.ReadFile("files/" + name)
-		if err != nil {
-			panic(err) // it is embedded
-		}
-		fs = append(fs, File{name, b})
+	return []File{
+		{Name: Script, Content: script()},
+		{Name: "colorfilters", Content: embedded("colorfilters")},
+		{Name: "preferences", Content: embedded("preferences")},
+		{Name: "recent", Content: embedded("recent"), Initial: true},
+		{Name: "dfilter_buttons", Content: buttons()},
 	}
-	return append(fs, File{"dfilter_buttons", buttons()})
+}
+
+func embedded(name string) []byte {
+	b, err := files.ReadFile("files/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return b
+}
+
+// script is one file, for Wireshark loads all that it finds, in no order: the rules, then the
+// parts by their numbers.
+func script() []byte {
+	var b bytes.Buffer
+	b.WriteString("-- Written by connrace wireshark.\n\nlocal rules = {\n")
+	for _, r := range detect.Rules {
+		fmt.Fprintf(&b, "\t{ id = %q, title = %q, severities = {", r.ID, r.Title)
+		for s := r.Mildest; s <= r.Severity; s++ {
+			fmt.Fprintf(&b, " %q,", s)
+		}
+		b.WriteString(" } },\n")
+	}
+	b.WriteString("}\n")
+	parts, err := files.ReadDir("files/lua")
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	for _, p := range parts {
+		b.WriteByte('\n')
+		b.Write(embedded("lua/" + p.Name()))
+	}
+	return b.Bytes()
 }
 
 // buttons are the filter buttons: for the findings of captures and for the comments of
@@ -124,10 +155,11 @@ type State uint8
 const (
 	New State = iota
 	Same
+	Kept // it may differ, and stays as it is
 	Differs
 )
 
-func (s State) String() string { return [...]string{"new", "unchanged", "differs"}[s] }
+func (s State) String() string { return [...]string{"new", "unchanged", "kept", "differs"}[s] }
 
 // Step is the installation of a file.
 type Step struct {
@@ -151,6 +183,8 @@ func (f Folders) Plan() ([]Step, error) {
 			return nil, err
 		case bytes.Equal(b, x.Content):
 			s.State = Same
+		case x.Initial:
+			s.State = Kept
 		default:
 			s.State = Differs
 		}

@@ -27,7 +27,9 @@ type Group struct {
 	Socket      string
 	Severity    Severity
 	Lost        bool
+	CloseCause  string // Measures.CloseCause
 	Count       uint64
+	Tries       Tries
 	First, Last int64 // times
 }
 
@@ -37,6 +39,7 @@ type groupKey struct {
 	socket   string
 	severity Severity
 	lost     bool
+	cause    string
 }
 
 // forgotten counts what is no longer kept whole.
@@ -45,17 +48,18 @@ type forgotten map[groupKey]*Group
 const maxGroups = 1 << 12
 
 func (g forgotten) add(f *Finding) {
-	k := groupKey{f.Rule, f.Target, f.Socket, f.Severity, f.Lost}
+	k := groupKey{f.Rule, f.Target, f.Socket, f.Severity, f.Lost, f.Measures.CloseCause}
 	x := g[k]
 	if x == nil && len(g) >= maxGroups {
 		k.target, k.socket = tcpstate.Endpoint{}, ""
 		x = g[k]
 	}
 	if x == nil {
-		x = &Group{Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, First: f.Time}
+		x = &Group{Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, CloseCause: k.cause, First: f.Time}
 		g[k] = x
 	}
 	x.Count++
+	x.Tries.Add(f.Tries(), 1)
 	x.First, x.Last = min(x.First, f.Time), max(x.Last, f.Time)
 }
 

@@ -16,6 +16,7 @@ type Endpoints struct {
 	Kind     string // of the value, for help
 	Ports    bool   // may name ports
 	Patterns []pattern
+	Given    []string // the values, as they were given
 }
 
 // pattern matches endpoints.
@@ -39,7 +40,7 @@ func (es *Endpoints) Set(s string) error {
 	if p.Port != 0 && !es.Ports {
 		return errors.New("takes an address or CIDR, without a port")
 	}
-	es.Patterns = append(es.Patterns, p)
+	es.Patterns, es.Given = append(es.Patterns, p), append(es.Given, s)
 	return nil
 }
 

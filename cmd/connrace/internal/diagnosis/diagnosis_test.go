@@ -29,8 +29,18 @@ func closed(r *detect.Rule, cause string, idle time.Duration) *detect.Finding {
 	return f
 }
 
+// answer is the diagnosis of findings.
+func answer(seen diagnosis.Seen, found ...diagnosis.Found) *diagnosis.Diagnosis {
+	a := diagnosis.NewAnswer(&seen)
+	for i, f := range found {
+		f.ID = i + 1
+		a.Add(f)
+	}
+	return a.Diagnosis()
+}
+
 // What the target announces goes before the default that happens to fit.
-func TestKnobs(t *testing.T) {
+func TestLines(t *testing.T) {
 	r := find(t, "fin-request-crossing")
 	fits2s := closed(r, detect.CloseIdleTimeout, 2*time.Second)
 	node := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 2e9, Hint: []string{"Node.js closes 1 s after what it advertises"}}}
@@ -41,23 +51,21 @@ func TestKnobs(t *testing.T) {
 		{diagnosis.Found{Finding: fits2s}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: &detect.Target{Target: web}}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: node}, "Node.js"},
-		{diagnosis.Found{Finding: closed(r, detect.CloseMass, 2*time.Second), Known: node}, ""},
-		{diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 41*time.Second)}, ""},
+		{diagnosis.Found{Finding: closed(r, detect.CloseRequestLimit, 2*time.Second), Known: node}, "nginx Apache Tomcat"},
+		{diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 41*time.Second)}, "Node.js gunicorn uvicorn"},
 	} {
 		var got []string
-		for _, k := range diagnosis.Knobs(r, []diagnosis.Found{tt.found}) {
-			got = append(got, k.Software)
+		for _, l := range answer(diagnosis.Seen{}, tt.found).Problems[0].Lines {
+			got = append(got, l.Software)
 		}
 		if s := strings.Join(got, " "); s != tt.want {
 			t.Errorf("%s after %d ns: %q, want %q", tt.found.Measures.CloseCause, tt.found.Measures.Idle.NS, s, tt.want)
 		}
 	}
-	if k := diagnosis.Knobs(r, nil); k != nil {
-		t.Errorf("of nothing: %v", k)
-	}
 }
 
-// Findings that one change cures are one problem, whatever their rules.
+// Findings that one change cures are one problem, whatever their rules; that of the most failed
+// tries comes first.
 func TestProblems(t *testing.T) {
 	var found []diagnosis.Found
 	add := func(n int, id, cause string) {
@@ -70,17 +78,22 @@ func TestProblems(t *testing.T) {
 	add(1, "fin-request-crossing", detect.CloseMass)
 	add(2, "syn-dropped", "")
 	add(2, "accept-queue-overflow", "")
-	d := diagnosis.Of(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 8}, Targets: []string{"10.0.0.5:8080"}}, found)
+	d := answer(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 8}, Targets: []string{"10.0.0.5:8080"}}, found...)
 	if d.Title != "8 of 20 requests got no answer" || !strings.Contains(d.Lede, "its target 10.0.0.5:8080") {
 		t.Errorf("%s: %s", d.Title, d.Lede)
 	}
 	var got []string
 	for _, q := range d.Problems {
-		got = append(got, fmt.Sprintf("%d %d %s", len(q.Findings), len(q.Counts), q.Timer.Head))
+		got = append(got, fmt.Sprintf("%d %d %d %d %v %s", q.Number, q.Failed(), q.Count, len(q.Counts), q.Findings, q.Timer.Head))
 	}
-	want := []string{"4 2 No timer: the listen queue", "3 2 The target's keep-alive timeout: about 5\u00a0s", "1 1 No timer"}
+	want := []string{
+		"1 4 4 2 [5 6 7 8] No timer: the listen queue", "2 3 3 2 [1 2 3] The target's keep-alive timeout: about 5\u00a0s", "3 1 1 1 [4] No timer",
+	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("problems:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if q := d.ProblemOf(found[2].Finding); q == nil || q.Number != 2 {
+		t.Errorf("the third finding is of %+v", q)
 	}
 }
 
@@ -88,14 +101,14 @@ func TestProblems(t *testing.T) {
 func TestEveryRule(t *testing.T) {
 	for _, r := range detect.Rules {
 		f := closed(r, "", 0)
-		d := diagnosis.Of(diagnosis.Seen{}, []diagnosis.Found{{Finding: f}})
-		if len(d.Problems) != 1 || d.Problems[0].Timer.Head == "" || d.Problems[0].What == "" || d.Problems[0].Fix == "" || d.Problems[0].Rule != r {
+		d := answer(diagnosis.Seen{}, diagnosis.Found{Finding: f})
+		if len(d.Problems) != 1 || d.Problems[0].Timer.Head == "" || d.Problems[0].What == "" || d.Problems[0].Why == "" || d.Problems[0].Title == "" || d.Problems[0].Fix == "" || d.Problems[0].Rule != r {
 			t.Errorf("%s: %+v", r.ID, d.Problems)
 		}
 	}
 }
 
-func ExampleOf() {
+func ExampleAnswer() {
 	r := detect.Lookup("fin-request-crossing")
 	f := &detect.Finding{Rule: r, Severity: r.Severity, Lost: true, Target: web, Request: &detect.Request{}}
 	f.Measures.CloseCause = detect.CloseIdleTimeout
@@ -103,13 +116,15 @@ func ExampleOf() {
 	f.Cause = "The target's keep-alive timer (5 s) fired while the LB was sending a request on that idle connection."
 	target := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9, Samples: 12, Hint: []string{"default of uvicorn"}}}
 
-	d := diagnosis.Of(diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 1}}, []diagnosis.Found{{Finding: f, Known: target}})
+	a := diagnosis.NewAnswer(&diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 1}})
+	a.Add(diagnosis.Found{Finding: f, ID: 1, Known: target})
+	d := a.Diagnosis()
 	fmt.Println(d.Title)
 	for _, q := range d.Problems {
-		fmt.Println(q.What)
+		fmt.Println(q.Why)
 		fmt.Println(strings.ReplaceAll(q.Timer.Head, "\u00a0", " "))
-		for _, k := range q.Knobs {
-			fmt.Printf("%s: %s\n", k.Software, k.Line)
+		for _, l := range q.Lines {
+			fmt.Printf("%s: %s\n", l.Software, l.Line)
 		}
 	}
 	// Output:

@@ -9,21 +9,14 @@ import (
 )
 
 // headline is the answer in a line, and the sentences below it.
-func headline(x *Seen, found []Found) (title, lede string) {
+func (a *Answer) headline(d *Diagnosis) (title, lede string) {
+	x := a.seen
 	looked := fmt.Sprintf("%s, %s to %s, %s", text.Plural(x.Frames, "frame"), text.Plural(x.Connections, "connection"),
 		strings.TrimPrefix(x.to(), "its target "), text.Plural(x.Requests, "request"))
-	late := 0
-	worst := detect.Info
-	for i := range found {
-		f := &found[i]
-		worst = max(worst, f.Severity)
-		if !f.Lost && f.Measures.Delay.Known {
-			late++
-		}
-	}
+	worst := d.Severity()
 	came := ""
-	if late > 0 {
-		came = fmt.Sprintf(" %s came late.", text.Plural(uint64(late), "connection"))
+	if a.late > 0 {
+		came = fmt.Sprintf(" %s came late.", text.Plural(a.late, "connection"))
 	}
 	if x.Failed() > 0 && x.OpenTries > 0 {
 		came += fmt.Sprintf(" %s still had no answer when the capture ended.", text.Grouped(x.OpenTries))
@@ -46,7 +39,7 @@ func headline(x *Seen, found []Found) (title, lede string) {
 		return text.Plural(x.OpenTries, "try") + " still had no answer when the capture ended", "In " + looked + "." + came
 	case x.Undecided > 0 && worst == detect.Info:
 		return text.Plural(x.Undecided, "incident") + " undecided: frames are missing", "In " + looked + "." + came
-	case len(found) == 0:
+	case len(d.Problems) == 0:
 		return "Nothing found", "0 findings in " + looked + "." + came
 	case worst == detect.Info:
 		return "No request was lost", "Only harmless things were found in " + looked + "." + came

@@ -2,9 +2,7 @@ package diagnosis
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"connrace/cmd/connrace/internal/text"
@@ -24,16 +22,16 @@ type Race struct {
 	LB     *detect.Timeout // nil: it is longer, how long is not known
 }
 
-func (q *Problem) timer() Timer {
-	if isTimer(q.reason) {
+func (q *problem) timer() Timer {
+	if q.isTimer() {
 		return q.keepAlive()
 	}
-	if q.reason == unwatched {
+	if q.unwatched {
 		return Timer{Head: "No timer: the load balancer's pool", Lines: []string{"It does not watch its idle connections for a close."}}
 	}
 	n := &q.Rule.Timer
-	if c := detect.CauseOf(q.reason); c != nil {
-		n = &c.Timer
+	if q.cause != nil {
+		n = &q.cause.Timer
 	}
 	t := Timer{Head: n.Head}
 	if n.Head == "" {
@@ -44,13 +42,13 @@ func (q *Problem) timer() Timer {
 	}
 	switch n.Also {
 	case detect.TimerPatience:
-		return patience(median(q.Findings, outstanding))
+		return patience(q.waited.median())
 	case detect.TimerIdle:
-		if d := median(q.Findings, idle); d > 0 {
+		if d := q.idle.median(); d > 0 {
 			t.Lines = append(t.Lines, "It had been idle for "+text.Short(d)+" (median).")
 		}
 	case detect.TimerOutstanding:
-		if d := median(q.Findings, outstanding); d > 0 {
+		if d := q.waited.median(); d > 0 {
 			t.Lines = append(t.Lines, "It came "+text.Short(d)+" after the request (median).")
 		}
 	}
@@ -61,22 +59,16 @@ func (q *Problem) timer() Timer {
 const mostTimers = 6
 
 // keepAlive tells the target's idle timeout and the LB's.
-func (q *Problem) keepAlive() Timer {
-	known := map[*detect.Target]bool{}
-	for _, f := range q.Findings {
-		if f.Known != nil && f.Known.Idle != nil {
-			known[f.Known] = true
-		}
-	}
-	targets := slices.Collect(maps.Keys(known))
-	seen := median(q.Findings, idle)
+func (q *problem) keepAlive() Timer {
+	targets := slices.DeleteFunc(q.known(), func(t *detect.Target) bool { return t.Idle == nil })
+	seen := q.idle.median()
 	t := Timer{Head: "The target's keep-alive timeout: about " + text.Short(seen)}
 	add := func(line string) { t.Lines = append(t.Lines, line) }
 	var lb *detect.Timeout
 	switch {
 	case len(targets) == 0:
 		add("So long the connection had been idle when the target closed it; too few closes were captured to be sure.")
-		if names := software(q.Knobs); names != "" {
+		if names := software(q.Rule.LikelyKnobs(seen)); names != "" {
 			add("It fits the default of " + names + ".")
 		}
 	case sameTimer(targets):
@@ -91,7 +83,6 @@ func (q *Problem) keepAlive() Timer {
 			add(text.Sentence(h) + ".")
 		}
 	default:
-		slices.SortFunc(targets, func(a, b *detect.Target) int { return strings.Compare(a.Target.String(), b.Target.String()) })
 		t.Head = "The targets' keep-alive timeouts"
 		for _, x := range targets[:min(len(targets), mostTimers)] {
 			add(fmt.Sprintf("%s: %s", x.Target, text.Short(x.Idle.NS)))
@@ -141,23 +132,4 @@ func patience(ns int64) Timer {
 		Head:  "The load balancer waited " + text.Short(ns),
 		Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."},
 	}
-}
-
-func outstanding(f *Found) detect.Duration { return f.Measures.Outstanding }
-
-func idle(f *Found) detect.Duration { return f.Measures.Idle }
-
-// median is the median of a measure over findings; 0: none has it.
-func median(fs []Found, of func(*Found) detect.Duration) int64 {
-	var v []int64
-	for i := range fs {
-		if d := of(&fs[i]); d.Known {
-			v = append(v, d.NS)
-		}
-	}
-	if len(v) == 0 {
-		return 0
-	}
-	slices.Sort(v)
-	return v[len(v)/2]
 }

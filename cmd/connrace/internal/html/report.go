@@ -144,7 +144,7 @@ func newPage(r *report.Report, o *report.Options) *page {
 		a := &r.Analyses[i]
 		for _, f := range a.Found(a.Result.Findings) {
 			if o.Shows(f.Finding) {
-				p.found = append(p.found, &found{f, a, a.FirstID + f.ID})
+				p.found = append(p.found, &found{f, a, f.ID})
 			}
 		}
 	}

@@ -306,7 +306,7 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	q := newPage(all, &report.Options{}).verdict().Problems[0]
-	if !strings.Contains(q.Fix, "Raise the target's keep-alive timeout") || len(q.Knobs) == 0 || q.Timer.Race == nil {
+	if !strings.Contains(q.Fix, "Raise the target's keep-alive timeout") || len(q.Lines) == 0 || q.Timer.Race == nil {
 		t.Errorf("%+v", q)
 	}
 }

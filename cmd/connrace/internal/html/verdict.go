@@ -3,7 +3,6 @@ package html
 import (
 	"fmt"
 	"html/template"
-	"strings"
 
 	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
@@ -27,17 +26,6 @@ type verdict struct {
 
 // problem is one of the diagnosis, as it is shown.
 type problem struct{ diagnosis.Problem }
-
-// mostNamed is how many targets are named.
-const mostNamed = 3
-
-// Where names the targets.
-func (q problem) Where() string {
-	if n := len(q.Targets); n > mostNamed {
-		return text.Plural(uint64(n), "target")
-	}
-	return strings.Join(q.Targets, ", ")
-}
 
 // Lead is the first sentence of the fix, Rest the others.
 func (q problem) Lead() string { lead, _ := firstSentence(q.Fix); return lead }
@@ -65,7 +53,7 @@ func firstSentence(s string) (first, rest string) {
 const mostProblems = 3 // that are told at length
 
 func (p *page) verdict() verdict {
-	d := p.diagnosis()
+	d := p.r.Diagnosis(p.o)
 	v := verdict{Title: d.Title, Lede: d.Lede, Notes: len(p.r.Notes())}
 	var all []problem
 	for _, q := range d.Problems {
@@ -93,15 +81,6 @@ func (p *page) verdict() verdict {
 		v.Hidden += " Only findings until " + text.Clean(p.r.Until) + "."
 	}
 	return v
-}
-
-// diagnosis is the answer to the findings that are shown.
-func (p *page) diagnosis() diagnosis.Diagnosis {
-	found := make([]diagnosis.Found, len(p.found))
-	for i, f := range p.found {
-		found[i] = f.Found
-	}
-	return diagnosis.Of(p.r.Seen(), found)
 }
 
 // hidden says how many findings are not in the page.

@@ -100,6 +100,20 @@ func (c *Common) reportOptions(e *cli.Env) report.Options {
 	}
 }
 
+// deciding are the flags that decide what is analysed, as words of a command.
+func (c *Common) deciding() (words []string) {
+	for _, t := range c.Target.Given {
+		words = append(words, "--target", t)
+	}
+	for _, lb := range c.LB.Given {
+		words = append(words, "--lb", lb)
+	}
+	if c.lbIdle > 0 {
+		words = append(words, "--lb-idle-timeout", time.Duration(c.lbIdle).String())
+	}
+	return words
+}
+
 // severity is the severity of a name that a flag has checked.
 func severity(name string) detect.Severity {
 	for s := detect.Info; s < detect.Error; s++ {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
@@ -56,6 +57,8 @@ var csvColumns = []struct {
 	{"fix", func(r *csvRow) string { return r.f.Fix }},
 	{"log", func(r *csvRow) string { return strings.Join(r.log, " ") }},
 	{"outage", func(r *csvRow) string { return only(r.outage > 0, uint64(r.outage)) }},
+	{"problem", func(r *csvRow) string { return strconv.Itoa(r.problem.Number) }},
+	{"problem_title", func(r *csvRow) string { return r.problem.Title }},
 }
 
 // csvRow is a finding as a row.
@@ -67,7 +70,8 @@ type csvRow struct {
 	o   *Options
 	log []string // entries of the load balancer's log that it explains, FILE:LINE
 	// outage is the id of the first finding of the outage that it belongs to; 0: none.
-	outage int
+	outage  int
+	problem *diagnosis.Problem
 }
 
 // CSV writes a row for each finding, behind a row with the columns' names (RFC 4180).
@@ -82,7 +86,7 @@ func CSV(w io.Writer, r *Report, o *Options) error {
 	if err := c.Write(record); err != nil {
 		return err
 	}
-	entries := r.entriesOf()
+	entries, answer := r.entriesOf(), r.Diagnosis(o)
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
 		of := map[*detect.Finding]int{}
@@ -95,7 +99,7 @@ func CSV(w io.Writer, r *Report, o *Options) error {
 			if !o.Shows(f) {
 				continue
 			}
-			row := csvRow{r: r, a: a, f: f, o: o, log: entries[a.id(f)], outage: of[f]}
+			row := csvRow{r: r, a: a, f: f, o: o, log: entries[a.id(f)], outage: of[f], problem: answer.ProblemOf(f)}
 			if f.Request != nil {
 				row.q = *f.Request
 			}

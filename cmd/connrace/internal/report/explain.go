@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
@@ -96,9 +95,6 @@ func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
 	}
 	t.paragraph("  why    ", text.Clean(g.cause)+who)
 	t.paragraph("  fix    ", text.Clean(g.fix))
-	for _, k := range diagnosis.Knobs(r, a.Found(g.findings)) {
-		t.paragraph(fmt.Sprintf("         if it is %-10s ", k.Software), k.Line)
-	}
 }
 
 // proof writes the evidence of a finding frame by frame.

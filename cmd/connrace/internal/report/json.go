@@ -23,6 +23,7 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
+	j.problems(r.Diagnosis(o))
 	j.list("findings", func(add func(any)) {
 		for i := range r.Analyses {
 			a := &r.Analyses[i]

@@ -71,6 +71,7 @@ func (l *Lines) Summary(r *Report) error {
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
+	j.problems(r.Diagnosis(l.o))
 	j.forgotten(r)
 	j.outages(r, l.o)
 	j.log(r, l.o)

@@ -201,6 +201,7 @@ type groupDoc struct {
 	Target   optional `json:"target"`
 	Severity string   `json:"severity"`
 	Lost     bool     `json:"lost"`
+	Cause    optional `json:"close_cause"`
 	Count    uint64   `json:"count"`
 	First    stamp    `json:"first"`
 	Last     stamp    `json:"last"`
@@ -219,7 +220,7 @@ func (j *object) forgotten(r *Report) {
 				if g.Socket != "" {
 					target = optional("unix:" + text.Clean(g.Socket))
 				}
-				add(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, g.Count, stamp(g.First), stamp(g.Last)})
+				add(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), g.Count, stamp(g.First), stamp(g.Last)})
 			}
 		}
 	})

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 
-	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -191,7 +190,6 @@ func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 		}
 		m.say("**Why" + of + ".** " + escape(g.cause))
 		m.say("**Fix.** " + escape(g.fix))
-		m.knobs(a, r, g)
 	}
 	shown := fs[:1]
 	if m.o.Verbose {
@@ -199,17 +197,6 @@ func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
 	}
 	for _, f := range shown {
 		m.proof(a, f)
-	}
-}
-
-func (m *markdown) knobs(a *Analysis, r *detect.Rule, g *advice) {
-	knobs := diagnosis.Knobs(r, a.Found(g.findings))
-	if len(knobs) == 0 {
-		return
-	}
-	m.block()
-	for _, k := range knobs {
-		m.line(fmt.Sprintf("- if it is %s: %s", escape(k.Software), code(k.Line)))
 	}
 }
 

@@ -26,8 +26,10 @@ type Report struct {
 	// Since and Until say in words to what the findings were limited; "" where they
 	// were not.
 	Since, Until string
-	Interrupted  bool // the input was not read to its end
-	Live         bool // an interface was watched
+	Interrupted  bool     // the input was not read to its end
+	Live         bool     // an interface was watched
+	Flags        []string // that decide what is analysed, as they were given
+	Page         string   // where the report is written as HTML; "": nowhere
 
 	Log      *lblog.Join          // what load balancers' logs say beside it; nil: none was given
 	Baseline *baseline.Comparison // with an earlier report; nil: none was given
@@ -72,22 +74,50 @@ func (a *Analysis) capture(i int) int {
 
 func (a *Analysis) id(f *detect.Finding) int { return a.FirstID + f.ID }
 
-// Found are findings of the analysis with what is known of their targets.
-func (a *Analysis) Found(fs []*detect.Finding) []diagnosis.Found {
-	known := map[tcpstate.Endpoint]*detect.Target{}
+// known are the targets of the analysis by their endpoints.
+func (a *Analysis) known() map[tcpstate.Endpoint]*detect.Target {
+	known := make(map[tcpstate.Endpoint]*detect.Target, len(a.Result.Targets))
 	for i := range a.Result.Targets {
 		t := &a.Result.Targets[i]
 		known[t.Target] = t
 	}
+	return known
+}
+
+// Found are findings of the analysis with what is known of their targets.
+func (a *Analysis) Found(fs []*detect.Finding) []diagnosis.Found {
+	known := a.known()
 	found := make([]diagnosis.Found, len(fs))
 	for i, f := range fs {
-		found[i] = diagnosis.Found{Finding: f, Known: known[f.Target]}
+		found[i] = diagnosis.Found{Finding: f, ID: a.id(f), Known: known[f.Target]}
 	}
 	return found
 }
 
-// Seen is what the diagnosis says was looked at.
-func (r *Report) Seen() diagnosis.Seen {
+// Diagnosis is the answer to the findings that are shown.
+func (r *Report) Diagnosis(o *Options) *diagnosis.Diagnosis {
+	seen := r.seen()
+	seen.Zone = o.Location
+	x := diagnosis.NewAnswer(&seen)
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		known := a.known()
+		for _, f := range a.Result.Findings {
+			if o.Shows(f) {
+				x.Add(diagnosis.Found{Finding: f, ID: a.id(f), Known: known[f.Target]})
+			}
+		}
+		for k := range a.Result.Forgotten {
+			if g := &a.Result.Forgotten[k]; o.allows(g.Rule, g.Severity) {
+				x.AddCounted(g, known[g.Target])
+			}
+		}
+	}
+	return x.Diagnosis()
+}
+
+// seen is what the diagnosis says was looked at.
+func (r *Report) seen() diagnosis.Seen {
 	t := r.Totals()
 	names := map[string]bool{}
 	for i := range r.Analyses {
@@ -95,8 +125,16 @@ func (r *Report) Seen() diagnosis.Seen {
 			names[diagnosis.TargetName(r.Analyses[i].Result.Targets[k].Target)] = true
 		}
 	}
+	run := diagnosis.Run{Live: r.Live, Flags: r.Flags, Page: r.Page}
+	for i := range r.Captures {
+		run.Files = append(run.Files, r.Captures[i].Path)
+	}
+	if r.Baseline != nil {
+		run.Baseline = r.Baseline.Path
+	}
 	return diagnosis.Seen{
-		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, Tries: t.Tries, Answers5xx: t.Answers5xx, Undecided: t.Undecided, Targets: slices.Sorted(maps.Keys(names)),
+		Frames: t.Frames, Connections: t.Flows, Requests: t.Requests, Tries: t.Tries, Answers5xx: t.Answers5xx, Undecided: t.Undecided,
+		Targets: slices.Sorted(maps.Keys(names)), Run: run,
 	}
 }
 
@@ -112,8 +150,10 @@ type Options struct {
 }
 
 // Shows reports whether a finding passes --rule and --severity.
-func (o *Options) Shows(f *detect.Finding) bool {
-	return f.Severity >= o.MinSeverity && (len(o.Rules) == 0 || o.Rules[f.Rule.ID])
+func (o *Options) Shows(f *detect.Finding) bool { return o.allows(f.Rule, f.Severity) }
+
+func (o *Options) allows(r *detect.Rule, s detect.Severity) bool {
+	return s >= o.MinSeverity && (len(o.Rules) == 0 || o.Rules[r.ID])
 }
 
 // Totals are the sums over all captures.

@@ -106,3 +106,7 @@ func Sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }
+
+// Plain is a text without the no-break spaces that hold a number and its unit together, for
+// who searches in it.
+func Plain(s string) string { return strings.ReplaceAll(s, "\u00a0", " ") }

@@ -1,0 +1,103 @@
+package diagnosis
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"connrace/cmd/connrace/internal/text"
+)
+
+// Run is how the findings came about, so that the commands which check a fix are the user's own.
+type Run struct {
+	Files    []string // captures as they were named; of live the interface
+	Live     bool
+	Flags    []string // that decide what is analysed, as they were given
+	Page     string   // where the report is written that can be compared with; "": nowhere
+	Baseline string   // the earlier report that this run was compared with; "": none
+}
+
+// mostFiles is how many files a command names.
+const mostFiles = 4
+
+// check are the commands that tell whether a change helped: what keeps the figures of this run,
+// unless a file has them, then a new capture, then the comparison.
+func (q *problem) check() (cmds []string) {
+	r := &q.seen.Run
+	if len(r.Files) == 0 {
+		return nil
+	}
+	before := r.Baseline
+	if before == "" {
+		before = r.Page
+	}
+	run := "connrace " + r.files()
+	if slices.Contains(r.Files, "-") {
+		run = "... | " + run
+	}
+	if r.Live {
+		run = "connrace live -i " + r.files() + " --duration 10m"
+	}
+	for _, f := range r.Flags {
+		run += " " + quoted(f)
+	}
+	if before == "" {
+		before = "before.json"
+		cmds = append(cmds, run+" --format json > "+before)
+	}
+	if r.Live {
+		return append(cmds, run+" --baseline "+quoted(before))
+	}
+	after := "after.pcap"
+	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
+		after = "after2.pcap"
+	}
+	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'")
+	compare := "connrace " + after
+	for _, f := range r.Flags {
+		compare += " " + quoted(f)
+	}
+	return append(cmds, compare+" --baseline "+quoted(before))
+}
+
+// files are the captures in a command.
+func (r *Run) files() string {
+	var names []string
+	for i, f := range r.Files {
+		if i == mostFiles {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, quoted(f))
+	}
+	return strings.Join(names, " ")
+}
+
+// filter is what to capture.
+func (q *problem) filter() string {
+	var ports []string
+	for s := range q.targets {
+		if p := strconv.Itoa(int(s.Port)); s.Port != 0 && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	slices.Sort(ports)
+	tcp := "tcp"
+	if len(ports) > 0 && len(ports) <= mostFiles {
+		tcp = "tcp port " + strings.Join(ports, " or ")
+	}
+	return fmt.Sprintf("%s or icmp or icmp6", tcp)
+}
+
+// quoted is a word for a shell.
+func quoted(s string) string {
+	s = text.Clean(s)
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%[]", r) || r > 0x7f)
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,222 @@
+package diagnosis
+
+import (
+	"cmp"
+	"slices"
+
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// reason is why something goes wrong. Findings of one reason are cured by one change.
+type reason struct {
+	cause     *detect.CloseCause // why the target closed, where that decides what to change
+	rule      *detect.Rule       // else the rule, or the one that has the same fix
+	unwatched bool               // the LB's pool does not watch its connections, whyever they were closed
+}
+
+// reasonOf is the one of a finding.
+func reasonOf(f *detect.Finding) reason {
+	if f.Unwatched {
+		return reason{unwatched: true}
+	}
+	return reasonFor(f.Rule, f.Measures.CloseCause)
+}
+
+func reasonFor(r *detect.Rule, cause string) reason {
+	if c := detect.CauseOf(cause); c != nil && c.ID != detect.CloseUnknown {
+		if c.KeepAlive { // whether one by one or in a sweep: one timer
+			c = detect.CauseOf(detect.CloseIdleTimeout)
+		}
+		return reason{cause: c}
+	}
+	return reason{rule: cmp.Or(r.SameFix, r)}
+}
+
+// isTimer reports whether the target's keep-alive timer is the reason.
+func (r reason) isTimer() bool { return r.cause != nil && r.cause.KeepAlive }
+
+// Answer gathers findings and works out the answer. What it keeps of each is its id.
+type Answer struct {
+	seen *Seen
+	by   map[reason]*problem
+	all  []*problem // in the order of their first findings
+	late uint64     // connections that came late
+}
+
+// NewAnswer begins an answer.
+func NewAnswer(seen *Seen) *Answer { return &Answer{seen: seen, by: map[reason]*problem{}} }
+
+// problem is a Problem that is being gathered.
+type problem struct {
+	Problem
+	reason
+	seen    *Seen
+	rules   map[*detect.Rule]int
+	targets map[site]*detect.Target
+	texts   map[said]uint64
+	best    said // of texts
+	idle    sample
+	waited  sample // Measures.Outstanding
+	late    sample // Measures.Delay
+}
+
+// site is where something happened.
+type site struct {
+	tcpstate.Endpoint
+	socket string
+}
+
+// said is what a finding says of itself.
+type said struct{ cause, fix string }
+
+// mostTexts is how many texts of a problem are told apart: they differ in figures.
+const mostTexts = 256
+
+// lossWeight lets the text of one finding with a loss go before those of any number
+// without.
+const lossWeight = 1 << 32
+
+// problem is the one of a reason.
+func (a *Answer) problem(r reason) *problem {
+	q := a.by[r]
+	if q == nil {
+		q = &problem{reason: r, seen: a.seen, rules: map[*detect.Rule]int{}, targets: map[site]*detect.Target{}, texts: map[said]uint64{}}
+		a.by[r] = q
+		a.all = append(a.all, q)
+	}
+	return q
+}
+
+// Add adds a finding.
+func (a *Answer) Add(f Found) {
+	q := a.problem(reasonOf(f.Finding))
+	q.add(f.Rule, f.Severity, f.Tries(), 1, f.Time, f.Time)
+	q.targets[site{f.Target, f.Socket}] = f.Known
+	q.Findings = append(q.Findings, f.ID)
+	weight := uint64(1)
+	if f.Lost {
+		weight = lossWeight
+	}
+	s := said{f.Cause, f.Fix}
+	if _, known := q.texts[s]; known || len(q.texts) < mostTexts {
+		if q.texts[s] += weight; q.texts[s] > q.texts[q.best] {
+			q.best = s
+		}
+	}
+	m := &f.Measures
+	q.idle.add(m.Idle)
+	q.waited.add(m.Outstanding)
+	q.late.add(m.Delay)
+	if !f.Lost && m.Delay.Known {
+		a.late++
+	}
+}
+
+// AddCounted adds findings that are only counted.
+func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
+	q := a.problem(reasonFor(g.Rule, g.CloseCause))
+	q.add(g.Rule, g.Severity, g.Tries, g.Count, g.First, g.Last)
+	if q.targets[site{g.Target, g.Socket}] == nil {
+		q.targets[site{g.Target, g.Socket}] = known
+	}
+}
+
+func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint64, first, last int64) {
+	q.Count += n
+	q.rules[r] += int(n)
+	q.Severity = max(q.Severity, s)
+	q.Tries.Add(t, 1)
+	if first != 0 && (q.First == 0 || first < q.First) {
+		q.First = first
+	}
+	q.Last = max(q.Last, last)
+}
+
+// Diagnosis is the answer to all that was added.
+func (a *Answer) Diagnosis() *Diagnosis {
+	slices.SortStableFunc(a.all, func(x, y *problem) int {
+		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
+			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.Count, x.Count))
+	})
+	d := &Diagnosis{places: map[reason]int{}}
+	for i, q := range a.all {
+		q.Number = i + 1
+		q.describe()
+		d.places[q.reason] = i
+		d.Problems = append(d.Problems, q.Problem)
+	}
+	d.Title, d.Lede = a.headline(d)
+	return d
+}
+
+// describe works out what is said of a problem.
+func (q *problem) describe() {
+	q.Counts = CountRules(q.rules)
+	slices.SortStableFunc(q.Counts, func(a, b RuleCount) int {
+		return cmp.Or(cmp.Compare(b.Rule.Severity, a.Rule.Severity), cmp.Compare(b.N, a.N))
+	})
+	q.Rule = q.Counts[0].Rule
+	for s := range q.targets {
+		q.Targets = append(q.Targets, nameOf(s.Endpoint, s.socket))
+	}
+	slices.Sort(q.Targets)
+	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
+	q.Title = q.title()
+	q.What = q.tally() + " " + q.Rule.Sequence
+	q.lines()
+	q.Timer = q.timer()
+	q.Check = q.check()
+	q.More = "connrace explain " + q.Rule.ID
+}
+
+// known are the targets of the problem of which something is known, in order.
+func (q *problem) known() (ts []*detect.Target) {
+	for _, t := range q.targets {
+		if t != nil {
+			ts = append(ts, t)
+		}
+	}
+	slices.SortFunc(ts, func(a, b *detect.Target) int { return cmp.Compare(a.Target.String(), b.Target.String()) })
+	return ts
+}
+
+// sample keeps up to sampleSize values: all, or each second, fourth, eighth of them.
+type sample struct {
+	kept   []int64
+	n      uint64
+	factor uint64 // 0: 1
+}
+
+const sampleSize = 1 << 10
+
+func (s *sample) add(d detect.Duration) {
+	if !d.Known {
+		return
+	}
+	s.factor = max(s.factor, 1)
+	if s.n++; s.n%s.factor != 0 {
+		return
+	}
+	if len(s.kept) == sampleSize {
+		for i := range sampleSize / 2 {
+			s.kept[i] = s.kept[2*i+1]
+		}
+		s.kept = s.kept[:sampleSize/2]
+		s.factor *= 2
+		if s.n%s.factor != 0 {
+			return
+		}
+	}
+	s.kept = append(s.kept, d.NS)
+}
+
+// median is that of the values, about; 0: there is none.
+func (s *sample) median() int64 {
+	if len(s.kept) == 0 {
+		return 0
+	}
+	v := slices.Sorted(slices.Values(s.kept))
+	return v[len(v)/2]
+}

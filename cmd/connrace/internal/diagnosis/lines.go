@@ -1,0 +1,111 @@
+package diagnosis
+
+import (
+	"slices"
+	"strings"
+
+	"connrace/detect"
+)
+
+// mostLikely is how many settings are shown where it is not known what software it is.
+const mostLikely = 3
+
+// lines are the settings to change: of the servers and the LBs that show which they are. Where
+// no server does, the target's keep-alive timer hints at some, if that is the reason; where
+// nothing hints, the first few are shown, which are the commonest.
+func (q *problem) lines() {
+	servers := q.Rule.Servers
+	if q.cause != nil && q.cause.Knobs != nil {
+		servers = q.cause.Knobs
+	}
+	known := q.who(func(t *detect.Target) *detect.Software { return t.Server })
+	lbs := q.who(func(t *detect.Target) *detect.Software { return t.LB })
+	q.Server, q.LB = only(known), only(lbs)
+	add := func(knobs []detect.Knob, lb, likely bool) {
+		for _, k := range knobs {
+			q.Lines = append(q.Lines, Line{Knob: k, LB: lb, Likely: likely})
+		}
+	}
+	if known != nil {
+		add(named(servers, known), false, false)
+	} else {
+		add(q.likely(servers), false, true)
+	}
+	if lbs != nil {
+		add(named(q.Rule.LBs, lbs), true, false)
+	} else if len(servers) == 0 {
+		add(q.Rule.LBs[:min(len(q.Rule.LBs), mostLikely)], true, true)
+	}
+	for _, k := range servers {
+		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Knob == k }) {
+			q.Others = append(q.Others, k)
+		}
+	}
+}
+
+// likely are the settings of the servers that it may be.
+func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
+	if q.isTimer() {
+		if knobs = q.hinted(of); knobs == nil {
+			knobs = q.Rule.LikelyKnobs(q.idle.median())
+		}
+	}
+	if knobs == nil {
+		knobs = of[:min(len(of), mostLikely)]
+	}
+	return knobs
+}
+
+// who is the software of one side of the problem's targets, each once.
+func (q *problem) who(of func(*detect.Target) *detect.Software) (all []*detect.Software) {
+	for _, t := range q.known() {
+		if s := of(t); s != nil && !slices.ContainsFunc(all, func(o *detect.Software) bool { return o.Name == s.Name }) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// only is the software if there is one.
+func only(all []*detect.Software) *detect.Software {
+	if len(all) != 1 {
+		return nil
+	}
+	return all[0]
+}
+
+// named are the settings of software.
+func named(knobs []detect.Knob, all []*detect.Software) (out []detect.Knob) {
+	for _, s := range all {
+		for _, k := range knobs {
+			if k.Software == s.Name {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// hinted are the settings of the software that a target's timer hints at.
+func (q *problem) hinted(of []detect.Knob) (knobs []detect.Knob) {
+	known := q.known()
+	for _, k := range of {
+		if slices.ContainsFunc(known, func(t *detect.Target) bool {
+			return t.Idle != nil && strings.Contains(strings.Join(t.Idle.Hint, " "), k.Software)
+		}) {
+			knobs = append(knobs, k)
+		}
+	}
+	return knobs
+}
+
+// software names whose settings they are.
+func software(knobs []detect.Knob) string {
+	var names []string
+	for _, k := range knobs {
+		if !slices.Contains(names, k.Software) {
+			names = append(names, k.Software)
+		}
+	}
+	return strings.Join(names, ", ")
+}

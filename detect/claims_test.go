@@ -130,7 +130,7 @@ func claims(segs []tcpstate.Segment, f *detect.Finding) map[string]string {
 			said[claim] = fmt.Sprintf(format, args...)
 		}
 	}
-	if strings.Contains(f.Summary, "never acknowledged") && f.Request != nil && !strings.Contains(f.Summary, "octets") {
+	if strings.Contains(f.Summary, "never acknowledged") && f.Request != nil && !strings.Contains(f.Summary, "bytes") {
 		wrong("never acknowledged", acked != 0, "frame %d acknowledges it", acked)
 	}
 	if strings.Contains(f.Summary, "had acknowledged it") {

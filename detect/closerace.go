@@ -29,7 +29,7 @@ func (x *Facts) closeRace() *Finding {
 	x.resets(f)
 	if x.request.Ack != x.closing.Seq && x.hole() {
 		f.Confidence = Suspected
-		f.Grounds += "; octets of the connection are missing in the capture"
+		f.Grounds += "; bytes of the connection are missing in the capture"
 	}
 	return f
 }

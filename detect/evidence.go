@@ -108,7 +108,7 @@ func (x *Facts) timeline() []Evidence {
 		es = append(es, e)
 	}
 	if x.request.Set() {
-		note := "first octet of the request"
+		note := "first byte of the request"
 		if x.ln.AsSent(x.request).Ack != x.request.Ack {
 			note += ", sent again: its first copy is not in the capture"
 		}
@@ -295,6 +295,6 @@ func (x *Facts) idle(f *Finding, m tcpstate.SegRef) {
 		return
 	}
 	f.Measures.Idle = Duration{max(m.Time-l.Time, 0), true}
-	e := x.evidence(l, false, RoleLastAnswer, "last octets of the answer before")
+	e := x.evidence(l, false, RoleLastAnswer, "last bytes of the answer before")
 	f.IdleFrom = &e
 }

@@ -73,7 +73,7 @@ func (x *Facts) complained(f *Finding, s *silence, e *tcpstate.ICMPRef) {
 	if e.MTU == 0 {
 		f.Summary += fmt.Sprintf("; %s (frame %d): it is too big for the path", icmpWords(e), x.frame(e.SegRef))
 	} else {
-		f.Summary += fmt.Sprintf("; %s (frame %d): the path carries packets of up to %d octets, this one has at least %d", icmpWords(e), x.frame(e.SegRef), e.MTU, s.least+leastHeaders(e.V6))
+		f.Summary += fmt.Sprintf("; %s (frame %d): the path carries packets of up to %d bytes, this one has at least %d", icmpWords(e), x.frame(e.SegRef), e.MTU, s.least+leastHeaders(e.V6))
 	}
 	mss, typ := "--clamp-mss-to-pmtu", "ICMP type 3 code 4"
 	if e.MTU > leastHeaders(e.V6) {

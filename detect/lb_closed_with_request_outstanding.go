@@ -89,7 +89,7 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += fmt.Sprintf("the target answered (frame %d), which the LB had not seen when it closed", x.frame(x.newestAnswer))
 	} else if x.flow.RequestUnfinished() {
 		f.Severity = Warning
-		f.Summary += fmt.Sprintf("it had sent %d octets of that, and more was to come", f.Request.Bytes)
+		f.Summary += fmt.Sprintf("it had sent %d bytes of that, and more was to come", f.Request.Bytes)
 		f.own = &advice{
 			"The request was not complete: the LB had not got all of it from its client, who was slow or went away, or its host could not send it.",
 			"Look at the client's side in the LB's log (499, 460, a request time-out), and at the LB's limits for reading a request " +

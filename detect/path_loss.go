@@ -121,7 +121,7 @@ func (x *Facts) requestHole() *Finding {
 	f := x.lost(x.request)
 	f.Confidence = min(f.Confidence, Likely)
 	f.Measures.Outstanding = x.outstandingAt(cl)
-	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d octets never came, and the LB gave up (frame %d) %s after it",
+	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d bytes never came, and the LB gave up (frame %d) %s after it",
 		x.frame(x.request), cl.Seq.Sub(x.target.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
 	return f
 }
@@ -140,7 +140,7 @@ func (x *Facts) whyLost(f *Finding, s *silence) {
 		return
 	}
 	f.Measures.SmallestLost, f.Measures.LargestDelivered = lost, delivered
-	f.Summary += fmt.Sprintf("; segments of up to %d octets arrived meanwhile, this one has %d: an MTU black hole", delivered, lost)
+	f.Summary += fmt.Sprintf("; segments of up to %d bytes arrived meanwhile, this one has %d: an MTU black hole", delivered, lost)
 }
 
 // answerLost finds an answer that never reached the LB.
@@ -189,7 +189,7 @@ func (x *Facts) answerHole(closed int64) *Finding {
 		f.Evidence = append(f.Evidence, e)
 		sortEvidence(f.Evidence)
 	}
-	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d octets before it never did, and the LB gave up (frame %d) %s after the request",
+	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d bytes before it never did, and the LB gave up (frame %d) %s after the request",
 		e.Frame, later.Seq.Sub(x.lb.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
 	return f
 }

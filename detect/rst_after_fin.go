@@ -81,7 +81,7 @@ func matchRSTAfterFIN(x *Facts) *Finding {
 	lost := "nothing was lost with it"
 	if n := x.unreadAnswer(); n > 0 && !fromLB {
 		f.Severity = Warning
-		lost = fmt.Sprintf("%d octets of its answer were never acknowledged", n)
+		lost = fmt.Sprintf("%d bytes of its answer were never acknowledged", n)
 	}
 	kind := f.Measures.RST
 	if kind == "" {

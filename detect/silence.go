@@ -215,7 +215,7 @@ func (x *Facts) addCopies(f *Finding, s *silence) {
 	}
 	add(s.first, RoleRepeat, "never acknowledged")
 	if s.copies > 1 {
-		add(s.last, RoleRepeat, "the same octets again")
+		add(s.last, RoleRepeat, "the same bytes again")
 	}
 	sortEvidence(f.Evidence)
 }

@@ -163,8 +163,8 @@ func TestProbability(t *testing.T) {
 
 func TestLoadBounded(t *testing.T) {
 	for _, c := range []struct{ begin, fill, end, want string }{
-		{"", " ", report, "a value of more than 100000 octets"},
-		{`{"schema":"connrace/1","x":"`, "x", `"}`, "a value of more than 100000 octets"},
+		{"", " ", report, "a value of more than 100000 bytes"},
+		{`{"schema":"connrace/1","x":"`, "x", `"}`, "a value of more than 100000 bytes"},
 		{`{"schema":"connrace/1","findings":[`, "[", "", "exceeded max depth"},
 		{`{"schema":"connrace/1","log":[0`, `,"` + strings.Repeat("x", 1000) + `"`, `],"totals":{"requests":7}}`, ""},
 	} {

@@ -82,7 +82,7 @@ type limiter struct {
 
 func (l *limiter) Read(b []byte) (int, error) {
 	if l.read-l.d.InputOffset() > l.most {
-		return 0, fmt.Errorf("a value of more than %d octets in it", l.most)
+		return 0, fmt.Errorf("a value of more than %d bytes in it", l.most)
 	}
 	n, err := l.r.Read(b)
 	l.read += int64(n)

@@ -87,7 +87,7 @@ func (m *Millions) Type() string { return "SIZE" }
 func (m *Millions) Set(s string) error {
 	n, err := parseSize(s)
 	if err != nil || n == 0 {
-		return errors.New("must be a number of millions of octets, or one with a suffix such as 100m")
+		return errors.New("must be a number of millions of bytes, or one with a suffix such as 100m")
 	}
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		n *= 1e6

@@ -43,7 +43,7 @@ func raceFinding(id int, at int64, lb, target string, path string) *detect.Findi
 		},
 		Evidence: []detect.Evidence{
 			ev(2, 0, false, tcpstate.FIN|tcpstate.ACK, t+143, l, 0, detect.RoleFIN, "FIN: the target had not seen the request"),
-			ev(3, 172e3, true, tcpstate.PSH|tcpstate.ACK, l, t+143, 331, detect.RoleRequest, "first octet of the request"),
+			ev(3, 172e3, true, tcpstate.PSH|tcpstate.ACK, l, t+143, 331, detect.RoleRequest, "first byte of the request"),
 			ev(4, 197e3, false, tcpstate.RST, t+143, 0, 0, detect.RoleRST, "reply RST: no socket for this any more"),
 			ev(5, 251e3, true, tcpstate.FIN|tcpstate.ACK, l+331, t+144, 0, detect.RoleLBFIN, "the LB closes its side"),
 			ev(6, 270e3, false, tcpstate.RST, t+144, 0, 0, detect.RoleRST, "reply RST: no socket for this any more"),
@@ -54,7 +54,7 @@ func raceFinding(id int, at int64, lb, target string, path string) *detect.Findi
 		Fix:   "Raise the target's keep-alive timeout (5 s now) above the LB's idle timeout, to 65 s or more, so that the LB closes first.",
 	}
 	f.Evidence[5].Stream = stream + 1e6
-	idle := ev(1, -5*second-1874e3, false, tcpstate.PSH|tcpstate.ACK, t, l, 143, detect.RoleLastAnswer, "last octets of the answer before")
+	idle := ev(1, -5*second-1874e3, false, tcpstate.PSH|tcpstate.ACK, t, l, 143, detect.RoleLastAnswer, "last bytes of the answer before")
 	f.IdleFrom = &idle
 	return f
 }

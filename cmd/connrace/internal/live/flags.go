@@ -72,7 +72,7 @@ func NewFlags() (*Flags, *pflag.FlagSet) {
 	fs.Var(&l.duration, "duration", "end after `DURATION`")
 	fs.Uint64VarP(&l.count, "count", "c", 0, "end after `N` packets")
 	fs.Var(&l.ring, "ring", "let packets wait in `SIZE` of memory shared with the\nkernel")
-	fs.IntVarP(&l.snaplen, "snaplen", "s", l.snaplen, "capture `N` octets of each packet")
+	fs.IntVarP(&l.snaplen, "snaplen", "s", l.snaplen, "capture `N` bytes of each packet")
 	fs.BoolVar(&l.promisc, "promiscuous", false, "also capture what is not for this host")
 	fs.StringVar(&l.netns, "netns", "", "watch in the network namespace of a process `PID`, a PATH or a\nNAME of ip-netns(8); needs CAP_SYS_ADMIN")
 	fs.StringVar(&l.ddd, "filter-ddd", "", "capture only what passes the filter in `FILE`, made by\n'tcpdump -ddd EXPRESSION'")
@@ -95,7 +95,7 @@ func NewFlags() (*Flags, *pflag.FlagSet) {
 func (d *dumpFlags) add(fs *pflag.FlagSet) {
 	fs.StringVarP(&d.path, "write", "w", "", "write what is captured to `FILE` (pcapng)")
 	fs.VarP(&d.every, "rotate-seconds", "G", "begin another file every so many `SECONDS`; FILE should have a\ntime in it: %Y-%m-%d-%H%M%S and the like (strftime(3))")
-	fs.VarP(&d.size, "rotate-size", "C", "begin another file after `SIZE` millions of octets, or with a\nsuffix k, m, g; a number is added to FILE")
+	fs.VarP(&d.size, "rotate-size", "C", "begin another file after `SIZE` millions of bytes, or with a\nsuffix k, m, g; a number is added to FILE")
 	fs.IntVarP(&d.files, "rotate-count", "W", 0, "with -C write `N` files in turn; with -G end after N")
 }
 
@@ -103,7 +103,7 @@ func (v *evidenceFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&v.dir, "evidence", "", "write for each finding the packets of its connections that are\nstill in memory to a small pcapng in `DIR`; they hold headers and\nbodies. What else is in DIR stays")
 	fs.Var(&v.max, "evidence-max", "keep at most so many of these files, or so much: `N`, SIZE or\nN,SIZE; the oldest are removed")
 	fs.Var(&v.memory, "evidence-memory", "keep the newest packets in `SIZE` of memory for it and for\n--annotate")
-	fs.IntVar(&v.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: as captured)")
+	fs.IntVar(&v.snaplen, "evidence-snaplen", 0, "cut those packets to `N` bytes (default: as captured)")
 	fs.StringVar(&v.annotate, "annotate", "", "at the end write the packets that are still in memory to `FILE`\n(pcapng), with a comment on each frame of evidence")
 }
 
@@ -147,7 +147,7 @@ func (l *Flags) Wrong(fs *pflag.FlagSet) string {
 	case l.WrongBounds() != "":
 		return l.WrongBounds()
 	case l.snaplen <= 0:
-		return "--snaplen must be a number of octets"
+		return "--snaplen must be a number of bytes"
 	case l.ring < 1e6 || l.ring > 1<<31-1:
 		return "--ring must be between 1MB and 2GB"
 	case d.path == "-":
@@ -155,7 +155,7 @@ func (l *Flags) Wrong(fs *pflag.FlagSet) string {
 	case d.files < 0, d.files > 0 && d.every == 0 && d.size == 0:
 		return "-W takes a number of files, and needs -C or -G"
 	case v.snaplen < 0 || v.snaplen > 1<<30:
-		return "--evidence-snaplen must be a number of octets"
+		return "--evidence-snaplen must be a number of bytes"
 	case v.annotate == "-":
 		return "--annotate needs the name of a file: standard output holds the findings"
 	case v.memory < recorder.MinSize || v.memory > recorder.MaxSize:

@@ -40,7 +40,7 @@ func ReadBuild() Build {
 func Address(s string) (string, error) {
 	if path, is := strings.CutPrefix(s, unixPrefix); is {
 		if !strings.HasPrefix(path, "/") || len(path) > maxUnixPath {
-			return "", fmt.Errorf("unix: must be followed by an absolute path of up to %d octets", maxUnixPath)
+			return "", fmt.Errorf("unix: must be followed by an absolute path of up to %d bytes", maxUnixPath)
 		}
 		return s, nil
 	}

@@ -29,14 +29,14 @@ type packetFlags struct {
 func (p *packetFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&p.annotate, "annotate", "", "write the capture again as `FILE` (pcapng), with a comment on each\nframe of evidence; nothing else in it changes")
 	fs.StringVar(&p.evidence, "evidence", "", "write for each finding all packets of its connections to a small\npcapng in `DIR`, which must have none of an earlier run; they hold\nheaders and bodies")
-	fs.IntVar(&p.snaplen, "evidence-snaplen", 0, "cut those packets to `N` octets (default: whole)")
+	fs.IntVar(&p.snaplen, "evidence-snaplen", 0, "cut those packets to `N` bytes (default: whole)")
 }
 
 // wrong is what is wrong with the use of the flags for these files; "": nothing.
 func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 	switch {
 	case p.snaplen < 0 || p.snaplen > 1<<30:
-		return "--evidence-snaplen must be a number of octets"
+		return "--evidence-snaplen must be a number of bytes"
 	case p.snaplen > 0 && p.evidence == "":
 		return "--evidence-snaplen needs --evidence DIR"
 	case p.annotate == "":

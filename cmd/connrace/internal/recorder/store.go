@@ -180,7 +180,7 @@ const maxTaken = 100
 // not at all, and returns its path.
 func (s *Store) Put(path string, data []byte) (string, error) {
 	if most := s.limit.Bytes; most > 0 && int64(len(data)) > most {
-		return "", fmt.Errorf("%s: would have %d octets, more than all files together may have", path, len(data))
+		return "", fmt.Errorf("%s: would have %d bytes, more than all files together may have", path, len(data))
 	}
 	f, err := outfile.New(s.dir, filepath.Base(path), path, s.umask)
 	if err != nil {

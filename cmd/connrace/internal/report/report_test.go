@@ -51,11 +51,11 @@ func sample() *Report {
 		},
 		Evidence: []detect.Evidence{
 			{Stream: 12, Frame: 285, Time: at("2019-01-26T00:00:15.000036Z"), Flags: tcpstate.FIN | tcpstate.ACK, Seq: 3258, Ack: 4294967295, Role: detect.RoleFIN, Note: "FIN: the target had not seen the request"},
-			{Stream: 12, Frame: 288, Time: at("2019-01-26T00:00:15.000208Z"), FromLB: true, Flags: tcpstate.PSH | tcpstate.ACK, Seq: 4294967295, Ack: 3258, Len: 331, Role: detect.RoleRequest, Note: "first octet of the request"},
+			{Stream: 12, Frame: 288, Time: at("2019-01-26T00:00:15.000208Z"), FromLB: true, Flags: tcpstate.PSH | tcpstate.ACK, Seq: 4294967295, Ack: 3258, Len: 331, Role: detect.RoleRequest, Note: "first byte of the request"},
 			{Stream: 12, Frame: 289, Time: at("2019-01-26T00:00:15.000233Z"), Flags: tcpstate.RST, Seq: 3258, Role: detect.RoleRST, Note: "reply RST: no socket for this any more"},
 			{Stream: 13, Frame: 295, Time: at("2019-01-26T00:00:15.001Z"), FromLB: true, Flags: tcpstate.SYN, Seq: 7, Role: detect.RoleNewHandshake, Note: "the LB opens a new connection"},
 		},
-		IdleFrom:  &detect.Evidence{Stream: 12, Frame: 206, Time: at("2019-01-26T00:00:09.998162Z"), Flags: tcpstate.PSH | tcpstate.ACK, Len: 773, Role: detect.RoleLastAnswer, Note: "last octets of the answer before"},
+		IdleFrom:  &detect.Evidence{Stream: 12, Frame: 206, Time: at("2019-01-26T00:00:09.998162Z"), Flags: tcpstate.PSH | tcpstate.ACK, Len: 773, Role: detect.RoleLastAnswer, Note: "last bytes of the answer before"},
 		RoleBasis: "handshake", Summary: "the target's FIN (frame 285) and the LB's request (frame 288) crossed",
 		Cause: "The target's keep-alive timer (5 s) fired.", Fix: "Raise the target's keep-alive timeout.",
 	}

@@ -205,6 +205,9 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 		return // its streams are counted one by one
 	}
 	t.requests++
+	if e.Flow.HTTP2Unread() {
+		t.unread++
+	}
 	d.totals.Requests++
 	t.advertise(e.Flow)
 	d.noteRequest(e)
@@ -248,6 +251,9 @@ func (d *Detector) onServerError(e *tcpstate.Event) {
 func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 	f := e.Flow
 	lb, target := f.Sides()
+	if d.targetOf(f).mayBeHTTP2(f) {
+		return // what has stalled may be no request
+	}
 	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
@@ -260,7 +266,7 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 // onCloseBegan notes the idle age of a connection that one side begins to close.
 func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	f := e.Flow
-	if e.Gap < 0 || !f.Established() {
+	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) {
 		return
 	}
 	c, byLB, ok := idle.Close{}, e.Side == f.LB(), false
@@ -373,6 +379,8 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		d.totals.HTTP2InTLS++
 	case f.Opaque():
 		d.totals.OtherProtocols++
+	case d.targetOf(f).mayBeHTTP2(f), f.HTTP2Unread():
+		d.totals.HTTP2Unread++
 	}
 	if !f.BeginCaptured() {
 		d.totals.NoHandshake++

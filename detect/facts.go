@@ -154,16 +154,21 @@ func (x *Facts) findClosing() {
 	x.ignoreCloseNotify()
 }
 
-// findGoAway finds, where HTTP/2 may be inside of TLS, a record directly before the close that is as
-// long as a GOAWAY, and that nobody had asked for.
+// findGoAway finds, where HTTP/2 may be inside of TLS or was not captured, a record or a segment
+// directly before the close that is as long as a GOAWAY, and that nobody had asked for.
 func (x *Facts) findGoAway() {
 	const (
-		least = 9 + 8 + 21 // the frame (RFC 9113 §6.8) in a record of TLS 1.2 with ChaCha20
-		most  = least + 8  // with an explicit nonce
-		at    = second     // how soon a close must follow, at least
+		frame = 9 + 8  // RFC 9113 §6.8
+		seal  = 21 + 8 // a record of TLS 1.2: header and tag, and of most suites an explicit nonce
+		at    = second // how soon a close must follow, at least
 	)
-	g := x.newestFromTarget
-	if !x.flow.HTTP2InTLS() || !x.closing.Set() || !g.Set() || g.End() != x.closing.Seq || g.Len < least || g.Len > most ||
+	g, least, most := x.newestFromTarget, uint32(frame), uint32(frame)
+	if x.flow.HTTP2InTLS() {
+		least, most = frame+seal-8, frame+seal
+	} else if !x.of.mayBeHTTP2(x.flow) {
+		return
+	}
+	if !x.closing.Set() || !g.Set() || g.End() != x.closing.Seq || g.Len < least || g.Len > most ||
 		x.answered && x.answer == g.Seq || x.closing.Time-g.Time > max(4*x.rtt(), at) {
 		return
 	}

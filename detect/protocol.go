@@ -24,6 +24,8 @@ func (x *Facts) limit(f *Finding) {
 	switch fl := x.flow; {
 	case fl.HTTP2InTLS():
 		why = "HTTP/2 may be inside of TLS, whose streams cannot be told apart: whether an answer was outstanding is not known"
+	case x.of.mayBeHTTP2(fl):
+		why = "no payload was captured, and by the lengths it is HTTP/2, whose streams cannot be told apart then: whether an answer was outstanding is not known"
 	case fl.Opaque():
 		why = "the protocol is not followed: the last message may have wanted no answer"
 	case x.tooShort():
@@ -41,6 +43,12 @@ func (x *Facts) limit(f *Finding) {
 	}
 	f.Severity, f.Confidence, f.Lost = Warning, Suspected, false
 	f.Grounds = why
+}
+
+// mayBeHTTP2 reports whether a connection of which no payload was captured is HTTP/2 by the lengths
+// of its segments, or as most requests of its target are.
+func (t *target) mayBeHTTP2(f *tcpstate.Flow) bool {
+	return !f.HasPayload() && (f.HTTP2Unread() || t.unread > t.requests/2)
 }
 
 // tooShort reports whether the newest request has fewer octets than a request of HTTP/1.

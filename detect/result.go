@@ -71,9 +71,9 @@ type Totals struct {
 	// captured.
 	OneDirection, NoHandshake, NoPayload uint64
 	Flows                                uint64 // flows analysed: those that --target leaves
-	// HTTP2InTLS counts flows whose TLS may hide HTTP/2, OtherProtocols those of a protocol
-	// that is not followed.
-	HTTP2InTLS, OtherProtocols uint64
+	// HTTP2InTLS counts flows whose TLS may hide HTTP/2, HTTP2Unread those of HTTP/2 of which too
+	// little was captured, OtherProtocols those of a protocol that is not followed.
+	HTTP2InTLS, HTTP2Unread, OtherProtocols uint64
 	// UnfollowedStreams are those of HTTP/2 that were not followed, for want of room.
 	UnfollowedStreams uint64
 	// Scans are port scans, whose refused connections are no findings.

@@ -16,8 +16,9 @@ type target struct {
 	tag         uint32
 	flows       int32 // connections that the tracker has
 	requests    uint64
-	told        *told // silent: nothing yet
-	advertised  int64 // Keep-Alive: timeout=, ns; 0: none
+	unread      uint64 // of them, those on connections that are HTTP/2 by the lengths of what was not captured
+	told        *told  // silent: nothing yet
+	advertised  int64  // Keep-Alive: timeout=, ns; 0: none
 	connections uint64
 
 	attempted, completed uint64

@@ -138,7 +138,11 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagUsed
 	}
-	if n := s.Seq.Add(s.Len).Sub(at); framing.IsAlertSize(n) && f.MayBeTLS() && h.HasTurn() {
+	n := s.Seq.Add(s.Len).Sub(at)
+	if f.flags&flowPayload == 0 && at == h.Nxt && at == s.Seq && framing.IsFrameSize(f.side(dir), n) {
+		f.flags |= flowUnread
+	}
+	if framing.IsAlertSize(n) && f.MayBeTLS() && h.HasTurn() {
 		m := &t.notes(f).Half[dir]
 		m.PrevTurn, m.PrevAnswered, m.PrevAnswer = t.turnRef(f, dir), h.Answered(), h.AnswerSeq
 	}

@@ -158,6 +158,7 @@ const (
 	flowHasPrevious              // the incarnation before it may still get segments
 	flowRenumbered               // see Tracker.markRenumbered
 	flowWaiting                  // some of its segments wait, see sequencer
+	flowUnread                   // see HTTP2Unread
 
 	// The uppermost bits: who is the LB, and how that was decided.
 	flowLB    flowFlags = 1 << 28
@@ -230,6 +231,10 @@ func (f *Flow) MayBeTLS() bool {
 func (f *Flow) Opaque() bool {
 	return f.framing.Protocol() == framing.Unknown && f.flags&flowPayload != 0
 }
+
+// HTTP2Unread reports whether frames of HTTP/2 that decide were not captured: of some only a
+// part was, or nothing of any, and by their lengths the octets are no HTTP/1.
+func (f *Flow) HTTP2Unread() bool { return f.flags&flowUnread != 0 }
 
 // HTTP2InTLS reports whether HTTP/2 may be inside of TLS: it was offered or agreed, or the
 // ClientHello was not captured.

@@ -23,6 +23,8 @@ type HTTP2 struct {
 	ahead []uint32
 	lost  uint32 // the newest for which there was no room
 	sweep int
+	// unread: which streams a GOAWAY of the target refuses was not captured.
+	unread bool
 
 	open   int   // streams that have neither an end nor a reset
 	failAt int64 // when failed ones are to be looked at; 0: there are none
@@ -139,6 +141,13 @@ func (t *Tracker) doubtStreams(f *Flow, dir int) {
 	}
 }
 
+// doubtUnanswered says that a GOAWAY of the target, half dir, may have refused any stream.
+func (h *HTTP2) doubtUnanswered(dir int) {
+	for _, s := range h.Streams {
+		s.missing[dir] = s.missing[dir] || !s.Answer.Set()
+	}
+}
+
 // doubtFor is how long a stream is kept that may have ended in what the capture lacks, by judgement:
 // most calls are shorter, and it is told of only if it shows that it is open.
 const doubtFor = 30 * second
@@ -160,119 +169,6 @@ func (t *Tracker) forgetDoubtful(f *Flow, h *HTTP2, now int64) {
 	}
 }
 
-// classifyHTTP2 is the part of classify for octets of HTTP/2 that are understood: p is what was
-// captured of the n octets from at on.
-func (t *Tracker) classifyHTTP2(v *content, f *Flow, dir int, s *Segment, p []byte, n uint32, at Seq) {
-	fr, sd, h := &f.framing, f.side(dir), t.http2Of(f)
-	if len(h.Streams) > 0 && h.Streams[0].missing != [2]bool{} && s.Time-h.Streams[0].Request.Time > doubtFor {
-		t.forgetDoubtful(f, h, s.Time)
-	}
-	if acked := f.Half[f.LB()].Ack; len(h.Streams) > 0 && h.Streams[0].Done {
-		t.ForgetStreams(f, func(s *H2Stream) bool { return s.Done && s.end.AtOrBefore(acked) })
-	}
-	v.known = true
-	data, goAway := false, SegRef{}
-	for {
-		b, used := fr.Next(sd, p, n, &t.carries)
-		if b.Kind == framing.None {
-			break
-		}
-		p, n = p[min(int(used), len(p)):], n-used
-		at = at.Add(used)
-		from := at - Seq(b.Back)
-		st, _ := h.find(b.Stream)
-		switch {
-		case b.Kind == framing.ClosingBegins: // its stream is the last one
-		case st != nil:
-			if b.Kind != framing.StreamReset { // which may come behind its end, too
-				st.missing[dir] = false
-			}
-			if sd == framing.Answers && (b.Kind == framing.BodyBegins || b.Kind == framing.MessageEnds) && !st.Answer.Set() {
-				st.Answer = t.ref(s, f.stream, from) // its HEADERS are missing
-			}
-		case sd == framing.Answers && (b.Kind == framing.BodyBegins || b.Kind == framing.MessageBegins) && b.Stream <= fr.NewestStream(&t.carries):
-			h.Idle = 0 // one is open that is not followed
-		case sd == framing.Answers && b.Stream > fr.NewestStream(&t.carries):
-			h.early(b.Stream)
-		}
-		switch b.Kind {
-		case framing.MessageBegins:
-			data = true
-			if sd == framing.Requests {
-				t.openStream(f, h, b.Stream, t.ref(s, f.stream, from))
-				v.answers = true
-			} else if st != nil && !st.Answer.Set() {
-				st.Answer = t.ref(s, f.stream, from)
-				v.answers = v.answers || b.Stream == fr.NewestStream(&t.carries)
-			}
-			if !v.begins {
-				v.begins, v.at = true, from
-			}
-		case framing.HeadEnds:
-			if st != nil {
-				t.streamHead(f, sd, st, s)
-			}
-		case framing.BodyBegins:
-			data = true
-			if st != nil && sd == framing.Answers {
-				st.Received += fr.Left(sd)
-			}
-		case framing.MessageEnds:
-			if st != nil && sd == framing.Answers {
-				st.finish(h, at, s.Time)
-			} else if st != nil {
-				st.sentAll, st.sentEnd = true, at
-			}
-		case framing.StreamReset:
-			if st != nil && !st.Done {
-				t.resetStream(f, h, st, dir, t.ref(s, f.stream, from), b.Status)
-			}
-		case framing.ClosingBegins:
-			goAway = t.ref(s, f.stream, from)
-			if sd == framing.Answers && b.Stream < h.Last {
-				h.GoAway, h.Last, h.Code = goAway, b.Stream, b.Status
-				t.failLater(f, h, s.Time)
-			}
-		case framing.SyncLost:
-			t.doubtStreams(f, dir)
-		}
-	}
-	if !goAway.Set() {
-		return
-	}
-	if v.control = GoAway; data {
-		v.control = 0
-		if m := &t.notes(f).Half[dir]; !m.Notify.Set() {
-			m.Notify, m.NotifyKind = goAway, GoAway
-		}
-	}
-}
-
-// skipHTTP2 is skip. Inside of a frame nothing is lost with the octets; else any stream may have
-// ended with them.
-func (t *Tracker) skipHTTP2(f *Flow, sd framing.Side, at Seq, n uint32) {
-	dir, h := int(sd)^f.LB(), t.http2Of(f)
-	if !f.framing.Synced(sd) {
-		t.doubtStreams(f, dir)
-		return
-	}
-	for {
-		b, used := f.framing.Next(sd, nil, n, &t.carries)
-		n, at = n-used, at.Add(used)
-		st, _ := h.find(b.Stream)
-		switch {
-		case b.Kind == framing.None:
-			return
-		case b.Kind == framing.MessageEnds && st != nil && sd == framing.Answers:
-			st.finish(h, at, t.now)
-		case b.Kind == framing.HeadEnds && st != nil:
-			t.streamHead(f, sd, st, nil)
-		case b.Kind != framing.MessageEnds:
-			t.doubtStreams(f, dir)
-		}
-	}
-}
-
 // finish notes that the answer is complete.
 func (s *H2Stream) finish(h *HTTP2, end Seq, at int64) {
 	if s.Done {
@@ -283,12 +179,6 @@ func (s *H2Stream) finish(h *HTTP2, end Seq, at int64) {
 	}
 }
 
-// The values of grpc-status by which a server says that it failed.
-const (
-	grpcInternal    = 13
-	grpcUnavailable = 14
-)
-
 // early remembers a stream whose request was not seen yet.
 func (h *HTTP2) early(id uint32) {
 	const most = 64
@@ -297,74 +187,6 @@ func (h *HTTP2) early(id uint32) {
 	} else if !slices.Contains(h.ahead, id) {
 		h.ahead = append(h.ahead, id)
 	}
-}
-
-// openStream follows a new stream.
-func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
-	if len(h.Streams) >= h.sweep {
-		acked := f.Half[f.LB()].Ack
-		t.ForgetStreams(f, func(s *H2Stream) bool { return s.Done && s.end.AtOrBefore(acked) })
-		t.forgetDoubtful(f, h, ref.Time)
-		h.sweep = 2*len(h.Streams) + 16
-	}
-	if len(h.Streams) >= maxStreams || t.nh2streams >= maxAllStreams {
-		t.UnfollowedStreams++
-		return
-	}
-	st := &H2Stream{ID: id, Request: ref, Gap: -1}
-	st.missing[1-f.LB()] = id <= h.lost || slices.Contains(h.ahead, id)
-	if h.open == 0 && h.Idle != 0 {
-		st.Gap = max(ref.Time-h.Idle, 0)
-	}
-	h.open++
-	t.nh2streams++
-	h.Streams = append(h.Streams, st)
-	if id > h.Last {
-		t.failLater(f, h, ref.Time)
-	}
-}
-
-// streamHead takes the header fields of a stream's request or answer.
-func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment) {
-	x := f.framing.Fields(sd, &t.carries)
-	if sd == framing.Requests {
-		if !st.Whole {
-			st.Whole, st.Head = true, x.RequestHead
-			t.fireStream(StreamBegan, f, f.LB(), s, st)
-		}
-		return
-	}
-	if x.GRPCStatus != 0 {
-		st.GRPCStatus = x.GRPCStatus
-	}
-	if x.Status/100 == 5 || x.GRPCStatus == grpcInternal+1 || x.GRPCStatus == grpcUnavailable+1 {
-		t.fire(ServerError, f, 1-f.LB(), s)
-	}
-	switch {
-	case x.Status/100 == 1:
-		st.Answer = SegRef{} // not the final one
-	case st.Status == 0:
-		st.Status = x.Status
-		t.fireStream(StreamAnswered, f, 1-f.LB(), s, st)
-	}
-}
-
-// resetStream notes a stream's RST_STREAM.
-func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegRef, code uint16) {
-	if own := st.resetBy(dir == f.LB()); !own.Set() {
-		*own = ref
-	} else {
-		return
-	}
-	if dir == f.LB() {
-		st.CodeByLB = code
-	} else {
-		st.Code = code
-	}
-	if !st.resetBy(dir != f.LB()).Set() {
-		h.ended(ref.Time)
-	}
-	t.failLater(f, h, ref.Time)
 }
 
 // resetBy is the reset of the LB or of the target.

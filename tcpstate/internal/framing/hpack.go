@@ -57,7 +57,8 @@ const (
 	// have no names.
 	maxTables = 1 << 14
 
-	unknownCode = 0xffff
+	// UnknownCode is the error code of a frame that was not captured whole.
+	UnknownCode = 0xffff
 	// NoLastStream is the last stream of a GOAWAY that refuses none (RFC 9113 §6.8).
 	NoLastStream = 1<<31 - 1
 )

@@ -106,6 +106,14 @@ func frames(p []byte) (ok, whole bool) {
 	}
 }
 
+// IsFrameSize reports whether n octets, the first of a turn that begins with them, can be a frame
+// of HTTP/2, and are too few to be a request of HTTP/1 or the status line of an answer. Of what
+// is shorter than a frame, TLS and AJP have something to send.
+func IsFrameSize(s Side, n int32) bool {
+	const request, status = int32(len("GET / HTTP/1.0\r\n\r\n")), int32(len("HTTP/1.1 200 OK\r\n"))
+	return n >= frameHead && (n < status || s == Requests && n < request)
+}
+
 // isPreface reports whether p begins with the client's preface, as far as it goes.
 func isPreface(p []byte) bool {
 	n := min(len(p), len(preface))
@@ -223,16 +231,16 @@ func (c *http2) frame(l *direction, s Side, p []byte, pool *Pool) Boundary {
 	}
 	switch l.unit {
 	case frameRSTStream:
-		b := Boundary{Kind: StreamReset, Back: frameHead + 4, numbers: numbers{Stream: h.stream, Status: unknownCode}}
+		b := Boundary{Kind: StreamReset, Back: frameHead + 4, numbers: numbers{Stream: h.stream, Status: UnknownCode}}
 		if p != nil {
-			b.Status = uint16(min(binary.BigEndian.Uint32(p), unknownCode))
+			b.Status = uint16(min(binary.BigEndian.Uint32(p), UnknownCode))
 		}
 		return b
 	case frameGoAway:
-		b := Boundary{Kind: ClosingBegins, Back: frameHead + goAwayLength, numbers: numbers{Stream: NoLastStream, Status: unknownCode}}
+		b := Boundary{Kind: ClosingBegins, Back: frameHead + goAwayLength, numbers: numbers{Stream: NoLastStream, Status: UnknownCode}}
 		if p != nil {
 			b.Stream = binary.BigEndian.Uint32(p) &^ (1 << 31)
-			b.Status = uint16(min(binary.BigEndian.Uint32(p[4:]), unknownCode))
+			b.Status = uint16(min(binary.BigEndian.Uint32(p[4:]), UnknownCode))
 		}
 		return b
 	case frameSettings:

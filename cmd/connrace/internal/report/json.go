@@ -127,6 +127,7 @@ type totalsDoc struct {
 	Undecided         uint64 `json:"undecided"`
 	// Of what is not told apart, and of who only looked.
 	HTTP2InTLS     uint64    `json:"http2_in_tls,omitempty"`
+	HTTP2Unread    uint64    `json:"http2_unread,omitempty"`
 	OtherProtocols uint64    `json:"other_protocols,omitempty"`
 	Unfollowed     uint64    `json:"unfollowed_streams,omitempty"`
 	Scans          []scanDoc `json:"scans,omitempty"`
@@ -161,7 +162,7 @@ func totalsJSON(r *Report) totalsDoc {
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
 		EvictedFlows: t.EvictedFlows, EvictedTargets: t.EvictedTargets, MergedConnections: t.MergedConnections,
-		Unfollowed: t.UnfollowedStreams, HTTP2InTLS: t.HTTP2InTLS, OtherProtocols: t.OtherProtocols,
+		Unfollowed: t.UnfollowedStreams, HTTP2InTLS: t.HTTP2InTLS, HTTP2Unread: t.HTTP2Unread, OtherProtocols: t.OtherProtocols,
 		Undecided: t.Undecided, ClockLeaps: t.Leaps.Count, KernelDrops: count{t.Drops, t.DropsKnown},
 	}
 	for _, s := range t.Scans {

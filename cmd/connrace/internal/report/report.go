@@ -195,6 +195,7 @@ func (r *Report) Totals() Totals {
 		t.NoHandshake += x.Totals.NoHandshake
 		t.NoPayload += x.Totals.NoPayload
 		t.HTTP2InTLS += x.Totals.HTTP2InTLS
+		t.HTTP2Unread += x.Totals.HTTP2Unread
 		t.OtherProtocols += x.Totals.OtherProtocols
 		t.UnfollowedStreams += x.Totals.UnfollowedStreams
 		t.Scans = append(t.Scans, x.Totals.Scans...)

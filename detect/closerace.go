@@ -57,7 +57,7 @@ func (x *Facts) closeName() string {
 		return "GOAWAY"
 	case x.notify.Set() && x.tn.NotifyKind == tcpstate.RequestTimeout408:
 		return "HTTP 408"
-	case x.notify.Set() && x.tn.NotifyKind == tcpstate.GoAway:
+	case x.notify.Set() && x.tn.NotifyKind == tcpstate.GoAway, x.goAwayByLength():
 		return "GOAWAY"
 	case x.notify.Set():
 		return "close_notify"

@@ -171,6 +171,9 @@ func (x *Facts) notifyNote() string {
 	case tcpstate.GoAway:
 		return "HTTP/2 GOAWAY: the target is closing"
 	}
+	if x.goAwayByLength() {
+		return "as long as an HTTP/2 GOAWAY: the target seems to be closing"
+	}
 	if x.tn.Alert != 0 {
 		return "TLS alert: " + alertName(x.tn.Alert)
 	}

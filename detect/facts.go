@@ -175,6 +175,11 @@ func (x *Facts) findGoAway() {
 	x.notify, x.closing, x.aborted = g, g, false
 }
 
+// goAwayByLength reports whether the announcement of the close is one that findGoAway found.
+func (x *Facts) goAwayByLength() bool {
+	return x.notify.Set() && x.tn.NotifyKind == tcpstate.NoNotify && !alertSize(int32(x.notify.Len))
+}
+
 // leadsTo reports whether what may be a close_notify is one. An alert's type is in the clear in
 // TLS 1.2; of TLS 1.3 only the length of the record is, and a close must follow soon.
 func (x *Facts) leadsTo(notify *tcpstate.SegRef, closes ...tcpstate.SegRef) bool {

@@ -93,14 +93,18 @@ func (d *Detector) settleStreams(e *tcpstate.Event) {
 	if f.Decided() || !f.Closing() && !d.waits(f) {
 		return
 	}
+	hidden := d.undecided.noted(f.Index())
 	x := d.facts(f, e)
 	x.noStream()
 	x.streams = d.tracker.HTTP2(f)
 	d.judge(x)
+	if hidden {
+		d.undecided.note(f.Index(), true)
+	}
 }
 
 // judgeStreams lets the rules judge the streams of an HTTP/2 connection that match, and reports
-// whether there was a finding.
+// whether there was a finding. One that may have ended in what the capture lacks is undecided.
 func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream) bool) (found bool) {
 	f := e.Flow
 	h := d.tracker.HTTP2(f)
@@ -121,15 +125,22 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 	ask := func(s *tcpstate.H2Stream) (*Facts, *Finding) {
 		x := &d.scratch
 		*x = base
+		x.asIfWhole = s.Doubtful()
 		x.ofStream(h, s)
 		return x, x.ask(AboutConnection, (*Rule).match)
 	}
 	for _, s := range h.Streams {
-		if !s.Whole || s.Doubtful() || !match(s) {
+		if !s.Whole || !match(s) {
 			continue
 		}
 		x, fd := ask(s)
 		if fd == nil || fd.Request == nil {
+			continue
+		}
+		if s.Doubtful() {
+			if fd.Lost {
+				d.undecided.note(f.Index(), true)
+			}
 			continue
 		}
 		k := incident{fd.Rule, max(s.ResetByTarget.Frame(), s.ResetByLB.Frame())}

@@ -20,6 +20,9 @@ func (u *undecided) note(flow uint32, hides bool) {
 	}
 }
 
+// noted reports whether an incident of a flow is.
+func (u *undecided) noted(flow uint32) bool { _, ok := u.now[flow]; return ok }
+
 // forget says that nothing more comes of a flow.
 func (u *undecided) forget(flow uint32) {
 	if _, ok := u.now[flow]; ok {

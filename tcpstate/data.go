@@ -139,9 +139,6 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 		h.flags |= flagUsed
 	}
 	n := s.Seq.Add(s.Len).Sub(at)
-	if f.flags&flowPayload == 0 && at == h.Nxt && at == s.Seq && framing.IsFrameSize(f.side(dir), n) {
-		f.flags |= flowUnread
-	}
 	if framing.IsAlertSize(n) && f.MayBeTLS() && h.HasTurn() {
 		m := &t.notes(f).Half[dir]
 		m.PrevTurn, m.PrevAnswered, m.PrevAnswer = t.turnRef(f, dir), h.Answered(), h.AnswerSeq
@@ -157,6 +154,10 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	if h.Nxt.Before(at) && s.Seq.After(h.Nxt) && !(replied && last.newest.Ack == at && s.Ack.After(last.newest.Seq)) {
 		h.flags |= flagTurnLow // else the peer had answered what is missing
 		t.notes(f).Half[dir].TurnLow = h.Nxt
+	}
+	if f.flags&flowPayload == 0 && h.flags&flagTurnLow == 0 && at == s.Seq &&
+		framing.IsFrameSize(f.side(dir), n, replied && s.Ack.After(last.newest.Seq)) {
+		f.flags |= flowUnread
 	}
 	if f.flags&flowNoted != 0 {
 		m := &t.noteArena[f.notes].Half[dir]

@@ -106,12 +106,17 @@ func frames(p []byte) (ok, whole bool) {
 	}
 }
 
-// IsFrameSize reports whether n octets, the first of a turn that begins with them, can be a frame
-// of HTTP/2, and are too few to be a request of HTTP/1 or the status line of an answer. Of what
+// IsFrameSize reports whether n octets, the first of a turn that begins with them, can be frames of
+// HTTP/2, and are too few to be a request of HTTP/1 or the status line of an answer; used: octets of
+// the server came before. A connection that is used again needs HTTP/1.1, and so a Host. Of what
 // is shorter than a frame, TLS and AJP have something to send.
-func IsFrameSize(s Side, n int32) bool {
-	const request, status = int32(len("GET / HTTP/1.0\r\n\r\n")), int32(len("HTTP/1.1 200 OK\r\n"))
-	return n >= frameHead && (n < status || s == Requests && n < request)
+func IsFrameSize(s Side, n int32, used bool) bool {
+	const (
+		status  = int32(len("HTTP/1.1 200 OK\r\n"))
+		request = int32(len("GET / HTTP/1.0\r\n\r\n"))
+		again   = int32(len("GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
+	)
+	return n >= frameHead && (n < status || s == Requests && (n < request || used && n < again && !IsAlertSize(n)))
 }
 
 // isPreface reports whether p begins with the client's preface, as far as it goes.

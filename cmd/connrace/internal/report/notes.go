@@ -74,8 +74,8 @@ func (r *Report) Notes() []string {
 			"capture where the traffic is not encrypted, or look at the load balancer's log", text.Plural(n, "connection"))
 	}
 	if n := x.HTTP2Unread; n > 0 {
-		add("of %s that by what was captured are HTTP/2, too little was captured to tell the streams apart: what is said of their requests is only "+
-			"suspected, and most of it is not said; capture with -s 0", text.Plural(n, "connection"))
+		add("of %s in HTTP/2, as it seems, too little was captured to tell the streams apart: what is said of their requests is only "+
+			"suspected; capture with -s 0", text.Plural(n, "connection"))
 	}
 	if n := x.UnfollowedStreams; n > 0 {
 		add("%s of HTTP/2 were not followed, for there were too many at once: what became of those requests is not known", text.Plural(n, "stream"))

@@ -102,16 +102,16 @@ func matching(defaults []idleDefault, gap int64) []idleDefault {
 	return out
 }
 
-// lateHint names the software that closes so much later than it advertises
-// (facts measured on Node 20.20 and puma 5.6); "": none known.
-func lateHint(late int64) string {
+// lateSoftware is what closes so much later than it advertises (measured of Node.js 20.20 and
+// Puma 5.6); nil: none known.
+func lateSoftware(late int64) *Software {
 	switch ms := late / millisecond; {
 	case ms >= 950 && ms <= 1100:
-		return "Node.js closes 1 s after what it advertises"
+		return &Software{Name: "Node.js", Basis: "it closes 1 s after what it advertises"}
 	case ms >= 150 && ms <= 250:
-		return "Puma closes 0.2 s after what it advertises"
+		return &Software{Name: "Puma", Basis: "it closes 0.2 s after what it advertises"}
 	}
-	return ""
+	return nil
 }
 
 func hints(ds []idleDefault) []string {

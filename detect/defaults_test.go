@@ -95,3 +95,18 @@ func TestLikelyKnobs(t *testing.T) {
 		}
 	}
 }
+
+func TestLateSoftware(t *testing.T) {
+	for late, want := range map[time.Duration]string{
+		time.Second: "Node.js", 1001 * time.Millisecond: "Node.js", 200 * time.Millisecond: "Puma",
+		0: "", 100 * time.Millisecond: "", 500 * time.Millisecond: "", 2 * time.Second: "", -time.Second: "",
+	} {
+		got := ""
+		if s := lateSoftware(int64(late)); s != nil {
+			got = s.Name
+		}
+		if got != want {
+			t.Errorf("%v late: %q, want %q", late, got, want)
+		}
+	}
+}

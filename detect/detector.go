@@ -211,13 +211,14 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	d.totals.Requests++
 	t.advertise(e.Flow)
 	d.noteRequest(e)
+	d.noteRequestHead(t, e)
 }
 
 func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
-	d.noteAnswer(t, f, e.Seg)
+	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
 	t.tell().reached[0].add(e.Time, request.Len)
 	if took := e.Time - request.Time; took >= second {

@@ -173,7 +173,7 @@ func (d *Detector) figures() []Target {
 		x := t.told
 		r := Target{
 			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, Tries: t.tries, Answers5xx: t.answers5xx,
-			Vantage: x.vantage(), Server: x.who.server.Said(), LB: x.who.lb.Said(),
+			Vantage: x.vantage(),
 		}
 		if x != &silent {
 			gaps := [3]Histogram{x.reuseHist, x.closes.Gaps, x.lbCloses.Gaps}
@@ -186,6 +186,7 @@ func (d *Detector) figures() []Target {
 			r.LongestReuse = Duration{x.longest, true}
 		}
 		own, lb := t.timers()
+		r.Server, r.LB = t.software(own)
 		if own != nil {
 			r.Idle = &own.Timeout
 			r.NearMisses = x.nearMisses(own)

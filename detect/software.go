@@ -12,8 +12,8 @@ type Software = software.Software
 
 // who gathers what a target and its LBs are.
 type who struct {
-	server, lb software.Opinion
-	answers    uint32 // that came; of most of them nothing is looked at
+	server, lb        software.Opinion
+	answers, requests uint32 // that came; of most of them nothing is looked at
 }
 
 // The first heads of a target are looked at, and of later ones a sample: what it is does not
@@ -23,18 +23,33 @@ const (
 	sampleHeads = 256
 )
 
-// due reports whether the n-th head is to be looked at.
-func due(n uint32) bool { return n < firstHeads || n%sampleHeads == 0 }
+// due counts a head, and reports whether it is to be looked at.
+func due(n *uint32) bool {
+	*n++
+	return *n <= firstHeads || *n%sampleHeads == 0
+}
 
-// noteAnswer looks at who wrote the answer that begins with a segment.
-func (d *Detector) noteAnswer(t *target, f *tcpstate.Flow, s *tcpstate.Segment) {
+// noteRequestHead looks at who wrote the request that begins with a segment.
+func (d *Detector) noteRequestHead(t *target, e *tcpstate.Event) {
 	w := &t.tell().who
-	if w.answers++; !due(w.answers-1) || s.Flags&tcpstate.SYN != 0 {
+	if !due(&w.requests) || e.Head == 0 {
 		return
 	}
-	lb, _ := f.Sides()
-	if off := lb.AnswerSeq.Sub(s.Seq); off >= 0 && int(off) < len(s.Payload) {
-		w.server.Add(software.OfAnswer(wholeHead(s.Payload[off:])))
+	off := int(d.tracker.Request(e.Flow).Seq.Sub(e.Seg.Seq))
+	if off >= 0 && off+e.Head <= len(e.Seg.Payload) {
+		w.lb.Add(software.OfRequest(e.Seg.Payload[off : off+e.Head]))
+	}
+}
+
+// noteAnswerHead looks at who wrote the answer that begins with a segment.
+func (d *Detector) noteAnswerHead(t *target, e *tcpstate.Event) {
+	w := &t.tell().who
+	if !due(&w.answers) {
+		return
+	}
+	lb, _ := e.Flow.Sides()
+	if off := int(lb.AnswerSeq.Sub(e.Seg.Seq)); off >= 0 && off < len(e.Seg.Payload) {
+		w.server.Add(software.OfAnswer(wholeHead(e.Seg.Payload[off:])))
 	}
 }
 
@@ -44,4 +59,13 @@ func wholeHead(p []byte) []byte {
 		return p[:i+4]
 	}
 	return nil
+}
+
+// software is what the target and its LBs are; nil: unknown.
+func (t *target) software(own *timer) (server, lb *Software) {
+	w := &t.told.who
+	if server = w.server.Said(); server == nil && own != nil && own.Advertised.Known && w.server.Silent() {
+		server = lateSoftware(own.NS - own.Advertised.NS)
+	}
+	return server, w.lb.Said()
 }

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"strings"
+
 	"connrace/detect/internal/idle"
 	"connrace/tcpstate"
 )
@@ -45,8 +47,8 @@ func (x *told) infer(advertised int64) {
 		t.Hint = targetHints(t.NS)
 		if advertised > 0 {
 			t.Advertised = Duration{advertised, true}
-			if h := lateHint(t.NS - advertised); h != "" {
-				t.Hint = []string{h}
+			if s := lateSoftware(t.NS - advertised); s != nil {
+				t.Hint = []string{s.Name + strings.TrimPrefix(s.Basis, "it")}
 			}
 		}
 	} else {

@@ -1,61 +1,126 @@
 package software
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
-// products are the names in Server fields, as RFC 9110 §10.2.4 has them: a product with a
-// version, each as its program's source writes it.
-var products = []struct{ product, name string }{
-	{"gunicorn", "gunicorn"},
-	{"nginx", "nginx"},
-	{"openresty", "nginx"},
-	{"uvicorn", "uvicorn"},
-	{"hypercorn-h11", "Hypercorn"},
-	{"granian", "Granian"},
-	{"Apache", "Apache"},
-	{"Apache-Coyote", "Tomcat"},
-	{"lighttpd", "lighttpd"},
-	{"Kestrel", "Kestrel"},
-	{"waitress", "waitress"},
-	{"Cowboy", "Cowboy"},
-	{"Caddy", "Caddy"},
-	{"envoy", "Envoy"},
+// product is a name in a Server field (RFC 9110 §10.2.4), and the software that writes it so.
+type product struct {
+	product string // without its version
+	name    string
+	field   string // the field's name as it writes it
+	// form reports whether the field stands where the software puts it: elsewhere another
+	// program has passed it on. May be nil.
+	form func(*head, int) bool
+}
+
+var products = []product{
+	{"gunicorn", "gunicorn", "Server", first}, // gunicorn/http/wsgi.py, default_headers
+	{"nginx", "nginx", "Server", first},       // ngx_http_header_filter_module.c
+	{"openresty", "nginx", "Server", first},
+	{"uvicorn", "uvicorn", "server", behindDate}, // uvicorn/server.py, default_headers
+	{"Apache", "Apache", "Server", behindDate},   // http_filters.c, basic_http_header
+	{"Apache-Coyote", "Tomcat", "Server", first}, // Http11Processor.java, before 9
+	{"Jetty", "Jetty", "Server", dateBeforeLength},
+	{"lighttpd", "lighttpd", "Server", last}, // response.c, http_response_write_header
+	{"Kestrel", "Kestrel", "Server", nil},
+	{"waitress", "waitress", "Server", nil},
+	{"hypercorn-h11", "Hypercorn", "server", nil},
+	{"granian", "Granian", "server", nil},
+	{"Cowboy", "Cowboy", "server", nil},
+	{"Caddy", "Caddy", "Server", nil},
+	{"envoy", "Envoy", "server", nil},
+	{"akka-http", "Akka HTTP", "Server", nil},
+	{"pekko-http", "Pekko HTTP", "Server", nil},
+	{"h2o", "h2o", "Server", nil},
+	{"ATS", "Traffic Server", "Server", nil}, // proxy.config.http.response_server_str
+}
+
+func first(_ *head, i int) bool      { return i == 0 }
+func last(h *head, i int) bool       { return i == len(h.fields)-1 }
+func behindDate(h *head, i int) bool { return i == 1 && equalFold(h.fields[0].name, "Date") }
+func dateBeforeLength(h *head, _ int) bool {
+	length := h.fold("Content-Length")
+	return length < 0 || h.fold("Date") < length
 }
 
 // passedOn are fields that programs add to answers which they pass on: whose Server field it is
 // then is not known.
-var passedOn = []string{"Via", "X-Varnish", "X-Cache", "X-Envoy-Upstream-Service-Time", "X-Proxy-Cache", "CF-Ray", "X-Amz-Cf-Id"}
+var passedOn = []string{
+	"Via", "X-Varnish", "X-Cache", "Age", "X-Proxy-Cache", "X-Kong-Upstream-Latency", "CF-Ray", "X-Amz-Cf-Id", "X-Served-By",
+}
 
 // OfAnswer tells the server by the whole head of an answer.
 func OfAnswer(p []byte) Software {
 	h, ok := parse(p)
-	if !ok || !bytes.HasPrefix(h.line, []byte("HTTP/1.")) || h.has(passedOn...) {
+	if !ok || !bytes.HasPrefix(h.line, []byte("HTTP/1.1 ")) || h.has(passedOn...) {
 		return Software{}
 	}
-	i := h.index("Server")
-	if i < 0 {
-		return Software{}
+	s := Software{}
+	if i := h.fold("Server"); i >= 0 {
+		s = h.product(i)
+	} else {
+		s = h.serverOrder()
 	}
-	product, version, _ := bytes.Cut(h.fields[i].value, []byte("/"))
+	if s.Name != "Envoy" && h.has("X-Envoy-Upstream-Service-Time") {
+		return Software{} // Envoy names itself in what it passes on, unless it is told not to
+	}
+	return s
+}
+
+// product is the software that its Server field, the i-th, names.
+func (h *head) product(i int) Software {
+	f := h.fields[i]
+	name, version, _ := strings.Cut(f.value, "/")
+	if s, v, ok := strings.Cut(f.value, "("); ok && s == "Jetty" {
+		name, version = s, v
+	}
 	for _, s := range products {
-		if string(product) == s.product {
-			said := s.product
-			if v := digits(version); v != "" {
-				said += "/" + v
+		switch {
+		case name != s.product:
+		case f.name == s.field && h.value(f.name) != "" && (s.form == nil || s.form(h, i)):
+			if version = digits(version); version != "" {
+				name += "/" + version
 			}
-			return Software{s.name, "Server: " + said}
+			return Software{s.name, "its Server header, " + name}
 		}
+	}
+	return Other
+}
+
+// serverOrder tells servers that name themselves nowhere by the order of what they add.
+func (h *head) serverOrder() Software {
+	end := len(h.fields)
+	if h.run(-1, "Content-Length") || h.run(-1, "Transfer-Encoding") {
+		end--
+	}
+	switch {
+	case h.run(end-3, "Date", "Connection", "Keep-Alive") && h.fields[end-2].value == "keep-alive" && strings.HasPrefix(h.fields[end-1].value, "timeout="):
+		// lib/_http_outgoing.js, _storeHeader
+		return Software{"Node.js", "its Date, Connection: keep-alive and Keep-Alive headers, in this order"}
+	case h.run(0, "X-Powered-By") && h.fields[0].value == "Express" && h.run(end-2, "Date", "Connection"):
+		return Software{"Node.js", "its X-Powered-By header, Express"}
+	case h.sniffed():
+		return Software{"Go", "its Date, Content-Length and Content-Type headers, in this order"}
 	}
 	return Software{}
 }
 
-// digits is the version that p begins with; "": it does not look like one.
-func digits(p []byte) string {
-	n := 0
-	for n < len(p) && (p[n] >= '0' && p[n] <= '9' || p[n] == '.') {
-		n++
+// sniffed reports whether the head ends as net/http ends it, with a type that it found by itself
+// (extraHeader.Write, DetectContentType): one that the handler has set, or that came from
+// elsewhere, stands before Date. The length is behind Date unless the handler has set it.
+func (h *head) sniffed() bool {
+	end := len(h.fields)
+	if h.run(-1, "Connection") && h.fields[end-1].value == "close" {
+		end--
 	}
-	if n > 16 {
-		return ""
+	if !h.run(end-3, "Date", "Content-Length", "Content-Type") && !(h.run(end-2, "Date", "Content-Type") && h.value("Content-Length") != "") {
+		return false
 	}
-	return string(p[:n])
+	switch h.fields[end-1].value {
+	case "text/plain; charset=utf-8", "text/html; charset=utf-8", "text/xml; charset=utf-8", "application/octet-stream":
+		return true
+	}
+	return false
 }

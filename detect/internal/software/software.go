@@ -12,6 +12,9 @@ type Software struct {
 	Basis string // from what that is known
 }
 
+// Other says that a message names software which is not listed here.
+var Other = Software{Name: "other"}
+
 // Opinion is what the messages of one end say together. The zero value knows nothing.
 type Opinion struct {
 	said     Software
@@ -29,9 +32,12 @@ func (o *Opinion) Add(s Software) {
 	}
 }
 
+// Silent reports whether no message has said anything.
+func (o *Opinion) Silent() bool { return o.said.Name == "" && !o.disputed }
+
 // Said is what is known; nil: nothing, or messages contradict each other.
 func (o *Opinion) Said() *Software {
-	if o.said.Name == "" {
+	if o.said.Name == "" || o.said == Other {
 		return nil
 	}
 	s := o.said

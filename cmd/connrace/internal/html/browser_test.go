@@ -171,11 +171,11 @@ func testTheme(b *browser) {
 	}
 	b.scheme("dark")
 	b.open(sample(2))
-	if v := bright(); v > 0.2 || !eval[bool](b, `document.querySelector("#theme").ariaPressed === "true"`) {
+	if v := bright(); v > 0.2 || !eval[bool](b, `document.querySelector("#theme").textContent === "Switch to light"`) {
 		b.t.Errorf("in the dark the page is %v bright", v)
 	}
 	b.do(chromedp.Click(chromedp.CSS("#theme")))
-	if v := bright(); v < 0.8 || !eval[bool](b, `document.querySelector("#theme").ariaPressed === "false"`) {
+	if v := bright(); v < 0.8 || !eval[bool](b, `document.querySelector("#theme").textContent === "Switch to dark"`) {
 		b.t.Errorf("switched to light it is %v bright", v)
 	}
 	b.scheme("light")

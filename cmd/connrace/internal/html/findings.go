@@ -207,8 +207,9 @@ type row struct {
 	Capture             string // where there are several
 	Open                bool
 	Summary             string
+	Histogram           template.HTML // of what is about a target as a whole
 	Ladder              template.HTML
-	Caption             string
+	Proof, Caption      string
 	Filter, Tuple       string
 	Frames              []frameText
 	Facts               []fact
@@ -236,8 +237,12 @@ func (p *page) row(f *found) row {
 		r.Capture = p.name(f.captureOf(f.Capture))
 	}
 	l := newLadder(f.Finding, f.Known, p.o.ShowQuery)
-	if len(l.steps) > 0 {
-		r.Ladder, r.Caption = l.draw(f.id, f.frame, p.Stamp), l.caption()
+	if f.Rule.About == detect.AboutTarget && f.Known != nil {
+		// Its evidence are examples: what it says is what the closes have in common.
+		r.Histogram = histogram(f.Known)
+	}
+	if len(l.steps) > 0 && r.Histogram == "" {
+		r.Ladder, r.Proof, r.Caption = l.draw(f.id, f.frame, p.Stamp), l.proof(), l.caption()
 	}
 	es := report.Story(f.Finding)
 	bs := report.NewRelative(f.Finding, es)

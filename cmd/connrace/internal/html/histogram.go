@@ -10,14 +10,15 @@ import (
 	"connrace/detect"
 )
 
-// The parts of a histogram, px.
+// The heights of a histogram, px. Its width is that of the page: horizontal places are
+// percent of it, so that nothing is cut away on a small screen and letters stay as large as
+// they are.
 const (
-	histWidth  = 720
-	histLeft   = 148 // names of the lanes
-	histRight  = 12
 	histTop    = 52 // labels of the timers
-	laneHeight = 46
-	laneGap    = 12
+	laneHeight = 40
+	laneHead   = 18 // a lane's name
+	laneGap    = 8
+	axisHeight = 30
 )
 
 // lane is one of the histograms that share a time axis.
@@ -41,7 +42,7 @@ func histogram(t *detect.Target) template.HTML {
 		{"target", "Target closed", "close", cmp.Or(t.TargetCloses, new(detect.Histogram))},
 		{"lb", "Load balancer closed", "close", cmp.Or(t.LBCloses, new(detect.Histogram))},
 	}
-	h := &hist{lo: len(t.Reuses), height: histTop + float64(len(lanes))*(laneHeight+laneGap) + 34}
+	h := &hist{lo: len(t.Reuses), height: histTop + float64(len(lanes))*(laneHead+laneHeight+laneGap) + axisHeight}
 	for _, l := range lanes {
 		for i, n := range l.h {
 			if n > 0 {
@@ -61,10 +62,10 @@ func histogram(t *detect.Target) template.HTML {
 	for h.hi-h.lo < 16 { // two decades at least would be nice; four octaves must be
 		h.lo, h.hi = max(h.lo-1, 0), min(h.hi+1, len(t.Reuses))
 	}
-	h.add(`<svg class="hist" role="img" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`, histWidth, h.height, histWidth, h.height, words(t, lanes))
+	h.add(`<svg class="hist" role="img" width="100%%" height="%v" aria-label="%v">`, h.height, words(t, lanes))
 	h.danger(t)
 	for i := range lanes {
-		h.lane(&lanes[i], histTop+float64(i)*(laneHeight+laneGap))
+		h.lane(&lanes[i], histTop+float64(i)*(laneHead+laneHeight+laneGap))
 	}
 	h.axis()
 	h.timers(timers)
@@ -96,8 +97,9 @@ func bucketOf(ns int64) float64 {
 // gapOf is where a bucket begins, ns.
 func gapOf(bucket int) int64 { return int64(1e6 * math.Exp2(float64(bucket)/4)) }
 
-func (h *hist) x(bucket float64) float64 {
-	return histLeft + (bucket-float64(h.lo))/float64(h.hi-h.lo)*(histWidth-histLeft-histRight)
+// x is the place of a bucket.
+func (h *hist) x(bucket float64) percent {
+	return percent((bucket - float64(h.lo)) / float64(h.hi-h.lo))
 }
 
 func (h *hist) lane(l *lane, y float64) {
@@ -105,19 +107,18 @@ func (h *hist) lane(l *lane, y float64) {
 	for _, n := range l.h {
 		most, sum = max(most, n), sum+uint64(n)
 	}
-	base := y + laneHeight
-	h.add(`<text class="name" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-20, l.name)
-	h.add(`<text class="count" x="%v" y="%v" text-anchor="end">%v</text>`, histLeft-12, base-5, text.Plural(sum, l.noun))
-	h.add(`<path class="base" d="M%v %vH%v"/>`, histLeft, base, histWidth-histRight)
+	base := y + laneHead + laneHeight
+	h.add(`<text class="name" x="0" y="%v">%v<tspan class="count" dx="8">%v</tspan></text>`, y+12, l.name, text.Plural(sum, l.noun))
+	h.add(`<line class="base" x1="0" x2="100%%" y1="%v" y2="%v"/>`, base, base)
 	for i := h.lo; i < h.hi; i++ {
 		n := l.h[i]
 		if n == 0 {
 			continue
 		}
-		tall := max(float64(n)/float64(most)*(laneHeight-4), 2)
+		tall := max(float64(n)/float64(most)*(laneHeight-2), 2)
 		x := h.x(float64(i))
 		h.add(`<rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, "bar "+l.class,
-			x+0.5, base-tall, max(h.x(float64(i+1))-x-1, 1), tall, h.bucket(i)+": "+text.Plural(uint64(n), l.noun))
+			x, base-tall, h.x(float64(i+1))-x, tall, h.bucket(i)+": "+text.Plural(uint64(n), l.noun))
 	}
 }
 
@@ -137,31 +138,34 @@ func (h *hist) danger(t *detect.Target) {
 	if t.Idle == nil || t.LBIdle != nil && t.LBIdle.NS <= t.Idle.NS {
 		return
 	}
-	x, end := h.x(bucketOf(t.Idle.NS)), float64(histWidth-histRight)
+	x, end := h.x(bucketOf(t.Idle.NS)), percent(1)
 	if t.LBIdle != nil {
 		end = h.x(bucketOf(t.LBIdle.NS))
 	}
-	h.add(`<rect class="danger" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, x, histTop-4, max(end-x, 0), h.height-histTop-30,
+	h.add(`<rect class="danger" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, x, histTop-4, max(end-x, 0), h.height-histTop-axisHeight+4,
 		"The target has closed by now, but the load balancer may still send")
 }
 
+// tickRoom is how much of a narrow screen a tick's label needs.
+const tickRoom percent = .13
+
 // axis has a tick at each round time, as far as there is room.
 func (h *hist) axis() {
-	y := h.height - 30
-	h.add(`<path class="axis" d="M%v %vH%v"/>`, histLeft, y, histWidth-histRight)
-	last := math.Inf(-1)
+	y := h.height - axisHeight
+	h.add(`<line class="axis" x1="0" x2="100%%" y1="%v" y2="%v"/>`, y, y)
+	last := percent(math.Inf(-1))
 	for _, s := range []float64{
 		.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400,
 	} {
 		b := bucketOf(int64(s * 1e9))
 		x := h.x(b)
-		if b < float64(h.lo) || b > float64(h.hi) || x-last < 50 {
+		if b < float64(h.lo) || b > float64(h.hi) || x-last < tickRoom {
 			continue
 		}
 		last = x
-		h.add(`<path class="axis" d="M%v %vv5"/><text class="tick" x="%v" y="%v" text-anchor="middle">%v</text>`, x, y, x, y+17, tickText(s))
+		h.add(`<line class="axis" x1="%v" x2="%v" y1="%v" y2="%v"/><text class="tick" x="%v" y="%v" text-anchor="%v">%v</text>`,
+			x, x, y, y+5, x, y+17, x.anchor(), tickText(s))
 	}
-	h.add(`<text class="tick" x="%v" y="%v" text-anchor="end">idle for</text>`, histLeft-28, y+17)
 }
 
 func tickText(s float64) string {
@@ -189,7 +193,7 @@ func timersOf(t *detect.Target) []mark {
 		ms = append(ms, mark{"target", "target closes after " + text.Short(t.Idle.NS), t.Idle.NS})
 	}
 	if t.LBIdle != nil {
-		ms = append(ms, mark{"lb", "load balancer closes after " + text.Short(t.LBIdle.NS), t.LBIdle.NS})
+		ms = append(ms, mark{"lb", "LB closes after " + text.Short(t.LBIdle.NS), t.LBIdle.NS})
 	}
 	return ms
 }
@@ -199,10 +203,10 @@ func (h *hist) timers(ms []mark) {
 	for i, m := range ms {
 		x, y := h.x(bucketOf(m.ns)), float64(12+15*i)
 		anchor, dx := "start", 5.0
-		if x > (histLeft+histWidth)/2 {
+		if x > .5 {
 			anchor, dx = "end", -5
 		}
-		h.add(`<path class="%v" d="M%v %vV%v"/>`, "timer "+m.class, x, y-8, h.height-30)
-		h.add(`<text class="%v" x="%v" y="%v" text-anchor="%v">%v</text>`, "label "+m.class, x+dx, y+1, anchor, m.text)
+		h.add(`<line class="%v" x1="%v" x2="%v" y1="%v" y2="%v"/>`, "timer "+m.class, x, x, y-8, h.height-axisHeight)
+		h.add(`<text class="%v" x="%v" dx="%v" y="%v" text-anchor="%v">%v</text>`, "label "+m.class, x, dx, y+1, anchor, m.text)
 	}
 }

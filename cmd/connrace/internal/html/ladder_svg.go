@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -195,6 +196,49 @@ func (l *ladder) tooltip(x *step, frame func(*detect.Evidence) string, clock fun
 	}
 	return fmt.Sprintf("Frame %s, %s, %s\n%s %s, stream %d\n%s", frame(x.Evidence), clock(x.Time), way,
 		flagNames(x.Flags), absolute(x.Evidence), x.Stream, text.Clean(x.Note))
+}
+
+// proof says by which numbers it is known what the request and the close of the other side had
+// to do with each other, as relative numbers, like those of the arrows; "": nothing is shown.
+func (l *ladder) proof() string {
+	es := report.Story(l.f)
+	bs := report.NewRelative(l.f, es)
+	var request, close *detect.Evidence
+	for _, e := range es {
+		switch e.Role {
+		case detect.RoleRequest:
+			if request == nil {
+				request = e
+			}
+		case detect.RoleCloseNotify, detect.RoleFIN, detect.RoleRST, detect.RoleLBFIN, detect.RoleLBRST:
+			if close == nil && e.Flags.Has(tcpstate.ACK) && (request == nil || e.FromLB != request.FromLB) {
+				close = e
+			}
+		}
+	}
+	if request == nil || close == nil || request.FromLB == close.FromLB || request.Stream != close.Stream || request.Capture != close.Capture ||
+		!request.Flags.Has(tcpstate.ACK) {
+		return ""
+	}
+	what := "FIN"
+	switch {
+	case close.Role == detect.RoleCloseNotify:
+		what = "close_notify"
+	case close.Flags.Has(tcpstate.RST):
+		what = "RST"
+	}
+	rseq, rack := bs.Numbers(l.f, request)
+	cseq, cack := bs.Numbers(l.f, close)
+	switch {
+	case crossed(request, close):
+		return fmt.Sprintf("Neither had seen the other: the request has ack %d ≤ seq %d of the %s, which has ack %d ≤ seq %d of the request.",
+			rack, cseq, what, cack, rseq)
+	case hadSeen(close, request):
+		return fmt.Sprintf("The %s was sent after the request had come: its ack %d > seq %d of the request.", what, cack, rseq)
+	case hadSeen(request, close):
+		return fmt.Sprintf("The request was sent after the %s had come: its ack %d > seq %d of the %[1]s.", what, rack, cseq)
+	}
+	return ""
 }
 
 // caption says how far the drawing can be trusted.

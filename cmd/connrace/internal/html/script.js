@@ -8,7 +8,7 @@
 	const theme = $("#theme");
 	const dark = matchMedia("(prefers-color-scheme: dark)");
 	const isDark = () => (document.documentElement.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
-	const showTheme = () => theme.setAttribute("aria-pressed", isDark());
+	const showTheme = () => { theme.textContent = isDark() ? "Switch to light" : "Switch to dark"; };
 	const keep = (value) => { try { return value ? localStorage.setItem("connrace-theme", value) : localStorage.getItem("connrace-theme"); } catch { return null; } };
 	const kept = keep();
 	if (kept === "dark" || kept === "light") document.documentElement.dataset.theme = kept;
@@ -38,16 +38,33 @@
 		let done = false;
 		try { await navigator.clipboard.writeText(text); done = true; } catch { done = oldCopy(text); }
 		button.focus();
-		if (!done) getSelection().selectAllChildren(button.previousElementSibling);
+		if (!done) {
+			const shown = button.previousElementSibling;
+			if (shown.tagName === "DETAILS") shown.open = true;
+			getSelection().selectAllChildren($("pre", shown) ?? shown);
+		}
+		const label = button.dataset.label ??= button.textContent;
 		button.textContent = done ? "Copied" : "Selected";
 		say(done ? "Copied to the clipboard" : "Selected; copy it with Ctrl+C");
-		setTimeout(() => { button.textContent = "Copy"; }, 2000);
+		setTimeout(() => { button.textContent = label; }, 2000);
 	};
 	const prepare = (of) => { for (const b of $$(".copy", of)) b.hidden = false; };
 	prepare(document);
 	document.addEventListener("click", (e) => {
 		const button = e.target.closest?.(".copy");
 		if (button) copy(button);
+	});
+
+	// In a lane of the timeline the arrow keys go from bar to bar.
+	document.addEventListener("keydown", (e) => {
+		const bar = e.target.closest?.(".lane a"), step = {ArrowLeft: -1, ArrowRight: 1}[e.key];
+		if (!bar || !step) return;
+		const bars = $$("a", bar.closest(".lane")), next = bars[bars.indexOf(bar) + step];
+		if (!next) return;
+		bar.setAttribute("tabindex", -1);
+		next.setAttribute("tabindex", 0);
+		next.focus();
+		e.preventDefault();
 	});
 
 	// The index says of each finding what a search needs, and where it is: in the page, or

@@ -13,6 +13,20 @@ import (
 // packet can become markup.
 type svg struct{ b bytes.Buffer }
 
+// percent is a place in a drawing that is as wide as the page lets it, of 1.
+type percent float64
+
+// anchor keeps a text at that place inside the drawing.
+func (p percent) anchor() string {
+	switch {
+	case p < .05:
+		return "start"
+	case p > .95:
+		return "end"
+	}
+	return "middle"
+}
+
 // add writes markup; verbs are %v only. Strings are escaped for text and for quoted
 // attributes, coordinates are rounded to a tenth of a pixel.
 func (s *svg) add(format string, args ...any) {
@@ -20,6 +34,8 @@ func (s *svg) add(format string, args ...any) {
 		switch x := a.(type) {
 		case string:
 			args[i] = template.HTMLEscapeString(x)
+		case percent:
+			args[i] = strconv.FormatFloat(math.Round(float64(x)*1e5)/1e3, 'f', -1, 64) + "%"
 		case float64:
 			args[i] = strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64)
 		}

@@ -115,8 +115,23 @@ func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rul
 		c.Capture = p.fileNames(a)
 	}
 	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && slices.ContainsFunc(c.Counts, func(n diagnosis.RuleCount) bool { return n.Rule.About == detect.AboutTarget })
-	c.facts()
+	c.facts(races(a.Result, t))
 	return c
+}
+
+// races is how many requests met the target's close of an idle connection.
+func races(res *detect.Result, t *detect.Target) (n uint64) {
+	for _, f := range res.Findings {
+		if f.Rule.Race && f.Target == t.Target {
+			n++
+		}
+	}
+	for _, g := range res.Forgotten {
+		if g.Rule.Race && g.Target == t.Target {
+			n += g.Count
+		}
+	}
+	return n
 }
 
 // fileNames are the files of an analysis.
@@ -143,8 +158,9 @@ func timerFactOf(t *detect.Timeout) timerFact {
 	return timerFact{text.Short(t.NS), append(notes, t.Hint...)}
 }
 
-// facts are the figures of a target that say something.
-func (c *card) facts() {
+// facts are the figures of a target that say something; races is how many requests met its
+// close of an idle connection.
+func (c *card) facts(races uint64) {
 	t := c.t
 	add := func(name, value, note string) { c.Facts = append(c.Facts, fact{name, value, note}) }
 	count := func(name string, n uint64, note string) {
@@ -169,8 +185,12 @@ func (c *card) facts() {
 		add("Longest idle reuse", text.Short(t.LongestReuse.NS), "a request was still answered after it")
 	}
 	count("Near misses", t.NearMisses, "requests answered less than 100 ms before the target's timer")
+	if races > 0 && t.Requests > 0 {
+		add("Crossings measured", perMillion(1e6*float64(races)/float64(t.Requests)),
+			fmt.Sprintf("in a million requests: %s of %s", text.Grouped(races), text.Grouped(t.Requests)))
+	}
 	if t.HasExposure {
-		add("Exposure", exposure(t.Exposure), "crossings to be expected in a million requests")
+		add("Crossings expected", perMillion(t.Exposure), "in a million requests, by the times between them")
 	}
 	h := &t.Handshakes
 	count("Refused", h.Refused, "connections")
@@ -180,7 +200,7 @@ func (c *card) facts() {
 	count("Waiting at once", h.MaxWaiting, "requests without an answer, at most")
 }
 
-func exposure(v float64) string {
+func perMillion(v float64) string {
 	if v >= 1000 {
 		return text.Grouped(uint64(v))
 	}

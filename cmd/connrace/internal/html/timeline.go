@@ -11,13 +11,13 @@ import (
 	"connrace/detect"
 )
 
-// The parts of a timeline, px.
+// The parts of a timeline. Like a histogram it is as wide as the page.
 const (
-	timeWidth = 1040
-	timeLeft  = 250 // names of the rules
-	timeRight = 16
-	timeLane  = 30
-	timeBin   = 4 // width of a bar
+	timeHead = 20 // px, a lane's name
+	timeLane = 34 // px, the bars
+	timeGap  = 8
+	timeFoot = 44
+	timeBins = 150 // bars beside one another
 )
 
 // timeline shows when the findings of an analysis were, a lane for each rule.
@@ -79,23 +79,21 @@ func (p *page) timeline(a *report.Analysis, fs []*found) template.HTML {
 	for _, f := range fs {
 		by[f.Rule] = append(by[f.Rule], f)
 	}
-	x := func(ns int64) float64 {
-		return timeLeft + float64(since(ns, lo))/float64(since(hi, lo))*(timeWidth-timeLeft-timeRight)
-	}
-	height := float64(len(by)*timeLane + 32)
+	x := func(ns int64) percent { return percent(float64(since(ns, lo)) / float64(since(hi, lo))) }
+	height := float64(len(by)*(timeHead+timeLane+timeGap) + timeFoot)
 	var s svg
-	s.add(`<svg class="time" role="group" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`, timeWidth, height, timeWidth, height,
-		"When the findings were, by rule. Each bar is a link to the first finding in it.")
-	p.ticks(&s, lo, hi, x, height-28)
+	s.add(`<svg class="time" role="group" width="100%%" height="%v" aria-label="%v">`, height,
+		"When the findings were, by rule. Each bar is a link to the first finding in it; the arrow keys move along a lane.")
+	p.ticks(&s, lo, hi, x, height-timeFoot)
 	y := 0.0
 	for _, r := range detect.Rules {
 		if len(by[r]) == 0 {
 			continue
 		}
 		p.timeLane(&s, r, by[r], y, x)
-		y += timeLane
+		y += timeHead + timeLane + timeGap
 	}
-	s.add(`</svg>`)
+	s.add(`<text class="tick" x="0" y="%v">%v</text></svg>`, height-4, "A bar is "+text.Short(since(hi, lo)/timeBins)+" wide.")
 	return s.html()
 }
 
@@ -106,48 +104,62 @@ type bin struct {
 	n     int
 }
 
-func (p *page) timeLane(s *svg, r *detect.Rule, fs []*found, y float64, x func(int64) float64) {
-	base := y + timeLane - 4
-	s.add(`<text class="name" x="0" y="%v">%v</text><text class="count" x="%v" y="%v" text-anchor="end">%v</text>`,
-		base-5, r.ID, timeLeft-12, base-5, text.Grouped(uint64(len(fs))))
-	s.add(`<path class="base" d="M%v %vH%v"/>`, timeLeft, base, timeWidth-timeRight)
-	bins := make([]bin, (timeWidth-timeLeft-timeRight)/timeBin+1)
+// timeLane draws the bars of a rule. Their scale is the lane's own: from none at its foot to the
+// most in a bar at its head.
+func (p *page) timeLane(s *svg, r *detect.Rule, fs []*found, y float64, x func(int64) percent) {
+	base := y + timeHead + timeLane
+	bins := make([]bin, timeBins)
 	most := 1
 	for _, f := range fs {
-		b := &bins[min(int((x(f.Time)-timeLeft)/timeBin), len(bins)-1)]
+		b := &bins[min(int(x(f.Time)*timeBins), timeBins-1)]
 		if b.n++; b.n == 1 {
 			b.first = f
 		}
 		b.worst = max(b.worst, f.Severity)
 		most = max(most, b.n)
 	}
+	s.add(`<g class="lane"><text class="name" x="0" y="%v">%v<tspan class="count" dx="8">%v</tspan></text>`,
+		y+13, r.Title, text.Plural(uint64(len(fs)), "finding"))
+	s.add(`<text class="count" x="100%%" y="%v" text-anchor="end">%v</text>`, y+13, fmt.Sprintf("▔ %s in a bar", text.Grouped(uint64(most))))
+	for _, at := range []float64{base - timeLane, base} {
+		s.add(`<line class="base" x1="0" x2="100%%" y1="%v" y2="%v"/>`, at, at)
+	}
+	tab := 0 // the first bar can be reached by Tab, from there the others
 	for i, b := range bins {
 		if b.n == 0 {
 			continue
 		}
-		// By the square root, for one finding beside a thousand must still be seen.
-		tall := 7 + (timeLane-13)*math.Sqrt(float64(b.n-1)/float64(max(most-1, 1)))
+		tall := max(timeLane*float64(b.n)/float64(most), 3) // one beside a thousand must still be seen
 		line := fmt.Sprintf("%s, %s", p.Stamp(b.first.Time), text.Plural(uint64(b.n), "finding"))
-		s.add(`<a href="%v" tabindex="-1"><rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect></a>`,
-			fmt.Sprintf("#f%d", b.first.id), "bar "+b.worst.String(), timeLeft+i*timeBin, base-tall, timeBin-1, tall, line)
+		s.add(`<a href="%v" tabindex="%v" aria-label="%v"><rect class="%v" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect></a>`,
+			fmt.Sprintf("#f%d", b.first.id), tab, r.Title+", "+line, "bar "+b.worst.String(), percent(i)/timeBins, base-tall, percent(0.8)/timeBins, tall, line)
+		tab = -1
 	}
+	s.add(`</g>`)
 }
 
 // steps are the distances of ticks.
 var steps = []time.Duration{
-	time.Microsecond, 10 * time.Microsecond, 100 * time.Microsecond,
-	time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond,
-	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	time.Microsecond, 2 * time.Microsecond, 5 * time.Microsecond,
+	10 * time.Microsecond, 20 * time.Microsecond, 50 * time.Microsecond,
+	100 * time.Microsecond, 200 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute,
 	time.Hour, 2 * time.Hour, 6 * time.Hour, 12 * time.Hour,
-	24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour,
+	24 * time.Hour, 2 * 24 * time.Hour, 7 * 24 * time.Hour, 30 * 24 * time.Hour, 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour,
 }
 
-// ticks are at round times, at most ten.
-func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
+// mostTicks is how many labels a narrow screen has room for, less one.
+const mostTicks = 4
+
+// ticks are at round times.
+func (p *page) ticks(s *svg, lo, hi int64, x func(int64) percent, y float64) {
 	step := steps[len(steps)-1]
 	for _, d := range steps {
-		if since(hi, lo)/int64(d) <= 9 {
+		if since(hi, lo)/int64(d) <= mostTicks {
 			step = d
 			break
 		}
@@ -170,7 +182,7 @@ func (p *page) ticks(s *svg, lo, hi int64, x func(int64) float64, y float64) {
 	span := since(hi, lo)
 	for n, at := 0, (int64(step)-past)%int64(step); at <= span && n < 12; n, at = n+1, at+int64(step) {
 		t := lo + at
-		s.add(`<path class="grid" d="M%v 0V%v"/><text class="tick" x="%v" y="%v" text-anchor="middle">%v</text>`,
-			x(t), y+4, min(max(x(t), timeLeft+26), timeWidth-30), y+20, time.Unix(0, t).In(p.Zone).Format(layout))
+		s.add(`<line class="grid" x1="%v" x2="%v" y1="0" y2="%v"/><text class="tick" x="%v" y="%v" text-anchor="%v">%v</text>`,
+			x(t), x(t), y+4, x(t), y+18, x(t).anchor(), time.Unix(0, t).In(p.Zone).Format(layout))
 	}
 }

@@ -3,6 +3,7 @@ package html
 import (
 	"fmt"
 	"html/template"
+	"strings"
 
 	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
@@ -11,7 +12,7 @@ import (
 )
 
 // verdict is the answer for somebody who has a minute: what happened, which timer, what to
-// change.
+// change, how to check that it helped.
 type verdict struct {
 	Title    string
 	Grade    string // severity of the worst; "" without findings
@@ -25,7 +26,10 @@ type verdict struct {
 }
 
 // problem is one of the diagnosis, as it is shown.
-type problem struct{ diagnosis.Problem }
+type problem struct {
+	diagnosis.Problem
+	Ticket string // all of it as plain text
+}
 
 // Lead is the first sentence of the fix, Rest the others.
 func (q problem) Lead() string { lead, _ := firstSentence(q.Fix); return lead }
@@ -50,23 +54,22 @@ func firstSentence(s string) (first, rest string) {
 	return s, ""
 }
 
-const mostProblems = 3 // that are told at length
+// mostProblems are told at length, and all that cost an answer.
+const mostProblems = 3
 
 func (p *page) verdict() verdict {
 	d := p.r.Diagnosis(p.o)
 	v := verdict{Title: d.Title, Lede: d.Lede, Notes: len(p.r.Notes())}
-	var all []problem
-	for _, q := range d.Problems {
-		all = append(all, problem{q})
+	worst := detect.Info
+	for i, q := range d.Problems {
+		worst = max(worst, q.Severity)
+		v.Grade = worst.String()
+		if lost := q.Failed()+q.OpenTries > 0; lost || i == 0 || i < mostProblems && q.Severity > detect.Info {
+			v.Problems = append(v.Problems, problem{q, p.ticket(d, &q)})
+		} else {
+			v.More = append(v.More, problem{Problem: q})
+		}
 	}
-	if len(all) > 0 {
-		v.Grade = all[0].Severity.String()
-	}
-	n := min(len(all), mostProblems)
-	for n > 1 && all[n-1].Severity == detect.Info {
-		n-- // harmless beside others
-	}
-	v.Problems, v.More = all[:n], all[n:]
 	v.Hidden = p.hidden()
 	if b := p.r.Baseline; b != nil {
 		v.Baseline = text.Sentence(text.Clean(b.Summary)) + "."
@@ -81,6 +84,61 @@ func (p *page) verdict() verdict {
 		v.Hidden += " Only findings until " + text.Clean(p.r.Until) + "."
 	}
 	return v
+}
+
+// ticket is a problem as plain text, for those who have not got the page.
+func (p *page) ticket(d *diagnosis.Diagnosis, q *diagnosis.Problem) string {
+	var b strings.Builder
+	add := func(label string, lines ...string) {
+		for _, l := range lines {
+			if l != "" {
+				fmt.Fprintf(&b, "%-10s %s\n", label, l)
+				label = ""
+			}
+		}
+	}
+	fmt.Fprintf(&b, "%s\n%s\n\n", d.Title, q.Title)
+	add("Capture", strings.TrimSpace(p.names()+"  "+p.period()))
+	add("What", q.What)
+	add("Why", q.Why)
+	for _, side := range []struct {
+		name string
+		is   *detect.Software
+	}{{"Server", q.Server}, {"LB", q.LB}} {
+		if side.is != nil {
+			add(side.name, fmt.Sprintf("%s (%s)", side.is.Name, side.is.Basis))
+		}
+	}
+	add("Timer", append([]string{q.Timer.Head}, q.Timer.Lines...)...)
+	add("Change", q.Fix)
+	for _, l := range q.Lines {
+		add("", setting{l}.Whose()+" "+l.Line)
+	}
+	add("Check", q.Check...)
+	return text.Plain(b.String())
+}
+
+// setting is a line to paste.
+type setting struct{ diagnosis.Line }
+
+// Whose says where the line belongs.
+func (l setting) Whose() string {
+	side := "target"
+	if l.LB {
+		side = "load balancer"
+	}
+	if l.Likely {
+		return fmt.Sprintf("%s, if it is %s:", text.Sentence(side), l.Software)
+	}
+	return fmt.Sprintf("%s, %s:", text.Sentence(side), l.Software)
+}
+
+// Settings are the lines to paste.
+func (q problem) Settings() (all []setting) {
+	for _, l := range q.Lines {
+		all = append(all, setting{l})
+	}
+	return all
 }
 
 // hidden says how many findings are not in the page.

@@ -239,12 +239,12 @@ func TestWindow(t *testing.T) {
 		want []string
 	}{
 		{`{"totals":{"failed_tries":20,"requests":128},"problems":[{"title":"<b>20</b> lost","severity":"error","targets":["t:1"],
-			"what":"It closed.","why":"Its timer.","timers":["2 s","longer"],"fix":[{"software":"Node.js","line":"x = 65","note":"above"}],
+			"what":"It closed.","why":"Its timer.","timers":["2 s","longer"],"change":"Raise it.","fix":[{"software":"Node.js","likely":true,"line":"x = 65","note":"above"}],
 			"check":"connrace a","findings":[2,"x",-1,1e99]},7],
 			"findings":[{"id":1,"rule":"a","display_filter":"tcp.stream eq 1"},{"id":2,"rule":"b","summary":"why","display_filter":"tcp.stream\neq 2",
 			"evidence":[{"frame":3,"role":"fin","note":"closes"}]}]}`, []string{
 			"connrace\n\n20 tries failed (128 requests seen); 2 findings.\n", "1. <b>20</b> lost [error]\n   Targets  t:1\n",
-			"   Change   Node.js: x = 65  (above)\n   Check    connrace a\n   Filter   connrace.finding in {2}\n",
+			"   Change   Raise it.\n   Lines    if it is Node.js: x = 65  (above)\n   Check    connrace a\n   Filter   connrace.finding in {2}\n",
 			"frame 3        fin              closes\n", "FILTER connrace.finding in {2}\n", "FILTER tcp.stream eq 1\n", "FILTER tcp.stream eq 2\n",
 		}},
 		{

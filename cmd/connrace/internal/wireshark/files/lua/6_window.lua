@@ -42,7 +42,7 @@ local function problems_of(found)
 					label = ""
 				end
 				local software = line(v.software)
-				v = (software ~= "" and software .. ": " or "") .. line(v.line) .. (line(v.note) ~= "" and "  (" .. line(v.note) .. ")" or "")
+				v = (software ~= "" and (v.likely == true and "if it is " or "") .. software .. ": " or "") .. line(v.line) .. (line(v.note) ~= "" and "  (" .. line(v.note) .. ")" or "")
 			end
 			if line(v) ~= "" then
 				table.insert(lines, string.format("   %-8s %s", label, line(v)))
@@ -52,8 +52,10 @@ local function problems_of(found)
 		add("What", p.what)
 		add("Why", p.why)
 		add("Timers", p.timers)
-		add("Change", p.fix)
+		add("Change", p.change)
+		add("Lines", p.fix)
 		add("Check", p.check)
+		add("More", p.more)
 		for _, id in ipairs(array(p.findings)) do
 			ids[#ids + 1] = whole(id)
 		end

@@ -242,6 +242,17 @@ func FuzzDetector(f *testing.F) {
 				}
 			}
 		}
+		counted := detect.Result{Targets: []detect.Target{{}}}
+		for _, f := range r.Findings {
+			counted.Tally(f.Target, f.Tries())
+		}
+		var ofTargets detect.Tries
+		for i := range r.Targets {
+			ofTargets.Add(r.Targets[i].Tries, 1)
+		}
+		if r.Totals.Tries != ofTargets || r.Totals.Tries != counted.Totals.Tries {
+			t.Fatalf("%+v in total, %+v of the targets, %+v by the findings", r.Totals.Tries, ofTargets, counted.Totals.Tries)
+		}
 		for i := range r.Targets {
 			if r.Targets[i].Connections > uint64(len(input)) || r.Targets[i].LostRequests > uint64(len(input)) {
 				t.Fatalf("counts below 0: %+v", r.Targets[i])

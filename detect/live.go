@@ -29,7 +29,7 @@ type Group struct {
 	Lost        bool
 	CloseCause  string // Measures.CloseCause
 	Count       uint64
-	Tries       Tries
+	Tries       Tries // that they are about
 	First, Last int64 // times
 }
 

@@ -22,6 +22,9 @@ func (d *Detector) judgeOpen(f *tcpstate.Flow, now int64) {
 	if !d.opt.Live || f.Decided() {
 		return
 	}
+	if f.Established() {
+		d.resolveRoles(f)
+	}
 	x := d.facts(f, &tcpstate.Event{Flow: f, Time: now})
 	x.GoesOn = true
 	if !f.Established() {
@@ -30,7 +33,6 @@ func (d *Detector) judgeOpen(f *tcpstate.Flow, now int64) {
 		}
 		return
 	}
-	d.resolveRoles(f)
 	if d.enqueue(x, x.ask(AboutConnection, (*Rule).match)) {
 		f.SetDecided()
 	}
@@ -66,6 +68,7 @@ const (
 	isOpen      = " and is still unanswered"
 	wasAnswered = " until it was answered"
 	wasLeft     = ", and then not any more"
+	wasTurned   = " until it showed that the ends are the other way round"
 )
 
 // conclude ends what was open about a connection, if no rule did.
@@ -91,10 +94,12 @@ func (d *Detector) tallyTold(p *pending, n int) {
 	}
 }
 
-// replace makes what was told of a connection another finding, under the same number.
-func (d *Detector) replace(p *pending, by *Finding) {
+// replace makes what was told of a connection another finding, under the same number, be it of
+// another target.
+func (d *Detector) replace(p *pending, by *Finding, t *target) {
 	d.tallyTold(p, -1)
 	by.ID = p.f.ID
 	*p.f = *by
+	p.t = t
 	d.tallyTold(p, 1)
 }

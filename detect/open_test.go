@@ -176,3 +176,54 @@ func TestOpenRequest(t *testing.T) {
 		x.tries(t, 0, 1)
 	})
 }
+
+// Which end is the LB's may show while a failure goes on. What was told of the other end then counts for
+// nothing, what is found anew for the right one, and totals are always those of the targets.
+func TestOpenTurned(t *testing.T) {
+	low, high := tcpstate.Endpoint{Addr: targetEnd(0).Addr, Port: 1000}, targetEnd(1) // the lower port is taken for the target's
+	x := watch()
+	again := func() {
+		x.seg.Len = 50
+		x.send(low, high, tcpstate.ACK|tcpstate.PSH, 150, 550)
+		x.seg.Len = 0
+	}
+	check := func(of tcpstate.Endpoint, open uint64) {
+		t.Helper()
+		r := x.d.Snapshot()
+		var sum detect.Tries
+		for i := range r.Targets {
+			sum.Add(r.Targets[i].Tries, 1)
+			if r.Targets[i].Target == of && r.Targets[i].OpenTries != open {
+				t.Errorf("%d open tries of %v, want %d", r.Targets[i].OpenTries, of, open)
+			}
+		}
+		if sum != r.Totals.Tries || sum.OpenTries != open {
+			t.Errorf("%+v in total, of the targets %+v", r.Totals.Tries, sum)
+		}
+	}
+	x.seg.Len = 50
+	x.send(low, high, tcpstate.ACK|tcpstate.PSH, 100, 500)
+	x.send(high, low, tcpstate.ACK|tcpstate.PSH, 500, 150)
+	for _, ms := range []int64{100, 300, 700, 1500, 3100, 6300} {
+		x.until(ms)
+		again()
+	}
+	x.until(8000)
+	check(low, 1)
+	for i := range 2 {
+		x.send(lbEnd(i), high, tcpstate.SYN, 100, 0)
+		x.send(high, lbEnd(i), tcpstate.SYN|tcpstate.ACK, 500, 101)
+		x.send(lbEnd(i), high, tcpstate.ACK, 101, 501)
+	}
+	x.until(12_700)
+	again()
+	x.until(16_500)
+	check(high, 1)
+	x.until(60_000)
+	check(high, 0)
+	x.wants(t, "3 s: finding 1 path-loss warning open=true lost=false: the answer...and is still unanswered",
+		"15 s: update 1 path-loss warning open=false lost=false: ...until it showed that the ends are the other way round",
+		"15 s: finding 2 stale-connection error open=true lost=false: the request...",
+		"27 s: update 2 stale-connection error open=false lost=true: ...")
+	x.tries(t, 0, 1)
+}

@@ -42,7 +42,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	told := p != nil
 	switch {
 	case told:
-		d.replace(p, f)
+		d.replace(p, f, x.of)
 		f = p.f
 	case open && len(d.open) >= maxOpen:
 		return false

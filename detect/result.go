@@ -167,7 +167,7 @@ func (d *Detector) counts() Totals {
 func (d *Detector) figures() []Target {
 	out := make([]Target, 0, len(d.targets.all)) // there may be many, all of them small
 	for _, t := range d.targets.all {
-		if t.connections == 0 {
+		if t.connections == 0 && t.tries == (Tries{}) {
 			continue
 		}
 		x := t.told

@@ -98,9 +98,11 @@ func (d *Detector) resolveRoles(f *tcpstate.Flow) {
 
 func (d *Detector) onRolesChanged(e *tcpstate.Event) { d.changeTarget(e.Flow) }
 
-// changeTarget takes a flow to the target that it has now.
+// changeTarget takes a flow to the target that it has now. What was told of it blames the other end:
+// it is judged anew.
 func (d *Detector) changeTarget(f *tcpstate.Flow) {
 	old := d.targetOf(f)
+	d.conclude(f, wasTurned)
 	old.connections--
 	old.told.dropWait(f.Index())
 	d.targets.release(f)

@@ -14,7 +14,8 @@ import (
 type target struct {
 	end         tcpstate.Endpoint
 	tag         uint32
-	flows       int32 // connections that the tracker has
+	into        *target // that it was merged into; nil: it has a row of its own
+	flows       int32   // connections that the tracker has
 	requests    uint64
 	unread      uint64 // of them, those on connections that are HTTP/2 by the lengths of what was not captured
 	told        *told  // silent: nothing yet
@@ -117,8 +118,17 @@ func (t *target) quiet() bool {
 	return t.told == &silent && t.tries == Tries{} && t.refused+t.unanswered+t.pending+t.synRetrans == 0
 }
 
-// merge adds what another target counted.
+// row is the target that its figures are shown with.
+func (t *target) row() *target {
+	if t.into != nil {
+		return t.into
+	}
+	return t
+}
+
+// merge adds what another target counted, and what will be counted for it.
 func (t *target) merge(o *target) {
+	o.into = t
 	t.connections += o.connections
 	t.requests += o.requests
 	t.tries.Add(o.tries, 1)

@@ -33,6 +33,16 @@ func add(sum *uint64, x uint64, n int) {
 	}
 }
 
+// replace counts others instead of some that were counted. It reports whether those were: else nothing changes.
+func (t *Tries) replace(was, by Tries) bool {
+	if t.LostRequests < was.LostRequests || t.FailedConnections < was.FailedConnections || t.OpenTries < was.OpenTries || t.ClientAborts < was.ClientAborts {
+		return false
+	}
+	t.Add(was, -1)
+	t.Add(by, 1)
+	return true
+}
+
 // Tries are those that the finding is about. Only here is told what it counts for.
 func (f *Finding) Tries() (t Tries) {
 	n := uint64(max(len(f.Requests), 1))
@@ -49,26 +59,38 @@ func (f *Finding) Tries() (t Tries) {
 	return t
 }
 
-// Tally counts a finding's tries n times: -1 takes them back, for one that is left out or is
-// about to change.
-func (r *Result) Tally(f *Finding, n int) {
-	r.Totals.Tries.Add(f.Tries(), n)
-	at := func(ep tcpstate.Endpoint) int {
-		return slices.IndexFunc(r.Targets, func(t Target) bool { return t.Target == ep })
+// Tally counts what a finding, or several of a group, are about.
+func (r *Result) Tally(end tcpstate.Endpoint, t Tries) { r.recount(end, Tries{}, t) }
+
+// Leave takes that back, of what is left out of the result.
+func (r *Result) Leave(end tcpstate.Endpoint, t Tries) { r.recount(end, t, Tries{}) }
+
+// Retally changes a finding and what it counts for.
+func (r *Result) Retally(f *Finding, change func()) {
+	was := f.Tries()
+	change()
+	r.recount(f.Target, was, f.Tries())
+}
+
+// recount counts tries of a target instead of others. What is not told apart stands in the row of all
+// that, and may have stood there before the target had a row.
+func (r *Result) recount(end tcpstate.Endpoint, was, by Tries) {
+	if !r.Totals.Tries.replace(was, by) {
+		return
 	}
-	i := at(f.Target)
-	if i < 0 {
-		i = at(tcpstate.Endpoint{}) // which stands for all that are not told apart
-	}
-	if i >= 0 {
-		r.Targets[i].Tries.Add(f.Tries(), n)
+	for _, ep := range [...]tcpstate.Endpoint{end, {}} {
+		i := slices.IndexFunc(r.Targets, func(t Target) bool { return t.Target == ep })
+		if i >= 0 && r.Targets[i].Tries.replace(was, by) {
+			return
+		}
 	}
 }
 
-// tally is Result.Tally while the analysis goes on.
+// tally counts a finding's tries n times while the analysis goes on: -1 takes them back, for one that is
+// left out or is about to change.
 func (d *Detector) tally(p *pending, n int) {
 	d.totals.Tries.Add(p.f.Tries(), n)
 	if p.t != nil {
-		p.t.tries.Add(p.f.Tries(), n)
+		p.t.row().tries.Add(p.f.Tries(), n)
 	}
 }

@@ -100,7 +100,7 @@ func sample(n int) *report.Report {
 	res.Targets = []detect.Target{t, v6}
 	res.Totals.Requests, res.Totals.Segments, res.Totals.Flows = uint64(10*n), uint64(100*n), uint64(3*n)
 	for _, f := range res.Findings {
-		res.Tally(f, 1)
+		res.Tally(f.Target, f.Tries())
 	}
 	return &report.Report{
 		Captures: []report.Capture{{Path: "captures/web-1.pcap", Format: "pcap", Frames: uint64(100 * n), Bytes: 1 << 20, First: midnight - second, Last: midnight + 61*second}},

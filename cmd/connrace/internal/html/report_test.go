@@ -276,7 +276,7 @@ func TestVerdict(t *testing.T) {
 		x.Findings = slices.DeleteFunc(x.Findings, func(f *detect.Finding) bool { return !keep(f) })
 		x.Totals.Tries = detect.Tries{}
 		for _, f := range x.Findings {
-			x.Tally(f, 1)
+			x.Tally(f.Target, f.Tries())
 		}
 		return r
 	}

@@ -54,11 +54,17 @@ func (w Window) limit(r *detect.Result) {
 		if w.shows(f) {
 			keep = append(keep, f)
 		} else {
-			r.Tally(f, -1)
+			r.Leave(f.Target, f.Tries())
 		}
 	}
 	r.Findings = keep
-	r.Forgotten = slices.DeleteFunc(r.Forgotten, func(g detect.Group) bool { return g.Last < w.since || g.First > w.until })
+	r.Forgotten = slices.DeleteFunc(r.Forgotten, func(g detect.Group) bool {
+		outside := g.Last < w.since || g.First > w.until
+		if outside {
+			r.Leave(g.Target, g.Tries)
+		}
+		return outside
+	})
 }
 
 // of is the part of a time, ns, that falls into the window.

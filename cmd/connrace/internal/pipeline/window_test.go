@@ -22,6 +22,9 @@ func TestWindow(t *testing.T) {
 			})
 		}
 		r.Findings = append(r.Findings, &detect.Finding{ID: 4, Time: 99, Target: target}) // of the target as a whole
+		group := detect.Group{Target: target, Count: 5, Tries: detect.Tries{LostRequests: 7, OpenTries: 1}, First: 12, Last: 18}
+		r.Forgotten = []detect.Group{group}
+		r.Tally(target, group.Tries)
 		return r
 	}
 	for _, tt := range []struct {
@@ -29,9 +32,10 @@ func TestWindow(t *testing.T) {
 		findings int
 		lost     [3]uint64
 	}{
-		{Window{-1 << 63, 1<<63 - 1}, 4, [3]uint64{3, 2, 1}},
+		{Window{-1 << 63, 1<<63 - 1}, 4, [3]uint64{10, 9, 1}},
 		{Window{20, 30}, 3, [3]uint64{2, 1, 1}},
 		{Window{10, 10}, 2, [3]uint64{1, 1, 0}},
+		{Window{10, 12}, 2, [3]uint64{8, 8, 0}},
 		{Window{31, 40}, 1, [3]uint64{0, 0, 0}},
 	} {
 		r := result()
@@ -39,6 +43,9 @@ func TestWindow(t *testing.T) {
 		lost := [3]uint64{r.Totals.LostRequests, r.Targets[0].LostRequests, r.Targets[1].LostRequests}
 		if len(r.Findings) != tt.findings || lost != tt.lost {
 			t.Errorf("%v: %d findings, lost %v; want %d, %v", tt.w, len(r.Findings), lost, tt.findings, tt.lost)
+		}
+		if open := r.Totals.OpenTries; open != uint64(len(r.Forgotten)) || open != r.Targets[0].OpenTries {
+			t.Errorf("%v: %d open tries, of the target %d", tt.w, open, r.Targets[0].OpenTries)
 		}
 	}
 }

@@ -30,7 +30,7 @@ func TestHearLog(t *testing.T) {
 		f := &detect.Finding{ID: 1, Rule: tt.rule, Severity: detect.Error, Lost: true, Request: &detect.Request{}, Cause: "as found", Summary: "the LB gave up"}
 		r := &Report{Log: &lblog.Join{Joined: []lblog.Joined{{Entry: &tt.entry, Finding: 1, Rule: tt.rule, Among: tt.among}}}}
 		a := Analysis{Result: &detect.Result{Findings: []*detect.Finding{f}}}
-		a.Result.Tally(f, 1)
+		a.Result.Tally(f.Target, f.Tries())
 		r.Analyses = []Analysis{a}
 		r.HearLog()
 		n := a.Result.Totals.Tries
@@ -61,7 +61,7 @@ func TestHearLogOfStreams(t *testing.T) {
 			r.Log.Joined = append(r.Log.Joined, lblog.Joined{Entry: e, Finding: 1, Rule: f.Rule})
 		}
 		r.Analyses = []Analysis{{Result: &detect.Result{Findings: []*detect.Finding{f}}}}
-		r.Analyses[0].Result.Tally(f, 1)
+		r.Analyses[0].Result.Tally(f.Target, f.Tries())
 		r.HearLog()
 		if n := r.Analyses[0].Result.Totals.ClientAborts; n != tt.aborts {
 			t.Errorf("%s: %d given up by clients", tt.name, n)

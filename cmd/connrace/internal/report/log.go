@@ -52,9 +52,7 @@ func (r *Report) HearLog() {
 			}
 			says, _, _ := strings.Cut(j.Says, " (") // what differs from one to the next comes behind
 			says, _, _ = strings.Cut(says, ",")
-			a.Result.Tally(f, -1)
-			f.Hear(j.Failure == lblog.ClientGone, says)
-			a.Result.Tally(f, 1)
+			a.Result.Retally(f, func() { f.Hear(j.Failure == lblog.ClientGone, says) })
 		}
 	}
 }

@@ -66,6 +66,9 @@ func (p *page) log() logText {
 		if len(j.Among) > 1 {
 			e.By += fmt.Sprintf("; one of %d that fit", len(j.Among))
 		}
+		if j.Contested {
+			e.By += "; contested by an entry that says otherwise"
+		}
 		t.Joined = append(t.Joined, e)
 	}
 	for i := range l.Unexplained[:min(len(l.Unexplained), mostEntries)] {

@@ -71,6 +71,8 @@ type Entry struct {
 	ErrorLog   bool       // it says why, and there may be an entry of the access log, too
 	EachTry    bool       // the log has an entry for each try, not for each request
 	MergedLine int        // line of the access log that told Status; 0: none
+
+	sum uint64 // of the line, so that of entries of one time the same comes first whatever the order of the lines
 }
 
 type endpoint = tcpstate.Endpoint

@@ -74,6 +74,8 @@ type Joined struct {
 	// Finding included; nil: it is the only one. RuleDoubtful: they are not of one rule.
 	Among        []int
 	RuleDoubtful bool
+	// Contested: an entry that says otherwise whose wait it was fits the finding as well.
+	Contested bool
 	// Tries are the ids of findings about earlier tries of the same request.
 	Tries []int
 }
@@ -185,6 +187,8 @@ type slot struct {
 	tries []*try
 	group []*try // what its try was chosen from, in order of lo
 	fits  []*try // of an entry without one: what fits and explains others
+
+	contested bool // what fits its try as well says otherwise
 }
 
 // NewJoiner makes a joiner for logs of a kind, of whatever kind if that is Unknown. Times
@@ -241,6 +245,10 @@ func (j *Joiner) within(e *Entry, slack int64) bool {
 
 // Finish joins what was read.
 func (j *Joiner) Finish() *Join {
+	j.apache()
+	slices.SortFunc(j.slots, func(a, b *slot) int {
+		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.sum, b.sum), inLog(a.Entry, b.Entry))
+	})
 	j.merge()
 	j.match()
 	for _, s := range j.slots {
@@ -262,19 +270,25 @@ func (j *Joiner) Finish() *Join {
 		}
 	}
 	j.join.Explained = len(j.join.Joined)
-	slices.SortStableFunc(j.join.Joined, func(a, b Joined) int { return cmp.Compare(a.End, b.End) })
-	slices.SortStableFunc(j.join.Unexplained, func(a, b Unexplained) int { return cmp.Compare(a.End, b.End) })
+	slices.SortFunc(j.join.Joined, func(a, b Joined) int { return cmp.Or(cmp.Compare(a.End, b.End), inLog(a.Entry, b.Entry)) })
+	slices.SortFunc(j.join.Unexplained, func(a, b Unexplained) int { return cmp.Or(cmp.Compare(a.End, b.End), inLog(a.Entry, b.Entry)) })
 	j.notes()
 	return &j.join
 }
 
+// inLog orders entries as they are in the logs.
+func inLog(a, b *Entry) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line)) }
+
 func (j *Joiner) joined(s *slot) {
-	o := Joined{Entry: s.Entry, Finding: s.try.ID, Rule: s.try.Rule, By: s.by}
+	o := Joined{Entry: s.Entry, Finding: s.try.ID, Rule: s.try.Rule, By: s.by, Contested: s.contested}
 	for _, t := range s.tries {
 		o.Tries = append(o.Tries, t.ID)
 	}
-	if rivals := j.rivals(s); len(rivals) > 0 {
+	rivals := j.rivals(s)
+	if len(rivals) > 0 || s.contested {
 		j.join.Ambiguous++
+	}
+	if len(rivals) > 0 {
 		o.Among = []int{s.try.ID}
 		for _, t := range rivals {
 			o.Among = append(o.Among, t.ID)

@@ -27,7 +27,6 @@ var (
 
 // match joins by one key after the other.
 func (j *Joiner) match() {
-	slices.SortStableFunc(j.slots, func(a, b *slot) int { return cmp.Compare(a.End, b.End) })
 	for _, s := range j.slots {
 		j.longest = max(j.longest, s.Resolution+s.Wait)
 	}
@@ -184,6 +183,7 @@ func (j *Joiner) tier(by Key, levels []int64, tries []*try, keyOf func(*try) str
 		}
 		j.earlier(by, g.slots, g.tries)
 		j.unlucky(by, levels, g.slots, g.tries)
+		j.contest(by, g.slots, g.tries)
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 // merge takes two entries of one failed request for one: that of an error log, which says why, and that of an access log,
 // which has the status.
 func (j *Joiner) merge() {
-	j.apache()
 	type key struct{ family, client, method, path string }
 	keyOf := func(s *slot) key {
 		if s.Kind.Family() == "apache" { // whose error log has no more, and not always the client
@@ -21,9 +20,6 @@ func (j *Joiner) merge() {
 		if k := keyOf(s); !s.ErrorLog && k.family != "" && s.Path != "" {
 			access[k] = append(access[k], s)
 		}
-	}
-	for _, list := range access {
-		slices.SortStableFunc(list, func(a, b *slot) int { return cmp.Compare(a.End, b.End) })
 	}
 	const most = 256 // that are looked at for one
 	taken, gone := map[*slot]bool{}, map[*slot]bool{}
@@ -43,7 +39,7 @@ func (j *Joiner) merge() {
 			if a.Client != s.Client && s.Client != "" {
 				continue
 			}
-			if fit++; !taken[a] && best == nil {
+			if fit++; !taken[a] && (best == nil || contradict(best, s) && !contradict(a, s)) {
 				best = a
 			}
 		}

@@ -196,7 +196,7 @@ func (v *evidence) release(f *detect.Finding) {
 // recordPackets writes the packets of findings to files of their own.
 func (w *watch) recordPackets(fs []*detect.Finding) {
 	v := w.evidence
-	if v == nil || v.store == nil {
+	if v == nil || v.store == nil || v.closed {
 		return
 	}
 	for _, f := range fs {

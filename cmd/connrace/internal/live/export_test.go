@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -108,6 +110,12 @@ type otlpSink struct {
 	metrics map[string]bool
 }
 
+func (s *otlpSink) count() int {
+	s.Lock()
+	defer s.Unlock()
+	return len(s.events)
+}
+
 func (s *otlpSink) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	s.Lock()
@@ -153,6 +161,31 @@ func TestOTLP(t *testing.T) {
 		}
 		if format == "jsonl" && strings.Count(w.stdout, `"type":"finding"`) != sent {
 			t.Errorf("not what is shown:\n%s", w.stdout)
+		}
+	}
+}
+
+// What the load balancer's log says in the end of findings that were told is told, too.
+func TestHeardIsTold(t *testing.T) {
+	src := newFakeSource(t, "lb-closed-with-request-outstanding-client-abort")
+	log := filepath.Join(t.TempDir(), "access.log")
+	last := time.Unix(0, src.frames[len(src.frames)-1].Time).UTC()
+	for _, format := range []string{"jsonl", "table"} {
+		line := fmt.Sprintf("1.2.3.4 - - [%s] \"GET /slow HTTP/1.1\" 504 0 \"-\" \"-\"\n", last.Add(-time.Second).Format("02/Jan/2006:15:04:05 -0700"))
+		if err := os.WriteFile(log, []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sink := &otlpSink{metrics: map[string]bool{}}
+		srv := httptest.NewServer(sink)
+		src := newFakeSource(t, "lb-closed-with-request-outstanding-client-abort")
+		w := watchFake(t, src, nil, "--otlp", srv.URL, "--format", format, "--log", log)
+		srv.Close()
+		want := map[string]string{"jsonl": `{"type":"update","id":1,"rule":"lb-closed-with-request-outstanding","severity":"error"`, "table": "#1 is error, certain, lost: The LB's own time-out for an answer was up, as its log"}[format]
+		if !strings.Contains(w.stdout, want) {
+			t.Errorf("%s: %s\n%s", format, w.stdout, w.stderr)
+		}
+		if n := len(sink.events); n == 0 || !strings.HasPrefix(sink.events[n-1], "connrace.finding.update: ") {
+			t.Errorf("%s: %q", format, sink.events)
 		}
 	}
 }
@@ -227,7 +260,13 @@ func TestOTLPRepeated(t *testing.T) {
 	sink := &otlpSink{metrics: map[string]bool{}}
 	srv := httptest.NewServer(sink)
 	defer srv.Close()
-	w := watchFake(t, newFakeSource(t, "crowder"), func(w *watch) {
+	src := newFakeSource(t, "crowder")
+	src.hook = func(next int) { // what was shown long before the end has been sent by then
+		for limit := time.Now().Add(time.Minute); next == len(src.frames) && sink.count() < kindBurst && time.Now().Before(limit); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	w := watchFake(t, src, func(w *watch) {
 		for i := range 3 * kindBurst {
 			f := detect.Finding{ID: 1000 + i, Rule: detect.PortReuse, Target: tcpstate.Endpoint{Port: 80}, Time: time.Now().UnixNano()}
 			w.settled = append(w.settled, &f)
@@ -239,7 +278,7 @@ func TestOTLPRepeated(t *testing.T) {
 			repeated = e
 		}
 	}
-	if !strings.Contains(repeated, fmt.Sprintf("%d × port-reuse", 2*kindBurst)) || len(sink.events) > kindBurst+5 {
+	if !strings.Contains(repeated, fmt.Sprintf("%d × port-reuse", 2*kindBurst)) || len(sink.events) < kindBurst || len(sink.events) > kindBurst+5 || w.stderr != "" {
 		t.Errorf("%d events, %q\n%s", len(sink.events), repeated, w.stderr)
 	}
 }

@@ -172,6 +172,7 @@ func newWatch(ctx context.Context, e *cli.Env, l *Flags, src liveSource) *watch 
 		w.follow = append(w.follow, report.NewRunning(e.Stdout, &w.Shown))
 	}
 	w.Tune = w.configure
+	w.Learnt = func(_ *report.Analysis, f *detect.Finding) { w.learnt = append(w.learnt, f) }
 	w.Report.Live = true
 	w.Report.Captures = []report.Capture{{}}
 	return w

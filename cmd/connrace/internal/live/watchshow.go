@@ -158,6 +158,7 @@ func (w *watch) end() int {
 	w.Spans = []lblog.Span{w.watched(now)} // with and without packets
 	// Files first: who reads the report may take his time.
 	w.Complete()
+	w.publish(now) // what the log taught
 	if w.o.HTML.Write(w.Env, &w.Report, &w.Shown, cli.ExitOK) != cli.ExitOK {
 		w.Failed = true
 	}

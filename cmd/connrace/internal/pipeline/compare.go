@@ -17,7 +17,6 @@ import (
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/infile"
 	"connrace/cmd/connrace/internal/lblog"
-	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 )
 
@@ -78,10 +77,11 @@ func (b *Compare) Prepare(ctx context.Context) error {
 	return nil
 }
 
-// compare puts into a finished report what is held against it; spans are the times of which
-// findings are shown. failed: a log could not be read; each was reported.
-func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
-	failed = b.join(ctx, e, warn, r, spans, local)
+// compare puts into a session's finished report what is held against it. failed: a log could not be read;
+// each was reported.
+func (b *Compare) compare(s *Session, local *time.Location) (failed bool) {
+	r := &s.Report
+	failed = b.join(s, local)
 	if b.before != nil {
 		r.Baseline = baseline.Compare(b.Baseline, b.before, r.Figures())
 		if r.Since != "" || r.Until != "" {
@@ -93,7 +93,8 @@ func (b *Compare) compare(ctx context.Context, e *cli.Env, warn func(...string),
 }
 
 // join joins the logs to the findings, which then say what only a log knows.
-func (b *Compare) join(ctx context.Context, e *cli.Env, warn func(...string), r *report.Report, spans []lblog.Span, local *time.Location) (failed bool) {
+func (b *Compare) join(s *Session, local *time.Location) (failed bool) {
+	ctx, e, r := s.Ctx, s.Env, &s.Report
 	if len(b.Logs) == 0 {
 		return false
 	}
@@ -102,7 +103,7 @@ func (b *Compare) join(ctx context.Context, e *cli.Env, warn func(...string), r 
 		times = local
 	}
 	c := r.LogCapture()
-	c.Spans = spans
+	c.Spans = s.Spans
 	j := lblog.NewJoiner(c, lblog.ParseKind(b.logFormat.Value), times)
 	var done []os.FileInfo
 	for _, path := range b.Logs {
@@ -119,7 +120,7 @@ func (b *Compare) join(ctx context.Context, e *cli.Env, warn func(...string), r 
 			switch {
 			case err == nil:
 			case listed && errors.Is(err, lblog.ErrUnrecognised): // other things may lie beside logs
-				warn(fmt.Sprintf("--log: %s is passed over: %v", file, err))
+				s.Warn(fmt.Sprintf("--log: %s is passed over: %v", file, err))
 			default:
 				e.Errorf("--log: %s: %v%s", file, err, b.remedy(err))
 				j.Unread(file, err)
@@ -132,11 +133,11 @@ func (b *Compare) join(ctx context.Context, e *cli.Env, warn func(...string), r 
 			failed = true
 		})
 		if err == nil && files == 0 && !failed {
-			warn(fmt.Sprintf("--log: no file is in %s", path))
+			s.Warn(fmt.Sprintf("--log: no file is in %s", path))
 		}
 	}
 	r.Log = j.Finish()
-	r.HearLog()
+	r.HearLog(s.Learnt)
 	return failed
 }
 

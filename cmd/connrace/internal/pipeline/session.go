@@ -36,10 +36,13 @@ type Session struct {
 	nextID int       // findings of the analyses before the current one
 	Failed bool      // an input could not be read
 	// Tune has its say in how an analysis is done; nil: nobody has.
-	Tune  func(*Analysis, *detect.Options)
-	Spans []lblog.Span // of time in which findings are shown
-	Batch []capture.Frame
-	own   decoded // what the frames of batch are decoded to
+	Tune func(*Analysis, *detect.Options)
+	// Learnt is called with each finding that says more when the captures have been read, by the
+	// load balancer's log.
+	Learnt func(*report.Analysis, *detect.Finding)
+	Spans  []lblog.Span // of time in which findings are shown
+	Batch  []capture.Frame
+	own    decoded // what the frames of batch are decoded to
 }
 
 // Analysis is one detector and what it was fed.
@@ -57,13 +60,14 @@ type Analysis struct {
 func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Session {
 	s := &Session{
 		Ctx: ctx, Env: e, flags: flags, Period: p, Shown: flags.reportOptions(e),
-		Batch: make([]capture.Frame, batchSize),
+		Batch: make([]capture.Frame, batchSize), Learnt: func(*report.Analysis, *detect.Finding) {},
 	}
 	s.Report.Skipped = map[string]uint64{}
 	s.Report.Flags = flags.deciding()
 	s.Report.Since, s.Report.Until = p.Since.String(), p.Until.String()
 	if flags.Format.Value == "jsonl" {
 		s.Lines = report.NewLines(e.Stdout, &s.Shown)
+		s.Learnt = s.Lines.Update
 	}
 	if match := flags.Target.Matcher(); match != nil {
 		s.Listeners = &listeners{match: match, segments: map[tcpstate.Endpoint]uint64{}}
@@ -190,7 +194,7 @@ func (s *Session) Complete() {
 	if s.Listeners != nil {
 		r.Listeners = s.Listeners.List()
 	}
-	if len(r.Captures) > 0 && s.flags.compare(s.Ctx, s.Env, s.Warn, r, s.Spans, s.flags.Location()) {
+	if len(r.Captures) > 0 && s.flags.compare(s, s.flags.Location()) {
 		s.Failed = true
 	}
 }

@@ -32,11 +32,11 @@ func (l *Lines) Finding(a *Analysis, f *detect.Finding) {
 }
 
 // Update writes a finding again about which more was learnt; for the first time where
-// that made it grave enough to be shown.
+// that made it grave enough to be shown. Where it is not grave enough any more, the line says so.
 func (l *Lines) Update(a *Analysis, f *detect.Finding) {
-	switch {
-	case !l.o.Shows(f):
-	case l.left[a.id(f)]:
+	switch left := l.left[a.id(f)]; {
+	case left && !l.o.Shows(f):
+	case left:
 		delete(l.left, a.id(f))
 		l.write(findingJSON(a, f, l.o, "finding"))
 	default:

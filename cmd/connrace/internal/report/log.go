@@ -30,31 +30,63 @@ func (r *Report) LogCapture() lblog.Capture {
 }
 
 // HearLog lets findings say what only the joined log knows: whose wait it was that ended before an
-// answer, the client's or the load balancer's. Where several findings fit, it cannot be told which,
-// and one that is about several requests must have been joined to an entry for each, that say the same.
-func (r *Report) HearLog() {
-	said, entries := map[int]*lblog.Joined{}, map[int]int{}
+// answer, the client's or the load balancer's. Where several findings fit, or entries that differ, it
+// cannot be told, and a finding that is about several requests must have been joined to an entry for
+// each that had no answer, that say the same: of one whose answer had begun a log need not say that it
+// failed. It calls learnt with each finding that it changes.
+func (r *Report) HearLog(learnt func(*Analysis, *detect.Finding)) {
+	said := map[int][]*lblog.Joined{}
 	for i := range r.Log.Joined {
 		j := &r.Log.Joined[i]
-		if j.Among == nil && (j.Failure == lblog.ClientGone || j.Failure == lblog.ReadTimeout || j.Failure == lblog.Unsaid && j.Status == 504) {
-			if o := said[j.Finding]; o == nil || (o.Failure == lblog.ClientGone) == (j.Failure == lblog.ClientGone) {
-				said[j.Finding] = j
-				entries[j.Finding]++
-			}
-		}
+		said[j.Finding] = append(said[j.Finding], j)
 	}
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
 		for _, f := range a.Result.Findings {
-			j := said[a.id(f)]
-			if j == nil || entries[j.Finding] < len(f.Requests) || f.Rule.Learnt != detect.ByOwnClose || f.Open {
+			if f.Rule.Learnt != detect.ByOwnClose || f.Open {
 				continue
 			}
-			says, _, _ := strings.Cut(j.Says, " (") // what differs from one to the next comes behind
-			says, _, _ = strings.Cut(says, ",")
-			a.Result.Retally(f, func() { f.Hear(j.Failure == lblog.ClientGone, says) })
+			if j := agreed(said[a.id(f)], unanswered(f)); j != nil {
+				says, _, _ := strings.Cut(j.Says, " (") // what differs from one to the next comes behind
+				says, _, _ = strings.Cut(says, ",")
+				a.Result.Retally(f, func() { f.Hear(j.WhoseWait() == lblog.WaitOfClient, says) })
+				learnt(a, f)
+			}
 		}
 	}
+}
+
+// unanswered is how many requests of a finding had no answer; of those that all had the beginning of one,
+// how many they are.
+func unanswered(f *detect.Finding) int {
+	n := 0
+	for i := range f.Requests {
+		if f.Requests[i].State != detect.StreamCutOff {
+			n++
+		}
+	}
+	if n == 0 {
+		n = max(len(f.Requests), 1)
+	}
+	return n
+}
+
+// agreed is what all entries of a finding say of a wait, as the first of them by its words has it; nil:
+// they do not agree, or are not as many as its requests.
+func agreed(js []*lblog.Joined, requests int) *lblog.Joined {
+	if len(js) < requests {
+		return nil
+	}
+	first := js[0]
+	for _, j := range js {
+		if w := j.WhoseWait(); w == lblog.WaitUnsaid || w != first.WhoseWait() || j.Contested || j.Among != nil {
+			return nil
+		}
+		if j.Says < first.Says {
+			first = j
+		}
+	}
+	return first
 }
 
 type logDoc struct {
@@ -96,11 +128,12 @@ type entryDoc struct {
 
 type joinedDoc struct {
 	entryDoc
-	Finding int    `json:"finding"`
-	Rule    string `json:"rule"`
-	By      string `json:"by"`
-	Among   []int  `json:"among"`
-	Tries   []int  `json:"earlier_tries"`
+	Finding   int    `json:"finding"`
+	Rule      string `json:"rule"`
+	By        string `json:"by"`
+	Among     []int  `json:"among"`
+	Contested bool   `json:"contested"`
+	Tries     []int  `json:"earlier_tries"`
 }
 
 type unexplainedDoc struct {
@@ -129,7 +162,7 @@ func logJSON(l *lblog.Join, o *Options) logDoc {
 	}
 	for i := range l.Joined {
 		j := &l.Joined[i]
-		d.Joined = append(d.Joined, joinedDoc{entryJSON(j.Entry, o), j.Finding, j.Rule.ID, j.By.String(), list(j.Among), list(j.Tries)})
+		d.Joined = append(d.Joined, joinedDoc{entryJSON(j.Entry, o), j.Finding, j.Rule.ID, j.By.String(), list(j.Among), j.Contested, list(j.Tries)})
 	}
 	for i := range l.Unexplained {
 		u := &l.Unexplained[i]
@@ -176,7 +209,7 @@ func LogSummary(l *lblog.Join) string {
 			text.Grouped(uint64(l.Explained)), entries(n, "failed "), byRule(l.ByRule), text.Grouped(uint64(others)), byReason(l))
 	}
 	if l.Ambiguous > 0 {
-		s += fmt.Sprintf(" Of %s it is not certain which finding it is: several fit.", text.Grouped(uint64(l.Ambiguous)))
+		s += fmt.Sprintf(" Of %s it is not certain which finding it is: others fit as well.", text.Grouped(uint64(l.Ambiguous)))
 	}
 	if l.OutsideCapture > 0 {
 		s += fmt.Sprintf(" %s outside of the capture's time.", entries(l.OutsideCapture, "failed "))
@@ -285,7 +318,11 @@ func hashes(ids []int, sep string) string {
 }
 
 func joinedBy(j *lblog.Joined) string {
-	return [...]string{"trace id", "request id", "LB's port", "path, time", "time"}[j.By]
+	by := [...]string{"trace id", "request id", "LB's port", "path, time", "time"}[j.By]
+	if j.Contested {
+		by += ", contested"
+	}
+	return by
 }
 
 var unexplainedColumns = []column{

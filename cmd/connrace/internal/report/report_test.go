@@ -312,6 +312,12 @@ func TestLinesLaterShown(t *testing.T) {
 	if got := strings.Count(b.String(), `{"type":"finding","id":2,`) + 10*strings.Count(b.String(), `{"type":"update","id":2,`); got != 11 {
 		t.Errorf("want a finding and an update: %s", &b)
 	}
+	b.Reset()
+	f.Severity = detect.Warning // not grave any more: who was told must be told
+	l.Update(a, f)
+	if !strings.HasPrefix(b.String(), `{"type":"update","id":2,"rule":"`+f.Rule.ID+`","severity":"warning"`) {
+		t.Errorf("want an update: %s", &b)
+	}
 }
 
 // Ids go on and captures are mapped where there are several analyses.

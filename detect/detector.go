@@ -34,9 +34,11 @@ type Detector struct {
 
 	open      open
 	pending   pendings   // decided, waiting for what belongs to them
+	waiting   int        // their weight
 	due       int64      // when the first of them is complete
 	settled   []*pending // complete, in the order of completion; with findings
 	findings  []*Finding
+	kept      int // their weight
 	nextID    int
 	forgotten forgotten // findings that are no longer kept
 

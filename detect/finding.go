@@ -127,6 +127,9 @@ type Finding struct {
 	also     string  // what else can be behind this finding alone: a sentence that follows its cause
 }
 
+// weight is how many requests it keeps: its memory grows with them.
+func (f *Finding) weight() int { return max(len(f.Requests), 1) }
+
 // TargetName is the target as people write it.
 func (f *Finding) TargetName() string {
 	if f.Socket != "" {

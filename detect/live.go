@@ -14,7 +14,7 @@ const LiveFlows = 1 << 18
 const (
 	liveRetired  = 1 << 16
 	liveSamples  = 1 << 10 // of each kind, for each target
-	liveFindings = 1000    // kept whole
+	liveFindings = 1000    // kept whole, or as many requests of HTTP/2
 
 	// reviewEvery is how often a live analysis looks back at what it has learnt.
 	reviewEvery = 60 * second
@@ -84,12 +84,13 @@ func (g forgotten) list() []Group {
 
 // forget keeps only the newest findings of a live analysis; the others are counted.
 func (d *Detector) forget() {
-	n := len(d.findings) - liveFindings
-	if !d.opt.Live || n < liveFindings {
+	if !d.opt.Live || d.kept < 2*liveFindings {
 		return
 	}
-	for _, f := range d.findings[:n] {
-		d.forgotten.add(f)
+	n := 0
+	for ; n < len(d.findings)-1 && d.kept > liveFindings; n++ {
+		d.kept -= d.findings[n].weight()
+		d.forgotten.add(d.findings[n])
 	}
 	d.findings = slices.Clone(d.findings[n:])
 	d.settled = slices.Clone(d.settled[n:])

@@ -16,6 +16,7 @@ type pending struct {
 	from    int64    // the new handshake and the retry come after this
 	until   int64    // then it is complete
 	waits   bool     // it is among those that are not
+	weight  int      // of its finding, when it was put there
 	long    bool     // it is open, and was judged again
 	longer  int64    // until then, in truth; 0: until
 	frame   uint64   // of the request, ordinal
@@ -28,7 +29,7 @@ type pending struct {
 // and than a process that is restarted takes to close all of its connections.
 const settleTime = 2 * second
 
-// maxPending bounds the findings that wait, where time does not pass.
+// maxPending bounds the requests whose findings wait, where time does not pass.
 const maxPending = 1 << 16
 
 // enqueue lets a rule's finding wait for what belongs to it. It reports whether there was
@@ -56,7 +57,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	}
 	waits := p.waits
 	was := p.until
-	*p = pending{f: f, t: x.of, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
+	*p = pending{f: f, t: x.of, weight: p.weight, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
 	f.ignored = nil
 	if r := f.Rule; r.Settle != nil && !open {
 		p.until = max(p.until, r.Settle(x))
@@ -78,10 +79,10 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 		p.until, p.longer = was, p.until
 		return !open
 	}
-	if len(d.pending) >= maxPending {
-		d.complete(heap.Pop(&d.pending).(*pending))
+	for len(d.pending) > 0 && d.waiting+f.weight() > maxPending {
+		d.complete(d.pop())
 	}
-	heap.Push(&d.pending, p)
+	d.push(p)
 	d.due = d.pending[0].until
 	if d.opt.OnIncident != nil && !told {
 		d.opt.OnIncident(f)
@@ -113,10 +114,10 @@ func (d *Detector) count(x *Facts, f *Finding) {
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
 	for len(d.pending) > 0 && d.pending[0].until <= now {
-		switch p := heap.Pop(&d.pending).(*pending); {
+		switch p := d.pop(); {
 		case p.longer > now:
 			p.until, p.longer = p.longer, 0
-			heap.Push(&d.pending, p)
+			d.push(p)
 		case d.probed(p.f) && p.f.ID == 0:
 			p.waits = false
 		default:
@@ -126,6 +127,20 @@ func (d *Detector) flushDue(now int64) {
 	if d.due = never; len(d.pending) > 0 {
 		d.due = d.pending[0].until
 	}
+}
+
+// push lets a finding wait.
+func (d *Detector) push(p *pending) {
+	p.weight = p.f.weight()
+	d.waiting += p.weight
+	heap.Push(&d.pending, p)
+}
+
+// pop is the one of those that wait that is due first.
+func (d *Detector) pop() *pending {
+	p := heap.Pop(&d.pending).(*pending)
+	d.waiting -= p.weight
+	return p
 }
 
 // complete enriches a finding and hands it over, or what has become of one that was told.
@@ -241,7 +256,8 @@ func (d *Detector) emit(p *pending) {
 	p.f.ID = d.nextID
 	d.tally(p, 1)
 	p.f.Inexact = d.inexact(p.f)
-	if d.opt.Live || len(d.findings) < d.maxFindings() {
+	if d.opt.Live || d.kept < d.maxFindings() {
+		d.kept += p.f.weight()
 		d.findings = append(d.findings, p.f)
 		d.settled = append(d.settled, p)
 		d.forget()
@@ -253,7 +269,7 @@ func (d *Detector) emit(p *pending) {
 	}
 }
 
-// maxFindings bounds the findings that are kept: their memory is of the order of the flow
+// maxFindings bounds the requests whose findings are kept: their memory is of the order of the flow
 // table's.
 func (d *Detector) maxFindings() int {
 	most := d.opt.MaxFlows

@@ -84,11 +84,24 @@ func (h *HTTP2) IdleAt(ack Seq) int64 {
 	return h.Idle
 }
 
-// Bounds of the streams that are followed: of a connection, and of all.
 const (
-	maxStreams    = 1 << 10
-	maxAllStreams = 1 << 17
+	// maxStreams bounds the streams of a connection that are followed; those of all share the room
+	// that there is for HTTP/2, as do their names.
+	maxStreams = 1 << 10
+	// streamCost is the memory that a stream takes, without its names.
+	streamCost = 416
 )
+
+// cost is the memory that it takes.
+func (s *H2Stream) cost() int { return streamCost + s.Head.Octets() }
+
+// http2Room is what the memory of the flow table leaves for HTTP/2: a quarter, and 16 MB at least.
+func http2Room(maxFlows int) int64 { return max(int64(maxFlows)*FlowCost/4, 16<<20) }
+
+// http2Flows is how many flows less there may be for what HTTP/2 takes.
+func (t *Tracker) http2Flows() int {
+	return min(int(t.carries.Taken()/FlowCost), t.cfg.MaxFlows/4)
+}
 
 // HTTP2 reports whether HTTP/2 in clear text was recognised.
 func (f *Flow) HTTP2() bool { return f.framing.Protocol() == framing.HTTP2 }
@@ -110,7 +123,7 @@ func (t *Tracker) http2Of(f *Flow) *HTTP2 {
 // dropHTTP2 forgets the streams of a flow.
 func (t *Tracker) dropHTTP2(f *Flow) {
 	if h := t.http2[f.index]; h != nil {
-		t.nh2streams -= len(h.Streams)
+		t.ForgetStreams(f, func(*H2Stream) bool { return true })
 		delete(t.http2, f.index)
 	}
 }
@@ -127,9 +140,13 @@ func (h *HTTP2) find(id uint32) (*H2Stream, bool) {
 // ForgetStreams forgets the streams of a flow that are not to be looked at again.
 func (t *Tracker) ForgetStreams(f *Flow, done func(*H2Stream) bool) {
 	h := t.http2[f.index]
-	n := len(h.Streams)
-	h.Streams = slices.DeleteFunc(h.Streams, done)
-	t.nh2streams -= n - len(h.Streams)
+	h.Streams = slices.DeleteFunc(h.Streams, func(s *H2Stream) bool {
+		if !done(s) {
+			return false
+		}
+		t.carries.Give(s.cost())
+		return true
+	})
 }
 
 // doubtStreams says that octets of a side are missing, or not understood.

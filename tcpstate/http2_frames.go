@@ -137,7 +137,7 @@ func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
 		t.forgetDoubtful(f, h, ref.Time)
 		h.sweep = 2*len(h.Streams) + 16
 	}
-	if len(h.Streams) >= maxStreams || t.nh2streams >= maxAllStreams {
+	if len(h.Streams) >= maxStreams || !t.carries.Take(streamCost) {
 		t.UnfollowedStreams++
 		return
 	}
@@ -147,7 +147,6 @@ func (t *Tracker) openStream(f *Flow, h *HTTP2, id uint32, ref SegRef) {
 		st.Gap = max(ref.Time-h.Idle, 0)
 	}
 	h.open++
-	t.nh2streams++
 	h.Streams = append(h.Streams, st)
 	if id > h.Last {
 		t.failLater(f, h, ref.Time)
@@ -165,7 +164,9 @@ func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment)
 	x := f.framing.Fields(sd, &t.carries)
 	if sd == framing.Requests {
 		if !st.Whole {
-			st.Whole, st.Head = true, x.RequestHead
+			if st.Whole = true; t.carries.Take(x.Octets()) {
+				st.Head = x.RequestHead
+			}
 			t.fireStream(StreamBegan, f, f.LB(), s, st)
 		}
 		return

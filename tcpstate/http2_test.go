@@ -2,6 +2,8 @@ package tcpstate
 
 import (
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 
 	"connrace/tcpstate/internal/framing"
@@ -17,16 +19,19 @@ type h2Talk struct {
 }
 
 func newH2Talk(cfg Config) *h2Talk {
-	k := &h2Talk{
-		t: NewTracker(cfg), now: 1e18,
-		ends: [2]Endpoint{{Addr4([]byte{10, 0, 0, 2}), 41000}, {Addr4([]byte{10, 0, 1, 9}), 8080}}, next: [2]Seq{100, 5000},
-	}
+	k := &h2Talk{t: NewTracker(cfg), now: 1e18, ends: [2]Endpoint{1: {Addr4([]byte{10, 0, 1, 9}), 8080}}}
+	k.open(Endpoint{Addr4([]byte{10, 0, 0, 2}), 41000})
+	return k
+}
+
+// open opens a connection of a client.
+func (k *h2Talk) open(from Endpoint) {
+	k.ends[0], k.next = from, [2]Seq{100, 5000}
 	k.send(0, SYN, "")
 	k.send(1, SYN|ACK, "")
 	k.send(0, ACK, "")
 	k.send(0, ACK, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"+h2Frame(4, 0, 0, ""))
 	k.send(1, ACK, h2Frame(4, 0, 0, ""))
-	return k
 }
 
 func (k *h2Talk) send(side int, flags Flags, payload string) {
@@ -75,9 +80,51 @@ func TestHTTP2Floods(t *testing.T) {
 		k.send(1, RST|ACK, "")
 		k.t.End()
 		k.t.forget(f)
-		if k.t.nh2streams != 0 || len(k.t.http2) != 0 {
-			t.Errorf("%s: %d streams of %d connections are left", name, k.t.nh2streams, len(k.t.http2))
+		if n := k.t.carries.Taken(); n != 0 || len(k.t.http2) != 0 {
+			t.Errorf("%s: %d octets of %d connections are left", name, n, len(k.t.http2))
 		}
+	}
+}
+
+// Many connections, each with many streams of long names, header blocks that do not end, frames in
+// pieces and tables as large as may be, take no more than the room that there is for all, and
+// the flows less of theirs; what there was no room for is counted, and all is given back.
+func TestHTTP2Room(t *testing.T) {
+	const flows, connections = 6000, 6000
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	k := newH2Talk(Config{MaxFlows: flows})
+	room := k.t.carries.HTTP2Room
+	name := strings.Repeat("n", 700)
+	fields := strings.Repeat("\x40\x7f\xbd\x04"+strings.Repeat("x", 700)+"\x00", 20)
+	for c := range connections {
+		k.open(Endpoint{Addr{Hi: 0x2001 << 48, Lo: uint64(c)}, 1000})
+		k.send(1, ACK, h2Frame(4, 0, 0, "\x00\x01\x00\x01\x00\x00"))
+		for i := range uint32(40) {
+			k.send(0, ACK, h2Frame(1, 5, 2*i+1, "\x82\x86\x04\x7f\xbd\x04"+name))
+		}
+		k.send(0, ACK, h2Frame(1, 5, 1001, "\x3f\xe1\xff\x03"+fields))
+		k.send(0, ACK, h2Frame(1, 1, 2001, name)+h2Frame(9, 0, 2001, fields)+h2Frame(9, 0, 2001, fields))
+		k.send(1, ACK, h2Frame(1, 4, 1, fields)[:8000])
+		if n := k.t.carries.Taken(); n > room || n < 0 {
+			t.Fatalf("%d octets are taken, of %d", n, room)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	heap, most := int64(after.HeapAlloc-before.HeapAlloc), room+int64(flows)*FlowCost
+	t.Logf("%d octets in %d flows, %d taken of %d, %d streams not followed", heap, k.t.Live(), k.t.carries.Taken(), room, k.t.UnfollowedStreams)
+	if heap > most {
+		t.Errorf("%d octets, of %d", heap, most)
+	}
+	if k.t.Live() > flows*3/4+1 || k.t.Evicted == 0 || k.t.UnfollowedStreams == 0 {
+		t.Errorf("%d flows, %d driven out, %d streams not followed", k.t.Live(), k.t.Evicted, k.t.UnfollowedStreams)
+	}
+	k.t.End()
+	k.t.Each(k.t.forget)
+	if n := k.t.carries.Taken(); n != 0 {
+		t.Errorf("%d octets are left", n)
 	}
 }
 

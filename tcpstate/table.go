@@ -142,7 +142,7 @@ func (t *Tracker) renumber(f *Flow) {
 
 // newFlow makes the flow that a query asks for with segment s. There must be none.
 func (t *Tracker) newFlow(q *query, s *Segment) *Flow {
-	if t.nflows >= t.cfg.MaxFlows {
+	for tries := 0; tries < 2 && t.nflows+t.http2Flows() >= t.cfg.MaxFlows; tries++ {
 		t.evict()
 	}
 	i := t.flows.alloc()

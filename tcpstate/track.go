@@ -34,8 +34,7 @@ type Tracker struct {
 	previous, next map[uint32]uint32    // from a flow to its old incarnation, and back
 	renumbered     map[uint32][4]uint32 // see markRenumbered
 
-	http2      map[uint32]*HTTP2 // by Flow.index
-	nh2streams int               // in them
+	http2 map[uint32]*HTTP2 // by Flow.index
 	// UnfollowedStreams are those of HTTP/2 that were not followed, for want of room.
 	UnfollowedStreams uint64
 
@@ -97,6 +96,7 @@ func NewTracker(cfg Config) *Tracker {
 		cfg.MaxStreams = DefaultMaxStreams
 	}
 	t := &Tracker{cfg: cfg, http2: map[uint32]*HTTP2{}, previous: map[uint32]uint32{}, next: map[uint32]uint32{}, renumbered: map[uint32][4]uint32{}}
+	t.carries.HTTP2Room = http2Room(cfg.MaxFlows)
 	t.index.resize(minIndex)
 	t.numbering = newNumbering()
 	t.waiting.due = math.MaxInt64

@@ -27,11 +27,13 @@ type h2side struct {
 	block     uint32 // the stream whose header block has not ended; 0: none
 	frameMax  uint32 // what the peer allows
 	tableMax  uint32
-	flags     uint8 // of the frame at hand
-	ends      bool  // the stream ends with the header block at hand
-	pushed    bool  // the block promises a stream of the server
-	cut       bool  // octets of the frame were not captured
-	lost      bool  // what the table holds is not known
+	tableRoom uint32 // what is taken for the table
+	flags     uint8  // of the frame at hand
+	ends      bool   // the stream ends with the header block at hand
+	pushed    bool   // the block promises a stream of the server
+	cut       bool   // octets of the frame were not captured
+	lost      bool   // what the table holds is not known
+	holed     bool   // not all of the header block at hand was captured, or there was no room for it
 	fields    Fields
 }
 
@@ -51,11 +53,11 @@ const (
 	// maxTable bounds the dynamic table: nearly all use the 4,096 octets of RFC 9113 §6.5.2.
 	maxTable     = 1 << 16
 	defaultTable = 4096
-	// maxField bounds what is kept of a field's value.
-	maxField = 2048
-	// maxTables bounds the tables of all connections, some 4 to 20 KB each. Beyond it requests
-	// have no names.
-	maxTables = 1 << 14
+	// maxField bounds what is kept of a field's value, as in HTTP/1 a whole head is.
+	maxField = 768
+	// tableCost is the memory that a dynamic table takes for each octet of its size, which counts 32
+	// for an entry: an entry takes some 200 in its list and its maps.
+	tableCost = 5
 
 	// UnknownCode is the error code of a frame that was not captured whole.
 	UnknownCode = 0xffff
@@ -93,9 +95,10 @@ func (c *Pool) dropHTTP2(f *State) {
 		return
 	}
 	for i := range c.conns[h].side {
-		if c.conns[h].side[i].table != nil {
-			c.tables--
-		}
+		d := &c.conns[h].side[i]
+		c.Give(tableCost * int(d.tableRoom))
+		c.drop(&d.got)
+		c.drop(&d.fragments)
 	}
 	c.conns[h] = nil
 	c.freeConns = append(c.freeConns, h)
@@ -106,7 +109,9 @@ func (c *Pool) dropHTTP2(f *State) {
 func (c *Pool) loseHTTP2(f *State, s Side) {
 	if h := f.ids[Requests]; h != 0 {
 		d := &c.conns[h].side[s]
-		d.lost, d.block, d.fragments, d.got, d.cut = true, 0, nil, nil, false
+		d.lost, d.block, d.cut = true, 0, false
+		c.drop(&d.fragments)
+		c.drop(&d.got)
 		f.dir[s].flags &^= frameEnding
 	}
 }
@@ -126,11 +131,24 @@ func (f *State) Left(s Side) uint64 {
 }
 
 // setTable takes what the peer allows the table to be.
-func (h *h2side) setTable(n uint32) {
+func (h *h2side) setTable(n uint32, pool *Pool) {
 	h.tableMax = min(n, maxTable)
-	if h.table != nil {
-		h.table.SetAllowedMaxDynamicTableSize(max(h.tableMax, defaultTable))
+	if h.table != nil && h.tableFits(pool) {
+		h.table.SetAllowedMaxDynamicTableSize(h.tableRoom)
 	}
+}
+
+// tableFits takes room for the table.
+func (h *h2side) tableFits(pool *Pool) bool {
+	size := max(h.tableMax, defaultTable)
+	if size > h.tableRoom {
+		n := tableCost * int(size-h.tableRoom)
+		if pool.HTTP2Room > 0 && pool.taken > pool.HTTP2Room/2 || !pool.Take(n) {
+			return false // the streams come first, be they without names
+		}
+		h.tableRoom = size
+	}
+	return true
 }
 
 // decode reads a header block (RFC 7541).
@@ -158,15 +176,12 @@ func (h *h2side) decode(p []byte, pool *Pool) {
 var unknownEntries = bytes.Repeat([]byte{0x40, 0, 0}, defaultTable/32)
 
 func (h *h2side) newTable(pool *Pool) bool {
-	if h.table == nil {
-		if pool.tables >= maxTables {
-			return false
-		}
-		pool.tables++
+	if !h.tableFits(pool) && h.tableRoom == 0 {
+		return false
 	}
 	h.table = hpack.NewDecoder(defaultTable, h.field)
 	h.table.SetMaxStringLength(maxBlock)
-	h.table.SetAllowedMaxDynamicTableSize(max(h.tableMax, defaultTable))
+	h.table.SetAllowedMaxDynamicTableSize(h.tableRoom)
 	return true
 }
 
@@ -177,7 +192,7 @@ func (h *h2side) field(x hpack.HeaderField) {
 	case ":method":
 		f.Method, f.Version = keep(x.Value), "HTTP/2"
 	case ":path":
-		f.Target = keep(x.Value)
+		f.Target, f.TargetCut = keep(x.Value), len(x.Value) > maxField
 	case ":status":
 		if n, err := strconv.ParseUint(x.Value, 10, 10); err == nil {
 			f.Status = uint16(n)

@@ -12,6 +12,11 @@ type RequestHead struct {
 	TargetCut bool
 }
 
+// Octets is how many octets its strings have.
+func (h *RequestHead) Octets() int {
+	return len(h.Method) + len(h.Target) + len(h.TraceID) + len(h.RequestID)
+}
+
 // ParseRequestHead reads the beginning of an HTTP/1 request, however much of it there
 // is. Header fields count only if their line is whole. The zero value: no request.
 func ParseRequestHead(p []byte) (h RequestHead) {

@@ -150,7 +150,7 @@ func (f *State) nextHTTP2(s Side, p []byte, n uint32, pool *Pool) (Boundary, uin
 	for {
 		used += l.pass(n - used)
 		if l.state == unitPayload {
-			payload, whole, now := h.take(l, p, n, used)
+			payload, whole, now := h.take(l, p, n, used, pool)
 			if used = now; !whole {
 				return Boundary{}, used
 			}
@@ -173,23 +173,25 @@ func (f *State) nextHTTP2(s Side, p []byte, n uint32, pool *Pool) (Boundary, uin
 			return f.noUnit(s, used, pool)
 		}
 		used += uint32(frameHead - back)
-		if kind := c.begin(l, s, fr); kind != None {
+		if kind := c.begin(l, s, fr, pool); kind != None {
 			return Boundary{Kind: kind, Back: frameHead, numbers: numbers{Stream: fr.stream}}, used
 		}
 	}
 }
 
 // begin takes a frame's header. Kinds are MessageBegins and BodyBegins.
-func (c *http2) begin(l *direction, s Side, fr h2Frame) Kind {
+func (c *http2) begin(l *direction, s Side, fr h2Frame, pool *Pool) Kind {
 	h := &c.side[s]
 	l.unit, l.state, l.left = fr.typ, unitPayload, uint64(fr.length)
 	h.flags, h.stream, h.rest = fr.flags, fr.stream, 0
 	if h.block != 0 && (fr.typ != frameContinuation || fr.stream != h.block) {
-		h.lost, h.block, h.fragments = true, 0, nil // a header block that does not end
+		h.lost, h.block = true, 0 // a header block that does not end
+		pool.drop(&h.fragments)
 	}
 	switch fr.typ {
 	case frameHeaders, framePushPromise:
-		h.block, h.ends, h.pushed = fr.stream, fr.flags&flagEndStream != 0, fr.typ == framePushPromise
+		h.block, h.holed = fr.stream, false
+		h.ends, h.pushed = fr.flags&flagEndStream != 0, fr.typ == framePushPromise
 		if h.pushed || fr.stream&1 == 0 {
 			return None
 		}
@@ -252,7 +254,7 @@ func (c *http2) frame(l *direction, s Side, p []byte, pool *Pool) Boundary {
 		for ; len(p) >= 6; p = p[6:] {
 			switch o, v := &c.side[1-s], binary.BigEndian.Uint32(p[2:]); binary.BigEndian.Uint16(p) {
 			case settingTableSize:
-				o.setTable(v)
+				o.setTable(v, pool)
 			case settingFrameMax:
 				o.frameMax = max(v, frameMax)
 			}
@@ -271,22 +273,25 @@ func (c *http2) headers(l *direction, s Side, p []byte, pool *Pool) Boundary {
 		return Boundary{} // its beginning was not captured
 	}
 	if p == nil || l.unit != frameContinuation && !trim(&p, l.unit, h.flags) {
-		h.lost = true
+		h.holed, p = true, nil
 	}
 	if h.flags&flagEndHeaders == 0 || len(h.fragments) > 0 {
-		if len(h.fragments)+len(p) > maxBlock {
-			h.lost, p = true, nil
+		if h.holed = h.holed || !pool.keep(&h.fragments, p); h.holed {
+			pool.drop(&h.fragments)
 		}
-		h.fragments = append(h.fragments, p...)
 		p = h.fragments
 	}
 	if h.flags&flagEndHeaders == 0 {
 		return Boundary{}
 	}
+	if h.holed {
+		h.lost, p = true, nil
+	}
 	h.lost = h.lost || h.table == nil && !c.begun
 	h.decode(p, pool)
 	stream := h.block
-	h.block, h.fragments = 0, nil
+	h.block = 0
+	pool.drop(&h.fragments)
 	if h.pushed || stream&1 == 0 {
 		return Boundary{}
 	}
@@ -326,16 +331,15 @@ func trim(p *[]byte, typ, flags uint8) bool {
 
 // take counts octets of the frame at hand, whose payload is read. payload is nil unless all of
 // it was captured; valid until the next call.
-func (h *h2side) take(l *direction, p []byte, n, used uint32) (payload []byte, whole bool, now uint32) {
+func (h *h2side) take(l *direction, p []byte, n, used uint32, pool *Pool) (payload []byte, whole bool, now uint32) {
 	k := uint32(min(l.left, uint64(n-used)))
 	have := p[min(int(used), len(p)):min(int(used+k), len(p))]
-	h.cut = h.cut || uint32(len(have)) < k || len(h.got)+len(have) > maxBlock
+	h.cut = h.cut || uint32(len(have)) < k || len(have) > maxBlock
 	l.left -= uint64(k)
 	if l.left > 0 || len(h.got) > 0 {
-		if h.cut {
-			h.got = h.got[:0]
+		if h.cut = h.cut || !pool.keep(&h.got, have); h.cut {
+			pool.drop(&h.got)
 		} else {
-			h.got = append(h.got, have...)
 			have = h.got
 		}
 	}
@@ -348,7 +352,8 @@ func (h *h2side) take(l *direction, p []byte, n, used uint32) (payload []byte, w
 	if h.cut {
 		payload = nil
 	}
-	h.cut, h.got = false, nil
+	h.cut = false
+	pool.drop(&h.got)
 	return payload, true, used + k
 }
 

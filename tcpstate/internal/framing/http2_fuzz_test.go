@@ -57,7 +57,7 @@ func FuzzHTTP2(f *testing.F) {
 			}
 		}
 		p.Reset(&p.pool)
-		if p.pool.tables != 0 || len(p.pool.conns)-len(p.pool.freeConns) > 1 {
+		if p.pool.Taken() != 0 || len(p.pool.conns)-len(p.pool.freeConns) > 1 {
 			t.Error("not all was given back")
 		}
 	})

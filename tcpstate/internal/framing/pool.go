@@ -15,8 +15,45 @@ type Pool struct {
 
 	conns     []*http2 // [0] unused
 	freeConns []uint32
-	tables    int // of HPACK
+
+	// HTTP2Room bounds what is kept of all HTTP/2 connections beside their own structures: tables,
+	// header blocks, streams. Beyond it requests have no names, or are not followed. 0: no bound.
+	HTTP2Room int64
+	taken     int64 // of that
 }
+
+// Take takes room for n octets; false: there is none.
+func (c *Pool) Take(n int) bool {
+	if c.HTTP2Room > 0 && c.taken+int64(n) > c.HTTP2Room {
+		return false
+	}
+	c.taken += int64(n)
+	return true
+}
+
+// Give gives room back.
+func (c *Pool) Give(n int) { c.taken -= int64(n) }
+
+// Taken is how much room is taken.
+func (c *Pool) Taken() int64 { return c.taken }
+
+// keep appends octets to a buffer of a frame or a header block; false: there is no room.
+func (c *Pool) keep(buf *[]byte, p []byte) bool {
+	if len(*buf)+len(p) > maxBlock || !c.Take(slack*len(p)) {
+		return false
+	}
+	*buf = append(*buf, p...)
+	return true
+}
+
+// drop forgets such a buffer.
+func (c *Pool) drop(buf *[]byte) {
+	c.Give(slack * len(*buf))
+	*buf = nil
+}
+
+// slack is how many times its length a slice may take that grows.
+const slack = 2
 
 type carry struct {
 	n uint8

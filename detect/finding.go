@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 
 	"connrace/tcpstate"
@@ -213,11 +214,20 @@ func (f *Finding) TupleFilter() string {
 	return one(f.LB) + " && " + one(f.Target)
 }
 
-// seconds writes a time for people: "5.001874 s", "12.3 ms", "25 µs".
+// seconds writes a time for people, to three digits: "5 s", "1.25 s", "12.3 ms", "25 µs".
 func seconds(ns int64) string {
 	switch {
 	case ns >= second-millisecond/2: // which rounds up
-		return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", float64(ns/1000)/1e6), "0"), ".") + " s"
+		s := float64(ns) / 1e9
+		decimals := 2
+		for limit := 10.0; decimals > 0 && s >= limit; limit *= 10 {
+			decimals--
+		}
+		text := strconv.FormatFloat(s, 'f', decimals, 64)
+		if decimals > 0 {
+			text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
+		}
+		return text + " s"
 	case ns >= millisecond:
 		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
 	}

@@ -124,7 +124,7 @@ func TestFormatsOfCorpus(t *testing.T) {
 				}
 				continue
 			}
-			if strings.Count(stdout, "```text\n")*2 != strings.Count(stdout, "```") || strings.Contains(stdout, "\n\n\n") {
+			if (strings.Count(stdout, "```text\n")+strings.Count(stdout, "```sh\n"))*2 != strings.Count(stdout, "```") || strings.Contains(stdout, "\n\n\n") {
 				t.Errorf("%s:\n%s", s.Name, stdout)
 			}
 		}

@@ -45,16 +45,16 @@ func (q *problem) check() (cmds []string) {
 	}
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, run+" --format json > "+before)
+		cmds = append(cmds, run+" --format json > "+before+"  # now")
 	}
 	if r.Live {
-		return append(cmds, run+" --baseline "+quoted(before))
+		return append(cmds, run+" --baseline "+quoted(before)+"  # after the change")
 	}
 	after := "after.pcap"
 	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
 		after = "after2.pcap"
 	}
-	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'")
+	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # after the change")
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)

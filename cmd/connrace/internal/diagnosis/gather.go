@@ -54,18 +54,20 @@ type problem struct {
 	reason
 	seen    *Seen
 	rules   map[*detect.Rule]int
-	targets map[site]*detect.Target
+	targets map[site]bool
 	texts   map[said]uint64
 	best    said // of texts
 	idle    sample
-	waited  sample // Measures.Outstanding
-	late    sample // Measures.Delay
+	waited  sample   // Measures.Outstanding
+	late    sample   // Measures.Delay, of what was not lost
+	failing [2]int64 // between which times tries failed; 0: none did
 }
 
 // site is where something happened.
 type site struct {
 	tcpstate.Endpoint
 	socket string
+	known  *detect.Target // nil: nothing
 }
 
 // said is what a finding says of itself.
@@ -82,7 +84,7 @@ const lossWeight = 1 << 32
 func (a *Answer) problem(r reason) *problem {
 	q := a.by[r]
 	if q == nil {
-		q = &problem{reason: r, seen: a.seen, rules: map[*detect.Rule]int{}, targets: map[site]*detect.Target{}, texts: map[said]uint64{}}
+		q = &problem{reason: r, seen: a.seen, rules: map[*detect.Rule]int{}, targets: map[site]bool{}, texts: map[said]uint64{}}
 		a.by[r] = q
 		a.all = append(a.all, q)
 	}
@@ -93,7 +95,7 @@ func (a *Answer) problem(r reason) *problem {
 func (a *Answer) Add(f Found) {
 	q := a.problem(reasonOf(f.Finding))
 	q.add(f.Rule, f.Severity, f.Tries(), 1, f.Time, f.Time)
-	q.targets[site{f.Target, f.Socket}] = f.Known
+	q.targets[site{f.Target, f.Socket, f.Known}] = true
 	q.Findings = append(q.Findings, f.ID)
 	weight := uint64(1)
 	if f.Lost {
@@ -108,8 +110,8 @@ func (a *Answer) Add(f Found) {
 	m := &f.Measures
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)
-	q.late.add(m.Delay)
 	if !f.Lost && m.Delay.Known {
+		q.late.add(m.Delay)
 		a.late++
 	}
 }
@@ -118,9 +120,7 @@ func (a *Answer) Add(f Found) {
 func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 	q := a.problem(reasonFor(g.Rule, g.CloseCause))
 	q.add(g.Rule, g.Severity, g.Tries, g.Count, g.First, g.Last)
-	if q.targets[site{g.Target, g.Socket}] == nil {
-		q.targets[site{g.Target, g.Socket}] = known
-	}
+	q.targets[site{g.Target, g.Socket, known}] = true
 }
 
 func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint64, first, last int64) {
@@ -128,10 +128,18 @@ func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint6
 	q.rules[r] += int(n)
 	q.Severity = max(q.Severity, s)
 	q.Tries.Add(t, 1)
-	if first != 0 && (q.First == 0 || first < q.First) {
-		q.First = first
+	q.First, q.Last = widened(q.First, q.Last, first, last)
+	if t.Failed() > 0 {
+		q.failing[0], q.failing[1] = widened(q.failing[0], q.failing[1], first, last)
 	}
-	q.Last = max(q.Last, last)
+}
+
+// widened is a period with another one; 0: no time.
+func widened(first, last, otherFirst, otherLast int64) (int64, int64) {
+	if otherFirst != 0 && (first == 0 || otherFirst < first) {
+		first = otherFirst
+	}
+	return first, max(last, otherLast)
 }
 
 // Diagnosis is the answer to all that was added.
@@ -162,6 +170,7 @@ func (q *problem) describe() {
 		q.Targets = append(q.Targets, nameOf(s.Endpoint, s.socket))
 	}
 	slices.Sort(q.Targets)
+	q.Targets = slices.Compact(q.Targets) // a target is there once for each analysis
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
 	q.Title = q.title()
 	q.What = q.tally() + " " + q.Rule.Sequence
@@ -173,9 +182,9 @@ func (q *problem) describe() {
 
 // known are the targets of the problem of which something is known, in order.
 func (q *problem) known() (ts []*detect.Target) {
-	for _, t := range q.targets {
-		if t != nil {
-			ts = append(ts, t)
+	for s := range q.targets {
+		if s.known != nil {
+			ts = append(ts, s.known)
 		}
 	}
 	slices.SortFunc(ts, func(a, b *detect.Target) int { return cmp.Compare(a.Target.String(), b.Target.String()) })

@@ -26,14 +26,17 @@ func (q *problem) lines() {
 			q.Lines = append(q.Lines, Line{Knob: k, LB: lb, Likely: likely})
 		}
 	}
-	if known != nil {
+	gaveUp := q.Rule.Learnt == detect.ByOwnClose || len(servers) == 0 // the LB: its settings decide
+	switch {
+	case known != nil:
 		add(named(servers, known), false, false)
-	} else {
+	case !gaveUp:
 		add(q.likely(servers), false, true)
 	}
-	if lbs != nil {
+	switch {
+	case lbs != nil:
 		add(named(q.Rule.LBs, lbs), true, false)
-	} else if len(servers) == 0 {
+	case gaveUp:
 		add(q.Rule.LBs[:min(len(q.Rule.LBs), mostLikely)], true, true)
 	}
 	for _, k := range servers {
@@ -74,13 +77,14 @@ func only(all []*detect.Software) *detect.Software {
 	return all[0]
 }
 
-// named are the settings of software.
+// host is the software of settings that are the host's, whatever server runs there.
+const host = "Linux"
+
+// named are the settings of software, and the host's.
 func named(knobs []detect.Knob, all []*detect.Software) (out []detect.Knob) {
-	for _, s := range all {
-		for _, k := range knobs {
-			if k.Software == s.Name {
-				out = append(out, k)
-			}
+	for _, k := range knobs {
+		if k.Software == host || slices.ContainsFunc(all, func(s *detect.Software) bool { return s.Name == k.Software }) {
+			out = append(out, k)
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"connrace/cmd/connrace/internal/text"
@@ -15,6 +16,9 @@ type Timer struct {
 	Lines []string
 	Race  *Race // the two timers against each other; nil: they are not known, or not the reason
 }
+
+// Text is all of it.
+func (t *Timer) Text() string { return strings.Join(append([]string{t.Head + "."}, t.Lines...), " ") }
 
 // Race is a target's keep-alive timeout against the LB's: the shorter one closes first.
 type Race struct {
@@ -67,7 +71,7 @@ func (q *problem) keepAlive() Timer {
 	var lb *detect.Timeout
 	switch {
 	case len(targets) == 0:
-		add("So long the connection had been idle when the target closed it; too few closes were captured to be sure.")
+		add("That is how long the connection had been idle when the target closed it; too few closes were captured to be sure.")
 		if names := software(q.Rule.LikelyKnobs(seen)); names != "" {
 			add("It fits the default of " + names + ".")
 		}

@@ -18,6 +18,8 @@ func (q *problem) title() string {
 		return "The target closes idle connections before the load balancer does"
 	case q.cause != nil:
 		return "The target closed connections " + q.cause.Label
+	case q.Rule.Race:
+		return "The target closed connections while requests were on their way"
 	}
 	return q.Rule.Title
 }
@@ -47,6 +49,9 @@ func (q *problem) tally() string {
 		s = fmt.Sprintf("No request to %s was lost, but this was seen %s", where, times(q.Count))
 	}
 	s += q.when()
+	if n := q.late.n; n > 0 {
+		s += fmt.Sprintf("; %s came late, by %s (median)", text.Plural(n, "connection"), text.Short(q.late.median()))
+	}
 	if q.OpenTries > 0 {
 		s += fmt.Sprintf("; %s still had no answer when the capture ended", text.Grouped(q.OpenTries))
 	}
@@ -60,6 +65,36 @@ func (q *Problem) Where() string {
 		return text.Plural(uint64(n), "target")
 	}
 	return strings.Join(q.Targets, ", ")
+}
+
+// Who says which software is at both ends, and from what that is known.
+func (q *Problem) Who() string {
+	if q.Server == nil && q.LB == nil {
+		return "Neither the server nor the load balancer shows what it is."
+	}
+	say := func(side string, s *detect.Software) string {
+		if s == nil {
+			return "The " + side + " does not show what it is."
+		}
+		return "The " + side + " is " + text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")."
+	}
+	return say("server", q.Server) + " " + say("load balancer", q.LB)
+}
+
+// Box is where a setting belongs, and to which software if that is known.
+func (q *Problem) Box(l *Line) string {
+	box := "on the load balancer"
+	switch {
+	case l.LB:
+	case len(q.Targets) == 1:
+		box = "on the target " + q.Targets[0]
+	default:
+		box = "on the targets"
+	}
+	if l.Likely {
+		return box + ", if it is"
+	}
+	return box + " (" + l.Software + ")"
 }
 
 func times(n uint64) string {
@@ -79,7 +114,8 @@ func ofAll(n, all uint64, noun string) string {
 
 // when is from when to when, and how often.
 func (q *problem) when() string {
-	if q.First == 0 {
+	span := q.span()
+	if span[0] == 0 {
 		return ""
 	}
 	zone := q.seen.Zone
@@ -87,7 +123,7 @@ func (q *problem) when() string {
 		zone = time.UTC
 	}
 	const day, clock = time.DateOnly, time.TimeOnly
-	first, last := time.Unix(0, q.First).In(zone), time.Unix(0, q.Last).In(zone)
+	first, last := time.Unix(0, span[0]).In(zone), time.Unix(0, span[1]).In(zone)
 	switch {
 	case first.Format(time.DateTime) == last.Format(time.DateTime):
 		return first.Format(", on " + day + " at " + clock + " MST")
@@ -97,13 +133,25 @@ func (q *problem) when() string {
 	return first.Format(", from "+time.DateTime) + last.Format(" to "+time.DateTime+" MST") + q.rate()
 }
 
+// span is between which times tries failed, or if none did, between which something was found.
+func (q *problem) span() [2]int64 {
+	if q.failing[0] != 0 {
+		return q.failing
+	}
+	return [2]int64{q.First, q.Last}
+}
+
 // rate is how often it happened, where that means something.
 func (q *problem) rate() string {
-	n, span := max(q.Failed(), q.Count), q.Last-q.First
-	if n < 3 || span < int64(time.Second) {
+	n, span := q.Count, q.span()
+	if q.Failed() > 0 {
+		n = q.Failed()
+	}
+	ns := span[1] - span[0]
+	if n < 3 || ns < int64(time.Second) {
 		return ""
 	}
-	a := float64(n-1) / float64(span)
+	a := float64(n-1) / float64(ns)
 	for _, u := range []struct {
 		name string
 		ns   int64

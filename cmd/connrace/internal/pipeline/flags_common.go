@@ -2,7 +2,7 @@ package pipeline
 
 import (
 	"fmt"
-	"os"
+	"io"
 	"strings"
 	"time"
 
@@ -25,6 +25,7 @@ type Common struct {
 	MaxFlows       int
 	MaxTargets     int
 	localTime      bool
+	color          cli.Choice
 	ShowQuery      bool
 	Quiet, Verbose bool
 	Compare
@@ -38,6 +39,7 @@ func NewCommon() Common {
 		Target: cli.Endpoints{Kind: "HOST[:PORT]", Ports: true}, LB: cli.Endpoints{Kind: "HOST"}, Rules: cli.Rules{},
 		severity: cli.OneOf("info", "error", "warning", "info"),
 		Format:   cli.OneOf("table", "table", "json", "jsonl", "csv", "markdown"),
+		color:    cli.OneOf("auto", "auto", "always", "never"),
 		failOn:   cli.OneOf("never", "error", "warning", "info", "never"),
 	}
 }
@@ -73,6 +75,7 @@ func (c *Common) WrongBounds() string {
 
 // AddTalk adds the flags that say how much is said.
 func (c *Common) AddTalk(fs *pflag.FlagSet) {
+	fs.Var(&c.color, "color", "table in color, `WHEN`: auto (on a terminal), always (for less -R),\nnever; NO_COLOR and CLICOLOR_FORCE are respected")
 	fs.BoolVarP(&c.Quiet, "quiet", "q", false, "no progress and no warnings on stderr")
 	fs.BoolVarP(&c.Verbose, "verbose", "v", false, "table: info findings too, all of them, with their evidence")
 	fs.BoolP("help", "h", false, "this text")
@@ -95,9 +98,17 @@ func (c *Common) detectOptions() detect.Options {
 func (c *Common) reportOptions(e *cli.Env) report.Options {
 	return report.Options{
 		Rules: c.Rules, MinSeverity: severity(c.severity.Value), ShowQuery: c.ShowQuery, Verbose: c.Verbose,
-		Color:    term.IsTerminal(e.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
-		Location: c.Location(),
+		Color: term.Colored(e.Stdout, c.color.Value), Width: pageWidth(e.Stdout), Location: c.Location(),
 	}
+}
+
+// pageWidth is how wide tables are: as the terminal, within what can be read; 0: a default.
+func pageWidth(w io.Writer) int {
+	const narrowest, widest = 60, 200
+	if n := term.Columns(w); n > 0 {
+		return min(max(n, narrowest), widest)
+	}
+	return 0
 }
 
 // deciding are the flags that decide what is analysed, as words of a command.

@@ -143,11 +143,11 @@ func (j *object) baseline(r *Report) {
 }
 
 var changeColumns = []column{
-	{head: "RULE", width: 34, after: "-"},
-	{head: "BEFORE", width: 8, right: true},
-	{head: "NOW", width: 8, right: true},
-	{head: "PER THOUSAND REQUESTS", width: 22},
-	{head: "", width: 16},
+	{head: "RULE"},
+	{head: "BEFORE", right: true, label: "before"},
+	{head: "NOW", right: true, label: "now"},
+	{head: "PER THOUSAND REQUESTS", label: "per thousand requests"},
+	{head: ""},
 }
 
 // comparison is the section about an earlier report.
@@ -164,13 +164,12 @@ func (t *tables) comparison() error {
 	if len(c.Rules) == 0 {
 		return nil
 	}
-	var rows [][]string
+	var rows [][]cell
 	for i := range c.Rules {
 		x := &c.Rules[i]
-		row := []string{
-			strings.Join(changeColumns[0].cell(text.Clean(x.Rule)), "\n"), text.Grouped(uint64(x.Count.Before)), text.Grouped(uint64(x.Count.After)),
-			strings.Join(ChangePerThousand(c, x), " → "),
-			change(x),
+		row := []cell{
+			cellOf(text.Clean(x.Rule)), cellOf(text.Grouped(uint64(x.Count.Before))), cellOf(text.Grouped(uint64(x.Count.After))),
+			cellOf(strings.Join(ChangePerThousand(c, x), " → ")), cellOf(change(x)),
 		}
 		rows = append(rows, row)
 	}

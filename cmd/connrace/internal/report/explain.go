@@ -2,99 +2,35 @@ package report
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
 
-// advice is what is said of several findings of one rule: why, and what to change.
-type advice struct {
-	cause, fix string
-	findings   []*detect.Finding
-}
-
-// explanations say for each kind of finding what happened, why, and what to change, with
-// the proof of the first.
-func (t *tables) explanations(a *Analysis, fs []*detect.Finding) {
-	for _, of := range ofRules(fs) {
-		t.explain(a, of[0].Rule, of)
-	}
-}
-
-// ofRules divides findings by rule, in the order in which rules decide.
-func ofRules(fs []*detect.Finding) [][]*detect.Finding {
-	var out [][]*detect.Finding
-	for _, r := range detect.Rules {
-		var of []*detect.Finding
-		for _, f := range fs {
-			if f.Rule == r {
-				of = append(of, f)
-			}
-		}
-		if of != nil {
-			out = append(out, of)
-		}
-	}
-	return out
-}
-
-// advices divides findings of one rule by what is said of them, the commonest first.
-func advices(fs []*detect.Finding) []*advice {
-	var groups []*advice
-	for _, f := range fs {
-		i := slices.IndexFunc(groups, func(g *advice) bool { return g.cause == f.Cause && g.fix == f.Fix })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &advice{cause: f.Cause, fix: f.Fix})
-		}
-		groups[i].findings = append(groups[i].findings, f)
-	}
-	slices.SortStableFunc(groups, func(x, y *advice) int { return len(y.findings) - len(x.findings) })
-	return groups
-}
-
-func (t *tables) explain(a *Analysis, r *detect.Rule, fs []*detect.Finding) {
-	t.heading(fmt.Sprintf("%s: %s (%s)", r.ID, r.Title, text.Plural(uint64(len(fs)), "finding")))
-	t.paragraph("  what   ", r.Sequence)
-	groups := advices(fs)
-	for i, g := range groups {
-		if i == mostCauses && !t.o.Verbose {
-			t.paragraph("         ", fmt.Sprintf("… and %s more (-v)", text.Plural(uint64(len(groups)-i), "cause")))
-			break
-		}
-		t.advise(a, r, g, len(groups) > 1)
+// proofs show the evidence of the first finding of the worst problem, with Options.Verbose of all.
+func (t *tables) proofs(d *diagnosis.Diagnosis) {
+	told := t.told(d)
+	if len(told) == 0 {
+		return
 	}
 	if t.o.Verbose {
+		t.heading("Frame by frame")
+	}
+	for i := range t.report.Analyses {
+		a := &t.report.Analyses[i]
+		fs, _ := t.shown(a)
 		for _, f := range fs {
-			t.proof(a, f)
-		}
-	} else {
-		t.proof(a, fs[0])
-	}
-	t.paragraph("  more   ", "connrace explain "+r.ID)
-}
-
-// mostCauses is how many causes of one rule are told.
-const mostCauses = 3
-
-// advise writes a cause and its fix; of says to which findings they belong.
-func (t *tables) advise(a *Analysis, r *detect.Rule, g *advice, of bool) {
-	who := ""
-	if of {
-		var ids []string
-		for i, f := range g.findings {
-			if i == 5 {
-				ids = append(ids, "…")
-				break
+			if t.o.Verbose {
+				t.proof(a, f)
+			} else if d.ProblemOf(f) == told[0] && (f.Lost || told[0].Failed() == 0) {
+				t.heading("The first of them, frame by frame")
+				t.proof(a, f)
+				return
 			}
-			ids = append(ids, fmt.Sprintf("#%d", a.id(f)))
 		}
-		who = fmt.Sprintf(" (%s of them: %s)", text.Grouped(uint64(len(g.findings))), strings.Join(ids, " "))
 	}
-	t.paragraph("  why    ", text.Clean(g.cause)+who)
-	t.paragraph("  fix    ", text.Clean(g.fix))
 }
 
 // proof writes the evidence of a finding frame by frame.
@@ -121,14 +57,14 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 		t.paragraph(lead, line)
 	}
 	filter := f.DisplayFilter()
-	if len(filter) > width-20 && f.HasStream {
+	if len(filter) > t.width-20 && f.HasStream {
 		filter = fmt.Sprintf("tcp.stream eq %d", f.Stream)
 		if f.Inexact {
 			filter = f.TupleFilter()
 		}
 	}
 	if filter != "" {
-		t.paragraph("         Wireshark: ", filter)
+		t.paragraph(labelled+"Wireshark: ", filter)
 	}
 }
 

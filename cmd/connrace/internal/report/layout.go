@@ -3,8 +3,10 @@ package report
 import (
 	"cmp"
 	"io"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/renderer"
@@ -13,20 +15,24 @@ import (
 	"connrace/cmd/connrace/internal/text"
 )
 
-// width is how many columns the table report has at most.
-const width = 100
+// defaultWidth is how many columns the table report has at most where nobody says it.
+const defaultWidth = 100
 
-// page writes lines of at most width columns, whatever is put into them.
+// page writes lines of at most width columns, whatever is put into them. Words and units stay
+// whole, unless a word alone is wider.
 type page struct {
 	strings.Builder
 	color bool
+	width int
 }
+
+func newPage(o *Options) page { return page{color: o.Color, width: cmp.Or(o.Width, defaultWidth)} }
 
 // paragraph writes a text in lines; the first begins with lead, the others with as many
 // spaces.
 func (p *page) paragraph(lead, line string) {
 	indent := strings.Repeat(" ", text.Width(lead))
-	for i, l := range text.Wrap(line, width-len(indent), " ") {
+	for i, l := range text.Wrap(line, p.width-len(indent), " ") {
 		if i == 0 {
 			p.WriteString(strings.TrimRight(lead+l, " ") + "\n")
 		} else {
@@ -36,10 +42,12 @@ func (p *page) paragraph(lead, line string) {
 }
 
 // heading writes a line that stands out.
-func (p *page) heading(line string) {
+func (p *page) heading(line string) { p.head(bold, line) }
+
+func (p *page) head(c paint, line string) {
 	p.WriteString("\n")
-	for _, l := range text.Wrap(line, width, " ") {
-		p.WriteString(p.paint(bold, l) + "\n")
+	for _, l := range text.Wrap(line, p.width, " ") {
+		p.WriteString(p.paint(c, l) + "\n")
 	}
 }
 
@@ -62,34 +70,203 @@ func (p *page) paint(c paint, s string) string {
 // column is a column of a table.
 type column struct {
 	head  string
-	width int
 	right bool
-	after string // where its content may be broken besides at spaces
+	// Where only one row has a value, or the page is too narrow, it stands in the column into; 0:
+	// it stays where it is.
+	into  int
+	label string // before a value that does not stand below the head
 }
 
-// gap is how many spaces stand between two columns.
-const gap = 2
+// cell is what stands in a row of a column, in lines.
+type cell struct {
+	lines []string
+	paint paint // of the first line
+	cuts  int   // so many last lines are cut where they are too long; the others are wrapped
+}
 
-// table writes a table without borders. A cell may have several lines.
-func (p *page) table(cs []column, rows [][]string) error {
-	left := make([]tw.Align, len(cs))
-	head := make([]string, len(cs))
-	between := tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
-	padding := make([]tw.Padding, len(cs))
-	widths := tw.Mapper[int, int]{}
-	for i, c := range cs {
-		left[i] = tw.AlignLeft
-		if c.right {
-			left[i] = tw.AlignRight
+// cellOf is a cell of the lines that are not empty.
+func cellOf(lines ...string) cell {
+	return cell{lines: slices.DeleteFunc(lines, func(l string) bool { return l == "" })}
+}
+
+// cutOf is a cell of a line that is cut where it is too long.
+func cutOf(line string) cell {
+	c := cellOf(line)
+	c.cuts = len(c.lines)
+	return c
+}
+
+func (c *cell) isCut(line int) bool { return line >= len(c.lines)-c.cuts }
+
+func (c *cell) empty() bool { return len(c.lines) == 0 || len(c.lines) == 1 && c.lines[0] == "-" }
+
+const (
+	gap     = 2  // how many spaces stand between two columns
+	leastOf = 12 // columns that a line is cut to at least
+)
+
+// grid is a table that is being fitted to a page.
+type grid struct {
+	cs     []column
+	rows   [][]cell
+	gone   []bool
+	widths []int
+}
+
+// table writes a table without borders. Columns without a value are left out; where the page is
+// too narrow, those that can go into others do; where that is not enough, each row is a paragraph.
+func (p *page) table(cs []column, rows [][]cell) error {
+	g := &grid{cs, rows, make([]bool, len(cs)), make([]int, len(cs))}
+	for i := range cs {
+		n := 0
+		for _, r := range rows {
+			if !r[i].empty() {
+				n++
+			}
 		}
-		head[i] = c.head
-		padding[i] = between
-		if i == len(cs)-1 {
-			padding[i] = tw.Padding{Overwrite: true}
+		if n == 0 {
+			g.gone[i] = true
+		} else if n == 1 && len(rows) > 1 && cs[i].into > 0 {
+			g.merge(i)
 		}
-		widths[i] = c.width + len(padding[i].Right)
 	}
-	cell := tw.CellConfig{
+	for i := len(cs) - 1; i >= 0 && !g.fits(p.width); i-- {
+		if cs[i].into > 0 && !g.gone[i] {
+			g.merge(i)
+		}
+	}
+	if !g.fits(p.width) {
+		p.paragraphs(g)
+		return nil
+	}
+	return p.draw(g)
+}
+
+// merge puts a column's values into another one.
+func (g *grid) merge(i int) {
+	g.gone[i] = true
+	to := g.cs[i].into
+	for _, r := range g.rows {
+		if r[i].empty() {
+			continue
+		}
+		if r[to].empty() {
+			r[to].lines = nil
+		}
+		r[to].cuts += r[i].cuts
+		r[to].lines = append(slices.Clip(r[to].lines), strings.TrimSpace(g.cs[i].label+" "+strings.Join(r[i].lines, " ")))
+	}
+}
+
+// fits reports whether the table fits into so many columns, and sets the widths of its own.
+func (g *grid) fits(width int) bool {
+	least := make([]int, len(g.cs))
+	total := -gap
+	for i := range g.cs {
+		g.widths[i] = 0
+		if g.gone[i] {
+			continue
+		}
+		need := func(l string, cut bool) {
+			word := widestWord(l)
+			if cut {
+				word = min(word, leastOf)
+			}
+			g.widths[i], least[i] = max(g.widths[i], text.Width(l)), max(least[i], word)
+		}
+		for l := range strings.SplitSeq(g.cs[i].head, "\n") {
+			need(l, false)
+		}
+		for _, r := range g.rows {
+			for k, l := range r[i].lines {
+				need(l, r[i].isCut(k))
+			}
+		}
+		total += g.widths[i] + gap
+	}
+	for total > width {
+		widest := -1
+		for i, w := range g.widths {
+			if w > least[i] && (widest < 0 || w > g.widths[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return false
+		}
+		g.widths[widest]--
+		total--
+	}
+	return true
+}
+
+func widestWord(l string) (n int) {
+	for w := range strings.SplitSeq(l, " ") {
+		n = max(n, text.Width(w))
+	}
+	return n
+}
+
+// paragraphs writes each row as a paragraph.
+func (p *page) paragraphs(g *grid) {
+	for _, r := range g.rows {
+		var parts []string
+		for i := 1; i < len(r); i++ {
+			if g.gone[i] || r[i].empty() {
+				continue
+			}
+			var ls []string
+			for k, l := range r[i].lines {
+				if r[i].isCut(k) {
+					l = clip(l, p.width)
+				}
+				ls = append(ls, l)
+			}
+			parts = append(parts, strings.TrimSpace(g.cs[i].label+" "+strings.Join(ls, ", ")))
+		}
+		p.paragraph("", strings.Join(r[0].lines, " ")+"  "+strings.Join(parts, "; "))
+	}
+}
+
+// clip cuts a line.
+func clip(l string, width int) string {
+	if text.Width(l) <= width {
+		return l
+	}
+	for text.Width(l) >= width {
+		_, n := utf8.DecodeLastRuneInString(l)
+		l = l[:len(l)-n]
+	}
+	return strings.TrimRight(l, " ") + "…"
+}
+
+// draw writes the table.
+func (p *page) draw(g *grid) error {
+	var left []tw.Align
+	var padding []tw.Padding
+	var head []string
+	var last int
+	for i := range g.cs {
+		if !g.gone[i] {
+			last = i
+		}
+	}
+	widths := tw.Mapper[int, int]{}
+	for i, c := range g.cs {
+		if g.gone[i] {
+			continue
+		}
+		align, pad := tw.AlignLeft, tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
+		if c.right {
+			align = tw.AlignRight
+		}
+		if i == last {
+			pad = tw.Padding{Overwrite: true}
+		}
+		widths[len(head)] = g.widths[i] + len(pad.Right)
+		left, padding, head = append(left, align), append(padding, pad), append(head, c.head)
+	}
+	style := tw.CellConfig{
 		Alignment:  tw.CellAlignment{PerColumn: left},
 		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
 		Padding:    tw.CellPadding{PerColumn: padding},
@@ -97,7 +274,7 @@ func (p *page) table(cs []column, rows [][]string) error {
 	separators := tw.Separators{ShowHeader: tw.On, ShowFooter: tw.Off, BetweenColumns: tw.Off, BetweenRows: tw.Off}
 	var b strings.Builder
 	t := tablewriter.NewTable(&b,
-		tablewriter.WithConfig(tablewriter.Config{Header: cell, Row: cell, Widths: tw.CellWidth{PerColumn: widths}}),
+		tablewriter.WithConfig(tablewriter.Config{Header: style, Row: style, Widths: tw.CellWidth{PerColumn: widths}}),
 		tablewriter.WithTrimSpace(tw.Off),
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
 			Borders:  tw.BorderNone,
@@ -106,8 +283,14 @@ func (p *page) table(cs []column, rows [][]string) error {
 		})),
 	)
 	t.Header(head)
-	for _, r := range rows {
-		if err := t.Append(r); err != nil {
+	for _, r := range g.rows {
+		var row []string
+		for i := range g.cs {
+			if !g.gone[i] {
+				row = append(row, strings.Join(p.lines(&r[i], g.widths[i]), "\n"))
+			}
+		}
+		if err := t.Append(row); err != nil {
 			return err
 		}
 	}
@@ -120,27 +303,21 @@ func (p *page) table(cs []column, rows [][]string) error {
 	return nil
 }
 
-// cell breaks a text into lines as wide as the column.
-func (c *column) cell(texts ...string) []string {
-	var lines []string
-	for _, t := range texts {
-		if t != "" {
-			lines = append(lines, text.Wrap(t, c.width, " "+c.after)...)
+// lines are those of a cell, fitted to its column.
+func (p *page) lines(c *cell, width int) (out []string) {
+	for i, l := range c.lines {
+		ls := []string{clip(l, width)}
+		if !c.isCut(i) {
+			ls = text.Wrap(l, width, " ")
 		}
+		if i == 0 {
+			for k := range ls {
+				ls[k] = p.paint(c.paint, ls[k])
+			}
+		}
+		out = append(out, ls...)
 	}
-	return lines
-}
-
-// cut shortens lines to at most n, the last with an ellipsis.
-func cut(lines []string, n, columns int) []string {
-	if len(lines) <= n {
-		return lines
-	}
-	last := lines[n-1]
-	if len(last) >= columns {
-		last = last[:columns-1]
-	}
-	return append(lines[:n-1:n-1], last+"…")
+	return out
 }
 
 // Clock shows times: with the date unless all are of one day.
@@ -179,11 +356,14 @@ func (c *Clock) Stamp(ns int64) string {
 	return c.Date(ns) + " " + c.Time(ns)
 }
 
+// Second is a time to the second, with its date where that is needed.
+func (c *Clock) Second(ns int64) string { s, _, _ := strings.Cut(c.Stamp(ns), "."); return s }
+
 // Name is what the zone is called: UTC, or its abbreviation at a time.
 func (c *Clock) Name(ns int64) string { return c.at(ns).Format("MST") }
 
-// writeAll writes a finished page.
+// writeAll writes a finished page, with plain spaces between numbers and their units.
 func (p *page) writeAll(w io.Writer) error {
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, text.Plain(p.String()))
 	return err
 }

@@ -69,7 +69,7 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 	if f.LB != (tcpstate.Endpoint{}) {
 		ends = f.LB.String() + " → " + ends
 	}
-	p := page{color: l.o.Color}
+	p := newPage(l.o)
 	l.head(&p, f.Time, f.Rule, f.Severity, fmt.Sprintf("#%d %s  %s  %s", a.id(f), f.Rule.ID, text.Clean(ends), grade))
 	line := text.Clean(f.Summary)
 	if q := f.Request; q != nil && (q.Method != "" || q.Path != "") {
@@ -99,7 +99,7 @@ func gradeOf(f *detect.Finding) string {
 
 // Update writes what more was learnt about a finding: its cause, or how it goes on and ends.
 func (l *Running) Update(a *Analysis, f *detect.Finding) {
-	p := page{color: l.o.Color}
+	p := newPage(l.o)
 	id, said := a.id(f), f.Cause
 	if l.open[id] {
 		said = f.Rule.ID + ", " + f.Summary
@@ -113,7 +113,7 @@ func (l *Running) Update(a *Analysis, f *detect.Finding) {
 
 // Repeated writes a line that stands for several findings.
 func (l *Running) Repeated(r *Repeated) {
-	p := page{color: l.o.Color}
+	p := newPage(l.o)
 	lost := ""
 	if r.Lost > 0 {
 		lost = ", " + text.Grouped(r.Lost) + " lost"
@@ -130,7 +130,7 @@ func (l *Running) head(p *page, at int64, r *detect.Rule, s detect.Severity, lin
 		l.day = d
 		p.WriteString(d + " " + l.clock.Name(at) + "\n")
 	}
-	var plain page
+	plain := page{width: p.width}
 	plain.paragraph(l.clock.Time(at)+"  ", line)
 	p.WriteString(strings.Replace(plain.String(), r.ID, p.paint(severityPaint(s), r.ID), 1))
 }

@@ -271,13 +271,13 @@ func (t *tables) logs() error {
 // mostEntries bounds the entries of a log that are listed.
 const mostEntries = 20
 
-var joinedColumns = []column{
-	{head: "TIME", width: 15},
-	{head: "LINE", width: 7, right: true},
-	{head: "STATUS", width: 6, right: true},
-	{head: "REQUEST", width: 22, after: "/"},
-	{head: "FINDING", width: 28, after: "-"},
-	{head: "JOINED BY", width: 12},
+// entryColumns are those of a table about entries; last are the heads of its own.
+func entryColumns(last ...string) []column {
+	cs := []column{{head: "TIME"}, {head: "LINE", right: true}, {head: "STATUS", right: true}, {head: "REQUEST"}}
+	for _, h := range last {
+		cs = append(cs, column{head: h})
+	}
+	return cs
 }
 
 func (t *tables) joined(l *lblog.Join) error {
@@ -285,12 +285,12 @@ func (t *tables) joined(l *lblog.Join) error {
 		return nil
 	}
 	js, left := most(l.Joined, t.o.Verbose)
-	rows := make([][]string, len(js))
+	rows := make([][]cell, len(js))
 	for i := range js {
 		j := &js[i]
-		rows[i] = t.entryRow(l, j.Entry, joinedColumns, t.which(j), []string{joinedBy(j)})
+		rows[i] = t.entryRow(l, j.Entry, t.which(j), []string{joinedBy(j)})
 	}
-	return t.list(joinedColumns, rows, left, "explained ")
+	return t.list(entryColumns("FINDING", "JOINED BY"), rows, left, "explained ")
 }
 
 // which names the findings that explain an entry.
@@ -325,28 +325,20 @@ func joinedBy(j *lblog.Joined) string {
 	return by
 }
 
-var unexplainedColumns = []column{
-	{head: "TIME", width: 15},
-	{head: "LINE", width: 7, right: true},
-	{head: "STATUS", width: 6, right: true},
-	{head: "REQUEST", width: 22, after: "/"},
-	{head: "UNEXPLAINED, BECAUSE", width: 42},
-}
-
 func (t *tables) unexplained(l *lblog.Join) error {
 	if len(l.Unexplained) == 0 {
 		return nil
 	}
 	us, left := most(l.Unexplained, t.o.Verbose)
-	rows := make([][]string, len(us))
+	rows := make([][]cell, len(us))
 	for i := range us {
 		why := us[i].Why
 		if i > 0 && why == us[i-1].Why {
 			why = "as above"
 		}
-		rows[i] = t.entryRow(l, us[i].Entry, unexplainedColumns, []string{why})
+		rows[i] = t.entryRow(l, us[i].Entry, []string{why})
 	}
-	return t.list(unexplainedColumns, rows, left, "unexplained ")
+	return t.list(entryColumns("UNEXPLAINED, BECAUSE"), rows, left, "unexplained ")
 }
 
 func most[T any](list []T, all bool) (shown []T, left int) {
@@ -356,7 +348,7 @@ func most[T any](list []T, all bool) (shown []T, left int) {
 	return list, 0
 }
 
-func (t *tables) list(columns []column, rows [][]string, left int, of string) error {
+func (t *tables) list(columns []column, rows [][]cell, left int, of string) error {
 	t.WriteString("\n")
 	if err := t.table(columns, rows); err != nil {
 		return err
@@ -368,7 +360,7 @@ func (t *tables) list(columns []column, rows [][]string, left int, of string) er
 }
 
 // entryRow is a row about an entry; rest are the cells behind its first four.
-func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, columns []column, rest ...[]string) []string {
+func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, rest ...[]string) (row []cell) {
 	status := "-"
 	if e.Status > 0 {
 		status = fmt.Sprint(e.Status)
@@ -379,13 +371,13 @@ func (t *tables) entryRow(l *lblog.Join, e *lblog.Entry, columns []column, rest 
 	}
 	request := t.request(&detect.Request{Method: e.Method, Path: e.Path})
 	cells := append([][]string{{t.when(e)}, {line}, {status}, {dashed(request)}}, rest...)
-	row := make([]string, len(columns))
-	for i := range columns {
-		for k, s := range cells[i] {
-			cells[i][k] = text.Clean(s)
+	for _, ls := range cells {
+		for k := range ls {
+			ls[k] = text.Clean(ls[k])
 		}
-		row[i] = strings.Join(cut(columns[i].cell(cells[i]...), 4, columns[i].width), "\n")
+		row = append(row, cellOf(ls...))
 	}
+	row[3].cuts = 1
 	return row
 }
 

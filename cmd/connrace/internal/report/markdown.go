@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -18,14 +19,18 @@ type markdown struct {
 
 // Markdown writes the report as Markdown.
 func Markdown(w io.Writer, r *Report, o *Options) error {
-	m := &markdown{tables{report: r, o: o}}
+	m := &markdown{tables{report: r, o: o, page: newPage(o)}}
 	m.clock = NewClock(o.Location, r.Times())
 	m.title()
 	m.captures()
 	m.comparison()
+	m.say("**" + escape(m.verdict()) + "**")
+	d := r.Diagnosis(o)
+	m.answer(d)
 	for i := range r.Analyses {
 		m.analysis(&r.Analyses[i])
 	}
+	m.proofs(d)
 	m.logs()
 	if ns := r.Notes(); len(ns) > 0 {
 		m.section(2, "What may have hidden something")
@@ -103,15 +108,75 @@ func (m *markdown) analysis(a *Analysis) {
 		}
 		m.section(2, "Analysis of "+strings.Join(names, ", "))
 	}
-	fs, hidden := m.shown(a)
-	m.say("**" + escape(m.verdict(a, fs, hidden)) + "**")
 	m.targets(a)
-	if len(fs) == 0 {
-		return
+	if fs, _ := m.shown(a); len(fs) > 0 {
+		m.findings(a, fs)
 	}
-	m.findings(a, fs)
-	for _, of := range ofRules(fs) {
-		m.rule(a, of)
+}
+
+// answer tells the problems, the first few at length.
+func (m *markdown) answer(d *diagnosis.Diagnosis) {
+	for i, q := range m.told(d) {
+		if i < mostProblems || m.o.Verbose {
+			m.problem(q)
+			continue
+		}
+		if i == mostProblems {
+			m.section(2, "Also")
+		}
+		m.line(fmt.Sprintf("- %d. %s: %s", q.Number, escape(q.Title), escape(brief(q))))
+	}
+}
+
+func (m *markdown) problem(q *diagnosis.Problem) {
+	m.section(2, fmt.Sprintf("%d. %s", q.Number, escape(q.Title)))
+	m.line("**What.** " + escape(q.What))
+	m.say("**Why.** " + escape(q.Why))
+	m.say("**Who.** " + escape(q.Who()))
+	m.say("**Timer.** " + escape(q.Timer.Text()))
+	m.say("**Fix.** " + escape(q.Fix))
+	box := ""
+	for i := range q.Lines {
+		l := &q.Lines[i]
+		if b := q.Box(l); b != box {
+			box = b
+			m.say(escape(text.Sentence(box)) + ":")
+			m.block()
+		}
+		note := word(": ", escape(l.Note))
+		if l.Likely {
+			m.line("- " + escape(l.Software) + ": " + code(l.Line) + note)
+		} else {
+			m.line("- " + code(l.Line) + note)
+		}
+	}
+	if len(q.Check) > 0 {
+		m.say("**Check.**", "", "```sh")
+		for _, c := range q.Check {
+			m.line(c)
+		}
+		m.line("```")
+	}
+	m.say("More: " + code(q.More))
+}
+
+// proofs draw the first finding of each problem, with Options.Verbose all.
+func (m *markdown) proofs(d *diagnosis.Diagnosis) {
+	drawn := map[*diagnosis.Problem]bool{}
+	for i := range m.report.Analyses {
+		a := &m.report.Analyses[i]
+		fs, _ := m.shown(a)
+		for _, f := range fs {
+			q := d.ProblemOf(f)
+			if drawn[q] && !m.o.Verbose {
+				continue
+			}
+			if len(drawn) == 0 {
+				m.section(2, "Frame by frame")
+			}
+			drawn[q] = true
+			m.proof(a, f)
+		}
 	}
 }
 
@@ -135,6 +200,9 @@ func (m *markdown) targets(a *Analysis) {
 	}
 	m.block()
 	for i := range targets[:len(rows)] {
+		if found[targets[i].Target] != nil {
+			continue // the problems say it
+		}
 		for _, advice := range targets[i].Advice {
 			m.line(fmt.Sprintf("- %s: %s", code(targets[i].Target.String()), escape(advice)))
 		}
@@ -144,59 +212,22 @@ func (m *markdown) targets(a *Analysis) {
 func (m *markdown) findings(a *Analysis, fs []*detect.Finding) {
 	m.section(2, "Findings")
 	var rows [][]string
-	is, left := m.few(m.items(fs))
-	for _, i := range is {
-		if o := i.outage; o != nil {
-			when, what, grade, ends, n := m.outageCells(o)
-			rows = append(rows, []string{
-				fmt.Sprint(a.id(o.Findings[0])) + "…", strings.Join(when, "<br>"), strings.Join(append(what, grade...), "<br>"), code(strings.Join(ends, " ")), n, "-",
-			})
-			continue
+	xs, left := m.folds(fs)
+	for _, x := range xs {
+		var row []string
+		for i, c := range m.row(a, x) {
+			for k := range c.lines {
+				if i > 2 {
+					c.lines[k] = code(c.lines[k])
+				}
+			}
+			row = append(row, dashed(strings.Join(c.lines, "<br>")))
 		}
-		f := i.f
-		when := m.clock.Stamp(f.Time)
-		if w := waited(&f.Measures); w != "" {
-			when += "<br>" + w
-		}
-		grade := f.Severity.String() + ", " + f.Confidence.String()
-		if f.Lost {
-			grade += ", **lost**"
-		}
-		rows = append(rows, []string{
-			fmt.Sprint(a.id(f)), when, f.Rule.ID + "<br>" + grade, code(strings.Join(ends(f), " ")), dashed(strings.Join(where(a, f), "<br>")), code(m.request(f.Request)),
-		})
+		rows = append(rows, row)
 	}
 	m.grid([]string{"No.", "Time " + m.clock.Name(fs[0].Time), "Rule", "LB → target", "Stream, frames", "Request"}, "r", rows)
 	if left > 0 {
 		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "finding")))
-	}
-}
-
-// rule says of the findings of one rule what happened, why, and what to change, and draws
-// the first.
-func (m *markdown) rule(a *Analysis, fs []*detect.Finding) {
-	r := fs[0].Rule
-	m.section(2, fmt.Sprintf("%s: %s (%s)", r.ID, escape(r.Title), text.Plural(uint64(len(fs)), "finding")))
-	m.line("**What.** " + escape(r.Sequence))
-	groups := advices(fs)
-	for i, g := range groups {
-		if i == mostCauses && !m.o.Verbose {
-			m.say(fmt.Sprintf("… and %s more (-v)", text.Plural(uint64(len(groups)-i), "cause")))
-			break
-		}
-		of := ""
-		if len(groups) > 1 {
-			of = fmt.Sprintf(" (%s of them)", text.Grouped(uint64(len(g.findings))))
-		}
-		m.say("**Why" + of + ".** " + escape(g.cause))
-		m.say("**Fix.** " + escape(g.fix))
-	}
-	shown := fs[:1]
-	if m.o.Verbose {
-		shown = fs
-	}
-	for _, f := range shown {
-		m.proof(a, f)
 	}
 }
 
@@ -301,7 +332,7 @@ func (m *markdown) entry(l *lblog.Join, e *lblog.Entry) []string {
 
 // escape makes a text plain: no character of it means anything to Markdown or HTML.
 func escape(s string) string {
-	s = text.Clean(s)
+	s = text.Clean(text.Plain(s))
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune("\\`*_[]<>#|~&$!", r) {
@@ -315,7 +346,7 @@ func escape(s string) string {
 // code makes a code span of a text, in which nothing means anything: fenced by more
 // backticks than it has in a row. Where a table may be around it, only a pipe does.
 func code(s string) string {
-	s = strings.TrimSpace(text.Clean(s))
+	s = strings.TrimSpace(text.Clean(text.Plain(s)))
 	if s == "" {
 		return "-"
 	}

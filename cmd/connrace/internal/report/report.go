@@ -146,6 +146,7 @@ type Options struct {
 	Streams     bool // JSON: every stream
 	Verbose     bool // table: info findings and all evidence
 	Color       bool // table
+	Width       int  // table: columns; 0: a default
 	Location    *time.Location
 }
 

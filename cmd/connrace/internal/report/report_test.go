@@ -191,7 +191,7 @@ func TestTableFits(t *testing.T) {
 	for _, o := range []*Options{{}, {Verbose: true, ShowQuery: true}} {
 		for l := range strings.Lines(string(table(t, r, o))) {
 			l = strings.TrimSuffix(l, "\n")
-			if n := twwidth.Width(l); n > width {
+			if n := twwidth.Width(l); n > defaultWidth {
 				t.Errorf("%d columns: %s", n, l)
 			}
 			if text.Clean(l) != l {
@@ -204,23 +204,70 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
+// Findings that are alike are one row, and each its own where all are asked for. However many
+// there are, the answer ends on the first screen.
 func TestTableManyFindings(t *testing.T) {
 	r := sample()
 	x := r.Analyses[0].Result
-	for range 200 {
-		x.Findings = append(x.Findings, x.Findings[0])
+	for i := range 8000 {
+		f := *x.Findings[0]
+		f.Time += int64(i) * 1e9
+		f.LB.Port++
+		if i < 100 {
+			f.Target.Port += uint16(i)
+		}
+		x.Findings = append(x.Findings, &f)
 	}
 	for range 100 {
 		x.Targets = append(x.Targets, x.Targets[1])
 	}
-	short := string(table(t, r, &Options{}))
-	for _, s := range []string{"… and 153 findings (-v lists all", "… and 82 targets (-v lists all)"} {
-		if !strings.Contains(short, s) {
-			t.Errorf("lacks %q:\n%s", s, short)
+	for _, width := range []int{80, 100} {
+		short := string(table(t, r, &Options{Width: width}))
+		for _, s := range []string{"7,902 ×", "… and 82 findings (-v lists all", "… and 82 targets (-v lists all)", "to 02:13:34", "GET /orders/"} {
+			if !strings.Contains(short, s) {
+				t.Errorf("lacks %q:\n%s", s, short)
+			}
+		}
+		if answer, _, ok := strings.Cut(short, "\n10.0.1.9:8080 "); !ok || strings.Count(answer, "\n") > 40 {
+			t.Errorf("the answer in %d columns:\n%s", width, answer)
 		}
 	}
-	if long := string(table(t, r, &Options{Verbose: true})); strings.Count(long, "60 ×")+strings.Count(long, "285 × 288") != 201 {
-		t.Errorf("%d crossings are listed, want 201", strings.Count(long, "285 × 288"))
+	if n := strings.Count(string(table(t, r, &Options{Verbose: true})), "285 × 288"); n != 8001 {
+		t.Errorf("%d crossings are listed", n)
+	}
+}
+
+// The page is as wide as the terminal, whatever that is: no line is longer, no word is broken.
+func TestTableWidths(t *testing.T) {
+	r := beside()
+	x := r.Analyses[0].Result
+	for i, rule := range detect.Rules {
+		f := *x.Findings[0]
+		f.ID, f.Rule, f.Severity, f.Cause, f.Fix = 10+i, rule, rule.Severity, rule.Cause, rule.Fix
+		x.Findings = append(x.Findings, &f, &f)
+	}
+	for _, o := range []Options{{}, {Verbose: true}} {
+		o.Width = 200
+		words := map[string]bool{}
+		for w := range strings.FieldsSeq(string(table(t, r, &o))) {
+			words[strings.Trim(w, ",;")] = true
+		}
+		for o.Width = 60; o.Width <= 200; o.Width++ {
+			if o.Verbose && o.Width%20 > 0 {
+				continue
+			}
+			for l := range strings.Lines(string(table(t, r, &o))) {
+				l = strings.TrimSuffix(l, "\n")
+				if n := twwidth.Width(l); n > o.Width {
+					t.Errorf("%d columns of %d: %s", n, o.Width, l)
+				}
+				for w := range strings.FieldsSeq(l) {
+					if w = strings.Trim(w, ",;"); !words[w] && !strings.Contains(w, "…") && !strings.HasPrefix(w, "──") {
+						t.Errorf("%d columns: %q is new in %s", o.Width, w, l)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -14,23 +14,29 @@ import (
 // How much is listed unless Options.Verbose asks for all.
 const (
 	mostTargets  = 20
-	mostFindings = 50
+	mostFindings = 20 // rows
 )
 
-// Table writes the report for people: the figures of each target, the findings, what each
-// kind of finding means and what to change, and what may have hidden something.
+// Table writes the report for people: how much was looked at and how much failed, what goes
+// wrong and what to change, then the figures of each target, the findings, and what may have
+// hidden something.
 func Table(w io.Writer, r *Report, o *Options) error {
-	t := &tables{report: r, o: o, page: page{color: o.Color}}
+	t := &tables{report: r, o: o, page: newPage(o)}
 	t.clock = NewClock(o.Location, r.Times())
 	t.captures()
 	if err := t.comparison(); err != nil {
 		return err
 	}
+	t.WriteString("\n")
+	t.paragraph("", t.verdict())
+	d := r.Diagnosis(o)
+	t.answer(d)
 	for i := range r.Analyses {
 		if err := t.analysis(&r.Analyses[i]); err != nil {
 			return err
 		}
 	}
+	t.proofs(d)
 	if err := t.logs(); err != nil {
 		return err
 	}
@@ -90,7 +96,7 @@ func (t *tables) shown(a *Analysis) (fs []*detect.Finding, hidden int) {
 	for _, f := range a.Result.Findings {
 		switch {
 		case !t.o.Shows(f):
-		case f.Severity == detect.Info && !t.o.Verbose && len(t.o.Rules) == 0:
+		case f.Severity == detect.Info && !t.o.showsInfo():
 			hidden++
 		default:
 			fs = append(fs, f)
@@ -98,6 +104,9 @@ func (t *tables) shown(a *Analysis) (fs []*detect.Finding, hidden int) {
 	}
 	return fs, hidden
 }
+
+// showsInfo reports whether people are shown info findings.
+func (o *Options) showsInfo() bool { return o.Verbose || len(o.Rules) > 0 }
 
 func (t *tables) analysis(a *Analysis) error {
 	if len(t.report.Analyses) > 1 {
@@ -107,54 +116,44 @@ func (t *tables) analysis(a *Analysis) error {
 		}
 		t.heading("Analysis of " + strings.Join(names, ", "))
 	}
-	t.WriteString("\n")
-	fs, hidden := t.shown(a)
-	t.paragraph("", t.verdict(a, fs, hidden))
 	if err := t.targets(a); err != nil {
 		return err
 	}
-	if len(fs) == 0 {
-		return nil
+	if fs, _ := t.shown(a); len(fs) > 0 {
+		return t.findings(a, fs)
 	}
-	if err := t.findings(a, fs); err != nil {
-		return err
-	}
-	t.explanations(a, fs)
 	return nil
 }
 
-// verdict is the answer in a sentence.
-func (t *tables) verdict(a *Analysis, fs []*detect.Finding, hidden int) string {
-	x := &a.Result.Totals
-	kept, older := len(a.Result.Findings), uint64(0)
-	for _, g := range a.Result.Forgotten {
-		older += g.Count
+// verdict is what was looked at, and how much failed, in a sentence.
+func (t *tables) verdict() string {
+	x := t.report.Totals()
+	all, shown, hidden := 0, 0, 0
+	for _, n := range x.Findings {
+		all += n
 	}
-	frames := uint64(0)
-	for i := range t.report.Captures {
-		// One without a TCP segment is of no analysis.
-		if len(t.report.Analyses) == 1 || slices.Contains(a.Captures, i) {
-			frames += t.report.Captures[i].Frames
-		}
+	names := t.report.seen().Targets
+	for i := range t.report.Analyses {
+		fs, h := t.shown(&t.report.Analyses[i])
+		shown, hidden = shown+len(fs), hidden+h
 	}
-	line := fmt.Sprintf("%s in %s, %s", text.Plural(uint64(kept)+older, "finding"), text.Plural(frames, "frame"), text.Plural(x.Flows, "connection"))
-	if n := len(a.Result.Targets); n == 1 {
-		line += " to " + a.Result.Targets[0].Target.String()
-	} else if n > 1 {
-		line += " to " + text.Plural(uint64(n), "target")
+	line := fmt.Sprintf("%s in %s, %s", text.Plural(uint64(all), "finding"), text.Plural(x.Frames, "frame"), text.Plural(x.Flows, "connection"))
+	if len(names) == 1 {
+		line += " to " + names[0]
+	} else if len(names) > 1 {
+		line += " to " + text.Plural(uint64(len(names)), "target")
 	}
-	line += ", " + text.Plural(x.Requests, "request")
-	line += came(&x.Tries) + "."
+	line += ", " + text.Plural(x.Requests, "request") + came(&x.Tries) + "."
 	if x.Answers5xx > 0 {
 		line += fmt.Sprintf(" %s said 5xx: not TCP's fault.", text.Plural(x.Answers5xx, "answer"))
 	}
 	if t.report.Since != "" || t.report.Until != "" {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}
-	if older > 0 {
-		line += fmt.Sprintf(" The %s oldest are counted only.", text.Grouped(older))
+	if x.Unlisted > 0 {
+		line += fmt.Sprintf(" The %s oldest are counted only.", text.Grouped(x.Unlisted))
 	}
-	if n := kept - len(fs) - hidden; n > 0 {
+	if n := all - int(x.Unlisted) - shown - hidden; n > 0 {
 		line += fmt.Sprintf(" %s not shown (--rule, --severity).", text.Grouped(uint64(n)))
 	}
 	if hidden > 0 {
@@ -187,68 +186,47 @@ func word(lead, s string) string {
 	return lead + s
 }
 
-var findingColumns = []column{
-	{head: "#", width: 4, right: true},
-	{head: "TIME", width: 15},
-	{head: "RULE", width: 20, after: "-"},
-	{head: "LB → TARGET", width: 23, after: ":"},
-	{head: "STREAM\nframes", width: 12},
-	{head: "REQUEST", width: 16, after: "/"},
-}
-
-// findings lists findings.
+// findings lists findings: those that are alike in one row, with Options.Verbose each in its own.
 func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
-	is, left := t.few(t.items(fs))
-	columns := slices.Clone(findingColumns)
-	columns[1].head = "TIME " + t.clock.Name(fs[0].Time) + "\nidle"
-	columns[2].head = "RULE\nconfidence"
-	t.WriteString("\n")
-	rows := make([][]string, len(is))
-	for k, i := range is {
-		if i.outage != nil {
-			rows[k] = t.outageRow(a, i.outage)
-		} else {
-			rows[k] = t.findingRow(a, i.f)
-		}
+	columns := []column{
+		{head: "#", right: true},
+		{head: "TIME " + t.clock.Name(fs[0].Time) + "\nidle"},
+		{head: "RULE\nconfidence"},
+		{head: "LB → TARGET"},
+		{head: "STREAM\nframes", label: "stream", into: 2},
+		{head: "REQUEST", into: 2},
 	}
+	xs, left := t.folds(fs)
+	rows := make([][]cell, len(xs))
+	for i, x := range xs {
+		rows[i] = t.row(a, x)
+	}
+	t.WriteString("\n")
 	if err := t.table(columns, rows); err != nil {
 		return err
 	}
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", text.Plural(uint64(left), "finding")))
-	} else if len(is) < len(fs) {
-		t.paragraph("", "What shows one outage is one row (-v lists all).")
+	} else if len(xs) < len(fs) {
+		t.paragraph("", "Findings that are alike are one row (-v lists each).")
 	}
 	return nil
 }
 
-func (t *tables) findingRow(a *Analysis, f *detect.Finding) []string {
-	grade := f.Severity.String() + ", " + f.Confidence.String()
-	if f.Lost {
-		grade += ", lost"
+// folds are the rows of the list, and how many findings are in none.
+func (t *tables) folds(fs []*detect.Finding) (xs []*fold, left int) {
+	if t.o.Verbose {
+		for _, f := range fs {
+			xs = append(xs, t.foldOf(f))
+		}
+		return xs, 0
 	}
-	when := []string{t.clock.Time(f.Time)}
-	if !t.clock.OneDay && f.Time != 0 {
-		when = []string{t.clock.Date(f.Time), t.clock.Time(f.Time)}
+	xs = t.foldKinds(fs)
+	for len(xs) > mostFindings {
+		left += xs[len(xs)-1].n
+		xs = xs[:len(xs)-1]
 	}
-	c := findingColumns
-	rule := c[2].cell(f.Rule.ID)
-	for i := range rule {
-		rule[i] = t.paint(severityPaint(f.Severity), rule[i])
-	}
-	cells := [][]string{
-		c[0].cell(fmt.Sprint(a.id(f))),
-		append(c[1].cell(when...), c[1].cell(waited(&f.Measures))...),
-		append(rule, c[2].cell(grade)...),
-		c[3].cell(ends(f)...),
-		c[4].cell(where(a, f)...),
-		cut(c[5].cell(t.request(f.Request)), 4, c[5].width),
-	}
-	row := make([]string, len(cells))
-	for i := range cells {
-		row[i] = strings.Join(cells[i], "\n")
-	}
-	return row
+	return xs, left
 }
 
 func severityPaint(s detect.Severity) paint {
@@ -261,24 +239,24 @@ func severityPaint(s detect.Severity) paint {
 	return ""
 }
 
-// waited is the figure that tells most of an incident.
-func waited(m *detect.Measures) string {
+// waited is the figure that tells most of an incident, and what it is.
+func waited(m *detect.Measures) (what string, d detect.Duration) {
 	switch {
 	case m.Idle.Known:
-		return "idle " + text.Span(m.Idle.NS)
+		return "idle", m.Idle
 	case m.Delay.Known:
-		return "late " + text.Span(m.Delay.NS)
+		return "late", m.Delay
 	case m.Outstanding.Known:
-		return "after " + text.Span(m.Outstanding.NS)
+		return "after", m.Outstanding
 	}
-	return ""
+	return "", d
 }
 
 func ends(f *detect.Finding) []string {
 	if f.LB == (tcpstate.Endpoint{}) {
 		return []string{f.TargetName()}
 	}
-	return []string{f.LB.String(), "→ " + f.Target.String()}
+	return []string{f.LB.String(), "→\u00a0" + f.Target.String()}
 }
 
 // streamText is the number of a finding's stream, with a tilde where Wireshark may count
@@ -332,7 +310,7 @@ func decisive(f *detect.Finding) string {
 		}
 		frames = append(frames, n)
 	}
-	return strings.Join(frames, " ")
+	return strings.Join(frames, "\u00a0")
 }
 
 // first is the first frame of evidence with one of the roles, the roles in order of

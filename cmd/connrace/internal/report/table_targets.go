@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/text"
@@ -13,12 +12,12 @@ import (
 )
 
 var targetColumns = []column{
-	{head: "TARGET", width: 23, after: ":"},
-	{head: "CONNECTIONS", width: 11, right: true},
-	{head: "REQUESTS", width: 11, right: true},
-	{head: "FAILED", width: 7, right: true},
-	{head: "IDLE TIMEOUT", width: 12, right: true},
-	{head: "FINDINGS", width: 26, after: "-"},
+	{head: "TARGET"},
+	{head: "CONNECTIONS", right: true, label: "connections"},
+	{head: "REQUESTS", right: true, label: "requests"},
+	{head: "FAILED", right: true, label: "failed"},
+	{head: "IDLE\nTIMEOUT", right: true, label: "idle timeout", into: 5},
+	{head: "FINDINGS"},
 }
 
 // targets are the figures of each target, the ones with the gravest findings first.
@@ -32,7 +31,7 @@ func (t *tables) targets(a *Analysis) error {
 		left = len(targets) - mostTargets
 		targets = targets[:mostTargets]
 	}
-	var rows [][]string
+	var rows [][]cell
 	for i := range targets {
 		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
 	}
@@ -44,6 +43,9 @@ func (t *tables) targets(a *Analysis) error {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "target")))
 	}
 	for i := range targets {
+		if found[targets[i].Target] != nil {
+			continue // the problems say it
+		}
 		for _, advice := range targets[i].Advice {
 			t.paragraph("  "+targets[i].Target.String()+"  ", text.Clean(advice))
 		}
@@ -80,10 +82,10 @@ func targetFigures(x *detect.Target, found map[string]int) (name, timeout string
 	name = diagnosis.TargetName(x.Target)
 	timeout = "-"
 	if x.Idle != nil && x.Idle.Samples > 0 {
-		timeout = text.Span(x.Idle.NS)
+		timeout = text.Short(x.Idle.NS)
 	}
 	for _, id := range ruleOrder(found) {
-		kinds = append(kinds, fmt.Sprintf("%d %s", found[id], id))
+		kinds = append(kinds, fmt.Sprintf("%s\u00a0%s", text.Grouped(uint64(found[id])), id))
 	}
 	if len(kinds) == 0 {
 		kinds = []string{"-"}
@@ -91,14 +93,9 @@ func targetFigures(x *detect.Target, found map[string]int) (name, timeout string
 	return name, timeout, kinds
 }
 
-func targetRow(x *detect.Target, found map[string]int) []string {
+func targetRow(x *detect.Target, found map[string]int) []cell {
 	name, timeout, kinds := targetFigures(x, found)
-	cells := [][]string{
-		{name}, {text.Grouped(x.Connections)}, {text.Grouped(x.Requests)}, {text.Grouped(x.Failed())}, {timeout}, kinds,
+	return []cell{
+		cellOf(name), cellOf(text.Grouped(x.Connections)), cellOf(text.Grouped(x.Requests)), cellOf(text.Grouped(x.Failed())), cellOf(timeout), cellOf(kinds...),
 	}
-	row := make([]string, len(cells))
-	for i := range cells {
-		row[i] = strings.Join(targetColumns[i].cell(cells[i]...), "\n")
-	}
-	return row
 }

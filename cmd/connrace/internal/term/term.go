@@ -15,17 +15,41 @@ func IsTerminal(w io.Writer) bool {
 	return f != nil && term.IsTerminal(int(f.Fd()))
 }
 
-// fitTerminal cuts a line so that a narrow terminal does not wrap it.
-func fitTerminal(w io.Writer, line string) string {
+// Columns is how wide the terminal is that a writer writes to; 0: it is none, or does not say.
+func Columns(w io.Writer) int {
 	f := AsFile(w)
 	if f == nil {
-		return line
+		return 0
 	}
 	columns, _, err := term.GetSize(int(f.Fd()))
-	if r := []rune(line); err == nil && columns > 0 && len(r) >= columns {
+	if err != nil {
+		return 0
+	}
+	return columns
+}
+
+// fitTerminal cuts a line so that a narrow terminal does not wrap it.
+func fitTerminal(w io.Writer, line string) string {
+	columns := Columns(w)
+	if r := []rune(line); columns > 0 && len(r) >= columns {
 		return string(r[:columns-1])
 	}
 	return line
+}
+
+// Colored reports whether to write in color: "always", "never", or on a terminal unless the
+// environment says otherwise (no-color.org, bixense.com/clicolors).
+func Colored(w io.Writer, when string) bool {
+	force := os.Getenv("CLICOLOR_FORCE")
+	switch {
+	case when != "auto":
+		return when == "always"
+	case os.Getenv("NO_COLOR") != "":
+		return false
+	case force != "" && force != "0":
+		return true
+	}
+	return IsTerminal(w) && os.Getenv("TERM") != "dumb"
 }
 
 // AsFile is the file that is written to in the end; nil: it is none.

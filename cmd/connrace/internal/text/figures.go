@@ -1,7 +1,6 @@
 package text
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -30,21 +29,8 @@ func Plural(n uint64, noun string) string {
 	return Grouped(n) + " " + noun + "s"
 }
 
-// Span writes a duration as people read it: 31.2 ms, 5.001874 s.
-func Span(ns int64) string {
-	switch a := max(ns, -ns); {
-	case a < 1e6:
-		return fmt.Sprintf("%d µs", ns/1e3)
-	case a < 1e9:
-		return trimZeros(strconv.FormatFloat(float64(ns)/1e6, 'f', 1, 64)) + " ms"
-	default:
-		s := strconv.FormatFloat(float64(ns)/1e9, 'f', 6, 64)
-		if len(s) > 8 {
-			s = s[:max(8, strings.IndexByte(s, '.'))]
-		}
-		return trimZeros(s) + " s"
-	}
-}
+// Span writes a duration as Short does, with a plain space.
+func Span(ns int64) string { return Plain(Short(ns)) }
 
 // Length writes how long something took, without a precision that nobody needs.
 func Length(ns int64) string {
@@ -61,7 +47,7 @@ func trimZeros(s string) string {
 	return s
 }
 
-// Short writes a duration to three digits, seconds to four: 2 s, 5.002 s, 20.7 ms, 90 min.
+// Short writes a duration to three digits: 2 s, 1.25 s, 20.7 ms, 90 min.
 // Number and unit stay on one line.
 func Short(ns int64) string {
 	const unit = "\u00a0"
@@ -71,7 +57,7 @@ func Short(ns int64) string {
 	case a < 999.5e6:
 		return Digits(float64(ns)/1e6, 3) + unit + "ms"
 	case a < 600e9:
-		return Digits(float64(ns)/1e9, 4) + unit + "s"
+		return Digits(float64(ns)/1e9, 3) + unit + "s"
 	case a < 7200e9:
 		return Digits(float64(ns)/60e9, 3) + unit + "min"
 	}

@@ -1,0 +1,121 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"connrace/cmd/connrace/internal/diagnosis"
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+)
+
+// mostProblems is how many problems are told at length.
+const mostProblems = 3
+
+// screen is how many lines there are to the end of the answer: what a terminal shows at once.
+const screen = 39
+
+// answer tells the problems, the first few at length as long as they fit on the screen, of the
+// others what they are.
+func (t *tables) answer(d *diagnosis.Diagnosis) {
+	told := t.told(d)
+	var before *diagnosis.Problem
+	for i, q := range told {
+		p := page{color: t.color, width: t.width}
+		p.problem(q, before)
+		before = q
+		others := len(told) - i - 1
+		if others > 0 {
+			others += 2 // with a blank line and a heading
+		}
+		if i > 0 && !t.o.Verbose && (i >= mostProblems || lines(t.String())+lines(p.String())+others > screen) {
+			t.heading("Also (-v tells more)")
+			for _, q := range told[i:] {
+				t.paragraph(fmt.Sprintf("%2d. ", q.Number), q.Title+": "+brief(q))
+			}
+			return
+		}
+		t.WriteString(p.String())
+	}
+}
+
+// told are the problems that are told: where info findings are not shown, not theirs.
+func (t *tables) told(d *diagnosis.Diagnosis) (told []*diagnosis.Problem) {
+	for i := range d.Problems {
+		if q := &d.Problems[i]; q.Severity > detect.Info || t.o.showsInfo() {
+			told = append(told, q)
+		}
+	}
+	return told
+}
+
+func lines(s string) int { return strings.Count(s, "\n") }
+
+// brief is what came of a problem, in a few words.
+func brief(q *diagnosis.Problem) string {
+	var parts []string
+	if n := q.Failed(); n > 0 {
+		parts = append(parts, text.Plural(n, "failed try"))
+	}
+	if q.OpenTries > 0 {
+		parts = append(parts, text.Grouped(q.OpenTries)+" unanswered at the end")
+	}
+	if parts == nil {
+		parts = append(parts, text.Plural(q.Count, "finding")+", nothing lost")
+	}
+	return strings.Join(parts, ", ") + " at " + q.Where()
+}
+
+const (
+	labelled = "         " // below a label
+	setting  = "           "
+)
+
+// problem tells a problem at length, but not again what was said of the one before.
+func (p *page) problem(q, before *diagnosis.Problem) {
+	c := bold
+	if s := severityPaint(q.Severity); s != "" {
+		c += ";" + s
+	}
+	p.head(c, fmt.Sprintf("%d. %s", q.Number, q.Title))
+	p.paragraph("  what   ", q.What)
+	p.paragraph("  why    ", q.Why)
+	if before == nil || before.Who() != q.Who() {
+		p.paragraph("  who    ", q.Who())
+	}
+	p.paragraph("  timer  ", q.Timer.Text())
+	p.paragraph("  fix    ", q.Fix)
+	p.settings(q)
+	if before == nil || !slices.Equal(before.Check, q.Check) {
+		label := "  check  "
+		for _, l := range q.Check {
+			p.paragraph(label, l)
+			label = labelled
+		}
+	}
+	p.paragraph("  more   ", q.More)
+}
+
+// settings are the lines to paste, those of one box together.
+func (p *page) settings(q *diagnosis.Problem) {
+	box, wide := "", 0
+	for _, l := range q.Lines {
+		wide = max(wide, text.Width(l.Software))
+	}
+	for i := range q.Lines {
+		l := &q.Lines[i]
+		if b := q.Box(l); b != box {
+			box = b
+			p.paragraph(labelled, box)
+		}
+		if l.Likely {
+			p.paragraph(fmt.Sprintf("%s%-*s  ", setting, wide, l.Software), l.Line)
+			continue
+		}
+		p.paragraph(setting, l.Line)
+		if l.Note != "" {
+			p.paragraph(setting+"  ", "("+l.Note+")")
+		}
+	}
+}

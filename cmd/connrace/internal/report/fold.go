@@ -1,0 +1,149 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// kind is what findings have in common that a list shows as one row.
+type kind struct {
+	rule   *detect.Rule
+	grade  string
+	target tcpstate.Endpoint
+	socket string
+}
+
+// fold is a row of the list of findings: one of them, or all of a kind. What it keeps of each is
+// bounded.
+type fold struct {
+	kind
+	n           int
+	example     *detect.Finding // the first of them
+	first, last int64           // times
+	lbs         []tcpstate.Addr
+	streams     []string
+	request     string
+	waits       [2]int64 // the shortest and the longest
+	wait        string   // what kind of; "": none is known
+}
+
+// Bounds of what is kept of the findings of a kind.
+const (
+	mostStreams = 3
+	mostHosts   = 64
+)
+
+// foldKinds are findings by their kinds, the kind with the newest finding first.
+func (t *tables) foldKinds(fs []*detect.Finding) []*fold {
+	by := map[kind]*fold{}
+	var all []*fold
+	for _, f := range fs {
+		k := kind{f.Rule, gradeOf(f), f.Target, f.Socket}
+		x := by[k]
+		if x == nil {
+			x = t.foldOf(f)
+			by[k] = x
+			all = append(all, x)
+			continue
+		}
+		x.add(t.foldOf(f))
+	}
+	slices.SortStableFunc(all, func(a, b *fold) int { return cmp.Compare(b.last, a.last) })
+	return all
+}
+
+// foldOf is a row of one finding.
+func (t *tables) foldOf(f *detect.Finding) *fold {
+	x := &fold{kind: kind{f.Rule, gradeOf(f), f.Target, f.Socket}, n: 1, example: f, first: f.Time, last: f.Time, request: t.request(f.Request)}
+	if f.LB != (tcpstate.Endpoint{}) {
+		x.lbs = []tcpstate.Addr{f.LB.Addr}
+	}
+	if f.HasStream {
+		x.streams = []string{streamText(f)}
+	}
+	var d detect.Duration
+	x.wait, d = waited(&f.Measures)
+	x.waits = [2]int64{d.NS, d.NS}
+	return x
+}
+
+// add adds another one of the kind.
+func (x *fold) add(o *fold) {
+	x.n += o.n
+	x.first, x.last = min(x.first, o.first), max(x.last, o.last)
+	for _, a := range o.lbs {
+		if !slices.Contains(x.lbs, a) && len(x.lbs) < mostHosts {
+			x.lbs = append(x.lbs, a)
+		}
+	}
+	if len(x.streams) <= mostStreams && !slices.Equal(o.streams, x.streams[max(len(x.streams)-1, 0):]) {
+		x.streams = append(x.streams, o.streams...)
+	}
+	if o.wait == x.wait {
+		x.waits = [2]int64{min(x.waits[0], o.waits[0]), max(x.waits[1], o.waits[1])}
+	} else {
+		x.wait = ""
+	}
+	x.request = common(x.request, o.request)
+}
+
+// common is what two requests have in common, up to a slash: "GET /r/…".
+func common(a, b string) string {
+	if a == b {
+		return a
+	}
+	a, b = strings.TrimSuffix(a, "…"), strings.TrimSuffix(b, "…")
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	if n = max(strings.LastIndexByte(a[:n], '/'), strings.LastIndexByte(a[:n], ' ')); n <= 0 {
+		return ""
+	}
+	return a[:n+1] + "…"
+}
+
+// row is the fold as a row of the findings.
+func (t *tables) row(a *Analysis, x *fold) []cell {
+	f := x.example
+	rule := cellOf(f.Rule.ID, x.grade)
+	rule.paint = severityPaint(f.Severity)
+	wait := ""
+	if x.wait != "" {
+		wait = x.wait + " " + text.Short(x.waits[0])
+		if longest := text.Short(x.waits[1]); !strings.HasSuffix(wait, " "+longest) {
+			wait += "–" + longest
+		}
+	}
+	if x.n == 1 {
+		when := []string{t.clock.Time(f.Time)}
+		if !t.clock.OneDay && f.Time != 0 {
+			when = []string{t.clock.Date(f.Time), t.clock.Time(f.Time)}
+		}
+		return []cell{cellOf(fmt.Sprint(a.id(f))), cellOf(append(when, wait)...), rule, cellOf(ends(f)...), cellOf(where(a, f)...), cutOf(x.request)}
+	}
+	lb := ""
+	if len(x.lbs) == 1 {
+		lb = x.lbs[0].String()
+	} else if len(x.lbs) > 1 {
+		lb = text.Plural(uint64(len(x.lbs)), "host")
+	}
+	streams := slices.Clone(x.streams)
+	if len(streams) > mostStreams {
+		streams = append(streams[:mostStreams], "…")
+	}
+	target := text.Clean(f.TargetName())
+	if lb != "" {
+		target = "→\u00a0" + target
+	}
+	return []cell{
+		cellOf(text.Grouped(uint64(x.n)) + " ×"), cellOf(t.clock.Second(x.first), "to "+t.clock.Second(x.last), wait), rule,
+		cellOf(lb, target), cellOf(strings.Join(streams, "\u00a0")), cutOf(x.request),
+	}
+}

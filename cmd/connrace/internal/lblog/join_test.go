@@ -143,14 +143,17 @@ func (a *analysed) check(t *testing.T, o *Join) {
 func albLog(r *pcaps.Real, trace bool) string {
 	var b strings.Builder
 	for _, q := range r.Failed {
-		id := "-"
+		id, status := "-", q.Status
+		if status == 499 { // nginx's
+			status = 460
+		}
 		if trace {
 			id = "Root=1-5c6a1234-" + fmt.Sprintf("%024s", q.ID)
 		}
 		end := q.Time.Add(time.Duration(q.Seconds * 1e9)).UTC()
 		fmt.Fprintf(&b, "https %s app/lb/50dc6c495c0c9188 127.0.0.1:2817 %s -1 -1 -1 %d - 34 366 \"%s https://www.example.com:443/r/%s HTTP/1.1\" \"curl/7.46.0\" - - "+
 			"arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/t/73e2d6bc24d8a067 \"%s\" \"-\" \"-\" 0 %s \"forward\" \"-\" \"-\" \"%s\" \"-\" \"-\" \"-\"\n",
-			end.Format("2006-01-02T15:04:05.000000Z"), cmp.Or(q.Target, r.Address), q.Status, cmp.Or(q.Method, "GET"), q.ID, id, q.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), cmp.Or(q.Target, r.Address))
+			end.Format("2006-01-02T15:04:05.000000Z"), cmp.Or(q.Target, r.Address), status, cmp.Or(q.Method, "GET"), q.ID, id, q.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), cmp.Or(q.Target, r.Address))
 	}
 	return b.String()
 }
@@ -200,7 +203,7 @@ func blind(fs []Finding) []Finding {
 }
 
 // By time alone every entry is explained as well, and where it is not certain by which
-// finding, the right one is among those that are named.
+// finding, the right one is among those that are named, unless there are more than are named.
 func TestByTimeAlone(t *testing.T) {
 	checked := 0
 	for _, a := range reals(t) {
@@ -226,7 +229,7 @@ func TestByTimeAlone(t *testing.T) {
 					continue
 				}
 				checked++
-				if e.By < ByPort || e.Finding != want && !slices.Contains(e.Among, want) {
+				if e.By < ByPort || e.Finding != want && !slices.Contains(e.Among, want) && len(e.Among) <= maxAmong {
 					t.Errorf("%s: %s by %s: finding #%d among %v, want #%d", a.File, e.Path, e.By, e.Finding, e.Among, want)
 				}
 			}

@@ -215,16 +215,16 @@ func (t *Timer) Moved() bool {
 func (c *Comparison) summary() string {
 	b, a := c.Runs.Before, c.Runs.After
 	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.failing()), number(b.Requests), Figure(c.PerThousand.Before))
-	is := fmt.Sprintf("%s of %s now (%s)", number(a.failing()), number(a.Requests), Figure(c.PerThousand.After))
-	none := fmt.Sprintf("%s, none of %s now", was, number(a.Requests))
+	is := fmt.Sprintf("%s of %s after (%s)", number(a.failing()), number(a.Requests), Figure(c.PerThousand.After))
+	none := fmt.Sprintf("%s, none of %s after", was, number(a.Requests))
 	if a.Open > 0 {
 		is += fmt.Sprintf(", %s of them still undecided at the end", number(a.Open))
 	}
 	switch {
 	case c.Verdict == None:
-		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s now", number(b.Requests), number(a.Requests))
+		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s after", number(b.Requests), number(a.Requests))
 	case b.Requests == 0 || a.Requests == 0:
-		return fmt.Sprintf("There is nothing to compare: %s requests before, %s now", number(b.Requests), number(a.Requests))
+		return fmt.Sprintf("There is nothing to compare: %s requests before, %s after", number(b.Requests), number(a.Requests))
 	case c.Answer == InEffect:
 		return fmt.Sprintf("The fix is in effect: %s; at the rate before it would have been about %s%s", none, Figure(c.Expected), c.shown)
 	case c.Answer == NotEnough && c.Expected < enough:
@@ -250,6 +250,9 @@ func (c *Comparison) summary() string {
 // details say what else bears on the verdict.
 func (c *Comparison) details() {
 	add := func(format string, args ...any) { c.Details = append(c.Details, fmt.Sprintf(format, args...)) }
+	if b, a := c.Runs.Before, c.Runs.After; !a.First.IsZero() && a.Last.Before(b.First) {
+		add("What --baseline names as before was captured later than this run: are the two swapped?")
+	}
 	if c.SharedTargets == 0 && !c.TargetsUnknown {
 		add("No target is in both reports: compare only runs of the same service.")
 	}

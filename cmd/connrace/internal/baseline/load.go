@@ -37,7 +37,7 @@ type Target struct {
 	Reuses         *detect.Histogram // idle times after which a request was answered; nil: not known
 }
 
-// Load reads what `connrace --format json` wrote, or jsonl.
+// Load reads what `connrace --format json` wrote, or jsonl, or the page of --html.
 func Load(r io.Reader) (*Run, error) { return bounded(r, maxValue) }
 
 // bounded is Load with another bound of what the decoder keeps.
@@ -48,6 +48,10 @@ func bounded(r io.Reader, most int64) (*Run, error) {
 		return nil, errors.New("it is UTF-16, as PowerShell's > writes it; JSON is UTF-8")
 	case string(b) == "\xef\xbb\xbf":
 		in.Discard(3) // a byte order mark
+	case bytes.HasPrefix(b, []byte("<")):
+		if err := toEmbedded(in); err != nil {
+			return nil, err
+		}
 	}
 	l := &limiter{r: in, most: most}
 	d := json.NewDecoder(l)
@@ -66,6 +70,32 @@ func bounded(r io.Reader, most int64) (*Run, error) {
 		}
 		return run, nil
 	}
+}
+
+// Element begins the element of a page that holds the report, and EndElement ends it.
+const (
+	Element    = `<script type="application/json" id="report">`
+	EndElement = `</script>`
+)
+
+// toEmbedded reads up to the report that a page holds.
+func toEmbedded(in *bufio.Reader) error {
+	for at := 0; at < len(Element); {
+		b, err := in.ReadByte()
+		switch {
+		case errors.Is(err, io.EOF):
+			return errors.New("no report is in that page: it is not of connrace, of an earlier version, or cut off")
+		case err != nil:
+			return err
+		case b == Element[at]:
+			at++
+		case b == Element[0]: // which Element has only once
+			at = 1
+		default:
+			at = 0
+		}
+	}
+	return nil
 }
 
 // maxValue bounds the bytes of a value, or of white space, that the decoder keeps: a
@@ -157,6 +187,9 @@ func (l *loader) field(key string) error {
 	case "findings":
 		l.run.Kinds = map[string]int{}
 		return each(l.d, l.finding)
+	case "failures": // of all findings, not only of those that are shown
+		clear(l.run.Kinds)
+		return l.d.Decode(&l.run.Kinds)
 	case "streams":
 		return each(l.d, func(*json.Decoder) error { return skip(l.d) })
 	}

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
@@ -50,10 +51,23 @@ func Write(w io.Writer, r *report.Report, o *report.Options) error {
 	if err := fs.writeParcels(b, t); err != nil {
 		return err
 	}
+	if err := embedReport(b, r); err != nil {
+		return err
+	}
 	if err := t.ExecuteTemplate(b, "foot", template.JS(script)); err != nil {
 		return err
 	}
 	return b.Flush()
+}
+
+// embedReport writes the report for --baseline. Browsers do not run what is no script by its type.
+func embedReport(w *bufio.Writer, r *report.Report) error {
+	w.WriteString(baseline.Element)
+	if err := report.Embedded(w, r); err != nil {
+		return err
+	}
+	_, err := w.WriteString(baseline.EndElement + "\n")
+	return err
 }
 
 // section is a part of the page with a heading: a template and what it shows. To add one,
@@ -76,7 +90,7 @@ func (p *page) sections(fs *findings) []section {
 		s = append(s, section{"timeline", "Timeline", "timeline", ts})
 	}
 	if p.r.Baseline != nil {
-		s = append(s, section{"baseline", "Before and now", "baseline", p.baseline()})
+		s = append(s, section{"baseline", "Before and after", "baseline", p.baseline()})
 	}
 	if p.r.Log != nil {
 		s = append(s, section{"log", "The load balancer's log", "log", p.log()})

@@ -52,7 +52,7 @@ var LogNeeds = []cli.Needs{
 
 // AddBaseline adds the flag about an earlier report.
 func (b *Compare) AddBaseline(fs *pflag.FlagSet) {
-	fs.StringVar(&b.Baseline, "baseline", "", "compare with an earlier run's --format json in `FILE`: is the fix\nin effect?")
+	fs.StringVar(&b.Baseline, "baseline", "", "compare with an earlier run: `FILE` is what it wrote, --format json\nor the page of --html; is the fix in effect?")
 }
 
 // Prepare reads the earlier report and sees that the logs are there: what is wrong shall

@@ -63,7 +63,7 @@ func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Sessi
 		Batch: make([]capture.Frame, batchSize), Learnt: func(*report.Analysis, *detect.Finding) {},
 	}
 	s.Report.Skipped = map[string]uint64{}
-	s.Report.Flags = flags.deciding()
+	s.Report.Flags, s.Report.Page = flags.deciding(), flags.HTML.Path
 	s.Report.Since, s.Report.Until = p.Since.String(), p.Until.String()
 	if flags.Format.Value == "jsonl" {
 		s.Lines = report.NewLines(e.Stdout, &s.Shown)

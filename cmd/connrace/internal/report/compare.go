@@ -1,7 +1,10 @@
 package report
 
 import (
+	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,14 +26,7 @@ func (r *Report) Figures() *baseline.Run {
 			run.Last = x
 		}
 	}
-	run.Kinds = map[string]int{}
-	for i := range r.Analyses {
-		for _, f := range r.Analyses[i].Result.Findings {
-			if f.Lost || f.Open {
-				run.Kinds[baseline.Kind(f.Rule.ID, f.Measures.CloseCause)]++
-			}
-		}
-	}
+	run.Kinds = r.failures()
 	timeout := func(t *detect.Timeout) float64 {
 		if t == nil {
 			return 0
@@ -47,6 +43,32 @@ func (r *Report) Figures() *baseline.Run {
 		}
 	}
 	return run
+}
+
+// failures are how many findings are failures, by what they are fixed by, shown or not.
+func (r *Report) failures() map[string]int {
+	n := map[string]int{}
+	for i := range r.Analyses {
+		x := r.Analyses[i].Result
+		for _, f := range x.Findings {
+			if k := baseline.Kind(f.Rule.ID, f.Measures.CloseCause); k != "" && (f.Lost || f.Open) {
+				n[k]++
+			}
+		}
+		for k := range x.Forgotten {
+			g := &x.Forgotten[k]
+			if k := baseline.Kind(g.Rule.ID, g.CloseCause); k != "" && g.Lost {
+				n[k] += int(g.Count)
+			}
+		}
+	}
+	return n
+}
+
+// failures writes them, for who compares with the report.
+func (j *object) failures(r *Report) {
+	n := r.failures()
+	j.field("failures", counts{slices.Sorted(maps.Keys(n)), func(kind string) uint64 { return uint64(n[kind]) }})
 }
 
 type pairDoc struct {
@@ -145,7 +167,7 @@ func (j *object) baseline(r *Report) {
 var changeColumns = []column{
 	{head: "RULE"},
 	{head: "BEFORE", right: true, label: "before"},
-	{head: "NOW", right: true, label: "now"},
+	{head: "AFTER", right: true, label: "after"},
 	{head: "PER THOUSAND REQUESTS", label: "per thousand requests"},
 	{head: ""},
 }
@@ -156,7 +178,10 @@ func (t *tables) comparison() error {
 	if c == nil {
 		return nil
 	}
-	t.heading("Compared with " + text.Clean(c.Path) + capturedWhen(c))
+	t.heading("Before and after")
+	for i, l := range t.report.sides() {
+		t.paragraph([]string{"  before  ", "  after   "}[i], l)
+	}
 	t.paragraph("  ", text.Clean(c.Summary)+".")
 	for _, d := range c.Details {
 		t.paragraph("  ", text.Clean(d))
@@ -177,11 +202,24 @@ func (t *tables) comparison() error {
 	return t.table(changeColumns, rows)
 }
 
-func capturedWhen(c *baseline.Comparison) string {
-	if c.Runs.Before.First.IsZero() {
-		return ""
+// sides say what is compared with what: the earlier report, then this run.
+func (r *Report) sides() [2]string {
+	side := func(name string, run *baseline.Run) string {
+		if !run.First.IsZero() {
+			name += ", captured " + run.First.UTC().Format(time.DateTime+" UTC")
+		}
+		return fmt.Sprintf("%s: %s, %s", name, text.Plural(run.Requests, "request"), text.Plural(run.Lost, "failed try"))
 	}
-	return " of " + c.Runs.Before.First.UTC().Format("2006-01-02 15:04 UTC")
+	var names []string
+	for i := range r.Captures {
+		if i == 3 {
+			names = append(names, "…")
+			break
+		}
+		names = append(names, r.Captures[i].name())
+	}
+	c := r.Baseline
+	return [2]string{side(text.Clean(c.Path), c.Runs.Before), side("this run of "+strings.Join(names, ", "), c.Runs.After)}
 }
 
 // change says what became of a rule's findings, with a question mark where that may be
@@ -193,7 +231,7 @@ func change(x *baseline.Change) string {
 	return x.Kind + " (chance?)"
 }
 
-// ChangePerThousand are the findings of a rule per thousand requests, before and now; - where
+// ChangePerThousand are the findings of a rule per thousand requests, before and after; - where
 // that means nothing.
 func ChangePerThousand(c *baseline.Comparison, x *baseline.Change) []string {
 	if x.Whole {

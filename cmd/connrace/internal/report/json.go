@@ -35,10 +35,44 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 		}
 	})
 	j.outages(r, o)
+	j.failures(r)
 	j.log(r, o)
 	j.baseline(r)
 	j.forgotten(r)
 	j.streams(r, o)
+	return j.close()
+}
+
+// Bounds of what is in the report that a page holds.
+const (
+	mostEmbeddedTargets  = 1 << 10
+	mostEmbeddedCaptures = 1 << 8
+)
+
+// Embedded writes what --baseline compares with as one line of JSON that may stand in an
+// element of a page: no character of it means anything there.
+func Embedded(w io.Writer, r *Report) error {
+	j := newObject(w)
+	j.compact = true
+	j.enc.SetEscapeHTML(true)
+	j.field("type", "summary")
+	j.field("schema", Schema)
+	j.list("captures", func(add func(any)) {
+		for i := range r.Captures[:min(len(r.Captures), mostEmbeddedCaptures)] {
+			add(captureJSON(r, i))
+		}
+	})
+	j.totals(r)
+	j.list("targets", func(add func(any)) {
+		for i := range r.Analyses {
+			a := &r.Analyses[i]
+			ts, _ := ranked(a)
+			for k := range ts[:min(len(ts), mostEmbeddedTargets/len(r.Analyses))] {
+				add(targetJSON(a, &ts[k]))
+			}
+		}
+	})
+	j.failures(r)
 	return j.close()
 }
 

@@ -74,6 +74,7 @@ func (l *Lines) Summary(r *Report) error {
 	j.problems(r.Diagnosis(l.o))
 	j.forgotten(r)
 	j.outages(r, l.o)
+	j.failures(r)
 	j.log(r, l.o)
 	j.baseline(r)
 	j.streams(r, l.o)

@@ -259,8 +259,11 @@ func (m *markdown) comparison() {
 	if c == nil {
 		return
 	}
-	m.section(2, "Compared with "+code(c.Path)+capturedWhen(c))
-	m.line("**" + escape(c.Summary) + ".**")
+	m.section(2, "Before and after")
+	for i, l := range m.report.sides() {
+		m.line("- " + []string{"before: ", "after: "}[i] + escape(l))
+	}
+	m.say("**" + escape(c.Summary) + ".**")
 	m.block()
 	for _, d := range c.Details {
 		m.line("- " + escape(d))
@@ -274,7 +277,7 @@ func (m *markdown) comparison() {
 		rates := ChangePerThousand(c, x)
 		rows = append(rows, []string{code(x.Rule), text.Grouped(uint64(x.Count.Before)), text.Grouped(uint64(x.Count.After)), rates[0], rates[1], change(x)})
 	}
-	m.grid([]string{"Rule", "Before", "Now", "Per thousand before", "Per thousand now", ""}, "lrrrr", rows)
+	m.grid([]string{"Rule", "Before", "After", "Per thousand before", "Per thousand after", ""}, "lrrrr", rows)
 }
 
 // logs is the section about load balancers' logs.

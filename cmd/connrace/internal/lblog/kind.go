@@ -67,6 +67,15 @@ func (k Kind) String() string { return kinds[k].name }
 // Family is the load balancer whose log it is, such as "alb" or "nginx"; "": that is not known.
 func (k Kind) Family() string { return kinds[k].family }
 
+// Software is the load balancer that writes such a log, as detect.Software names it; "": that is
+// not known.
+func (k Kind) Software() string {
+	return map[string]string{
+		"alb": "ALB", "elb": "AWS ELB", "nginx": "nginx", "apache": "Apache", "traefik": "Traefik", "haproxy": "HAProxy", "envoy": "Envoy",
+		"caddy": "Caddy", "gcp": "GCP",
+	}[k.Family()]
+}
+
 // Title is what people call such a log.
 func (k Kind) Title() string { return kinds[k].title }
 

@@ -8,6 +8,7 @@ import (
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // LogCapture is what load balancers' logs are joined to.
@@ -35,6 +36,7 @@ func (r *Report) LogCapture() lblog.Capture {
 // each that had no answer, that say the same: of one whose answer had begun a log need not say that it
 // failed. It calls learnt with each finding that it changes.
 func (r *Report) HearLog(learnt func(*Analysis, *detect.Finding)) {
+	r.nameLBs()
 	said := map[int][]*lblog.Joined{}
 	for i := range r.Log.Joined {
 		j := &r.Log.Joined[i]
@@ -398,4 +400,30 @@ func dashed(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// nameLBs names the LBs that do not show who they are by the kind of their log: those of the targets
+// that entries name which findings explain. HAProxy's names none but its own server's.
+func (r *Report) nameLBs() {
+	said := map[int]string{} // by finding
+	for i := range r.Log.Joined {
+		j := &r.Log.Joined[i]
+		if name := j.Kind.Software(); name != "" && j.By != lblog.ByTime && (j.Target != tcpstate.Endpoint{} || name == "HAProxy") {
+			said[j.Finding] = name
+		}
+	}
+	for i := range r.Analyses {
+		a := &r.Analyses[i]
+		by := map[tcpstate.Endpoint]string{}
+		for _, f := range a.Result.Findings {
+			if name := said[a.id(f)]; name != "" {
+				by[f.Target] = name
+			}
+		}
+		for k := range a.Result.Targets {
+			if t := &a.Result.Targets[k]; t.LB == nil && by[t.Target] != "" {
+				t.LB = &detect.Software{Name: by[t.Target], Basis: "its log"}
+			}
+		}
+	}
 }

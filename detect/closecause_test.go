@@ -58,7 +58,7 @@ func TestCausesSay(t *testing.T) {
 		if c := CauseOf(id); c.How == "" || !strings.HasSuffix(c.How, ".") {
 			t.Errorf("%s does not say how it shows: %q", id, c.How)
 		}
-		if page := CauseOf(id).Page(); strings.Contains(page, " ,") || strings.Contains(page, "(0 s") || strings.Contains(page, "about  ") {
+		if page := CauseOf(id).Page(Fit{}); strings.Contains(page, " ,") || strings.Contains(page, "(0 s") || strings.Contains(page, "about  ") {
 			t.Errorf("%s has a gap:\n%s", id, page)
 		}
 	}

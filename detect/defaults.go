@@ -3,64 +3,22 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-// idleDefault is how long some software keeps an idle connection unless it is told
-// otherwise. Only values looked up in source or documentation are listed.
-type idleDefault struct {
-	after    time.Duration
-	software string
-	setting  string // "" where there is none
-	knob     string // Knob.Software of its settings; "" where there are none
-}
-
-// targetDefaults are the sides that close connections that the LB has opened.
-var targetDefaults = []idleDefault{
-	{2 * time.Second, "gunicorn", "--keep-alive", "gunicorn"},
-	{5 * time.Second, "Node.js before 22.19 and 24.6", "server.keepAliveTimeout", "Node.js"},
-	{5 * time.Second, "uvicorn", "--timeout-keep-alive", "uvicorn"},
-	{5 * time.Second, "Apache httpd", "KeepAliveTimeout", "Apache"},
-	{5 * time.Second, "Varnish", "timeout_idle", ""},
-	{6 * time.Second, "Node.js from 22.19 and 24.6 to 25", "server.keepAliveTimeout 5 s + keepAliveTimeoutBuffer 1 s", "Node.js"},
-	{20 * time.Second, "Puma before 7", "persistent_timeout", "Puma"},
-	{20 * time.Second, "Tomcat with its own server.xml", "connectionTimeout", "Tomcat"},
-	{30 * time.Second, "Jetty", "idleTimeout", "Jetty"},
-	{60 * time.Second, "Tomcat, embedded", "connectionTimeout", "Tomcat"},
-	{60 * time.Second, "Undertow", "NO_REQUEST_TIMEOUT", ""},
-	{65 * time.Second, "Puma from 7", "persistent_timeout", "Puma"},
-	{66 * time.Second, "Node.js from 26", "server.keepAliveTimeout 65 s + keepAliveTimeoutBuffer 1 s", "Node.js"},
-	{75 * time.Second, "nginx", "keepalive_timeout", "nginx"},
-	{75 * time.Second, "aiohttp before late 2024", "keepalive_timeout", ""},
-	{130 * time.Second, "Kestrel", "Limits.KeepAliveTimeout", ""},
-	{180 * time.Second, "Traefik", "respondingTimeouts.idleTimeout", ""},
-	{300 * time.Second, "Caddy", "idle timeout", ""},
-	{3630 * time.Second, "aiohttp since late 2024", "keepalive_timeout", ""},
-}
-
-// lbDefaults are the sides that keep a pool of connections to targets.
-var lbDefaults = []idleDefault{
-	{5 * time.Second, "CloudFront", "origin keep-alive timeout", ""},
-	{60 * time.Second, "AWS ALB or CLB", "idle_timeout.timeout_seconds", "ALB"},
-	{60 * time.Second, "nginx", "keepalive_timeout in upstream", "nginx"},
-	{60 * time.Second, "Varnish", "backend_idle_timeout", ""},
-	{90 * time.Second, "Go", "http.Transport.IdleConnTimeout", ""},
-	{90 * time.Second, "Traefik", "forwardingTimeouts.idleConnTimeout", "Traefik"},
-	{90 * time.Second, "Heroku router", "", ""},
-	{120 * time.Second, "Caddy", "keepalive", ""},
-	{240 * time.Second, "Azure load balancer", "idle timeout", ""},
-	{300 * time.Second, "OCI load balancer", "", ""},
-	{350 * time.Second, "AWS NLB", "TCP idle timeout", ""},
-	{600 * time.Second, "Google Cloud load balancer", "", ""},
-	{3600 * time.Second, "Envoy", "idle_timeout", "Envoy"},
-}
+// mostHints is how many defaults are named where several fit.
+const mostHints = 3
 
 // targetHints are the servers that close a connection idle for so long by default. That
-// is a hint, no more: any server can be set to any value.
-func targetHints(gap int64) []string { return hints(matching(targetDefaults, gap)) }
+// is a hint, no more: any server can be set to any value. Where it is known what server it is, it
+// is the only one.
+func targetHints(gap int64, known *Software) []string {
+	return hints(matching(targetDefaults, gap), known)
+}
 
 // lbHints are the load balancers that keep an idle connection for so long by default.
-func lbHints(gap int64) []string { return hints(matching(lbDefaults, gap)) }
+func lbHints(gap int64, known *Software) []string { return hints(matching(lbDefaults, gap), known) }
 
 // LikelyKnobs are those of the rule's settings that belong to servers which by default close
 // a connection idle for so long (ns).
@@ -68,7 +26,7 @@ func (r *Rule) LikelyKnobs(gap int64) []Knob {
 	var out []Knob
 	for _, d := range matching(targetDefaults, gap) {
 		for _, k := range r.Servers {
-			if k.Software == d.knob && !slices.Contains(out, k) {
+			if k.Software == d.Software && len(out) < mostHints && !slices.Contains(out, k) {
 				out = append(out, k)
 			}
 		}
@@ -85,17 +43,17 @@ const (
 
 // matching are the defaults that fit a gap, closest first. Those that fit it to 50 ms
 // or a hundredth leave no room for the others.
-func matching(defaults []idleDefault, gap int64) []idleDefault {
-	late := func(d idleDefault) time.Duration { return max(time.Duration(gap)-d.after, 0) }
-	var out []idleDefault
+func matching(defaults []Default, gap int64) []Default {
+	late := func(d Default) time.Duration { return max(time.Duration(gap)-d.Idle, 0) }
+	var out []Default
 	for _, d := range defaults {
-		if g := time.Duration(gap); g >= d.after-closesEarly && g <= d.after+closesLate {
+		if g := time.Duration(gap); d.Idle > 0 && g >= d.Idle-closesEarly && g <= d.Idle+closesLate {
 			out = append(out, d)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b idleDefault) int { return int(late(a) - late(b)) })
+	slices.SortStableFunc(out, func(a, b Default) int { return int(late(a) - late(b)) })
 	for i, d := range out {
-		if d.after != out[0].after && late(out[0]) <= max(50*time.Millisecond, out[0].after/100) {
+		if d.Idle != out[0].Idle && late(out[0]) <= max(50*time.Millisecond, out[0].Idle/100) {
 			return out[:i]
 		}
 	}
@@ -114,14 +72,18 @@ func lateSoftware(late int64) *Software {
 	return nil
 }
 
-func hints(ds []idleDefault) []string {
+// hints name the first of the defaults; of known software only its own.
+func hints(ds []Default, known *Software) []string {
 	var out []string
 	for _, d := range ds {
-		setting := d.setting
-		if setting != "" {
-			setting += ", "
+		if len(out) == mostHints {
+			break
 		}
-		out = append(out, fmt.Sprintf("default of %s (%s%g s)", d.software, setting, d.after.Seconds()))
+		if known != nil && known.Name != d.Software {
+			continue
+		}
+		what := strings.TrimSpace(d.Software + " " + d.Since)
+		out = append(out, fmt.Sprintf("default of %s (%s)", what, strings.TrimSpace(d.Setting+" "+d.Value)))
 	}
 	return out
 }

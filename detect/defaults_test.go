@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +14,13 @@ func TestTargetHints(t *testing.T) {
 		gap  int64
 		want []string // the software, in order; "" alone: none
 	}{
-		{"the reference incident", ms(5001.874), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"the reference incident", ms(5001.874), []string{"Node.js before", "uvicorn", "Apache"}},
 		{"Node with its buffer", ms(6001), []string{"Node.js from 22.19"}},
-		{"measured a little early", ms(4997), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"measured a little early", ms(4997), []string{"Node.js before", "uvicorn", "Apache"}},
 		{"below every timer", ms(4990), nil},
 		{"a sweep, late", ms(2900), []string{"gunicorn"}},
 		{"later than a sweep", ms(3200), nil},
-		{"half a second late", ms(5500), []string{"Node.js before", "uvicorn", "Apache", "Varnish"}},
+		{"half a second late", ms(5500), []string{"Node.js before", "uvicorn", "Apache"}},
 		{"Puma's 0.2 s", ms(20200), []string{"Puma before 7", "Tomcat with"}},
 		{"between two, the closer one", ms(66010), []string{"Node.js from 26"}},
 		{"between two, neither close", ms(65900), []string{"Puma from 7"}},
@@ -30,7 +29,7 @@ func TestTargetHints(t *testing.T) {
 		{"zero", 0, nil},
 		{"hours", 1 << 62, nil},
 	} {
-		got := targetHints(tt.gap)
+		got := targetHints(tt.gap, nil)
 		if len(got) != len(tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 			continue
@@ -45,12 +44,12 @@ func TestTargetHints(t *testing.T) {
 
 func TestLBHints(t *testing.T) {
 	for gap, want := range map[time.Duration][]string{
-		60*time.Second + 20*time.Millisecond: {"AWS ALB", "nginx", "Varnish"},
+		60*time.Second + 20*time.Millisecond: {"ALB", "nginx", "Varnish"},
 		90 * time.Second:                     {"Go", "Traefik", "Heroku"},
-		time.Hour:                            {"Envoy"},
+		time.Hour:                            {"Envoy", "Istio"},
 		59 * time.Second:                     nil,
 	} {
-		got := lbHints(int64(gap))
+		got := lbHints(int64(gap), nil)
 		if len(got) != len(want) {
 			t.Errorf("%v: %q, want %q", gap, got, want)
 			continue
@@ -63,16 +62,41 @@ func TestLBHints(t *testing.T) {
 	}
 }
 
-// Whatever is not claimed by a measurement is worded as a default, never as a finding.
-func TestHintsAreHints(t *testing.T) {
-	for _, ds := range [][]idleDefault{targetDefaults, lbDefaults} {
-		if !slices.IsSortedFunc(ds, func(a, b idleDefault) int { return cmp.Compare(a.after, b.after) }) {
-			t.Error("the defaults are not in order of time")
+// Of known software its own defaults are named, or none.
+func TestHintsOfKnownSoftware(t *testing.T) {
+	if got := targetHints(int64(5*time.Second), &Software{Name: "uvicorn"}); len(got) != 1 || got[0] != "default of uvicorn (--timeout-keep-alive 5 s)" {
+		t.Errorf("%q", got)
+	}
+	if got := targetHints(int64(5*time.Second), &Software{Name: "gunicorn"}); got != nil {
+		t.Errorf("%q", got)
+	}
+}
+
+// The table of defaults is complete: each that a setting's note speaks of is in it, by the same
+// value, with its source; and what it lists is about settings that are shown, or closes idle
+// connections.
+func TestDefaults(t *testing.T) {
+	all := slices.Concat(targetDefaults, lbDefaults)
+	knobs := allKnobs()
+	for _, d := range all {
+		of := func(k Knob) bool { return k.Software == d.Software && strings.Contains(k.Line+" "+k.Note, d.Setting) }
+		switch {
+		case d.Software == "" || d.Value == "" || !strings.HasPrefix(d.Source, "["):
+			t.Errorf("%+v lacks something", d)
+		case d.Idle == 0 && (d.Setting == "" || !slices.ContainsFunc(knobs, of)):
+			t.Errorf("%+v is of no setting that is shown", d)
 		}
-		for _, h := range hints(ds) {
-			if !strings.HasPrefix(h, "default of ") || !strings.HasSuffix(h, " s)") {
-				t.Errorf("%q", h)
-			}
+	}
+	for _, k := range knobs {
+		if !strings.Contains(k.Note, "default") {
+			continue
+		}
+		if !slices.ContainsFunc(all, func(d Default) bool {
+			value, _, _ := strings.Cut(d.Value, ",")
+			return k.Software == d.Software && (strings.Contains(k.Line, d.Setting) || strings.Contains(k.Note, d.Setting)) &&
+				(strings.Contains(k.Note, value) || strings.Contains(k.Note, "the default") && strings.Contains(k.Line, strings.Fields(value)[0]))
+		}) {
+			t.Errorf("%s: %q (%s): that default is not in the table", k.Software, k.Line, k.Note)
 		}
 	}
 }
@@ -90,8 +114,8 @@ func TestLikelyKnobs(t *testing.T) {
 		t.Errorf("settings for a gap of 44 ms: %v", got)
 	}
 	for _, d := range targetDefaults {
-		if d.knob != "" && !slices.ContainsFunc(keepAliveKnobs, func(k Knob) bool { return k.Software == d.knob }) {
-			t.Errorf("%s: no setting is listed for %s", d.software, d.knob)
+		if d.Idle > 0 && !slices.ContainsFunc(keepAliveKnobs, func(k Knob) bool { return k.Software == d.Software }) {
+			t.Errorf("no keep-alive setting is listed for %s", d.Software)
 		}
 	}
 }

@@ -13,11 +13,34 @@ var keepAliveKnobs = []Knob{
 	{"uvicorn", "--timeout-keep-alive 75", "default 5 s"},
 	{"uWSGI", "http-keepalive = 75", "with http = :8080; default off; http-socket closes after each answer without saying so; http11-socket keeps them open as well"},
 	{"Puma", "persistent_timeout 75", "default 20 s before Puma 7, 65 s since"},
-	{"Tomcat", `<Connector keepAliveTimeout="75000" ... />`, "default connectionTimeout: 60 s, 20 s in the server.xml it ships; Spring Boot server.tomcat.keep-alive-timeout=75s"},
+	{"Tomcat", `<Connector keepAliveTimeout="75000" ... />`, "default connectionTimeout: 60 s, 20 s in the server.xml it ships"},
 	{"Jetty", "jetty.http.idleTimeout=75000", "default 30 s; Dropwizard: idleTimeout under applicationConnectors"},
 	{"Go", "http.Server{IdleTimeout: 75 * time.Second}", "default ReadTimeout, or none"},
 	{"nginx", "keepalive_timeout 75s;", "as the target; default 75 s, which is too short behind Go, Traefik (90 s) or Envoy (1 h)"},
 	{"Apache", "KeepAliveTimeout 75", "default 5 s"},
+	{"Spring Boot", "server.tomcat.keep-alive-timeout=75s", "with Tomcat; unless it is set, connectionTimeout counts"},
+	{"Spring Boot", "server.jetty.connection-idle-timeout=75s", "with Jetty"},
+	{"Spring Boot", "server.undertow.no-request-timeout=75s", "with Undertow"},
+	{"Spring Boot", "server.netty.idle-timeout=75s", "with Netty, of WebFlux"},
+	{"Undertow", "builder.setServerOption(UndertowOptions.NO_REQUEST_TIMEOUT, 75_000)", "default 60 s"},
+	{"Reactor Netty", "HttpServer.create().idleTimeout(Duration.ofSeconds(75))", "default none"},
+	{"Akka HTTP", "akka.http.server.idle-timeout = 75 s", "default 60 s"},
+	{"Pekko HTTP", "pekko.http.server.idle-timeout = 75 s", "default 60 s"},
+	{"Kestrel", "options.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130)", "the default"},
+	{"Bandit", "thousand_island_options: [read_timeout: 75_000]", "default 60 s"},
+	{"Cowboy", "request_timeout => 75000, idle_timeout => 75000", "default 5 s for request_timeout, which counts between requests"},
+	{"Hypercorn", "--keep-alive 75", "default 5 s"},
+	{"Granian", "--http1-header-read-timeout 60000", "default 30 s, 60 s at most"},
+	{"waitress", "channel_timeout=130", "default 120 s"},
+	{"aiohttp", "web.run_app(app, keepalive_timeout=75)", "default 75 s, 3630 s since late 2024"},
+	{"lighttpd", "server.max-keep-alive-idle = 75", "default 5 s"},
+	{"HAProxy", "timeout http-keep-alive 75s", "as the target; default timeout http-request, else timeout client"},
+	{"Envoy", "common_http_protocol_options: { idle_timeout: 3600s }", "as the target, of the listener; default 1 h"},
+	{"Traefik", "--entryPoints.web.transport.respondingTimeouts.idleTimeout=180s", "as the target; the default"},
+	{"Caddy", "servers { timeouts { idle 5m } }", "as the target; default 5 min"},
+	{"Varnish", "-p timeout_idle=75", "as the target; default 5 s"},
+	{"grpc-go", "keepalive.ServerParameters{MaxConnectionIdle: time.Hour}", "also MaxConnectionAge; default no limit"},
+	{"grpc-java", ".maxConnectionIdle(1, HOURS)", "of NettyServerBuilder; also maxConnectionAge, default no limit"},
 }
 
 // poolKnobs make the LB let go of idle connections before the target does, or repeat a
@@ -27,10 +50,24 @@ var poolKnobs = []Knob{
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
 	{"HAProxy", "retry-on conn-failure empty-response", "with `http-request disable-l7-retry if METH_POST`; its pool has no fixed age: half of the idle connections go every pool-purge-delay (5 s)"},
-	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h; Istio: connectionPool.http.idleTimeout"},
+	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" ttl=4`, "default no limit; disablereuse=On gives up pooling"},
+	{"AWS ELB", "idle_timeout.timeout_seconds = 60", "of an ALB, default 60 s; of an NLB it is tcp.idle_timeout.seconds"},
+	{"NLB", "tcp.idle_timeout.seconds = 350", "the default; it passes connections through: what matters are the clients' pools"},
+	{"GCP", "600 s, which cannot be set", "let the target keep connections for 620 s or more"},
+	{"Azure LB", "idleTimeoutInMinutes = 4", "the default; enableTcpReset lets both sides know"},
+	{"ingress-nginx", `upstream-keepalive-timeout: "4"`, "in the ConfigMap; default 60 s"},
+	{"Istio", "connectionPool: { http: { idleTimeout: 4s } }", "of the DestinationRule; default 1 h"},
+	{"Kong", "upstream_keepalive_idle_timeout = 4", "default 60 s"},
+	{"Caddy", "transport http { keepalive 4s }", "in reverse_proxy; default 2 min"},
+	{"Varnish", "-p backend_idle_timeout=4", "default 60 s"},
+	{"Squid", "server_idle_pconn_timeout 4 seconds", "default 1 min"},
+	{"h2o", "proxy.timeout.keepalive: 1000", "default 2 s"},
+	{"Traffic Server", "CONFIG proxy.config.http.keep_alive_no_activity_timeout_out INT 4", "default 120 s"},
+	{"nghttpx", "--backend-keep-alive-timeout=1s", "default 2 s"},
+	{"Go", "http.Transport{IdleConnTimeout: 4 * time.Second}", "default 90 s, of http.DefaultTransport"},
 }
 
 // workerKnobs are the watchdogs and recyclers that end a process with a request in it.
@@ -41,12 +78,16 @@ var workerKnobs = []Knob{
 	{"Puma", "worker_timeout 60", "kills a worker that stopped answering its parent"},
 	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},
 	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
+	{"Unicorn", "timeout 60", "kills a worker that takes longer"},
+	{"Passenger", "passenger_max_requests 0;", "0: a process is not restarted by the number of its requests"},
 }
 
 // requestKnobs are how long a request may take.
 var requestKnobs = slices.Concat(workerKnobs, []Knob{
 	{"Node.js", "server.setTimeout(0); server.requestTimeout = 300_000", "setTimeout: default none since Node 13, 2 minutes before; requestTimeout is for a request to arrive"},
 	{"PHP-FPM", "request_terminate_timeout = 60s", "default 0: none; kills the worker"},
+	{"Pekko HTTP", "pekko.http.server.request-timeout = 60 s", "default 20 s"},
+	{"Akka HTTP", "akka.http.server.request-timeout = 60 s", ""},
 })
 
 // countKnobs are how many requests a connection may carry.
@@ -56,6 +97,8 @@ var countKnobs = []Knob{
 	{"Tomcat", `<Connector maxKeepAliveRequests="-1" ... />`, "default 100; -1: no limit"},
 	{"gunicorn", "--max-requests 0", "per worker, not per connection: default off"},
 	{"Node.js", "server.maxRequestsPerSocket = 0", "the default: no limit"},
+	{"Cowboy", "max_keepalive => 1000000", "default 1000"},
+	{"Hypercorn", "keep_alive_max_requests = 100000", "default 1000; in its configuration file"},
 }
 
 // ageKnobs are how old a connection may grow.
@@ -64,6 +107,7 @@ var ageKnobs = []Knob{
 	{"Go", "http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}", "instead of ReadTimeout, which is counted from accept for the first request"},
 	{"grpc-go", "MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute", "keepalive.ServerParameters; default no limit; a tenth of jitter"},
 	{"Envoy", "common_http_protocol_options: { max_connection_duration: 3600s }", "of the listener; default no limit; drains first"},
+	{"grpc-java", ".maxConnectionAge(1, HOURS)", "of NettyServerBuilder; default no limit"},
 }
 
 // gracefulKnobs let a target finish and leave in order.
@@ -74,6 +118,8 @@ var gracefulKnobs = []Knob{
 	{"gunicorn", "--graceful-timeout 30", "for requests in work, default 30 s; idle connections are closed at once"},
 	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
 	{"uvicorn", "--timeout-graceful-shutdown 30", ""},
+	{"Hypercorn", "--graceful-timeout 30", "default 3 s"},
+	{"Spring Boot", "server.shutdown=graceful", "with spring.lifecycle.timeout-per-shutdown-phase=30s"},
 }
 
 // drainKnobs take a target out of the LB before it stops.
@@ -118,6 +164,15 @@ var backlogKnobs = []Knob{
 	{"Go", "net.core.somaxconn = 4096", "net.Listen takes it as the backlog"},
 	{"nginx", "listen 8080 backlog=4096;", "as the target; default 511"},
 	{"Apache", "ListenBackLog 4096", "default 511"},
+	{"PHP-FPM", "listen.backlog = 4096", "default 511"},
+	{"Undertow", "builder.setSocketOption(Options.BACKLOG, 4096)", "default 1000"},
+	{"Pekko HTTP", "pekko.http.server.backlog = 1000", "default 100"},
+	{"Akka HTTP", "akka.http.server.backlog = 1000", ""},
+	{"Spring Boot", "server.tomcat.accept-count=1000", "with Tomcat"},
+	{"Hypercorn", "--backlog 2048", "default 100"},
+	{"waitress", "backlog=2048", "default 1024"},
+	{"Unicorn", "listen 8080, backlog: 2048", "default 1024"},
+	{"Passenger", "passenger_socket_backlog 4096;", "default 2048"},
 }
 
 // connectKnobs let the LB try another target sooner.
@@ -127,6 +182,12 @@ var connectKnobs = []Knob{
 	{"Envoy", "connect_timeout: 2s", "of the cluster"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" connectiontimeout=2`, ""},
 	{"Traefik", "--serversTransport.forwardingTimeouts.dialTimeout=2s", ""},
+	{"Varnish", ".connect_timeout = 2s;", "of the backend; default 3.5 s"},
+	{"Squid", "connect_timeout 2 seconds", "default 1 min"},
+	{"nghttpx", "--backend-connect-timeout=2s", "default 30 s"},
+	{"Caddy", "transport http { dial_timeout 2s }", "in reverse_proxy"},
+	{"ingress-nginx", `nginx.ingress.kubernetes.io/proxy-connect-timeout: "2"`, ""},
+	{"Istio", "connectionPool: { tcp: { connectTimeout: 2s } }", "of the DestinationRule"},
 }
 
 // retryKnobs let the LB go to another target where one refuses.
@@ -204,4 +265,35 @@ var readTimeoutKnobs = []Knob{
 	{"ALB", "idle_timeout.timeout_seconds = 60", "load balancer attribute, 1 to 4000; keep the target's keep-alive timeout above it"},
 	{"Apache", "ProxyTimeout 60", "default Timeout"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.responseHeaderTimeout=60s", "default none"},
+	{"AWS ELB", "idle_timeout.timeout_seconds = 60", "load balancer attribute of an ALB"},
+	{"GCP", "timeoutSec: 60", "of the backend service"},
+	{"Azure Application Gateway", "requestTimeout = 60", "of the backend settings, 1 to 86400"},
+	{"ingress-nginx", `nginx.ingress.kubernetes.io/proxy-read-timeout: "60"`, ""},
+	{"Istio", "timeout: 60s", "of the VirtualService's route"},
+	{"Kong", "read_timeout: 60000", "of the service"},
+	{"Caddy", "transport http { response_header_timeout 60s }", "in reverse_proxy"},
+	{"Varnish", ".first_byte_timeout = 60s;", "of the backend; the default"},
+	{"Squid", "read_timeout 60 seconds", "default 15 min"},
+	{"h2o", "proxy.timeout.io: 60000", "default 30 s"},
+	{"Traffic Server", "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 60", "default 30 s"},
+	{"nghttpx", "--backend-read-timeout=60s", "default 1 min"},
+}
+
+// allKnobs are the settings of all rules and causes, each once.
+func allKnobs() (all []Knob) {
+	add := func(ks []Knob) {
+		for _, k := range ks {
+			if !slices.Contains(all, k) {
+				all = append(all, k)
+			}
+		}
+	}
+	for _, r := range Rules {
+		add(r.Servers)
+		add(r.LBs)
+	}
+	for _, c := range CloseCauses {
+		add(c.Knobs)
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -9,7 +10,7 @@ import (
 const pageWidth = 96
 
 // Page is all that is known of a rule, for reading in a terminal.
-func (r *Rule) Page() string {
+func (r *Rule) Page(fit Fit) string {
 	var p page
 	p.line("", r.ID+": "+r.Title)
 	p.line("", fmt.Sprintf("%s; %s", r.grades(), r.Lost))
@@ -43,21 +44,24 @@ func (r *Rule) Page() string {
 
 	p.head("What to change")
 	p.wrap("  ", r.Fix)
-	p.knobs("Target", r.Servers)
-	p.knobs("Load balancer", r.LBs)
+	p.knobs("Target", r.Servers, fit.Server)
+	p.knobs("Load balancer", r.LBs, fit.LB)
 
 	p.head("In the load balancer's log")
 	if len(r.Logs) == 0 {
 		p.wrap("  ", "Nothing yet: see the races themselves.")
 	}
 	for _, l := range r.Logs {
+		if fit.LB != "" && l.LB != fit.LB {
+			continue
+		}
 		p.setting(l.LB, fmt.Sprintf("%-3s  %s", l.Status, l.Text), l.Note)
 	}
 	return p.String()
 }
 
 // Page is all that is known of a cause of a close.
-func (c *CloseCause) Page() string {
+func (c *CloseCause) Page(fit Fit) string {
 	var p page
 	p.line("", c.ID+": the target closed "+c.Label)
 	p.line("", "a cause of its close (measures.close_cause); the fix follows it")
@@ -69,7 +73,7 @@ func (c *CloseCause) Page() string {
 	if c.KeepAlive {
 		knobs = keepAliveKnobs
 	}
-	p.knobs("Target", knobs)
+	p.knobs("Target", knobs, fit.Server)
 	return p.String()
 }
 
@@ -133,20 +137,28 @@ func (p *page) fill(lead, indent, s string) {
 
 func (p *page) label(name, s string) { p.hang(fmt.Sprintf("  %-15s", name), s) }
 
-func (p *page) knobs(side string, ks []Knob) {
+// knobs writes the settings of one side, those of only one software unless it is "".
+func (p *page) knobs(side string, ks []Knob, only string) {
 	if len(ks) == 0 {
 		return
 	}
 	p.line("", "")
 	p.line("  ", side+":")
+	written := false
 	for _, k := range ks {
-		p.setting(k.Software, k.Line, k.Note)
+		if only == "" || k.Software == only || slices.Contains(hosts, k.Software) {
+			p.setting(k.Software, k.Line, k.Note)
+			written = true
+		}
+	}
+	if !written {
+		p.wrap("    ", "No setting of "+only+" is known to help.")
 	}
 }
 
 // setting writes a line that must stay whole, and what is to be said of it below.
 func (p *page) setting(name, line, note string) {
-	p.line("", fmt.Sprintf("    %-11s %s", name, line))
+	p.line("", fmt.Sprintf("    %-10s  %s", name, line))
 	if note != "" {
 		p.wrap(strings.Repeat(" ", 18), note)
 	}

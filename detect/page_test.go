@@ -12,7 +12,7 @@ import (
 
 func TestPage(t *testing.T) {
 	for _, r := range Rules {
-		page := r.Page()
+		page := r.Page(Fit{})
 		for l := range strings.Lines(page) {
 			l = strings.TrimSuffix(l, "\n")
 			if n := utf8.RuneCountInString(l); n > pageWidth {

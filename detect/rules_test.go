@@ -92,7 +92,7 @@ func TestFixNamesSetting(t *testing.T) {
 func TestNoPromises(t *testing.T) {
 	banned := regexp.MustCompile(`(?i)guarante|\bensures?\b|eliminat|100 ?%|\bsimply\b|\beasily\b|\bjust (set|raise|use)\b|powerful|seamless|!`)
 	for _, r := range Rules {
-		if m := banned.FindString(r.Page()); m != "" {
+		if m := banned.FindString(r.Page(Fit{})); m != "" {
 			t.Errorf("%s: says %q", r.ID, m)
 		}
 	}

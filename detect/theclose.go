@@ -101,7 +101,7 @@ func (c *theClose) byIdleTimer(t *target) (string, bool) {
 // byUsualIdleTimer: it fits a well-known default, where no timer is known.
 func (c *theClose) byUsualIdleTimer(t *target) (string, bool) {
 	own, _ := t.timers()
-	return fromDefault, own == nil && !c.busy() && c.Gap > idle.ShortGap && len(targetHints(c.Gap)) > 0
+	return fromDefault, own == nil && !c.busy() && c.Gap > idle.ShortGap && len(matching(targetDefaults, c.Gap)) > 0
 }
 
 // byTimerNotCancelled: an idle timer that goes on when a request has come.

@@ -44,7 +44,7 @@ func (x *told) infer(advertised int64) {
 	in.idle, in.lb, in.sweep = nil, nil, nil
 	if t := newTimer(idle.Infer(x.closes.All(), x.longest)); t != nil {
 		in.idle = t
-		t.Hint = targetHints(t.NS)
+		t.Hint = targetHints(t.NS, x.who.server.Said())
 		if advertised > 0 {
 			t.Advertised = Duration{advertised, true}
 			if s := lateSoftware(t.NS - advertised); s != nil {
@@ -61,7 +61,7 @@ func (x *told) infer(advertised int64) {
 			// the FIN arrived half a round trip after it had fired.
 			t.NS = max(t.NS-x.rtt.Median(), 0)
 		}
-		t.Hint = lbHints(t.NS)
+		t.Hint = lbHints(t.NS, x.who.lb.Said())
 	}
 	in.limits = idle.InferLimits(x.closes.All(), x.lbCloses.All(), x.slow.From, x.rtt.Median())
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -14,13 +15,15 @@ func explainHelp() string {
 target's close shows. Without RULE or CAUSE, list all.
 
 Usage:
-  connrace explain [RULE | CAUSE]
+  connrace explain [RULE | CAUSE] [flags]
 
 Flags:
-  -h, --help   this text
+      --server NAME   settings of this server only, such as node, gunicorn or tomcat
+      --lb NAME       settings and log lines of this load balancer only, such as alb or nginx
+  -h, --help          this text
 
 Example:
-  connrace explain fin-request-crossing
+  connrace explain fin-request-crossing --server node --lb alb
   connrace explain request-timeout
 `
 }
@@ -28,8 +31,25 @@ Example:
 // explainCommand is the command.
 func explainCommand(_ context.Context, e *cli.Env, args []string) int {
 	fs := pflag.NewFlagSet("explain", pflag.ContinueOnError)
+	server, lb := fs.String("server", "", ""), fs.String("lb", "", "")
 	if code, done := e.Parse(fs, explainHelp, args, flagSets); done {
 		return code
+	}
+	var fit detect.Fit
+	for _, x := range []struct {
+		flag, what string
+		name       string
+		of         []string
+		full       *string
+	}{
+		{"server", "server", *server, detect.ServerNames(), &fit.Server},
+		{"lb", "load balancer", *lb, detect.LBNames(), &fit.LB},
+	} {
+		full, ok := detect.Named(x.name, x.of)
+		if fs.Changed(x.flag) && !ok {
+			return e.Usage("explain", "--%s: no %s is called %q; known are %s", x.flag, x.what, x.name, strings.Join(x.of, ", "))
+		}
+		*x.full = full
 	}
 	switch fs.NArg() {
 	case 0:
@@ -40,10 +60,10 @@ func explainCommand(_ context.Context, e *cli.Env, args []string) int {
 	}
 	id := fs.Arg(0)
 	if r := detect.Lookup(id); r != nil {
-		return e.Print(r.Page())
+		return e.Print(r.Page(fit))
 	}
 	if c := detect.CauseOf(id); c != nil {
-		return e.Print(c.Page())
+		return e.Print(c.Page(fit))
 	}
 	e.Errorf("unknown rule %q%s", id, cli.Suggest(id, append(cli.RuleIDs(), detect.CauseIDs()...)))
 	e.Hint("Try 'connrace explain' for the list.")

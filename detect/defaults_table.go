@@ -1,0 +1,147 @@
+package detect
+
+import "time"
+
+// Default is what software does unless it is told otherwise. Only what was looked up or measured
+// is listed, with where.
+type Default struct {
+	Software string // as Knob.Software
+	Setting  string // as in Knob.Line; "" where there is none
+	Value    string // as notes of settings say it
+	Since    string // which versions, or builds, behind the name of the software; "": all in use
+	Source   string
+	Idle     time.Duration // after which an idle connection is closed by default; 0: the setting is of something else
+}
+
+// In Source, [docs] is the project's documentation, [source] its source code, [measured] what the
+// program did.
+
+// targetDefaults are those of the sides that answer. Of several that fit an idle time the ones
+// that are met most often stand first.
+var targetDefaults = []Default{
+	{"Node.js", "server.keepAliveTimeout", "5 s", "before 22.19 and 24.6", "[docs] http.Server", 5 * time.Second},
+	{"Node.js", "server.keepAliveTimeout", "5 s, and keepAliveTimeoutBuffer 1 s", "from 22.19 and 24.6 to 25", "[source] lib/_http_server.js", 6 * time.Second},
+	{"Node.js", "server.keepAliveTimeout", "65 s, and keepAliveTimeoutBuffer 1 s", "from 26", "[source] lib/_http_server.js", 66 * time.Second},
+	{"Node.js", "backlog", "511", "", "[docs] server.listen", 0},
+	{"Node.js", "server.setTimeout", "none since Node 13, 2 minutes before", "", "[docs] http.Server", 0},
+	{"Node.js", "server.maxRequestsPerSocket", "0", "", "[docs] http.Server", 0},
+	{"Node.js", "maxConcurrentStreams", "no limit", "", "[docs] http2", 0},
+	{"gunicorn", "--keep-alive", "2 s", "", "[source] gunicorn/config.py", 2 * time.Second},
+	{"gunicorn", "--timeout", "30 s", "", "[source] gunicorn/config.py", 0},
+	{"gunicorn", "--max-requests", "off", "", "[source] gunicorn/config.py", 0},
+	{"gunicorn", "--graceful-timeout", "30 s", "", "[source] gunicorn/config.py", 0},
+	{"gunicorn", "--backlog", "2048", "", "[source] gunicorn/config.py", 0},
+	{"uvicorn", "--timeout-keep-alive", "5 s", "", "[source] uvicorn/config.py", 5 * time.Second},
+	{"uvicorn", "limit-max-requests", "off", "", "[source] uvicorn/config.py", 0},
+	{"uvicorn", "--backlog", "2048", "", "[source] uvicorn/config.py", 0},
+	{"Apache", "KeepAliveTimeout", "5 s", "", "[source] include/httpd.h", 5 * time.Second},
+	{"Apache", "MaxKeepAliveRequests", "100", "", "[source] include/httpd.h", 0},
+	{"Apache", "ListenBackLog", "511", "", "[source] include/mpm_common.h", 0},
+	{"lighttpd", "server.max-keep-alive-idle", "5 s", "", "[measured] 1.4.69", 5 * time.Second},
+	{"Hypercorn", "--keep-alive", "5 s", "", "[docs] configuring.rst", 5 * time.Second},
+	{"Hypercorn", "--backlog", "100", "", "[docs] configuring.rst", 0},
+	{"Hypercorn", "--graceful-timeout", "3 s", "", "[docs] configuring.rst", 0},
+	{"Hypercorn", "keep_alive_max_requests", "1000", "", "[docs] configuring.rst", 0},
+	{"Cowboy", "request_timeout", "5 s", "", "[docs] cowboy_http(3)", 5 * time.Second},
+	{"Cowboy", "max_keepalive", "1000", "", "[docs] cowboy_http(3)", 0},
+	{"Varnish", "-p timeout_idle", "5 s", "", "[source] include/tbl/params.h", 5 * time.Second},
+	{"uWSGI", "http-keepalive", "off", "", "[source] plugins/http", 0},
+	{"uWSGI", "listen", "100", "", "[source] core/init.c", 0},
+	{"Puma", "persistent_timeout", "20 s", "before 7", "[source] lib/puma/const.rb", 20 * time.Second},
+	{"Puma", "persistent_timeout", "65 s", "from 7", "[source] lib/puma/configuration.rb", 65 * time.Second},
+	{"Puma", "backlog", "1024", "", "[source] lib/puma/binder.rb", 0},
+	{"Tomcat", "keepAliveTimeout", "20 s", "with its own server.xml", "[docs] config/http.html", 20 * time.Second},
+	{"Tomcat", "keepAliveTimeout", "60 s", "embedded", "[docs] config/http.html, connectionTimeout", 60 * time.Second},
+	{"Tomcat", "acceptCount", "100", "", "[docs] config/http.html", 0},
+	{"Tomcat", "maxKeepAliveRequests", "100", "", "[docs] config/http.html", 0},
+	{"Tomcat", "connectionLinger", "-1", "", "[docs] config/http.html", 0},
+	{"Tomcat", "maxSwallowSize", "2 MiB", "", "[docs] config/http.html", 0},
+	{"Tomcat", "maxConcurrentStreams", "100", "", "[docs] config/http2.html", 0},
+	{"Jetty", "jetty.http.idleTimeout", "30 s", "", "[source] AbstractConnector.java", 30 * time.Second},
+	{"Jetty", "jetty.http.acceptQueueSize", "0", "", "[source] ServerConnector.java", 0},
+	{"Undertow", "NO_REQUEST_TIMEOUT", "60 s", "", "[source] Undertow.java", 60 * time.Second},
+	{"Undertow", "BACKLOG", "1000", "", "[source] Undertow.java", 0},
+	{"Akka HTTP", "akka.http.server.idle-timeout", "60 s", "", "[source] ServerSettings and its tests", 60 * time.Second},
+	{"Pekko HTTP", "pekko.http.server.idle-timeout", "60 s", "", "[source] reference.conf", 60 * time.Second},
+	{"Pekko HTTP", "pekko.http.server.request-timeout", "20 s", "", "[source] reference.conf", 0},
+	{"Pekko HTTP", "pekko.http.server.backlog", "100", "", "[source] reference.conf", 0},
+	{"Bandit", "read_timeout", "60 s", "", "[source] thousand_island, server_config.ex", 60 * time.Second},
+	{"nginx", "keepalive_timeout", "75 s", "", "[source] ngx_http_core_module.c", 75 * time.Second},
+	{"nginx", "keepalive_requests", "1000", "from 1.19.10", "[source] ngx_http_core_module.c", 0},
+	{"nginx", "keepalive_requests", "100 before 1.19.10", "", "[docs] ngx_http_core_module", 0},
+	{"nginx", "keepalive_time", "1h", "", "[source] ngx_http_core_module.c", 0},
+	{"nginx", "backlog", "511", "", "[source] ngx_linux_config.h", 0},
+	{"nginx", "http2_max_concurrent_streams", "128", "", "[source] ngx_http_v2_module.c", 0},
+	{"nginx", "worker_shutdown_timeout", "none", "", "[docs] ngx_core_module", 0},
+	{"aiohttp", "keepalive_timeout", "75 s", "before late 2024", "[source] web_protocol.py", 75 * time.Second},
+	{"aiohttp", "keepalive_timeout", "3630 s", "since late 2024", "[source] web_protocol.py", 3630 * time.Second},
+	{"waitress", "channel_timeout", "120 s", "", "[docs] arguments.rst", 0}, // swept every 30 s: no clock of its own
+	{"waitress", "backlog", "1024", "", "[docs] arguments.rst", 0},
+	{"Kestrel", "Limits.KeepAliveTimeout", "130 s", "", "[docs] KestrelServerLimits", 130 * time.Second},
+	{"Traefik", "respondingTimeouts.idleTimeout", "180 s", "", "[source] static_config.go", 180 * time.Second},
+	{"Caddy", "idle", "5 min", "", "[source] modules/caddyhttp/app.go", 300 * time.Second},
+	{"Envoy", "idle_timeout", "1 h", "", "[docs] faq/configuration/timeouts", 3600 * time.Second},
+	{"Envoy", "max_connection_duration", "no limit", "", "[docs] faq/configuration/timeouts", 0},
+	{"HAProxy", "timeout http-keep-alive", "timeout http-request", "", "[docs] configuration.txt", 0},
+	{"Go", "IdleTimeout", "ReadTimeout, or none", "", "[source] net/http/server.go", 0},
+	{"Go", "WriteTimeout", "none", "", "[source] net/http/server.go", 0},
+	{"Go", "SetLinger", "-1", "", "[docs] net.TCPConn", 0},
+	{"Go", "MaxConcurrentStreams", "250", "", "[source] net/http/h2_bundle.go", 0},
+	{"Reactor Netty", "idleTimeout", "none", "", "[source] HttpServer.java", 0},
+	{"Granian", "--http1-header-read-timeout", "30 s", "", "[source] granian/http.py", 0},
+	{"Unicorn", "listen", "1024", "", "[source] lib/unicorn/socket_helper.rb", 0},
+	{"Passenger", "passenger_socket_backlog", "2048", "", "[source] constants.rb", 0},
+	{"PHP-FPM", "request_terminate_timeout", "0", "", "[source] sapi/fpm/www.conf.in", 0},
+	{"PHP-FPM", "listen.backlog", "511", "", "[source] sapi/fpm/www.conf.in", 0},
+	{"grpc-go", "MaxConnectionAge", "no limit", "", "[source] keepalive/keepalive.go", 0},
+	{"grpc-go", "grpc.MaxConcurrentStreams", "no limit", "", "[source] server.go", 0},
+	{"grpc-java", "maxConnectionAge", "no limit", "", "[source] NettyServerBuilder.java", 0},
+	{"grpc-java", "maxConcurrentCallsPerConnection", "no limit", "", "[source] NettyServerBuilder.java", 0},
+	{"Kubernetes", "terminationGracePeriodSeconds", "30", "", "[docs] pod lifecycle", 0},
+	{"Linux", "net.ipv4.tcp_timestamps", "1", "", "[docs] ip-sysctl.rst", 0},
+	{"Linux", "net.ipv4.tcp_mtu_probing", "0", "", "[docs] ip-sysctl.rst", 0},
+	{"Linux", "net.ipv4.tcp_keepalive_time", "7200 s", "", "[docs] ip-sysctl.rst", 0},
+}
+
+// lbDefaults are those of the sides that keep a pool of connections to targets.
+var lbDefaults = []Default{
+	{"CloudFront", "origin keep-alive timeout", "5 s", "", "[docs] originKeepaliveTimeout", 5 * time.Second},
+	{"h2o", "proxy.timeout.keepalive", "2 s", "", "[docs] proxy_directives", 2 * time.Second},
+	{"h2o", "proxy.timeout.io", "30 s", "", "[docs] proxy_directives", 0},
+	{"nghttpx", "--backend-keep-alive-timeout", "2 s", "", "[docs] nghttpx(1)", 2 * time.Second},
+	{"nghttpx", "--backend-read-timeout", "1 min", "", "[docs] nghttpx(1)", 0},
+	{"nghttpx", "--backend-connect-timeout", "30 s", "", "[docs] nghttpx(1)", 0},
+	{"ALB", "idle_timeout.timeout_seconds", "60 s", "", "[docs] edit-load-balancer-attributes", 60 * time.Second},
+	{"ALB", "deregistration_delay.timeout_seconds", "300", "", "[docs] target group attributes", 0},
+	{"nginx", "keepalive_timeout", "60 s", "", "[source] ngx_http_upstream_keepalive_module.c", 60 * time.Second},
+	{"nginx", "proxy_next_upstream", "error timeout", "", "[docs] ngx_http_proxy_module", 0},
+	{"nginx", "proxy_connect_timeout", "60 s", "", "[docs] ngx_http_proxy_module", 0},
+	{"nginx", "proxy_read_timeout", "60s", "", "[docs] ngx_http_proxy_module", 0},
+	{"nginx", "proxy_socket_keepalive", "off", "", "[docs] ngx_http_proxy_module", 0},
+	{"nginx", "proxy_ssl_server_name", "off", "", "[docs] ngx_http_proxy_module", 0},
+	{"nginx", "grpc_next_upstream", "error timeout", "", "[docs] ngx_http_grpc_module", 0},
+	{"AWS ELB", "idle_timeout.timeout_seconds", "60 s", "", "[docs] config-idle-timeout", 0}, // ALB's and the Classic one's
+	{"Varnish", "-p backend_idle_timeout", "60 s", "", "[docs] varnishd(1)", 60 * time.Second},
+	{"Varnish", ".connect_timeout", "3.5 s", "", "[docs] varnishd(1)", 0},
+	{"Varnish", ".first_byte_timeout", "60s", "", "[docs] varnishd(1)", 0},
+	{"Kong", "upstream_keepalive_idle_timeout", "60 s", "", "[source] kong_defaults.lua", 60 * time.Second},
+	{"ingress-nginx", "upstream-keepalive-timeout", "60 s", "", "[docs] configmap.md", 60 * time.Second},
+	{"Squid", "server_idle_pconn_timeout", "1 min", "", "[docs] squid.conf.documented", 60 * time.Second},
+	{"Squid", "connect_timeout", "1 min", "", "[docs] squid.conf.documented", 0},
+	{"Squid", "read_timeout", "15 min", "", "[docs] squid.conf.documented", 0},
+	{"Go", "http.Transport{IdleConnTimeout", "90 s", "", "[source] net/http/transport.go", 90 * time.Second},
+	{"Traefik", "forwardingTimeouts.idleConnTimeout", "90 s", "", "[source] dynamic/http_config.go", 90 * time.Second},
+	{"Traefik", "responseHeaderTimeout", "none", "", "[docs] serversTransport", 0},
+	{"Heroku router", "", "90 s", "", "[docs] Router 2.0", 90 * time.Second},
+	{"Caddy", "keepalive", "2 min", "", "[source] httptransport.go", 120 * time.Second},
+	{"Traffic Server", "proxy.config.http.keep_alive_no_activity_timeout_out", "120 s", "", "[source] records.config", 120 * time.Second},
+	{"Traffic Server", "proxy.config.http.transaction_no_activity_timeout_out", "30 s", "", "[source] records.config", 0},
+	{"Azure LB", "idleTimeoutInMinutes", "4", "", "[docs] load-balancer-tcp-reset.md", 240 * time.Second},
+	{"OCI LB", "", "300 s", "", "[docs] connectionreuse.htm", 300 * time.Second},
+	{"NLB", "tcp.idle_timeout.seconds", "350", "", "[docs] network load balancers", 350 * time.Second},
+	{"GCP", "", "600 s", "", "[docs] load-balancing/docs/https", 600 * time.Second},
+	{"Envoy", "idle_timeout", "1 h", "", "[docs] faq/configuration/timeouts", 3600 * time.Second},
+	{"Istio", "idleTimeout", "1 h", "", "[docs] faq/configuration/timeouts of Envoy", 3600 * time.Second},
+	{"Apache", "ttl", "no limit", "", "[docs] mod_proxy", 0},
+	{"Apache", "ProxyTimeout", "Timeout", "", "[docs] mod_proxy", 0},
+}

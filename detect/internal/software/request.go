@@ -148,7 +148,7 @@ func (h *head) apache() Software {
 }
 
 // goProxy: net/http writes Host, User-Agent and Content-Length, the others in the order of their
-// names, and behind them Accept-Encoding: gzip where the request has none (transport.go). Other
+// names, and behind them Accept-Encoding: gzip where the request has none (http.Transport). Other
 // programs than proxies have nobody to forward for.
 func (h *head) goProxy() Software {
 	c := h.client()

@@ -182,7 +182,7 @@ func (x *Facts) overflow(at tcpstate.SegRef) *Finding {
 		f.Measures.Attempts = x.ln.NCopies + 1
 	}
 	x.ignoredCopies(f)
-	f.Measures.Waiting, _ = x.of.told.waitingAt(at.Time)
+	f.Measures.Waiting, _ = x.of.told.waits.at(forQueue, at.Time)
 	return f
 }
 

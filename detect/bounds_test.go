@@ -18,8 +18,8 @@ func TestSamplesAreBounded(t *testing.T) {
 		if tag == 1 {
 			first = y.reuses.Max
 		}
-		if y.reuses.Max < minSamples || y.closes.Max != min(y.reuses.Max, maxCloses) || x.syns.Max != y.reuses.Max || y.maxWaits != y.reuses.Max {
-			t.Fatalf("target %d keeps %d closes, %d SYNs, %d waits", tag, y.closes.Max, x.syns.Max, y.maxWaits)
+		if y.reuses.Max < minSamples || y.closes.Max != min(y.reuses.Max, maxCloses) || x.syns.Max != y.reuses.Max || y.waits.most != y.reuses.Max {
+			t.Fatalf("target %d keeps %d closes, %d SYNs, %d waits", tag, y.closes.Max, x.syns.Max, y.waits.most)
 		}
 	}
 	if first != ringSize || sum > 3<<20 {

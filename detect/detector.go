@@ -33,6 +33,7 @@ type Detector struct {
 	scratch   Facts // of the connection that is looked at
 
 	open      open
+	stalled   openWaits
 	pending   pendings   // decided, waiting for what belongs to them
 	waiting   int        // their weight
 	due       int64      // when the first of them is complete
@@ -85,6 +86,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.StreamAnswered, d.onStreamAnswered)
 	cfg.On(tcpstate.StreamsFailed, d.onStreamsFailed)
 	cfg.On(tcpstate.RequestStalled, d.onRequestStalled)
+	cfg.On(tcpstate.StallChanged, d.onStallChanged)
 	cfg.On(tcpstate.Unacknowledged, d.onUnacknowledged)
 	cfg.On(tcpstate.CloseBegan, d.onCloseBegan)
 	cfg.On(tcpstate.Settled, d.onSettled)
@@ -232,9 +234,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 			t.told.reused(gap)
 		}
 	}
-	if f.Stalled() {
-		t.told.unstall(d.tracker, f, e.Time)
-	}
+	t.told.waits.end(d.stalled, d.tracker, f, e.Time)
 	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if d.tracker.NewestFromTarget(f).Set() {
 			t.told.losses.Add(request.Time)
@@ -260,10 +260,12 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	d.targetOf(f).tell().stall(wait{
+	w := wait{
 		flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)),
 		fresh: f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set(),
-	})
+	}
+	w.learn(d.tracker, f)
+	d.targetOf(f).tell().waits.add(&d.stalled, w)
 }
 
 // onCloseBegan notes the idle age of a connection that one side begins to close.
@@ -368,9 +370,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	d.conclude(f, wasLeft)
 	d.undecided.forget(f.Index())
 	m := d.tracker.Notes(f)
-	if f.Stalled() || m.Half[f.LB()].FINRepeated() {
-		d.targetOf(f).told.unstall(d.tracker, f, e.Time)
-	}
+	d.targetOf(f).told.waits.end(d.stalled, d.tracker, f, e.Time)
 	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
 		d.targetOf(f).tell().losses.Add(at)
 	}

@@ -98,9 +98,6 @@ func (d *Detector) facts(f *tcpstate.Flow, e *tcpstate.Event) *Facts {
 	x.findClosing()
 	x.findRequest()
 	x.forgetNoRequest()
-	if x.lbUnacked != nil {
-		x.of.told.refresh(d.tracker)
-	}
 	return x
 }
 

@@ -54,7 +54,6 @@ func (d *Detector) judgeHandshake(x *Facts) {
 // judgeSYN lets the rules judge what came of a SYN.
 func (d *Detector) judgeSYN(x *Facts, came Outcome) {
 	x.Outcome = came
-	x.of.told.refresh(d.tracker)
 	d.enqueue(x, x.ask(AboutHandshake, (*Rule).match))
 }
 

@@ -143,7 +143,7 @@ func (x *Facts) eaten() (s silence, by eater) {
 		return s, theOblivion // opened ahead of need: TCP_DEFER_ACCEPT, and given up
 	case x.closing.Set():
 		return s, thePath
-	case x.of.told.othersWait(x.flow.Index(), s.first.Time, s.until) || x.of.told.overflowNear(s.first.Time, s.until):
+	case x.of.told.waits.overflowed(x.flow.Index(), s.first.Time, s.until) || x.of.told.overflowNear(s.first.Time, s.until):
 		return s, theQueue
 	}
 	return s, thePath
@@ -173,7 +173,7 @@ func (x *Facts) sizes(s *silence) (lost, delivered uint32, ok bool) {
 	}
 	delivered = x.of.told.reached[i].largest(s.first.Time, s.until)
 	if s.fromLB {
-		delivered = max(delivered, x.of.told.largestAcked(s.first.Time, s.until))
+		delivered = max(delivered, x.of.told.waits.largestAcked(s.first.Time, s.until))
 	}
 	return s.least, delivered, delivered > 0 && delivered < s.least
 }
@@ -198,7 +198,7 @@ func (x *Facts) inVain(s *silence) *Finding {
 			f.Severity = Error
 		}
 	}
-	f.Measures.Waiting, _ = x.of.told.waitingAt(at.Time)
+	f.Measures.Waiting, _ = x.of.told.waits.at(forQueue, at.Time)
 	return f
 }
 

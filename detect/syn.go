@@ -69,7 +69,7 @@ func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
 // same listener, how many requests waited at most, and the newest of them.
 func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalled tcpstate.SegRef) {
 	for _, s := range ignored {
-		n, newest := x.of.told.waitingAt(s.Time)
+		n, newest := x.of.told.waits.at(forQueue, s.Time)
 		if n > 0 {
 			full++
 		}
@@ -87,7 +87,7 @@ func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalle
 func (x *Facts) dead(ignored []tcpstate.SYNRef) (waits tcpstate.SegRef, ok bool) {
 	n := 0
 	for _, s := range ignored {
-		dead, newest := x.of.told.deadAt(s.Time)
+		dead, newest := x.of.told.waits.at(forPath, s.Time)
 		if dead > 0 {
 			n++
 		}

@@ -51,8 +51,7 @@ type told struct {
 	rtt          idle.Sketch
 
 	reached   [2]reached // sizes of segments that arrived, at the target and at the LB
-	waits     []wait     // stalled requests, open ones and those of the last minutes
-	maxWaits  int
+	waits     waits
 	overflows ring.Ring[int64]
 	drops     ring.Ring[drop]
 	clocks    clocks
@@ -103,7 +102,7 @@ func (t *target) samples() (recent, kept int) {
 func (t *target) tell() *told {
 	if t.told == &silent {
 		recent, most := t.samples()
-		x := &told{longest: -1, maxWaits: recent}
+		x := &told{longest: -1, waits: waits{most: recent}}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
 		x.behindAnswers.Max, x.gone.Max = minSamples, minSamples
 		x.losses.Max = most
@@ -271,16 +270,7 @@ func (t *target) shift(by int64) {
 		return
 	}
 	x := t.told
-	for i := range x.waits {
-		w := &x.waits[i]
-		w.ref.Time += by
-		if w.answered != 0 {
-			w.answered += by
-		}
-		if w.acked != 0 {
-			w.acked += by
-		}
-	}
+	x.waits.shift(by)
 	x.overflows.Each(func(at *int64) { *at += by })
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })

@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"slices"
-
 	"connrace/tcpstate"
 )
 
@@ -10,104 +8,174 @@ import (
 // had to be sent again.
 type wait struct {
 	flow     uint32
+	older    int32 // the next older one of the same connection that goes on; -1: none
 	ref      tcpstate.SegRef
 	answered int64 // 0: still waiting
 	acked    int64 // when the target had acknowledged it; 0: never
 	copies   int   // further ones that were sent while it had not
 	fresh    bool  // its connection had no answer before: it may not have been accepted
 	fin      bool
+	void     bool // taken back
 }
 
-func (w *wait) covers(at int64) bool {
-	return w.ref.Time <= at && (w.answered == 0 || at <= w.answered)
+// waitKind is what a wait speaks for.
+type waitKind int
+
+const (
+	// forQueue: it waits for the application. On a connection that the target had accepted only
+	// an acknowledged request does: the kernel acknowledges data whatever the queue does. One that
+	// was never sent again was acknowledged, whatever the capture has.
+	forQueue waitKind = iota
+	// forPath: it was sent again and again on a connection that the target had accepted,
+	// unacknowledged: the path or the host is dead.
+	forPath
+	// forOverflow: the first data of a connection that may not have been accepted was sent again
+	// and again.
+	forOverflow
+	waitKinds
+)
+
+// span is from when until when a wait speaks for something; from is never where it does not.
+type span struct{ from, to int64 }
+
+// spans are those of a wait.
+func (w *wait) spans() [waitKinds]span {
+	s := [...]span{{never, never}, {never, never}, {never, never}}
+	if w.void {
+		return s
+	}
+	from, to := w.ref.Time, w.answered
+	if to == 0 {
+		to = never
+	}
+	if w.fresh || w.copies == 0 {
+		if !w.fin {
+			s[forQueue] = span{from, to}
+		}
+		if w.copies == 0 {
+			return s
+		}
+		if w.acked != 0 {
+			to = w.acked
+		}
+		if to > from {
+			s[forOverflow] = span{from, to}
+		}
+		return s
+	}
+	if until := w.acked - 1; w.acked == 0 {
+		s[forPath] = span{from, to}
+	} else if until >= from {
+		s[forPath] = span{from, min(until, to)}
+	}
+	if begin := max(from, w.acked); w.acked != 0 && !w.fin && begin <= to {
+		s[forQueue] = span{begin, to}
+	}
+	return s
 }
 
-// speaksForQueue reports whether at a time it waited for the application. On a connection that
-// the target had accepted only an acknowledged request does: the kernel acknowledges data
-// whatever the queue does. One that was never sent again was acknowledged, whatever the capture
-// has.
-func (w *wait) speaksForQueue(at int64) bool {
-	return !w.fin && w.covers(at) && (w.fresh || w.copies == 0 || w.acked != 0 && w.acked <= at)
+// openWaits are, by Flow.Index, the places of the newest waits that go on, more one; a connection
+// waits at one target.
+type openWaits []int32
+
+// newest is the place of a connection's newest wait that goes on; -1: there is none.
+func (o openWaits) newest(flow uint32) int32 {
+	if int(flow) < len(o) {
+		return o[flow] - 1
+	}
+	return -1
 }
 
-// speaksForPath reports whether at a time it was sent again and again on a connection that the
-// target had accepted, unacknowledged: then the path or the host is dead.
-func (w *wait) speaksForPath(at int64) bool {
-	return w.covers(at) && !w.fresh && w.copies > 0 && (w.acked == 0 || w.acked > at)
+func (o *openWaits) set(flow uint32, i int32) {
+	if n := int(flow) + 1 - len(*o); n > 0 {
+		*o = append(*o, make([]int32, n)...)
+	}
+	(*o)[flow] = i + 1
+}
+
+// end takes a connection out.
+func (o openWaits) end(flow uint32) {
+	if int(flow) < len(o) {
+		o[flow] = 0
+	}
+}
+
+// waits are those at a target, open ones and those of the last minutes, in the order in which they
+// stalled.
+type waits struct {
+	all   []wait
+	most  int       // how many are kept
+	index waitIndex // of them
 }
 
 // waitKeep is how long past waits are kept: a SYN's last retry comes up to two minutes
 // after its first copy (tcp_syn_retries 6: 127 s).
 const waitKeep = 140 * second
 
-// stall notes a request that stalls.
-func (x *told) stall(w wait) {
-	if len(x.waits) >= x.maxWaits {
-		keep := x.waits[:0]
-		for _, o := range x.waits {
-			if o.answered == 0 || w.ref.Time-o.answered < waitKeep {
-				keep = append(keep, o)
-			}
-		}
-		if len(keep) == len(x.waits) {
-			keep = append(keep[:0], keep[len(keep)/2:]...)
-		}
-		x.waits = keep
+// add notes a wait that begins.
+func (x *waits) add(open *openWaits, w wait) {
+	if len(x.all) >= x.most {
+		x.forget(*open, w.ref.Time)
 	}
-	x.waits = append(x.waits, w)
+	i := int32(len(x.all))
+	w.older = open.newest(w.flow)
+	x.all = append(x.all, w)
+	open.set(w.flow, i)
+	x.index.change(i, &wait{void: true}, &w)
 }
 
-// onFINRepeated notes that a FIN was lost, or that the target does not even acknowledge it.
-func (d *Detector) onFINRepeated(e *tcpstate.Event) {
-	f := e.Flow
-	if !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
-		return // it may not have been accepted
-	}
-	if d.targetOf(f).tell().losses.Add(e.Time); e.Side != f.LB() {
-		return
-	}
-	d.targetOf(f).tell().stallFIN(f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
-}
-
-// stallFIN notes that a FIN was sent again.
-func (x *told) stallFIN(flow uint32, fin tcpstate.SegRef) {
-	for i := len(x.waits) - 1; i >= 0; i-- {
-		if w := &x.waits[i]; w.fin && w.flow == flow && w.answered == 0 {
-			w.copies++
-			return
+// forget makes room: of a quarter at least, so that it does not come with each wait.
+func (x *waits) forget(open openWaits, now int64) {
+	kept := x.all[:0]
+	for _, w := range x.all {
+		if !w.void && (w.answered == 0 || now-w.answered < waitKeep) {
+			kept = append(kept, w)
+		}
+		if !w.void && w.answered == 0 {
+			open.end(w.flow)
 		}
 	}
-	x.stall(wait{flow: flow, ref: fin, copies: 1, fin: true})
+	if len(kept) > x.most*3/4 {
+		kept = append(kept[:0], kept[len(kept)/2:]...)
+	}
+	for i := range kept {
+		if w := &kept[i]; w.answered == 0 {
+			w.older = open.newest(w.flow)
+			open.set(w.flow, int32(i))
+		}
+	}
+	x.all, x.index = kept, waitIndex{}
 }
 
-// unstall notes that what a connection waited for waits no more.
-func (x *told) unstall(t *tcpstate.Tracker, f *tcpstate.Flow, now int64) {
-	for i := len(x.waits) - 1; i >= 0; i-- {
-		if w := &x.waits[i]; w.flow == f.Index() && w.answered == 0 {
-			w.learn(t, f)
-			w.answered = now
-		}
+// change changes a connection's waits that go on.
+func (x *waits) change(open openWaits, flow uint32, do func(*wait)) {
+	for i := open.newest(flow); i >= 0; i = x.all[i].older {
+		w := &x.all[i]
+		before := *w
+		do(w)
+		x.index.change(i, &before, w)
 	}
 }
 
-// dropWait forgets a wait that goes on: it was no request to this target.
-func (x *told) dropWait(flow uint32) {
-	if len(x.waits) > 0 {
-		x.waits = slices.DeleteFunc(x.waits, func(w wait) bool { return w.flow == flow && w.answered == 0 })
+// end notes that what a connection waited for waits no more.
+func (x *waits) end(open openWaits, t *tcpstate.Tracker, f *tcpstate.Flow, now int64) {
+	if open.newest(f.Index()) >= 0 {
+		x.endAll(open, t, f, now) // apart, for mostly none waits
 	}
 }
 
-// waitingAt is how many requests were stalled at a time, and the newest of them.
-func (x *told) waitingAt(at int64) (n int, newest tcpstate.SegRef) {
-	for i := range x.waits {
-		if w := &x.waits[i]; w.speaksForQueue(at) {
-			n++
-			if w.ref.Time > newest.Time {
-				newest = w.ref
-			}
-		}
-	}
-	return n, newest
+func (x *waits) endAll(open openWaits, t *tcpstate.Tracker, f *tcpstate.Flow, now int64) {
+	x.change(open, f.Index(), func(w *wait) {
+		w.learn(t, f)
+		w.answered = now
+	})
+	open.end(f.Index())
+}
+
+// takeBack forgets a connection's waits that go on: they were no requests to this target.
+func (x *waits) takeBack(open openWaits, flow uint32) {
+	x.change(open, flow, func(w *wait) { w.void = true })
+	open.end(flow)
 }
 
 // learn notes whether the request has been acknowledged by now, and when.
@@ -127,77 +195,45 @@ func (w *wait) learn(t *tcpstate.Tracker, f *tcpstate.Flow) {
 	}
 }
 
-// refresh brings the requests that still wait up to date.
-func (x *told) refresh(t *tcpstate.Tracker) {
-	for i := range x.waits {
-		w := &x.waits[i]
+// shift moves the times.
+func (x *waits) shift(by int64) {
+	for i := range x.all {
+		w := &x.all[i]
+		w.ref.Time += by
 		if w.answered != 0 {
-			continue
+			w.answered += by
 		}
-		if f := t.Flow(w.flow); f != nil {
-			w.learn(t, f)
-		}
-	}
-}
-
-// deadAt is how many accepted connections had requests at a time that the target did not
-// acknowledge, and the newest of these.
-func (x *told) deadAt(at int64) (n int, newest tcpstate.SegRef) {
-	for i := range x.waits {
-		if w := &x.waits[i]; w.speaksForPath(at) {
-			n++
-			if w.ref.Time > newest.Time {
-				newest = w.ref
-			}
+		if w.acked != 0 {
+			w.acked += by
 		}
 	}
-	return n, newest
+	x.index = waitIndex{}
 }
 
-// othersWait reports whether, of another connection that may not have been accepted, the first
-// data was sent again and again at some time between two.
-func (x *told) othersWait(flow uint32, from, to int64) bool {
-	return slices.ContainsFunc(x.waits, func(w wait) bool {
-		end := w.acked
-		if end == 0 {
-			end = w.answered
+// onFINRepeated notes that a FIN was lost, or that the target does not even acknowledge it.
+func (d *Detector) onFINRepeated(e *tcpstate.Event) {
+	f := e.Flow
+	if !f.Established() || f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set() {
+		return // it may not have been accepted
+	}
+	x := d.targetOf(f).tell()
+	if x.losses.Add(e.Time); e.Side != f.LB() {
+		return
+	}
+	known := false
+	x.waits.change(d.stalled, f.Index(), func(w *wait) {
+		if w.fin {
+			w.copies++
+			known = true
 		}
-		return w.flow != flow && w.fresh && w.copies > 0 && w.ref.Time <= to && (end == 0 || end >= from) && (end == 0 || end > w.ref.Time)
 	})
+	if known {
+		return
+	}
+	x.waits.add(&d.stalled, wait{flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].FIN, copies: 1, fin: true})
 }
 
-// largestAcked is the size of the largest segment of a stalled request that was acknowledged
-// between two times; 0: none was.
-func (x *told) largestAcked(from, to int64) (size uint32) {
-	for i := range x.waits {
-		if w := &x.waits[i]; w.acked != 0 && w.acked >= from && w.acked <= to {
-			size = max(size, w.ref.Len)
-		}
-	}
-	return size
-}
-
-// reached are the sizes of the largest segments that are known to have arrived, for each of the
-// last seconds.
-type reached [32]struct{ second, size uint32 }
-
-// add notes that a segment arrived.
-func (r *reached) add(at int64, size uint32) {
-	s := uint32(at / second)
-	b := &r[s%uint32(len(r))]
-	if b.second != s {
-		b.second, b.size = s, 0
-	}
-	b.size = max(b.size, size)
-}
-
-// largest is the size of the largest between two times; 0: none is known.
-func (r *reached) largest(from, to int64) (size uint32) {
-	a, b := uint32(from/second), uint32(to/second)
-	for i := range r {
-		if s := &r[i]; s.second-a <= b-a {
-			size = max(size, s.size)
-		}
-	}
-	return size
+// onStallChanged notes what has become of a request that waits.
+func (d *Detector) onStallChanged(e *tcpstate.Event) {
+	d.targetOf(e.Flow).told.waits.change(d.stalled, e.Flow.Index(), func(w *wait) { w.learn(d.tracker, e.Flow) })
 }

@@ -20,13 +20,25 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 // acknowledge notes a new highest acknowledgment.
 func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
+	before, first := h.Ack, h.flags&flagAck == 0
 	h.Ack = s.Ack
 	h.flags |= flagAck
 	p.beginAt(s.Ack)
-	if f.flags&flowNoted != 0 && p.HasTurn() && s.Ack.After(f.recent[1-dir].turn.Seq) {
-		if m := &t.noteArena[f.notes].Half[1-dir]; m.NCopies > 0 && !m.TurnAcked.Set() {
+	if f.flags&flowNoted == 0 {
+		return
+	}
+	m, changed := &t.noteArena[f.notes].Half[1-dir], false
+	if turn := f.recent[1-dir].turn.Seq; p.HasTurn() && s.Ack.After(turn) {
+		if m.NCopies > 0 && !m.TurnAcked.Set() {
 			m.TurnAcked = t.ref(s, f.stream, s.Seq)
 		}
+		changed = f.Stalled() && (first || !before.After(turn))
+	}
+	if fin := m.FIN.Seq; m.FINRepeated() && s.Ack.After(fin) {
+		changed = changed || first || !before.After(fin)
+	}
+	if changed {
+		t.fire(StallChanged, f, 1-dir, s)
 	}
 }
 
@@ -250,6 +262,9 @@ func (t *Tracker) repeated(f *Flow, dir int, s *Segment, seq, end Seq) {
 			m.Copies = append(m.Copies[:maxCopies-1], t.ref(s, f.stream, seq))
 		} else {
 			m.Copies = append(m.Copies, t.ref(s, f.stream, seq))
+		}
+		if m.NCopies == 1 && f.Stalled() && dir == f.LB() {
+			t.fire(StallChanged, f, dir, s)
 		}
 	}
 }

@@ -289,6 +289,9 @@ const (
 	ServerError
 	// RequestStalled: the LB's turn has had no answer for 200 ms.
 	RequestStalled
+	// StallChanged: a request that stalls was sent again, or it or a repeated FIN was
+	// acknowledged, for the first time.
+	StallChanged
 	// Unacknowledged: octets of a side have gone unacknowledged for 3 s, sent three times or
 	// more; and again when a fourth or later copy was the last.
 	Unacknowledged

@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"connrace/cmd/connrace/internal/text"
 )
@@ -25,6 +26,7 @@ func TestInBrowser(t *testing.T) {
 		{"ladder", testLadder},
 		{"filter", testFilter},
 		{"copy", testCopy},
+		{"ticket", testTicket},
 		{"theme", testTheme},
 		{"keyboard", testKeyboard},
 		{"contrast", testContrast},
@@ -165,6 +167,26 @@ func testCopy(b *browser) {
 	}
 }
 
+// testTicket copies a problem as plain text.
+func testTicket(b *browser) {
+	b.open(sample(2))
+	b.do(chromedp.Evaluate[chromedp.Void](`Object.defineProperty(navigator, "clipboard", {configurable: true, value: {writeText: async (s) => { window.copied = s; }}})`))
+	b.do(chromedp.Click(chromedp.CSS(".ticket .copy")))
+	b.until(`document.querySelector(".ticket .copy").textContent === "Copied"`)
+	if got := eval[string](b, "window.copied"); !strings.Contains(got, "\nChange     Raise the target's keep-alive timeout") {
+		b.t.Errorf("copied %q", got)
+	}
+	b.until(`document.querySelector(".ticket .copy").textContent === "Copy for the ticket"`)
+	// Without a clipboard the reader finds it unfolded and selected.
+	b.do(chromedp.Evaluate[chromedp.Void](`document.execCommand = () => false;
+		Object.defineProperty(navigator, "clipboard", {value: {writeText: async () => { throw new Error("NotAllowed"); }}})`))
+	b.do(chromedp.Click(chromedp.CSS(".ticket .copy")))
+	b.until(`document.querySelector(".ticket .copy").textContent === "Selected"`)
+	if got := eval[string](b, "getSelection().toString()"); !strings.Contains(got, "Raise the target's keep-alive timeout") {
+		b.t.Errorf("selected %q", got)
+	}
+}
+
 func testTheme(b *browser) {
 	bright := func() float64 {
 		return eval[float64](b, `getComputedStyle(document.body).backgroundColor.match(/[\d.]+/g).slice(0, 3).reduce((a, x) => a + Number(x), 0) / 765`)
@@ -205,6 +227,13 @@ func testKeyboard(b *browser) {
 	}
 	b.do(chromedp.Focus(chromedp.CSS("#f3 > summary")), chromedp.KeyEvent("\r"))
 	b.until(`document.querySelector("#f3").open`)
+	// One stop for a lane of the timeline; the arrow keys go from bar to bar.
+	b.do(chromedp.Focus(chromedp.CSS(".lane a[tabindex='0']")))
+	before := eval[string](b, `document.activeElement.getAttribute("href")`)
+	b.do(chromedp.KeyEvent(kb.ArrowRight))
+	if got := eval[string](b, `document.activeElement.getAttribute("href") + " " + document.querySelectorAll(".lane:first-of-type a[tabindex='0']").length`); got != "#f3 1" || before != "#f1" {
+		b.t.Errorf("from %s to %s", before, got)
+	}
 	for _, what := range []string{"header", "nav", "main", "footer", "h1", "[role=search]", "[role=status]"} {
 		if n := eval[int](b, fmt.Sprintf(`document.querySelectorAll("body > %[1]s, main %[1]s, %[1]s").length`, what)); n == 0 {
 			b.t.Errorf("no %s", what)
@@ -261,6 +290,13 @@ func testNarrow(b *browser) {
 	b.open(sample(20))
 	if n := eval[int](b, `document.documentElement.scrollWidth`); n > 360 {
 		b.t.Errorf("the page is %d px wide on a phone", n)
+	}
+	// Of histograms and timelines nothing is cut away.
+	if got := eval[string](b, `[...document.querySelectorAll(":is(.hist, .time) :is(rect, .tick, .name)")].filter((e) => {
+		const r = e.getBoundingClientRect();
+		return r.width && (r.left < 14 || r.right > 346);
+	}).map((e) => e.outerHTML).join()`); got != "" {
+		b.t.Errorf("outside: %.300s", got)
 	}
 }
 

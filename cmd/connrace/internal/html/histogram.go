@@ -14,7 +14,7 @@ import (
 // percent of it, so that nothing is cut away on a small screen and letters stay as large as
 // they are.
 const (
-	histTop    = 52 // labels of the timers
+	timerHead  = 15 // a timer's name
 	laneHeight = 40
 	laneHead   = 18 // a lane's name
 	laneGap    = 8
@@ -42,7 +42,9 @@ func histogram(t *detect.Target) template.HTML {
 		{"target", "Target closed", "close", cmp.Or(t.TargetCloses, new(detect.Histogram))},
 		{"lb", "Load balancer closed", "close", cmp.Or(t.LBCloses, new(detect.Histogram))},
 	}
-	h := &hist{lo: len(t.Reuses), height: histTop + float64(len(lanes))*(laneHead+laneHeight+laneGap) + axisHeight}
+	timers := timersOf(t)
+	top := 8 + float64(timerHead*len(timers))
+	h := &hist{lo: len(t.Reuses), height: top + float64(len(lanes))*(laneHead+laneHeight+laneGap) + axisHeight}
 	for _, l := range lanes {
 		for i, n := range l.h {
 			if n > 0 {
@@ -50,7 +52,6 @@ func histogram(t *detect.Target) template.HTML {
 			}
 		}
 	}
-	timers := timersOf(t)
 	if h.hi == 0 || len(timers) == 0 && gapOf(h.hi) <= 100e6 {
 		return "" // nothing was ever idle
 	}
@@ -63,9 +64,9 @@ func histogram(t *detect.Target) template.HTML {
 		h.lo, h.hi = max(h.lo-1, 0), min(h.hi+1, len(t.Reuses))
 	}
 	h.add(`<svg class="hist" role="img" width="100%%" height="%v" aria-label="%v">`, h.height, words(t, lanes))
-	h.danger(t)
+	h.danger(t, top)
 	for i := range lanes {
-		h.lane(&lanes[i], histTop+float64(i)*(laneHead+laneHeight+laneGap))
+		h.lane(&lanes[i], top+float64(i)*(laneHead+laneHeight+laneGap))
 	}
 	h.axis()
 	h.timers(timers)
@@ -134,7 +135,7 @@ func (h *hist) bucket(i int) string {
 }
 
 // danger is the stretch in which the LB still sends on a connection that the target closes.
-func (h *hist) danger(t *detect.Target) {
+func (h *hist) danger(t *detect.Target, top float64) {
 	if t.Idle == nil || t.LBIdle != nil && t.LBIdle.NS <= t.Idle.NS {
 		return
 	}
@@ -142,7 +143,7 @@ func (h *hist) danger(t *detect.Target) {
 	if t.LBIdle != nil {
 		end = h.x(bucketOf(t.LBIdle.NS))
 	}
-	h.add(`<rect class="danger" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, x, histTop-4, max(end-x, 0), h.height-histTop-axisHeight+4,
+	h.add(`<rect class="danger" x="%v" y="%v" width="%v" height="%v"><title>%v</title></rect>`, x, top-4, max(end-x, 0), h.height-top-axisHeight+4,
 		"The target has closed by now, but the load balancer may still send")
 }
 
@@ -201,7 +202,7 @@ func timersOf(t *detect.Target) []mark {
 // timers are drawn through all lanes, each with its name on a line of its own.
 func (h *hist) timers(ms []mark) {
 	for i, m := range ms {
-		x, y := h.x(bucketOf(m.ns)), float64(12+15*i)
+		x, y := h.x(bucketOf(m.ns)), float64(12+timerHead*i)
 		anchor, dx := "start", 5.0
 		if x > .5 {
 			anchor, dx = "end", -5

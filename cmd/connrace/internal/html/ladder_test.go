@@ -68,6 +68,27 @@ func TestLadderCrossing(t *testing.T) {
 	}
 }
 
+// Below a ladder stand the numbers that prove what it draws.
+func TestProof(t *testing.T) {
+	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")
+	proof := func(want string) {
+		t.Helper()
+		if got := newLadder(f, nil, false).proof(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	proof("Neither had seen the other: the request has ack 144 ≤ seq 144 of the FIN, which has ack 1 ≤ seq 1 of the request.")
+	f.Evidence[1].Ack++
+	proof("The request was sent after the FIN had come: its ack 145 > seq 144 of the FIN.")
+	f.Evidence[1].Ack--
+	f.Evidence[0].Ack += 331
+	proof("The FIN was sent after the request had come: its ack 332 > seq 1 of the request.")
+	f.Evidence[1].Flags = tcpstate.PSH // without an acknowledgment
+	proof("")
+	f.Evidence = nil
+	proof("")
+}
+
 // Segments that did cross are drawn so although the round trip took longer than usual.
 func TestLadderSlowCrossing(t *testing.T) {
 	f := raceFinding(1, midnight, "10.0.0.2:1024", "10.0.1.9:8080", "/r")

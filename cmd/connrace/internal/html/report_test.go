@@ -311,6 +311,45 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// What cost an answer is told at length, however much there is of it; and as text, too.
+func TestNoLostAnswerIsHidden(t *testing.T) {
+	r := sample(3)
+	x := r.Analyses[0].Result
+	for i, rule := range []*detect.Rule{detect.ConnectionRefused, detect.ResponseTruncated, detect.StaleConnection, detect.PortReuse} {
+		f := raceFinding(100+i, midnight, "10.0.0.2:9", "10.0.1.9:8080", "/x")
+		f.Rule, f.Measures.CloseCause, f.Cause = rule, "", rule.Cause
+		x.Findings = append(x.Findings, f)
+		x.Tally(f.Target, f.Tries())
+	}
+	v := newPage(r, &report.Options{}).verdict()
+	if len(v.Problems) != 6 || len(v.More) != 0 {
+		t.Errorf("%d problems at length, %d in a line", len(v.Problems), len(v.More))
+	}
+	for _, q := range v.Problems {
+		for _, want := range []string{v.Title, q.Title, "\nWhat ", "\nTimer ", "\nChange ", "Capture    web-1.pcap  2019-01-25 23:59:59 to 2019-01-26 00:01:01 UTC\n"} {
+			if !strings.Contains(q.Ticket, want) {
+				t.Errorf("no %q in\n%s", want, q.Ticket)
+			}
+		}
+	}
+}
+
+// What is about a target as a whole shows its closes, not some of them beside one another.
+func TestAboutTargetDrawsItsHistogram(t *testing.T) {
+	r := sample(3)
+	x := r.Analyses[0].Result
+	f := raceFinding(100, midnight, "10.0.0.2:9", "10.0.1.9:8080", "/x")
+	f.Rule, f.Severity, f.Lost, f.Request, f.HasStream = detect.KeepAliveMismatch, detect.Warning, false, nil, false
+	x.Findings = append(x.Findings, f)
+	p := newPage(r, &report.Options{})
+	if got := p.row(p.found[len(p.found)-1]); got.Ladder != "" || !strings.Contains(string(got.Histogram), "Target closed") {
+		t.Errorf("a ladder of %d bytes, a histogram of %d", len(got.Ladder), len(got.Histogram))
+	}
+	if got := p.row(p.found[0]); got.Ladder == "" || got.Histogram != "" {
+		t.Error("no ladder of a crossing")
+	}
+}
+
 func TestBeside(t *testing.T) {
 	r := sample(20)
 	beside(r, "earlier.json")

@@ -32,7 +32,7 @@ type card struct {
 	From      string // its LBs
 	Capture   string // where there are several analyses
 	Lost      string // failed tries; "" for none
-	Counts    []diagnosis.RuleCount
+	Counts    []chip
 	Facts     []fact
 	Idle, LB  timerFact
 	Wrong     bool // the target closes first
@@ -52,21 +52,27 @@ type timerFact struct {
 }
 
 func (p *page) cards() cards {
-	counts := map[*detect.Target]map[*detect.Rule]int{}
+	counts, worst := map[*detect.Target]map[*detect.Rule]int{}, map[*detect.Target]map[*detect.Rule]detect.Severity{}
 	for _, f := range p.found {
 		if f.Known == nil {
 			continue
 		}
 		if counts[f.Known] == nil {
-			counts[f.Known] = map[*detect.Rule]int{}
+			counts[f.Known], worst[f.Known] = map[*detect.Rule]int{}, map[*detect.Rule]detect.Severity{}
 		}
 		counts[f.Known][f.Rule]++
+		worst[f.Known][f.Rule] = max(worst[f.Known][f.Rule], f.Severity)
 	}
 	var all []card
 	for i := range p.r.Analyses {
 		a := &p.r.Analyses[i]
 		for k := range a.Result.Targets {
-			all = append(all, p.card(a, &a.Result.Targets[k], counts[&a.Result.Targets[k]]))
+			t := &a.Result.Targets[k]
+			var cs []chip
+			for _, c := range diagnosis.CountRules(counts[t]) {
+				cs = append(cs, chip{c, worst[t][c.Rule]})
+			}
+			all = append(all, p.card(a, t, cs))
 		}
 	}
 	slices.SortStableFunc(all, func(a, b card) int {
@@ -85,23 +91,22 @@ func (p *page) cards() cards {
 }
 
 // grade orders targets by their gravest finding.
-func grade(counts []diagnosis.RuleCount) int {
+func grade(counts []chip) int {
 	worst := -1
 	for _, c := range counts {
-		worst = max(worst, int(c.Rule.Severity))
+		worst = max(worst, int(c.Severity))
 	}
 	return worst
 }
 
-func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rule]int) card {
-	c := card{Name: diagnosis.TargetName(t.Target), t: t, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
+func (p *page) card(a *report.Analysis, t *detect.Target, counts []chip) card {
+	c := card{Name: diagnosis.TargetName(t.Target), t: t, Counts: counts, Idle: timerFactOf(t.Idle), LB: timerFactOf(t.LBIdle)}
 	if n := t.Failed(); n > 0 {
 		c.Lost = text.Grouped(n)
 	}
 	for _, s := range t.Advice {
 		c.Advice = append(c.Advice, text.Sentence(text.Clean(s)))
 	}
-	c.Counts = diagnosis.CountRules(counts)
 	var lbs []string
 	for i, lb := range t.LBs {
 		if i == 4 {
@@ -114,7 +119,7 @@ func (p *page) card(a *report.Analysis, t *detect.Target, counts map[*detect.Rul
 	if len(p.r.Analyses) > 1 {
 		c.Capture = p.fileNames(a)
 	}
-	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && slices.ContainsFunc(c.Counts, func(n diagnosis.RuleCount) bool { return n.Rule.About == detect.AboutTarget })
+	c.Wrong = t.Idle != nil && (t.LBIdle == nil || t.LBIdle.NS >= t.Idle.NS) && slices.ContainsFunc(c.Counts, func(n chip) bool { return n.Rule.About == detect.AboutTarget })
 	c.facts(races(a.Result, t))
 	return c
 }

@@ -37,6 +37,20 @@ func (q problem) Lead() string { lead, _ := firstSentence(q.Fix); return lead }
 // Rest is what Lead leaves.
 func (q problem) Rest() string { _, rest := firstSentence(q.Fix); return rest }
 
+// Chips are its findings by rule.
+func (q problem) Chips() (cs []chip) {
+	for _, c := range q.Counts {
+		cs = append(cs, chip{c, min(c.Rule.Severity, q.Severity)})
+	}
+	return cs
+}
+
+// chip is how many findings a rule has, and how grave they are.
+type chip struct {
+	diagnosis.RuleCount
+	Severity detect.Severity
+}
+
 // Race draws the two timers as bars.
 func (q problem) Race() template.HTML {
 	if q.Timer.Race == nil {

@@ -292,7 +292,7 @@ func TestVerdict(t *testing.T) {
 		r                  *report.Report
 		title, timer, lede string
 	}{
-		{"crossings", all, "20 of 200 requests got no answer, and 2 connections failed", "The target's keep-alive timeout: 5.002\u00a0s", "502"},
+		{"crossings", all, "20 of 200 requests got no answer, and 2 connections failed", "The target's keep-alive timeout: 5\u00a0s", "502"},
 		{"drops", drops, "2 connections could not be set up", "No timer: the listen queue", "could not connect"},
 		{"warnings", mild, "No request was lost, but something is wrong", "No timer: the listen queue", "2 connections came late."},
 		{"nothing", none, "Nothing found", "", "0 findings in 2,000 frames"},

@@ -5,14 +5,18 @@ package html
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"io"
 	"path/filepath"
 	"slices"
 	"time"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/diagnosis"
@@ -61,10 +65,22 @@ func Write(w io.Writer, r *report.Report, o *report.Options) error {
 }
 
 // embedReport writes the report for --baseline. Browsers do not run what is no script by its type.
+// It is written in ASCII: what turns the direction of a text or breaks a line has no place in the
+// source of the page either.
 func embedReport(w *bufio.Writer, r *report.Report) error {
-	w.WriteString(baseline.Element)
-	if err := report.Embedded(w, r); err != nil {
+	var doc bytes.Buffer
+	if err := report.Embedded(&doc, r); err != nil {
 		return err
+	}
+	w.WriteString(baseline.Element)
+	for _, c := range doc.String() {
+		if c < utf8.RuneSelf {
+			w.WriteByte(byte(c))
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{c}) {
+			fmt.Fprintf(w, `\u%04x`, u)
+		}
 	}
 	_, err := w.WriteString(baseline.EndElement + "\n")
 	return err

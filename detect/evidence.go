@@ -2,6 +2,7 @@ package detect
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"connrace/tcpstate"
@@ -123,7 +124,7 @@ func (x *Facts) timeline() []Evidence {
 		}
 	}
 	if x.answered {
-		add(x.newestAnswer, false, RoleAnswer, "the answer begins")
+		add(x.newestAnswer, false, RoleAnswer, "the answer begins"+x.answerNote())
 	}
 	if s := x.stream; s != nil {
 		add(s.ResetByTarget, false, RoleStreamReset, "RST_STREAM: "+H2Code(s.Code))
@@ -162,6 +163,22 @@ func (x *Facts) rstNote(r tcpstate.RSTRef) string {
 		return "active RST: the application aborted"
 	}
 	return "reply RST: no socket for this any more"
+}
+
+// answerNote is what a stream's answer says of itself.
+func (x *Facts) answerNote() (note string) {
+	if x.stream == nil || x.stream.Status == 0 {
+		return ""
+	}
+	a := streamAnswer(x.stream)
+	note = fmt.Sprintf(": status %d", a.Status)
+	if a.ContentType != "" {
+		note += ", " + a.ContentType
+	}
+	if a.GRPCStatus >= 0 {
+		note += fmt.Sprintf(", grpc-status %d", a.GRPCStatus)
+	}
+	return note
 }
 
 func (x *Facts) notifyNote() string {

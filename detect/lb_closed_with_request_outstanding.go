@@ -81,6 +81,9 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	if x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
+	if x.deadline(f.Measures.Outstanding.NS) {
+		f.Severity, f.own = Error, x.deadlineAdvice("the LB passed on that its caller gave up")
+	}
 	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); ",
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	if x.stream != nil && x.stream.ResetByTarget.Set() {
@@ -99,6 +102,24 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += "the target had acknowledged it and " + x.silent() + " by then"
 	}
 	return f
+}
+
+// deadline reports whether a wait was as long as the gRPC call's own deadline, which its caller sent
+// with it.
+func (x *Facts) deadline(wait int64) bool {
+	if x.stream == nil || x.stream.Timeout == 0 {
+		return false
+	}
+	d := x.stream.Timeout // less what the LB needed to send it on
+	return wait >= d-d/10 && wait <= d+max(roundSlack, x.rtt())
+}
+
+// deadlineAdvice is the cause and the fix then.
+func (x *Facts) deadlineAdvice(how string) *advice {
+	return &advice{
+		"The call's own deadline was up: it came with a grpc-timeout of " + seconds(x.stream.Timeout) + ", and " + how + ".",
+		"Make the call faster, or give it more time where it is made (Go context.WithTimeout, Java withDeadlineAfter): no time-out of the LB is behind this.",
+	}
 }
 
 // halfClose is how long an answer may take to come behind the LB's FIN, ns, by judgement: a

@@ -65,6 +65,9 @@ func matchStreamReset(x *Facts) *Finding {
 	}
 	f := x.lost(x.closing)
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
+	if x.stream.Code == h2Cancel && x.deadline(f.Measures.Outstanding.NS) {
+		f.own = x.deadlineAdvice("the target gave it up then (gRPC servers do by CANCEL)")
+	}
 	after := "without an answer"
 	if x.answered {
 		after = "in the middle of its answer"

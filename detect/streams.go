@@ -18,8 +18,16 @@ type StreamRequest struct {
 	State    string // "no-answer", "cut-off" or "refused"
 	Received uint64 // octets of the answer's body
 	Retry    *Retry // nil: none was seen
+	Answer   StreamAnswer
 
 	key, ordinal uint64 // see recentRequest
+}
+
+// StreamAnswer is what was captured of the answer on a stream.
+type StreamAnswer struct {
+	Status      int    // 0: unknown
+	GRPCStatus  int    // -1: unknown; most come behind the body
+	ContentType string // as captured: hostile input
 }
 
 // Retry is where the LB sent a request again.
@@ -47,8 +55,11 @@ func H2Code(code uint16) string {
 	return "an unknown code"
 }
 
-// h2Refused is REFUSED_STREAM: the request was not processed (RFC 9113 §8.7).
-const h2Refused = 7
+const (
+	// h2Refused is REFUSED_STREAM: the request was not processed (RFC 9113 §8.7).
+	h2Refused = 7
+	h2Cancel  = 8
+)
 
 // onStreamBegan counts a request of HTTP/2.
 func (d *Detector) onStreamBegan(e *tcpstate.Event) {
@@ -149,7 +160,8 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 			order = append(order, k)
 		}
 		groups[k].requests = append(groups[k].requests, StreamRequest{
-			Request: *fd.Request, ID: s.ID, State: x.streamState(), Received: s.Received, key: streamKey(s), ordinal: s.Request.Frame(),
+			Request: *fd.Request, ID: s.ID, State: x.streamState(), Received: s.Received, Answer: streamAnswer(s),
+			key: streamKey(s), ordinal: s.Request.Frame(),
 		})
 		judged[s] = true
 	}
@@ -289,6 +301,10 @@ func streamRequest(s *tcpstate.H2Stream, frame uint64) Request {
 		Frame: frame, Time: s.Request.Time, Bytes: s.Request.Len,
 		Method: s.Head.Method, Path: s.Head.Target, HTTPVersion: s.Head.Version, TraceID: s.Head.TraceID, RequestID: s.Head.RequestID,
 	}
+}
+
+func streamAnswer(s *tcpstate.H2Stream) StreamAnswer {
+	return StreamAnswer{Status: int(s.Status), GRPCStatus: int(s.GRPCStatus) - 1, ContentType: s.ContentType}
 }
 
 // streamKey identifies a request by what its header says; 0: too little to tell requests apart.

@@ -48,6 +48,9 @@ type H2Stream struct {
 	Gap      int64
 	Received uint64 // octets of the answer's DATA frames, padding too
 	Head     RequestHead
+	// ContentType is of the answer, "": unknown. Timeout is the request's grpc-timeout, ns; 0: none.
+	ContentType string
+	Timeout     int64
 
 	sentAll bool    // the request is complete
 	sentEnd Seq     // behind its last octet; valid iff sentAll
@@ -89,11 +92,11 @@ const (
 	// that there is for HTTP/2, as do their names.
 	maxStreams = 1 << 10
 	// streamCost is the memory that a stream takes, without its names.
-	streamCost = 416
+	streamCost = 448
 )
 
 // cost is the memory that it takes.
-func (s *H2Stream) cost() int { return streamCost + s.Head.Octets() }
+func (s *H2Stream) cost() int { return streamCost + s.Head.Octets() + len(s.ContentType) }
 
 // http2Room is what the memory of the flow table leaves for HTTP/2: a quarter, and 16 MB at least.
 func http2Room(maxFlows int) int64 { return max(int64(maxFlows)*FlowCost/4, 16<<20) }

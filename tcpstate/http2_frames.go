@@ -164,7 +164,7 @@ func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment)
 	x := f.framing.Fields(sd, &t.carries)
 	if sd == framing.Requests {
 		if !st.Whole {
-			if st.Whole = true; t.carries.Take(x.Octets()) {
+			if st.Whole, st.Timeout = true, x.GRPCTimeout; t.carries.Take(x.Octets()) {
 				st.Head = x.RequestHead
 			}
 			t.fireStream(StreamBegan, f, f.LB(), s, st)
@@ -181,7 +181,9 @@ func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment)
 	case x.Status/100 == 1:
 		st.Answer = SegRef{} // not the final one
 	case st.Status == 0:
-		st.Status = x.Status
+		if st.Status = x.Status; t.carries.Take(len(x.ContentType)) {
+			st.ContentType = x.ContentType
+		}
 		t.fireStream(StreamAnswered, f, 1-f.LB(), s, st)
 	}
 }

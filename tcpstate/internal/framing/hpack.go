@@ -2,8 +2,10 @@ package framing
 
 import (
 	"bytes"
+	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -45,6 +47,8 @@ type Fields struct {
 	Status      uint16
 	// GRPCStatus is grpc-status and one, 0: there is none.
 	GRPCStatus uint8
+	// GRPCTimeout is grpc-timeout, how long the caller waits, ns; 0: there is none.
+	GRPCTimeout int64
 }
 
 const (
@@ -203,11 +207,26 @@ func (h *h2side) field(x hpack.HeaderField) {
 		if n, err := strconv.ParseUint(x.Value, 10, 7); err == nil {
 			f.GRPCStatus = uint8(n) + 1
 		}
+	case "grpc-timeout":
+		f.GRPCTimeout = grpcTimeout(x.Value)
 	case "x-amzn-trace-id":
 		f.TraceID = keep(x.Value)
 	case "x-request-id":
 		f.RequestID = keep(x.Value)
 	}
+}
+
+// grpcTimeout reads grpc-timeout, at most eight digits and a unit (gRPC over HTTP/2, "Requests").
+func grpcTimeout(s string) int64 {
+	if len(s) < 2 || len(s) > 9 {
+		return 0
+	}
+	unit := map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second, 'm': time.Millisecond, 'u': time.Microsecond, 'n': time.Nanosecond}[s[len(s)-1]]
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	if err != nil || unit == 0 || n > uint64(math.MaxInt64/unit) {
+		return 0
+	}
+	return int64(n) * int64(unit)
 }
 
 // keep bounds a value.

@@ -176,6 +176,10 @@ type h2RequestDoc struct {
 	State    string    `json:"state"`
 	Received uint64    `json:"bytes_received"`
 	Retried  *retryDoc `json:"retried"`
+	// Of the answer, as far as it came.
+	Status      count    `json:"status"`
+	GRPCStatus  count    `json:"grpc_status"`
+	ContentType optional `json:"content_type"`
 }
 
 func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
@@ -183,6 +187,8 @@ func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
 	for i := range qs {
 		q := &qs[i]
 		x := h2RequestDoc{ID: q.ID, requestDoc: *requestJSON(&q.Request, o), State: q.State, Received: q.Received}
+		x.Status, x.GRPCStatus = count{uint64(q.Answer.Status), q.Answer.Status > 0}, count{uint64(max(q.Answer.GRPCStatus, 0)), q.Answer.GRPCStatus >= 0}
+		x.ContentType = optional(text.Clean(q.Answer.ContentType))
 		if r := q.Retry; r != nil {
 			x.Retried = &retryDoc{r.Stream, r.Frame}
 		}

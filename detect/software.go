@@ -29,10 +29,11 @@ func due(n *uint32) bool {
 	return *n <= firstHeads || *n%sampleHeads == 0
 }
 
-// noteRequestHead looks at who wrote the request that begins with a segment.
+// noteRequestHead looks at who wrote the request that begins with a segment, at a target that has
+// told something: of the others nothing is kept.
 func (d *Detector) noteRequestHead(t *target, e *tcpstate.Event) {
-	w := &t.tell().who
-	if !due(&w.requests) || e.Head == 0 {
+	w := &t.told.who
+	if t.told == &silent || !due(&w.requests) || e.Head == 0 {
 		return
 	}
 	off := int(d.tracker.Request(e.Flow).Seq.Sub(e.Seg.Seq))

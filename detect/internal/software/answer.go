@@ -2,6 +2,7 @@ package software
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -16,16 +17,16 @@ type product struct {
 }
 
 var products = []product{
-	{"gunicorn", "gunicorn", "Server", first}, // gunicorn/http/wsgi.py, default_headers
-	{"nginx", "nginx", "Server", first},       // ngx_http_header_filter_module.c
-	{"openresty", "nginx", "Server", first},
-	{"uvicorn", "uvicorn", "server", behindDate}, // uvicorn/server.py, default_headers
-	{"Apache", "Apache", "Server", behindDate},   // http_filters.c, basic_http_header
-	{"Apache-Coyote", "Tomcat", "Server", first}, // Http11Processor.java, before 9
-	{"Jetty", "Jetty", "Server", dateBeforeLength},
-	{"lighttpd", "lighttpd", "Server", last}, // response.c, http_response_write_header
-	{"Kestrel", "Kestrel", "Server", nil},
-	{"waitress", "waitress", "Server", nil},
+	{"gunicorn", "gunicorn", "Server", ofGunicorn}, // gunicorn/http/wsgi.py, default_headers
+	{"nginx", "nginx", "Server", ofNginx},          // ngx_http_header_filter_module.c
+	{"openresty", "nginx", "Server", ofNginx},
+	{"uvicorn", "uvicorn", "server", ofUvicorn},    // uvicorn/server.py, default_headers
+	{"Apache", "Apache", "Server", ofApache},       // http_filters.c, basic_http_header
+	{"Apache-Coyote", "Tomcat", "Server", atFirst}, // Http11Processor.java, before 9
+	{"Jetty", "Jetty", "Server", ofJetty},          // of 9
+	{"lighttpd", "lighttpd", "Server", atLast},     // response.c, http_response_write_header
+	{"Kestrel", "Kestrel", "Server", sorted},       // HttpHeaders.Generated.cs
+	{"waitress", "waitress", "Server", sorted},     // waitress/task.py, build_response_header
 	{"hypercorn-h11", "Hypercorn", "server", nil},
 	{"granian", "Granian", "server", nil},
 	{"Cowboy", "Cowboy", "server", nil},
@@ -37,12 +38,20 @@ var products = []product{
 	{"ATS", "Traffic Server", "Server", nil}, // proxy.config.http.response_server_str
 }
 
-func first(_ *head, i int) bool      { return i == 0 }
-func last(h *head, i int) bool       { return i == len(h.fields)-1 }
-func behindDate(h *head, i int) bool { return i == 1 && equalFold(h.fields[0].name, "Date") }
-func dateBeforeLength(h *head, _ int) bool {
-	length := h.fold("Content-Length")
-	return length < 0 || h.fold("Date") < length
+func atFirst(_ *head, i int) bool { return i == 0 }
+func atLast(h *head, i int) bool  { return i == len(h.fields)-1 }
+
+// Connection belongs to one hop: who passes an answer on takes it away, or puts its own elsewhere.
+func ofGunicorn(h *head, _ int) bool { return h.run(0, "Server", "Date", "Connection") }
+
+func ofNginx(h *head, _ int) bool   { return h.run(0, "Server", "Date") && h.value("Connection") != "" }
+func ofApache(h *head, _ int) bool  { return h.run(0, "Date", "Server") }
+func ofUvicorn(h *head, _ int) bool { return h.run(0, "date", "server") && h.lower() }
+func ofJetty(h *head, i int) bool   { return i > 1 && atLast(h, i) && h.run(0, "Date") }
+
+// sorted reports whether the fields stand in the order of their names.
+func sorted(h *head, _ int) bool {
+	return slices.IsSortedFunc(h.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 }
 
 // passedOn are fields that programs add to answers which they pass on: whose Server field it is

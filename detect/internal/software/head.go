@@ -1,6 +1,10 @@
 package software
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
 
 // Bounds of the heads that are looked at; servers allow about as much.
 const (
@@ -108,6 +112,11 @@ func (h *head) run(i int, names ...string) bool {
 		}
 	}
 	return true
+}
+
+// lower reports whether all names are in lower case.
+func (h *head) lower() bool {
+	return !slices.ContainsFunc(h.fields, func(f field) bool { return strings.ToLower(f.name) != f.name })
 }
 
 // digits is the version that s begins with; "": it does not look like one.

@@ -70,10 +70,9 @@ func (h *head) haproxy() Software {
 	if h.client() == unknownClient || h.fields[0].name != "host" || h.has("connection", "keep-alive", "via", "x-request-id") {
 		return Software{}
 	}
-	for _, f := range h.fields {
-		if strings.ToLower(f.name) != f.name || strings.HasPrefix(f.name, "x-envoy-") || strings.HasPrefix(f.name, "l5d-") {
-			return Software{}
-		}
+	other := func(f field) bool { return strings.HasPrefix(f.name, "x-envoy-") || strings.HasPrefix(f.name, "l5d-") }
+	if !h.lower() || slices.ContainsFunc(h.fields, other) {
+		return Software{}
 	}
 	if h.has("x-forwarded-proto") && !h.run(-1, "x-forwarded-for") {
 		return Software{}
@@ -239,13 +238,8 @@ func (h *head) via() Software {
 // envoy: Envoy writes lower case and says how long it will wait
 // (x-envoy-expected-rq-timeout-ms, unless suppress_envoy_headers is set).
 func (h *head) envoy() Software {
-	if h.fields[0].name != "host" || h.value("x-envoy-expected-rq-timeout-ms") == "" || h.has("connection", "via") || h.run(-1, "x-forwarded-for") {
+	if h.fields[0].name != "host" || h.value("x-envoy-expected-rq-timeout-ms") == "" || h.has("connection", "via") || h.run(-1, "x-forwarded-for") || !h.lower() {
 		return Software{}
-	}
-	for _, f := range h.fields {
-		if strings.ToLower(f.name) != f.name {
-			return Software{}
-		}
 	}
 	return Software{"Envoy", "x-envoy-expected-rq-timeout-ms"}
 }

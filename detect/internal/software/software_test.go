@@ -13,9 +13,9 @@ func lines(s string) []byte { return []byte(strings.ReplaceAll(s, "|", "\r\n")) 
 // A named head and who is to be named.
 type named struct{ head, want string }
 
-// recorded are the requests of testdata.
-func recorded(t testing.TB) (rs []named) {
-	b, err := os.ReadFile("testdata/requests.txt")
+// recorded are the heads in a file of testdata.
+func recorded(t testing.TB, file string) (rs []named) {
+	b, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,8 +28,16 @@ func recorded(t testing.TB) (rs []named) {
 }
 
 func TestRecordedRequests(t *testing.T) {
-	for _, r := range recorded(t) {
+	for _, r := range recorded(t, "requests.txt") {
 		if got := OfRequest(lines(r.head)).Name; got != r.want {
+			t.Errorf("%s: %q, want %q", r.head, got, r.want)
+		}
+	}
+}
+
+func TestPassedOn(t *testing.T) {
+	for _, r := range recorded(t, "passed_on.txt") {
+		if got := OfAnswer(lines(r.head)).Name; got != r.want {
 			t.Errorf("%s: %q, want %q", r.head, got, r.want)
 		}
 	}
@@ -99,7 +107,7 @@ var answers = []named{
 	{"HTTP/1.1 200 OK|Server: gunicorn|Via: 1.1 proxy||", ""},
 	{"HTTP/1.1 200 OK|Server: gunicorn|Server: Caddy||", "other"},
 	{"HTTP/1.1 200 OK|Server: gunicornx||", "other"},
-	{"HTTP/1.1 200 OK|Server: nginx/1.24.0 (Ubuntu)|Date: now||", "nginx"},
+	{"HTTP/1.1 200 OK|Server: nginx/1.24.0 (Ubuntu)|Date: now|Connection: close||", "nginx"},
 	{"HTTP/1.1 200 OK|Date: now|Server: Apache/2.4.66 (Debian)|Keep-Alive: timeout=5, max=100|Connection: Keep-Alive||", "Apache"},
 	{"HTTP/1.1 200 OK|Date: now|Server: Apache|Content-Length: 0||", "Apache"},
 	{"HTTP/1.1 200 OK|Date: now|Content-Length: 20|Server: Jetty(9.4.57.v20241219)||", "Jetty"},
@@ -134,7 +142,7 @@ func TestOfAnswer(t *testing.T) {
 
 // Of a head that is cut off anywhere, or that goes on behind its end, nobody is named.
 func TestCutOff(t *testing.T) {
-	for _, r := range slices.Concat(recorded(t), requests, answers) {
+	for _, r := range slices.Concat(recorded(t, "requests.txt"), recorded(t, "passed_on.txt"), requests, answers) {
 		whole := lines(r.head)
 		for n := range len(whole) {
 			for _, of := range []func([]byte) Software{OfRequest, OfAnswer} {
@@ -173,7 +181,7 @@ func TestOpinion(t *testing.T) {
 // FuzzHead: whatever comes, what is said is made of words of this package and digits.
 func FuzzHead(f *testing.F) {
 	known := map[string]bool{"": true}
-	for _, r := range slices.Concat(recorded(f), requests, answers) {
+	for _, r := range slices.Concat(recorded(f, "requests.txt"), recorded(f, "passed_on.txt"), requests, answers) {
 		f.Add(lines(r.head))
 		known[r.want] = true
 	}

@@ -173,7 +173,7 @@ func testTicket(b *browser) {
 	b.do(chromedp.Evaluate[chromedp.Void](`Object.defineProperty(navigator, "clipboard", {configurable: true, value: {writeText: async (s) => { window.copied = s; }}})`))
 	b.do(chromedp.Click(chromedp.CSS(".ticket .copy")))
 	b.until(`document.querySelector(".ticket .copy").textContent === "Copied"`)
-	if got := eval[string](b, "window.copied"); !strings.Contains(got, "\nChange     Raise the target's keep-alive timeout") {
+	if got := eval[string](b, "window.copied"); !strings.Contains(got, "\n  fix    Raise the target's keep-alive timeout") {
 		b.t.Errorf("copied %q", got)
 	}
 	b.until(`document.querySelector(".ticket .copy").textContent === "Copy for the ticket"`)

@@ -334,7 +334,7 @@ func TestNoLostAnswerIsHidden(t *testing.T) {
 		t.Errorf("%d problems at length, %d in a line", len(v.Problems), len(v.More))
 	}
 	for _, q := range v.Problems {
-		for _, want := range []string{v.Title, q.Title, "\nWhat ", "\nTimer ", "\nChange ", "Capture    web-1.pcap  2019-01-25 23:59:59 to 2019-01-26 00:01:01 UTC\n"} {
+		for _, want := range []string{v.Title, q.Title, "\n  what   ", "\n  timer  ", "\n  fix    ", "\nweb-1.pcap  2019-01-25 23:59:59 to 2019-01-26 00:01:01 UTC\n"} {
 			if !strings.Contains(q.Ticket, want) {
 				t.Errorf("no %q in\n%s", want, q.Ticket)
 			}
@@ -411,6 +411,7 @@ func TestExtremes(t *testing.T) {
 func TestProse(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain": "plain", "a `b <c>` d": "a <code>b &lt;c&gt;</code> d", "<b>": "&lt;b&gt;", "one ` alone": "one ` alone", "`x``y`": "<code>x</code><code>y</code>",
+		"65 s, not 2 steps": "65\u00a0s, not 2 steps",
 	} {
 		if got := string(prose(in)); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)

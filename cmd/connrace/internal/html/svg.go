@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -54,9 +55,13 @@ func cut(s string, n int) string {
 	return s
 }
 
-// prose is a text in which what stands between backquotes is code.
+// number is one before a unit.
+var number = regexp.MustCompile(`([0-9]) (s|ms|µs|min|h|bytes)\b`)
+
+// prose is a text in which what stands between backquotes is code. Numbers and their units stay
+// together.
 func prose(s string) template.HTML {
-	parts := strings.Split(s, "`")
+	parts := strings.Split(number.ReplaceAllString(s, "$1\u00a0$2"), "`")
 	var b strings.Builder
 	for i, p := range parts {
 		p = template.HTMLEscapeString(p)

@@ -102,55 +102,27 @@ func (p *page) verdict() verdict {
 
 // ticket is a problem as plain text, for those who have not got the page.
 func (p *page) ticket(d *diagnosis.Diagnosis, q *diagnosis.Problem) string {
-	var b strings.Builder
-	add := func(label string, lines ...string) {
-		for _, l := range lines {
-			if l != "" {
-				fmt.Fprintf(&b, "%-10s %s\n", label, l)
-				label = ""
-			}
-		}
-	}
-	fmt.Fprintf(&b, "%s\n%s\n\n", d.Title, q.Title)
-	add("Capture", strings.TrimSpace(p.names()+"  "+p.period()))
-	add("What", q.What)
-	add("Why", q.Why)
-	for _, side := range []struct {
-		name string
-		is   *detect.Software
-	}{{"Server", q.Server}, {"LB", q.LB}} {
-		if side.is != nil {
-			add(side.name, fmt.Sprintf("%s (%s)", side.is.Name, side.is.Basis))
-		}
-	}
-	add("Timer", append([]string{q.Timer.Head}, q.Timer.Lines...)...)
-	add("Change", q.Fix)
-	for _, l := range q.Lines {
-		add("", setting{l}.Whose()+" "+l.Line)
-	}
-	add("Check", q.Check...)
-	return text.Plain(b.String())
+	return strings.TrimSpace(fmt.Sprintf("%s\n%s  %s", d.Title, p.names(), p.period())) + "\n\n" + report.Told(q)
 }
 
 // setting is a line to paste.
-type setting struct{ diagnosis.Line }
-
-// Whose says where the line belongs.
-func (l setting) Whose() string {
-	side := "target"
-	if l.LB {
-		side = "load balancer"
-	}
-	if l.Likely {
-		return fmt.Sprintf("%s, if it is %s:", text.Sentence(side), l.Software)
-	}
-	return fmt.Sprintf("%s, %s:", text.Sentence(side), l.Software)
+type setting struct {
+	diagnosis.Line
+	Box string // where it belongs; "": where the one before does
 }
 
 // Settings are the lines to paste.
 func (q problem) Settings() (all []setting) {
-	for _, l := range q.Lines {
-		all = append(all, setting{l})
+	box := ""
+	for i := range q.Lines {
+		x := setting{Line: q.Lines[i], Box: q.Box(&q.Lines[i])}
+		if x.Box == box {
+			x.Box = ""
+		} else {
+			box = x.Box
+			x.Box = text.Sentence(box)
+		}
+		all = append(all, x)
 	}
 	return all
 }

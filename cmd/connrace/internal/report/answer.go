@@ -97,6 +97,13 @@ func (p *page) problem(q, before *diagnosis.Problem) {
 	p.paragraph("  more   ", q.More)
 }
 
+// Told is what the table tells of a problem at length, as plain text for somewhere else.
+func Told(q *diagnosis.Problem) string {
+	p := page{width: defaultWidth}
+	p.problem(q, nil)
+	return text.Plain(strings.TrimPrefix(p.String(), "\n"))
+}
+
 // settings are the lines to paste, those of one box together.
 func (p *page) settings(q *diagnosis.Problem) {
 	box, wide := "", 0

@@ -140,6 +140,8 @@ func FuzzDetector(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 1, 1, 1, 3, 2, 0, 0, 3, 3, 0, 0, 3, 4, 1, 2, 3, 7, 1, 0, 9, 3, 0, 0, 1, 8, 1, 0, 3}, byte(0))
 	f.Add([]byte{0, 0, 1, 0, 9, 1, 0, 3, 0, 4, 1, 0, 10, 0, 0, 7, 10, 0, 0, 8, 10, 0, 0, 9, 2, 8, 0, 11}, byte(0))
 	f.Add([]byte{0, 0, 1, 0, 1, 1, 1, 3, 2, 0, 0, 3, 3, 0, 0, 3, 4, 1, 3, 3, 7, 1, 0, 3, 15, 0, 0, 0, 2, 0, 0, 12, 2, 0, 0, 3}, byte(1))
+	// A request although the handshake fails, and the same one again.
+	f.Add([]byte{0, 1, 119, 7, 1, 1, 105, 2, 0, 0, 193, 3, 10, 3, 253, 6, 3, 180, 109, 114, 10, 1, 3, 4, 10, 159, 105, 6, 32, 0, 116, 2, 10, 211, 229, 219, 1, 187, 20, 4}, byte(0))
 	f.Fuzz(func(t *testing.T, data []byte, opt byte) {
 		if len(data) > 4000 {
 			data = data[:4000]
@@ -149,19 +151,23 @@ func FuzzDetector(f *testing.F) {
 		if opt&1 != 0 {
 			o.MaxFlows = 2
 		}
-		ids := map[int]bool{}
+		if opt&16 != 0 {
+			o.MaxTargets = 1
+		}
+		ids, tries := map[int]bool{}, map[int]detect.Tries{}
 		if opt&8 != 0 {
 			o.OnFinding = func(f *detect.Finding) {
 				told++
 				if ids[f.ID] {
 					t.Fatalf("id %d twice", f.ID)
 				}
-				ids[f.ID] = true
+				ids[f.ID], tries[f.ID] = true, f.Tries()
 			}
 			o.OnUpdate = func(f *detect.Finding) {
 				if updated++; !ids[f.ID] {
 					t.Fatalf("an update of %d, which nobody was told of", f.ID)
 				}
+				tries[f.ID] = f.Tries()
 			}
 		}
 		d := detect.New(o)
@@ -252,6 +258,11 @@ func FuzzDetector(f *testing.F) {
 		}
 		if r.Totals.Tries != ofTargets || r.Totals.Tries != counted.Totals.Tries {
 			t.Fatalf("%+v in total, %+v of the targets, %+v by the findings", r.Totals.Tries, ofTargets, counted.Totals.Tries)
+		}
+		for _, f := range r.Findings {
+			if o.OnFinding != nil && tries[f.ID] != f.Tries() {
+				t.Fatalf("finding %d counts for %+v, and %+v was told", f.ID, f.Tries(), tries[f.ID])
+			}
 		}
 		for i := range r.Targets {
 			if r.Targets[i].Connections > uint64(len(input)) || r.Targets[i].LostRequests > uint64(len(input)) {

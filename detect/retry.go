@@ -80,7 +80,7 @@ const (
 // id of its own the same head may come again by itself: then it must follow at once.
 func (d *Detector) findRetry(p *pending) {
 	f := p.f
-	if p.key == 0 || !f.Lost {
+	if p.key == 0 || !f.Lost || f.Request == nil {
 		return
 	}
 	within := retryWithin

@@ -110,7 +110,9 @@ func (ts *targets) overflowTarget() *target {
 		return t
 	}
 	ts.all = append(ts.all, nil)
-	return ts.put(newTarget(tcpstate.Endpoint{}, uint32(len(ts.all)), ts.live))
+	t := newTarget(tcpstate.Endpoint{}, uint32(len(ts.all)), ts.live)
+	t.mixed, t.told = t.tell(), &silent
+	return ts.put(t)
 }
 
 // evictable is a target without a connection whose place another one may have; nil: there

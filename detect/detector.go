@@ -224,20 +224,21 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	d.exchanges.active(t.end, e.Time)
 	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
-	t.tell().reached[0].add(e.Time, request.Len)
+	x := t.tell()
+	x.reached[0].add(e.Time, request.Len)
 	if took := e.Time - request.Time; took >= second {
-		t.told.slow.Add(took)
+		x.slow.Add(took)
 	}
 	if _, target := f.Sides(); f.HTTP2() {
 	} else if d.exchanges.answer(d, f, e.Seg); target.HasTurn() {
 		if gap := request.Time - d.tracker.NewestFromTarget(f).Time; gap >= 0 {
-			t.told.reused(gap)
+			x.reused(gap)
 		}
 	}
-	t.told.waits.end(d.stalled, d.tracker, f, e.Time)
+	x.waits.end(d.stalled, d.tracker, f, e.Time)
 	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if d.tracker.NewestFromTarget(f).Set() {
-			t.told.losses.Add(request.Time)
+			x.losses.Add(request.Time)
 		}
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
 			f.SetDecided()
@@ -370,7 +371,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	d.conclude(f, wasLeft)
 	d.undecided.forget(f.Index())
 	m := d.tracker.Notes(f)
-	d.targetOf(f).told.waits.end(d.stalled, d.tracker, f, e.Time)
+	d.targetOf(f).kept().waits.end(d.stalled, d.tracker, f, e.Time)
 	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
 		d.targetOf(f).tell().losses.Add(at)
 	}

@@ -104,7 +104,7 @@ func (d *Detector) changeTarget(f *tcpstate.Flow) {
 	old := d.targetOf(f)
 	d.conclude(f, wasTurned)
 	old.connections--
-	old.told.waits.takeBack(d.stalled, f.Index())
+	old.kept().waits.takeBack(d.stalled, f.Index())
 	d.targets.release(f)
 	d.targetOf(f).connections++
 }

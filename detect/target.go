@@ -14,6 +14,7 @@ import (
 type target struct {
 	end         tcpstate.Endpoint
 	tag         uint32
+	mixed       *told   // by the many listeners that it stands for; nil: it is one
 	into        *target // that it was merged into; nil: it has a row of its own
 	flows       int32   // connections that the tracker has
 	requests    uint64
@@ -98,9 +99,18 @@ func (t *target) samples() (recent, kept int) {
 	return n, n
 }
 
-// tell is what the target has told, to be added to.
+// kept is what is kept of what was told, to be changed.
+func (t *target) kept() *told {
+	if t.mixed != nil {
+		return t.mixed
+	}
+	return t.told
+}
+
+// tell is what the target has told, to be added to. What many listeners do that are not told apart says
+// nothing of any of them: it is never looked at.
 func (t *target) tell() *told {
-	if t.told == &silent {
+	if t.kept() == &silent {
 		recent, most := t.samples()
 		x := &told{longest: -1, waits: waits{most: recent}}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
@@ -109,7 +119,7 @@ func (t *target) tell() *told {
 		x.closes.Max, x.lbCloses.Max = min(most, maxCloses), min(most, maxCloses)
 		t.told = x
 	}
-	return t.told
+	return t.kept()
 }
 
 // quiet reports whether nothing would be missed if the target were counted with others.

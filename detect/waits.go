@@ -235,5 +235,5 @@ func (d *Detector) onFINRepeated(e *tcpstate.Event) {
 
 // onStallChanged notes what has become of a request that waits.
 func (d *Detector) onStallChanged(e *tcpstate.Event) {
-	d.targetOf(e.Flow).told.waits.change(d.stalled, e.Flow.Index(), func(w *wait) { w.learn(d.tracker, e.Flow) })
+	d.targetOf(e.Flow).kept().waits.change(d.stalled, e.Flow.Index(), func(w *wait) { w.learn(d.tracker, e.Flow) })
 }

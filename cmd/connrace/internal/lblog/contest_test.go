@@ -156,3 +156,21 @@ func TestMergeAgrees(t *testing.T) {
 		}
 	}
 }
+
+// A finding whose time fits and that may be about the path goes before one of the path that is seconds away,
+// which clocks that differ would explain.
+func TestTimeBeforePathSecondsAway(t *testing.T) {
+	refused := try1(1, detect.ConnectionRefused, noon, "", "")
+	refused.Request = nil
+	away := try1(2, detect.FINRequestCrossing, noon.Add(3*time.Second), "/a", "")
+	for _, c := range []struct {
+		findings []Finding
+		want     int
+		by       Key
+	}{{[]Finding{refused, away}, 1, ByTime}, {[]Finding{away}, 2, ByPath}} {
+		a := analysed{capture: around(c.findings...)}
+		if o := a.join(t, accessed(noon, "/a", 502)); len(o.Joined) != 1 || o.Joined[0].Finding != c.want || o.Joined[0].By != c.by {
+			t.Errorf("%+v, want #%d by %s", o.Joined, c.want, c.by)
+		}
+	}
+}

@@ -61,14 +61,17 @@ func (j *Joiner) match() {
 		}
 		return ports
 	})
-	j.tier(ByPath, pathLevels, tries, pathOf, paths)
-	j.tier(ByPath, pathLevels, tries, func(t *try) string { return bare(pathOf(t)) }, func(s *slot) []string {
-		keys := paths(s)
-		for i := range keys {
-			keys[i] = bare(keys[i])
-		}
-		return keys
-	})
+	byPath := func(levels []int64) {
+		j.tier(ByPath, levels, tries, pathOf, paths)
+		j.tier(ByPath, levels, tries, func(t *try) string { return bare(pathOf(t)) }, func(s *slot) []string {
+			keys := paths(s)
+			for i := range keys {
+				keys[i] = bare(keys[i])
+			}
+			return keys
+		})
+	}
+	byPath(levels)
 	j.measureOffset()
 	j.tier(ByTime, levels, tries, func(t *try) string { return t.Target.String() }, func(s *slot) []string {
 		if s.Target == (endpoint{}) || j.serverError(s.Entry) != nil {
@@ -82,6 +85,7 @@ func (j *Joiner) match() {
 		}
 		return []string{"any"}
 	})
+	byPath(pathLevels) // seconds away comes behind what has the time and may have had the path
 }
 
 // root is the part of an X-Amzn-Trace-Id that stays the same on a request's whole way,

@@ -228,7 +228,7 @@ func (w *watch) start(first *detect.KernelSample) {
 	}
 	w.usr1 = make(chan os.Signal, 1)
 	notifyUSR1(w.usr1)
-	w.status.Text(fmt.Sprintf("watching %s ...", w.name))
+	w.status.Text(fmt.Sprintf("watching %s ...", w.name), "")
 }
 
 // configure makes an analysis fit to go on for weeks.

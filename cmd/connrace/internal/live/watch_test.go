@@ -181,7 +181,7 @@ func TestWatchTable(t *testing.T) {
 	if !ok || !strings.Contains(running, "#1 fin-request-crossing  ") || !strings.Contains(running, "tcp.stream eq 0") || strings.Count(running, "\n") > 8 {
 		t.Errorf("while it runs:\n%s", running)
 	}
-	if !strings.Contains(rest, "1 finding in ") || !strings.Contains(rest, "\nfin-request-crossing: ") {
+	if !strings.Contains(rest, "1 finding in ") || !strings.Contains(rest, "\n1. The target closes idle connections") {
 		t.Errorf("at the end:\n%s", rest)
 	}
 	for l := range strings.Lines(x.stdout) {

@@ -9,6 +9,7 @@ import (
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/pipeline"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/term"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
@@ -97,7 +98,7 @@ func (w *watch) showStatus(f *figures, now time.Time) {
 	if n := f.Failed(); n > 0 {
 		line += ", " + text.Plural(n, "failed try")
 	}
-	w.status.Text(line)
+	w.status.Text(line, w.name+": "+term.SoFar(f.Progress.Findings, f.Failed()))
 }
 
 // showSnapshot shows the report so far.

@@ -192,7 +192,7 @@ func (s *session) again(index int) (in *capture.File, done func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, s.Report.Captures[index].Path, in.Progress)
+	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, s.Report.Captures[index].Path, in.Progress, s.SoFar)
 	return in, func() { stop(); in.Close(); release() }, nil
 }
 

@@ -53,7 +53,7 @@ func (s *session) file(path string) {
 		return
 	}
 	defer done()
-	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress)
+	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
 	n, err := src.Read(s.Batch)
 	apart := s.place(src, s.Batch[:n])
 	index := len(s.Report.Captures)

@@ -6,12 +6,15 @@ package pipeline
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/cmd/connrace/internal/memory"
 	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/term"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -43,6 +46,7 @@ type Session struct {
 	Spans  []lblog.Span // of time in which findings are shown
 	Batch  []capture.Frame
 	own    decoded // what the frames of batch are decoded to
+	noted  noted   // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -157,7 +161,26 @@ func (s *Session) analyse(in *Input, x *decoded) {
 		a.Broken = false
 	}
 	s.flush(in, x.segs[from:])
+	// Behind a batch that is not full nothing may come for long.
+	if now := time.Now(); len(x.segs) < batchSize || now.Sub(s.noted.at) >= noteEvery {
+		p := a.Detector.Progress()
+		s.noted.at = now
+		s.noted.findings.Store(uint64(s.nextID) + p.Findings)
+		s.noted.failed.Store(p.Failed())
+	}
 }
+
+// noted is how far an analysis has come, for who shows it meanwhile.
+type noted struct {
+	at               time.Time
+	findings, failed atomic.Uint64
+}
+
+// noteEvery is how often that is noted.
+const noteEvery = 200 * time.Millisecond
+
+// SoFar says what has been found so far. Any goroutine may ask.
+func (s *Session) SoFar() string { return term.SoFar(s.noted.findings.Load(), s.noted.failed.Load()) }
 
 // flush hands segments to the detector. A capture without a TCP segment is none to it.
 func (s *Session) flush(in *Input, segs []tcpstate.Segment) {

@@ -13,12 +13,18 @@ const (
 	progressEvery = 200 * time.Millisecond
 )
 
-// Progress shows on a terminal how far reading has come; the function that it returns
-// ends that.
-func Progress(w io.Writer, quiet bool, path string, of func() (read, size int64)) (stop func()) {
-	if quiet || !IsTerminal(w) {
+// Progress shows on a terminal how far reading has come, and of a stream, whose end nobody
+// knows, what has been found so far; the function that it returns ends that. Where there is no
+// terminal only that is shown, as a Status does.
+func Progress(w io.Writer, quiet bool, path string, of func() (read, size int64), found func() string) (stop func()) {
+	_, size := of()
+	if quiet || !IsTerminal(w) && size >= 0 {
 		return func() {}
 	}
+	if path == "-" {
+		path = "standard input"
+	}
+	status := NewStatus(w, quiet)
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
@@ -27,16 +33,18 @@ func Progress(w io.Writer, quiet bool, path string, of func() (read, size int64)
 		for {
 			select {
 			case <-quit:
-				if wait == progressEvery {
-					fmt.Fprint(w, "\r\x1b[K")
-				}
+				status.Clear()
 				return
 			case <-time.After(wait):
 				wait = progressEvery
 			}
 			read, size := of()
-			line := bar(text.Clean(path), read, size, time.Since(begun))
-			fmt.Fprintf(w, "\r%s\x1b[K", fitTerminal(w, line))
+			line, so := bar(text.Clean(path), read, size, time.Since(begun)), ""
+			if size < 0 {
+				so = found()
+				line += "  " + so
+			}
+			status.Text(line, text.Clean(path)+": "+so)
 		}
 	}()
 	return func() { close(quit); <-gone }

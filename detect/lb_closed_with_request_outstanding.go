@@ -111,7 +111,7 @@ func (x *Facts) deadline(wait int64) bool {
 		return false
 	}
 	d := x.stream.Timeout // less what the LB needed to send it on
-	return wait >= d-d/10 && wait <= d+max(roundSlack, x.rtt())
+	return wait >= d-d/10 && wait <= d+max(roundSlack, x.rtt(), d/20)
 }
 
 // deadlineAdvice is the cause and the fix then.

@@ -207,6 +207,7 @@ type row struct {
 	Capture             string // where there are several
 	Open                bool
 	Summary             string
+	Streams             []string      // of HTTP/2, where it is about several
 	Histogram           template.HTML // of what is about a target as a whole
 	Ladder              template.HTML
 	Proof, Caption      string
@@ -228,7 +229,7 @@ func (p *page) row(f *found) row {
 		ID: f.id, Grade: f.Severity.String(), Time: p.Stamp(f.Time), Target: f.At(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
-		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(),
+		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(), Streams: report.Streams(f.Finding, p.o.ShowQuery),
 	}
 	if f.LB != (tcpstate.Endpoint{}) {
 		r.LB = f.LB.String()

@@ -45,6 +45,9 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	if m := &f.Measures; m.Retried {
 		t.paragraph("         ", fmt.Sprintf("the same request came again in frame %d, stream %d", m.RetryFrame, m.RetryStream))
 	}
+	for _, l := range Streams(f, t.o.ShowQuery) {
+		t.paragraph("         ", l)
+	}
 	for _, e := range Story(f) {
 		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.Stamp(e.Time), who(e), e.Flags)
 		line := text.Clean(e.Note)

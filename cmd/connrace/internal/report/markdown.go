@@ -241,6 +241,12 @@ func (m *markdown) proof(a *Analysis, f *detect.Finding) {
 			}
 		}
 	}
+	if lines := Streams(f, m.o.ShowQuery); lines != nil {
+		for i, l := range lines {
+			lines[i] = "- " + escape(l)
+		}
+		m.say(lines...)
+	}
 	if lines := drawLadder(f, m.clock); lines != nil {
 		m.say("```text")
 		for _, l := range lines {

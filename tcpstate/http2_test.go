@@ -156,6 +156,49 @@ func TestHTTP2Streams(t *testing.T) {
 	}
 }
 
+// A stream that stays open for long, a watch, is followed beside any number of others that end.
+func TestHTTP2Watch(t *testing.T) {
+	k := newH2Talk(Config{})
+	var f *Flow
+	k.t.Each(func(x *Flow) { f = x })
+	k.send(0, ACK, h2Frame(1, 5, 1, "\x82\x86\x04\x06/watch"))
+	k.send(1, ACK, h2Frame(1, 4, 1, "\x88"))
+	for i := range uint32(1100) {
+		id := 2*i + 3
+		k.send(0, ACK, h2Frame(1, 5, id, "\x82\x86\x84"))
+		k.send(1, ACK, h2Frame(0, 0, 1, "event")+h2Frame(1, 5, id, "\x88"))
+	}
+	k.send(0, ACK, "")
+	h := k.t.HTTP2(f)
+	st, ok := h.find(1)
+	if !ok || st.Done || st.Doubtful() || st.Received != 1100*5 || h.open != 1 {
+		t.Fatalf("the watch: followed=%t, %d open, %+v", ok, h.open, st)
+	}
+	if len(h.Streams) > 100 || k.t.UnfollowedStreams != 0 {
+		t.Errorf("%d streams kept, %d not followed", len(h.Streams), k.t.UnfollowedStreams)
+	}
+}
+
+// Streams whose answers were captured before their requests are in doubt, however many there are.
+func TestHTTP2Ahead(t *testing.T) {
+	k := newH2Talk(Config{})
+	var f *Flow
+	k.t.Each(func(x *Flow) { f = x })
+	const n = 100
+	for i := range uint32(n) {
+		k.send(1, ACK, h2Frame(1, 5, 2*i+1, "\x88"))
+	}
+	for i := range uint32(n) {
+		k.send(0, ACK, h2Frame(1, 5, 2*i+1, "\x82\x86\x84"))
+	}
+	k.send(0, ACK, h2Frame(1, 5, 2*n+1, "\x82\x86\x84"))
+	for _, s := range k.t.HTTP2(f).Streams {
+		if s.Doubtful() != (s.ID < 2*n) {
+			t.Errorf("stream %d: in doubt: %t", s.ID, s.Doubtful())
+		}
+	}
+}
+
 // Streams that may have ended in what the capture lacks are not kept for ever.
 func TestHTTP2Doubtful(t *testing.T) {
 	k := newH2Talk(Config{})

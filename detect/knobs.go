@@ -125,6 +125,8 @@ var gracefulKnobs = []Knob{
 // drainKnobs take a target out of the LB before it stops.
 var drainKnobs = []Knob{
 	{"ALB", "deregistration_delay.timeout_seconds = 60", "target group attribute, default 300; deregister, wait, then stop the target"},
+	{"AWS ELB", "deregistration_delay.timeout_seconds = 60", "target group attribute; deregister, wait, then stop the target"},
+	{"GCP", "connectionDraining: { drainingTimeoutSec: 60 }", "of the backend service"},
 	{"HAProxy", "set server app/s1 state drain", "on the runtime socket"},
 	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "on the target's pods"},

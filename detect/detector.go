@@ -128,7 +128,9 @@ func (d *Detector) Finish() *Result {
 	for _, p := range d.settled { // again, with what the whole capture taught
 		d.explainAgain(p)
 	}
-	if d.opt.OnFinding == nil { // else they have been told
+	if d.opt.OnFinding != nil {
+		d.takeBackProbes()
+	} else {
 		d.findings = slices.DeleteFunc(d.findings, d.probed)
 		for _, p := range d.settled {
 			if d.probed(p.f) {

@@ -121,6 +121,7 @@ func (d *Detector) review() {
 	for _, t := range d.targets.all {
 		d.judgeTarget(t, true)
 	}
+	d.takeBackProbes()
 	for _, p := range d.settled {
 		if p.f.Measures.CloseCause == CloseUnknown {
 			d.explainAgain(p)

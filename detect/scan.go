@@ -116,3 +116,18 @@ func (d *Detector) mayBeProbe(f *Finding) bool {
 	t := d.scans.by[scanKey{f.LB.Addr, f.Target.Addr}]
 	return t != nil && len(t.ports) >= scanSigns && t.ports[f.Target.Port] > 0
 }
+
+// takeBackProbes says of findings that were told before a scan had shown itself that they were part of it.
+func (d *Detector) takeBackProbes() {
+	for _, p := range d.settled {
+		if f := p.f; f.Severity != Info && d.probed(f) {
+			d.tally(p, -1)
+			f.Severity, f.Lost, f.Open = Info, false, false
+			f.Summary += "; its host tried one port after the other: a scan"
+			d.tally(p, 1)
+			if d.opt.OnUpdate != nil {
+				d.opt.OnUpdate(f)
+			}
+		}
+	}
+}

@@ -48,13 +48,13 @@ func (q *problem) check() (cmds []string) {
 		cmds = append(cmds, run+" --format json > "+before+"  # now")
 	}
 	if r.Live {
-		return append(cmds, run+" --baseline "+quoted(before)+"  # after the change")
+		return append(cmds, run+" --baseline "+quoted(before)+"  # later")
 	}
 	after := "after.pcap"
 	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
 		after = "after2.pcap"
 	}
-	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # after the change")
+	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # later")
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)

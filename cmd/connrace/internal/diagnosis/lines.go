@@ -23,27 +23,46 @@ func (q *problem) lines() {
 	q.Server, q.LB = only(known), only(lbs)
 	add := func(knobs []detect.Knob, lb, likely bool) {
 		for _, k := range knobs {
-			q.Lines = append(q.Lines, Line{Knob: k, LB: lb, Likely: likely})
+			ok := true
+			if q.isTimer() {
+				k, ok = fitted(k, lb, q.idle.median(), q.lbIdle())
+			}
+			if ok {
+				q.Lines = append(q.Lines, Line{Knob: k, LB: lb, Likely: likely})
+			}
 		}
 	}
 	gaveUp := q.Rule.Learnt == detect.ByOwnClose || len(servers) == 0 // the LB: its settings decide
 	switch {
+	case gaveUp:
 	case known != nil:
 		add(named(servers, known), false, false)
-	case !gaveUp:
+	default:
 		add(q.likely(servers), false, true)
 	}
 	switch {
+	case lbs != nil && q.isTimer(): // of the others, some are for other reasons
+		add(firsts(named(q.Rule.LBs, lbs)), true, false)
 	case lbs != nil:
 		add(named(q.Rule.LBs, lbs), true, false)
 	case gaveUp:
 		add(q.Rule.LBs[:min(len(q.Rule.LBs), mostLikely)], true, true)
 	}
 	for _, k := range servers {
-		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Knob == k }) {
+		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Software == k.Software && l.Note == k.Note }) {
 			q.Others = append(q.Others, k)
 		}
 	}
+}
+
+// lbIdle is the longest idle timeout that is known of the targets' LBs; 0: none is.
+func (q *problem) lbIdle() (ns int64) {
+	for _, t := range q.known() {
+		if t.LBIdle != nil {
+			ns = max(ns, t.LBIdle.NS)
+		}
+	}
+	return ns
 }
 
 // likely are the settings of the servers that it may be.
@@ -101,6 +120,16 @@ func (q *problem) hinted(of []detect.Knob) (knobs []detect.Knob) {
 		}
 	}
 	return knobs
+}
+
+// firsts are the first setting of each software.
+func firsts(knobs []detect.Knob) (out []detect.Knob) {
+	for _, k := range knobs {
+		if !slices.ContainsFunc(out, func(o detect.Knob) bool { return o.Software == k.Software }) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // software names whose settings they are.

@@ -1,0 +1,42 @@
+package diagnosis
+
+import (
+	"regexp"
+	"strconv"
+
+	"connrace/detect"
+)
+
+// The values of settings are examples: for a load balancer that keeps idle connections for 60 s,
+// and for a target that closes them after 5 s. fitted puts those of the case in their place.
+var (
+	targetValue = regexp.MustCompile(`\b(65|66|75)(_?000)?(s|\b)`)
+	lbValue     = regexp.MustCompile(`\b4(s|\b)`)
+)
+
+// spare is by how much the longer timer outlives the shorter one, in seconds, as detect's texts
+// have it.
+const spare = 5
+
+// fitted is a setting against a target that closes idle connections first, with a value that
+// helps: the target's above the LB's timer, the LB's below the target's. ok is false where there
+// is none: in seconds nothing lies below a second. Times are in ns, 0 for unknown.
+func fitted(k detect.Knob, isLB bool, target, lb int64) (_ detect.Knob, ok bool) {
+	const second = int64(1e9)
+	switch {
+	case isLB && target > 0 && target < 5*second && lbValue.MatchString(k.Line):
+		below := (target - second/2) / second
+		k.Line = lbValue.ReplaceAllString(k.Line, strconv.FormatInt(below, 10)+"$1")
+		return k, below > 0
+	case !isLB && lb > 60*second:
+		above := (lb+second-1)/second + spare
+		k.Line = targetValue.ReplaceAllStringFunc(k.Line, func(s string) string {
+			n, _ := strconv.ParseInt(s[:2], 10, 64)
+			if n == 66 { // which is above another setting
+				return strconv.FormatInt(above+1, 10) + s[2:]
+			}
+			return strconv.FormatInt(max(n, above), 10) + s[2:]
+		})
+	}
+	return k, true
+}

@@ -82,6 +82,8 @@ var targetDefaults = []Default{
 	{"Caddy", "idle", "5 min", "", "[source] modules/caddyhttp/app.go", 300 * time.Second},
 	{"Envoy", "idle_timeout", "1 h", "", "[docs] faq/configuration/timeouts", 3600 * time.Second},
 	{"Envoy", "max_connection_duration", "no limit", "", "[docs] faq/configuration/timeouts", 0},
+	{"Envoy", "max_requests_per_connection", "no limit", "", "[docs] HttpProtocolOptions", 0},
+	{"Envoy", "drain_timeout", "5 s", "", "[docs] HttpConnectionManager", 0},
 	{"HAProxy", "timeout http-keep-alive", "timeout http-request", "", "[docs] configuration.txt", 0},
 	{"Go", "IdleTimeout", "ReadTimeout, or none", "", "[source] net/http/server.go", 0},
 	{"Go", "WriteTimeout", "none", "", "[source] net/http/server.go", 0},

@@ -92,7 +92,8 @@ var requestKnobs = slices.Concat(workerKnobs, []Knob{
 
 // countKnobs are how many requests a connection may carry.
 var countKnobs = []Knob{
-	{"nginx", "keepalive_requests 10000;", "as the target; default 1000, 100 before 1.19.10; it announces the close"},
+	{"nginx", "keepalive_requests 10000;", "as the target; default 1000, 100 before 1.19.10; it announces the close; of HTTP/2 it was http2_max_requests before 1.19.7"},
+	{"Envoy", "common_http_protocol_options: { max_requests_per_connection: 0 }", "as the target, of the listener; default no limit"},
 	{"Apache", "MaxKeepAliveRequests 0", "default 100; 0: no limit"},
 	{"Tomcat", `<Connector maxKeepAliveRequests="-1" ... />`, "default 100; -1: no limit"},
 	{"gunicorn", "--max-requests 0", "per worker, not per connection: default off"},

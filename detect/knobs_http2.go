@@ -19,6 +19,7 @@ var graceKnobs = []Knob{
 	{"grpc-java", ".maxConnectionAge(1, HOURS).maxConnectionAgeGrace(1, MINUTES)", "of NettyServerBuilder; default no limit for both"},
 	{"Go", "srv.Shutdown(ctx)", "waits for open streams until ctx ends; Close does not wait"},
 	{"nginx", "worker_shutdown_timeout 60s;", "as the target; default none; keepalive_time 1h and keepalive_requests 1000 end connections between streams"},
+	{"Envoy", "drain_timeout: 30s", "as the target, of the HTTP connection manager: between its two GOAWAYs; default 5 s"},
 	{"Node.js", "session.close()", "waits for open streams; session.destroy() does not"},
 	{"Kubernetes", "terminationGracePeriodSeconds: 60", "of the pod; default 30"},
 }

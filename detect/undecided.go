@@ -86,6 +86,15 @@ func (x *Facts) hidesRequest() bool {
 	if x.newestFromTarget.Set() {
 		answered = x.newestFromTarget.Ack
 	}
+	if x.flow.HTTP2() { // what the target sends behind the newest request need be no answer to what is missing
+		begun, _ := x.firstOctets()
+		if x.newestTurn.Set() {
+			begun = x.newestTurn.Seq
+		}
+		if begun.Before(answered) {
+			answered = begun
+		}
+	}
 	if h := x.streams; h != nil && h.GoAway.Set() && h.GoAway.Ack.Before(answered) {
 		answered = h.GoAway.Ack // it refuses what it had not seen, whatever else is answered
 	}

@@ -65,7 +65,7 @@ func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
 // the wait's length made of it: the client went away, or the LB's own time was up.
 func (f *Finding) Hear(client bool, log string) {
 	f.blameClient(client)
-	f.Severity, f.own = Error, &advice{"The LB's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", f.Rule.Fix}
+	f.Severity, f.own = Error, &advice{"The LB's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", timeUpFix}
 	if client {
 		f.Severity = Warning
 		f.own = &advice{"The client went away, and the LB gave its request up: its log says so (" + log + ").", clientGone.fix}
@@ -74,6 +74,9 @@ func (f *Finding) Hear(client bool, log string) {
 	f.Cause, f.Fix = f.own.cause, f.own.fix
 	f.Grounds += "; whose wait it was the load balancer's log says (" + log + ")"
 }
+
+// timeUpFix is what is to be done where it is known that the LB's own time was up.
+const timeUpFix = "Make the request faster or raise the LB's timeout (nginx proxy_read_timeout, HAProxy timeout server, ALB idle_timeout.timeout_seconds)."
 
 // clientLead leads the summary of a finding about a client that went away.
 const clientLead = "a client went away, most likely: "

@@ -2,6 +2,7 @@ package diagnosis
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"connrace/cmd/connrace/internal/text"
@@ -118,6 +119,9 @@ func (a *Answer) Add(f Found) {
 
 // AddCounted adds findings that are only counted.
 func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
+	if g.Count == 0 {
+		return
+	}
 	q := a.problem(reasonFor(g.Rule, g.CloseCause))
 	q.add(g.Rule, g.Severity, g.Tries, g.Count, g.First, g.Last)
 	q.targets[site{g.Target, g.Socket, known}] = true
@@ -125,7 +129,7 @@ func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 
 func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint64, first, last int64) {
 	q.Count += n
-	q.rules[r] += int(n)
+	q.rules[r] = int(min(uint64(q.rules[r])+min(n, math.MaxInt), math.MaxInt))
 	q.Severity = max(q.Severity, s)
 	q.Tries.Add(t, 1)
 	q.First, q.Last = widened(q.First, q.Last, first, last)

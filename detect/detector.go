@@ -45,6 +45,7 @@ type Detector struct {
 
 	totals    Totals
 	exchanges *exchanges // nil: not asked for
+	ledger    *ledger    // likewise
 	reviewed  int64      // when a live analysis last looked back
 	lookAgain int64      // when it looks at what is open
 }
@@ -54,6 +55,9 @@ func New(o Options) *Detector {
 	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
+	}
+	if o.Connections {
+		d.ledger = &ledger{}
 	}
 	d.tracker = tcpstate.NewTracker(d.config())
 	d.locate = d.tracker.Locate
@@ -155,6 +159,7 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
+	d.ledger.opened(d, e)
 	d.accepted.forget(f)
 	t.connections++
 	if f.BeginCaptured() || e.Seg.Flags&tcpstate.SYN != 0 {
@@ -179,6 +184,8 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	t.completed++
+	d.ledger.setUp(d, f)
+	d.ledger.keep(d, e)
 	m := d.tracker.Notes(f)
 	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
 	for i, h := range [...]*tcpstate.HalfNotes{lb, target} {
@@ -207,22 +214,32 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
 		t.tell().reached[1].add(e.Time, answer.Len)
 	}
+	d.ledger.keep(d, e)
 	if e.Flow.HTTP2() {
 		return // its streams are counted one by one
 	}
-	t.requests++
 	if e.Flow.HTTP2Unread() {
 		t.unread++
 	}
-	d.totals.Requests++
+	d.countRequest(t, e.Flow)
 	t.advertise(e.Flow)
 	d.noteRequest(e)
 	d.noteRequestHead(t, e)
 }
 
+// countRequest counts a request wherever requests are counted.
+func (d *Detector) countRequest(t *target, f *tcpstate.Flow) {
+	t.requests++
+	d.totals.Requests++
+	if c := d.ledger.of(f); c != nil {
+		c.Requests++
+	}
+}
+
 func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
+	d.ledger.keep(d, e)
 	d.exchanges.active(t.end, e.Time)
 	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
@@ -252,6 +269,9 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 func (d *Detector) onServerError(e *tcpstate.Event) {
 	d.totals.Answers5xx++
 	d.targetOf(e.Flow).answers5xx++
+	if c := d.ledger.of(e.Flow); c != nil {
+		c.Answers5xx++
+	}
 }
 
 func (d *Detector) onRequestStalled(e *tcpstate.Event) {
@@ -274,6 +294,7 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 // onCloseBegan notes the idle age of a connection that one side begins to close.
 func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	f := e.Flow
+	d.ledger.keep(d, e)
 	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) {
 		return
 	}
@@ -394,6 +415,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	if lb, _ := f.Sides(); !f.HasPayload() && (lb.HasTurn() || d.tracker.NewestFromTarget(f).Set()) {
 		d.totals.NoPayload++
 	}
+	d.ledger.gone(d, f)
 	d.targets.release(f)
 }
 

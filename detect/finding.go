@@ -78,7 +78,7 @@ type Measures struct {
 	Waiting          int      // stalled requests on the same listener; -1: not counted
 	RST              string   // "reply", "active" or ""
 	RSTOrigin        string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
-	RSTOriginBasis   string   // "ttl", "shape" or ""
+	RSTOriginBasis   string   // "ttl", "shape", "joined" or ""
 	CloseCause       string   // the ID of one of CloseCauses, or ""
 	CloseCauseBasis  string   // "inferred", "advertised", "hint", "refused" or ""
 	Retried          bool
@@ -104,22 +104,26 @@ type Finding struct {
 	Inexact    bool              // stream numbers may differ from Wireshark's: see tcpstate.Tracker.Exact
 	LB         tcpstate.Endpoint // zero for findings about a target as a whole
 	Target     tcpstate.Endpoint
-	Socket     string // path of the listening unix socket that is meant instead of Target
-	Frame      uint64 // of the decisive segment
-	Time       int64  // of the decisive segment, ns since the Unix epoch
-	Lost       bool
-	Open       bool            // it was still undecided when the capture ended, of a live one now
-	Dead       bool            // the target's host or the way to it is known to be dead: no queue is behind it
-	Unwatched  bool            // the LB had had the target's close for long: its pool does not watch its connections
-	Request    *Request        // nil: none
-	Requests   []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first
-	Measures   Measures
-	Evidence   []Evidence // in the order of the frames
-	IdleFrom   *Evidence  // where Measures.Idle begins: the last octets of the answer before; nil: unknown
-	RoleBasis  string     // "handshake", "flag", "shared-endpoint", "http" or "port"
-	Summary    string     // one sentence
-	Cause      string
-	Fix        string
+	// Ends are the two as the finding's own capture has them, where addresses are translated
+	// between that and the LB.
+	Ends      *[2]tcpstate.Endpoint
+	Socket    string // path of the listening unix socket that is meant instead of Target
+	Frame     uint64 // of the decisive segment
+	Time      int64  // of the decisive segment, ns since the Unix epoch
+	Lost      bool
+	Open      bool            // it was still undecided when the capture ended, of a live one now
+	Dead      bool            // the target's host or the way to it is known to be dead: no queue is behind it
+	Unwatched bool            // the LB had had the target's close for long: its pool does not watch its connections
+	Request   *Request        // nil: none
+	Requests  []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first
+	Measures  Measures
+	Evidence  []Evidence // in the order of the frames
+	IdleFrom  *Evidence  // where Measures.Idle begins: the last octets of the answer before; nil: unknown
+	RoleBasis string     // "handshake", "flag", "shared-endpoint", "http" or "port"
+	Proof     *Proof     // what captures at two points show; nil: there is one, or it decides nothing
+	Summary   string     // one sentence
+	Cause     string
+	Fix       string
 
 	ignored  []int64 // when segments were ignored: see pending
 	byClient bool    // most likely a client went away, and the LB with it
@@ -208,10 +212,14 @@ func (f *Finding) TupleFilter() string {
 	if f.Socket != "" {
 		return "" // nothing of it is in any capture
 	}
-	if f.LB == (tcpstate.Endpoint{}) {
-		return one(f.Target)
+	lb, target := f.LB, f.Target
+	if f.Ends != nil {
+		lb, target = f.Ends[0], f.Ends[1]
 	}
-	return one(f.LB) + " && " + one(f.Target)
+	if lb == (tcpstate.Endpoint{}) {
+		return one(target)
+	}
+	return one(lb) + " && " + one(target)
 }
 
 // seconds writes a time for people, to three digits: "5 s", "1.25 s", "12.3 ms", "25 µs".

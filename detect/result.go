@@ -24,6 +24,8 @@ type Options struct {
 	// nil: each is.
 	IsLocal   func(tcpstate.Addr) bool
 	Exchanges bool // keep what a load balancer's log is compared with
+	// Connections: keep what another capture of the same connections is compared with.
+	Connections bool
 	// OnSegment is called behind each segment with its frame and its stream.
 	OnSegment func(frame uint64, stream uint32)
 	// OnIncident is called with each finding when it is decided, before it waits for what
@@ -49,6 +51,11 @@ type Result struct {
 
 	Forgotten []Group    // findings that are not kept for want of room
 	Exchanges *Exchanges // with Options.Exchanges only
+
+	// With Options.Connections only, in the order of their first segments; ConnectionsCut: there
+	// were more than are kept.
+	Connections    []Connection
+	ConnectionsCut bool
 }
 
 // Totals are counts over the whole capture.
@@ -138,11 +145,13 @@ type Histogram = idle.Histogram
 // result is what is known, with the given findings put in order.
 func (d *Detector) result(fs []*Finding) *Result {
 	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
-	return &Result{
+	r := &Result{
 		Totals: d.counts(), Targets: d.figures(), Findings: fs, Streams: d.tracker.StreamStats(),
 		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),
 		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
 	}
+	r.Connections, r.ConnectionsCut = d.ledger.finish()
+	return r
 }
 
 // counts are the totals so far.

@@ -64,8 +64,7 @@ const (
 // onStreamBegan counts a request of HTTP/2.
 func (d *Detector) onStreamBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
-	t.requests++
-	d.totals.Requests++
+	d.countRequest(t, e.Flow)
 	s := e.Stream
 	if k := streamKey(s); k != 0 {
 		d.requests.Add(recentRequest{k, s.Request.Time, s.Request.Frame(), s.Request.Stream})

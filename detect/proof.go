@@ -1,0 +1,403 @@
+package detect
+
+import (
+	"fmt"
+
+	"connrace/tcpstate"
+)
+
+// Seen is where one of several points of the path saw a segment.
+type Seen struct {
+	Point   int // index of the point's first capture, as Evidence.Capture counts
+	Capture int
+	Frame   uint64
+	Time    int64 // by the point's own clock
+	Absent  bool  // it did not see it, although it was looking; the rest is 0
+}
+
+// Proof is what captures at two points of the path show of a finding together. Only Prove makes
+// one.
+type Proof struct {
+	Place string // where it went wrong: "path", "target" or "lb"
+	Way   string // on the path: "to-target" or "to-lb"; else ""
+	Text  string // a sentence that says what was seen where
+}
+
+// The places and ways of a Proof.
+const (
+	OnPath   = "path"
+	AtTarget = "target"
+	AtLB     = "lb"
+
+	WayToTarget = "to-target"
+	WayToLB     = "to-lb"
+)
+
+// OriginByJoining is the basis of an RST's origin where captures at both ends tell it.
+const OriginByJoining = "joined"
+
+// A Passage is how often a segment, with all of its copies, was seen at the two ends of what lies
+// between two points.
+type Passage struct {
+	FromLB     bool
+	LB, Target Sighted // at the point near the LB, and near the target
+}
+
+// Sighted are the copies of a segment that a point saw.
+type Sighted struct {
+	Copies  int
+	Checked int    // of them, those that passed the other point while that was known to capture
+	Frame   uint64 // of the first
+}
+
+// Lost reports whether it was sent and never arrived.
+func (p *Passage) Lost() bool {
+	sent, arrived := p.ends()
+	return sent.Checked > 0 && arrived.Copies == 0
+}
+
+// Arrived reports whether it was sent and arrived.
+func (p *Passage) Arrived() bool {
+	sent, arrived := p.ends()
+	return sent.Copies > 0 && arrived.Copies > 0
+}
+
+// MadeBetween reports whether it arrived and was never sent.
+func (p *Passage) MadeBetween() bool {
+	sent, arrived := p.ends()
+	return arrived.Checked > 0 && sent.Copies == 0
+}
+
+// partly reports whether some copies arrived, and others did not.
+func (p *Passage) partly() bool {
+	sent, arrived := p.ends()
+	return sent.Checked == sent.Copies && arrived.Copies > 0 && arrived.Copies < sent.Copies
+}
+
+// seen reports whether either point has it.
+func (p *Passage) seen() bool { return p.LB.Copies+p.Target.Copies > 0 }
+
+func (p *Passage) ends() (sent, arrived Sighted) {
+	if p.FromLB {
+		return p.LB, p.Target
+	}
+	return p.Target, p.LB
+}
+
+// Sightings are what two points show of what a finding is about.
+type Sightings struct {
+	LBName, TargetName string  // of the point near the LB, and of that near the target
+	SYN, SYNACK        Passage // of the connection, where they are in the time of the finding
+	Request            Passage // the first octet of its request
+	Decisive           Passage // the decisive segment
+	RST                Passage // the RST that it says something of
+	FIN                Passage // the target's
+	Answer             Passage // the first octet that answers the request
+	Ack                Passage // what acknowledges the request, with data or without
+	Smallest, Largest  uint32  // octets of the smallest segment that was lost on the decisive one's way, and of the largest that arrived
+}
+
+// Prove holds a finding against what was seen at two points. It is the one place where that
+// changes a verdict. It reports whether it did, or made it certain.
+func (f *Finding) Prove(s *Sightings) bool {
+	if f.Severity == Info || f.Rule.About == AboutTarget {
+		return false
+	}
+	if f.Rule.About == AboutHandshake {
+		return f.proveHandshake(s)
+	}
+	if f.proveReset(s) || f.proveClose(s) {
+		return true
+	}
+	switch {
+	case s.Request.Lost():
+		f.lostOnPath(s, &s.Request, "the request")
+	case s.Decisive.Lost() && s.Decisive.FromLB:
+		f.lostOnPath(s, &s.Decisive, "a segment of the request")
+	case s.Answer.Lost() && f.Rule.FollowsClose == NoClose:
+		f.lostOnPath(s, &s.Answer, "the answer")
+	case s.Decisive.Lost() && f.Rule == PathLoss:
+		f.lostOnPath(s, &s.Decisive, "a segment of the answer")
+	case s.Ack.Lost() && f.Rule != PathLoss && f.Rule.FollowsClose == NoClose && f.Lost && !s.Answer.Arrived():
+		f.lostOnPath(s, &s.Ack, "what acknowledges the request")
+	case f.Rule == PathLoss && f.Decisive(s).partly():
+		f.lostInPart(s, f.Decisive(s))
+	case s.Request.Arrived() && f.atTarget(s):
+	default:
+		return false
+	}
+	return true
+}
+
+// Decisive is the passage of what a finding about loss is about.
+func (f *Finding) Decisive(s *Sightings) *Passage {
+	if s.Decisive.seen() {
+		return &s.Decisive
+	}
+	return &s.Request
+}
+
+// lostInPart says of what got through in the end that its copies before were lost on the way.
+func (f *Finding) lostInPart(s *Sightings, p *Passage) {
+	sent, arrived := p.ends()
+	from, to, _, _, way := s.route(p)
+	f.Confidence = Certain
+	f.prove(Proof{OnPath, way, fmt.Sprintf("of %d copies in %s only %s came to %s: the others were lost between the two", sent.Copies, from, number(arrived.Copies), to)})
+}
+
+// proveReset says who sent the RST that a finding rests on.
+func (f *Finding) proveReset(s *Sightings) bool {
+	p := &s.RST
+	m := &f.Measures
+	switch {
+	case p.MadeBetween():
+		if m.RSTOrigin, m.RSTOriginBasis = OriginBetween, OriginByJoining; f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
+			return false // the target did close, and that decides
+		}
+		from, to, frame, way, who := s.LBName, s.TargetName, p.Target.Frame, WayToTarget, "LB"
+		if !p.FromLB {
+			from, to, frame, way, who = s.TargetName, s.LBName, p.LB.Frame, WayToLB, "target"
+		}
+		f.become(ResetInExchange)
+		f.Confidence = Certain
+		f.prove(Proof{OnPath, way, fmt.Sprintf("the RST (frame %d of %s) is not in %s: the %s did not send it, something between the two did", frame, to, from, who)})
+		f.own = &advice{
+			fmt.Sprintf("Something between %s and %s broke the connection by an RST in the name of the %s, which did not send it: "+
+				"a firewall that rejects with a TCP reset, a load balancer or NAT that had dropped the connection.", s.LBName, s.TargetName, who),
+			ResetInExchange.Fix,
+		}
+	case p.Arrived() && !p.FromLB:
+		m.RSTOrigin, m.RSTOriginBasis = OriginTarget, OriginByJoining
+		if f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
+			return false // that it closed comes first
+		}
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (frame %d of %s) and came to the LB (frame %d of %s)", p.Target.Frame, s.TargetName, p.LB.Frame, s.LBName)})
+	default:
+		return false
+	}
+	f.explainOwn()
+	return true
+}
+
+// proveClose says that the target closed, where its end of the path shows that.
+func (f *Finding) proveClose(s *Sightings) bool {
+	if f.Rule.FollowsClose == NoClose || s.FIN.Target.Copies == 0 {
+		return false
+	}
+	text := fmt.Sprintf("the FIN left the target's host (frame %d of %s)", s.FIN.Target.Frame, s.TargetName)
+	switch {
+	case s.FIN.Arrived():
+		text += fmt.Sprintf(" and came to the LB (frame %d of %s)", s.FIN.LB.Frame, s.LBName)
+	case s.FIN.Lost():
+		text += " and never came to " + s.LBName
+	}
+	if s.Request.Lost() {
+		text += "; the request never came there, but would have met the close"
+	}
+	f.prove(Proof{AtTarget, "", text})
+	return true
+}
+
+// become lets a finding be one of another rule.
+func (f *Finding) become(r *Rule) {
+	if f.Rule == r {
+		return
+	}
+	f.Grounds += fmt.Sprintf("; by one capture alone it looked like %s", f.Rule.ID)
+	f.Rule = r
+	f.Measures.CloseCause, f.Measures.CloseCauseBasis = "", ""
+	f.Cause, f.Fix, f.own, f.also = r.Cause, r.Fix, nil, ""
+}
+
+// prove adds what was proved.
+func (f *Finding) prove(p Proof) {
+	f.Proof = &p
+	f.Summary += "; " + p.Text
+	f.Grounds += "; captures at both ends show it"
+}
+
+// explainOwn lets the cause and fix of the finding alone be what is said.
+func (f *Finding) explainOwn() {
+	if f.own != nil {
+		f.Cause, f.Fix = f.own.cause, f.own.fix
+	}
+}
+
+// route is where a segment was sent and where it would have arrived, with its frame there.
+func (s *Sightings) route(p *Passage) (from, to string, frame uint64, copies int, way string) {
+	if p.FromLB {
+		return s.LBName, s.TargetName, p.LB.Frame, p.LB.Checked, WayToTarget
+	}
+	return s.TargetName, s.LBName, p.Target.Frame, p.Target.Checked, WayToLB
+}
+
+// lostOnPath says that what was sent never arrived.
+func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
+	from, to, frame, copies, way := s.route(p)
+	sent := fmt.Sprintf("frame %d of %s", frame, from)
+	if copies > 1 {
+		sent = fmt.Sprintf("%d copies in %s, the first in frame %d", copies, from, frame)
+	}
+	if f.Rule != StaleConnection {
+		f.become(PathLoss)
+	}
+	f.Confidence = Certain
+	text := fmt.Sprintf("%s (%s) never came to %s", what, sent, to)
+	if s.Smallest > s.Largest && s.Largest > 0 {
+		f.Measures.SmallestLost, f.Measures.LargestDelivered = s.Smallest, s.Largest
+		text += fmt.Sprintf(", where segments of up to %d octets arrived and none of %d or more", s.Largest, s.Smallest)
+	}
+	f.prove(Proof{OnPath, way, text})
+	switch {
+	case f.Rule == StaleConnection:
+		f.own = &advice{
+			fmt.Sprintf("Something between %s and %s had forgotten the idle connection and dropped what the LB sent on it: a NAT, a firewall, a load balancer. "+
+				"It was not the target, which got none of it.", s.LBName, s.TargetName),
+			f.Fix,
+		}
+	case f.Measures.ICMP == nil:
+		cause := fmt.Sprintf("Something between %s and %s drops these segments.", s.LBName, s.TargetName)
+		if f.Measures.SmallestLost > 0 {
+			cause += " Only large ones are lost: the path has a smaller MTU than its ends believe, and the ICMP messages that say so are filtered."
+		}
+		f.own = &advice{cause, PathLoss.Fix}
+	}
+	f.explainOwn()
+}
+
+// atTarget says of a request that arrived and that nobody closed, that it was the target that
+// left it without an answer.
+func (f *Finding) atTarget(s *Sightings) bool {
+	if f.Rule.FollowsClose != NoClose || f.Rule == PathLoss || s.Answer.seen() || !f.Lost && !f.Open {
+		return false
+	}
+	text := fmt.Sprintf("the request came to the target's host (frame %d of %s), which ", s.Request.Target.Frame, s.TargetName)
+	switch {
+	case s.Ack.Target.Copies == 0:
+		text += "sent nothing back"
+	default:
+		text += "acknowledged it and sent no answer"
+	}
+	f.prove(Proof{AtTarget, "", text})
+	return true
+}
+
+// proveHandshake says where a SYN, or what answers it, was lost.
+func (f *Finding) proveHandshake(s *Sightings) bool {
+	p := &s.SYN
+	switch {
+	case p.MadeBetween():
+		return false
+	case p.Lost():
+		if f.Rule == SYNDropped {
+			f.become(SYNUnanswered)
+		}
+		if f.Rule == ConnectionRefused {
+			f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginBetween, OriginByJoining
+		} else if f.Rule != SYNUnanswered {
+			return false
+		}
+		what := fmt.Sprintf("the SYN (frame %d of %s)", p.LB.Frame, s.LBName)
+		if p.LB.Checked > 1 {
+			what = fmt.Sprintf("none of the %d copies of the SYN in %s", p.LB.Checked, s.LBName)
+		}
+		text := what + " never came to " + s.TargetName
+		if p.LB.Checked > 1 {
+			text = what + " came to " + s.TargetName
+		}
+		f.Confidence = Certain
+		f.prove(Proof{OnPath, WayToTarget, text})
+		f.pathDropsSYNs(s)
+	case s.SYNACK.Lost() && f.Rule != ConnectionRefused:
+		if f.Rule == SYNDropped {
+			f.become(SYNUnanswered)
+		}
+		f.Confidence = Certain
+		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("the target answered (frame %d of %s), and that never came to %s", s.SYNACK.Target.Frame, s.TargetName, s.LBName)})
+		f.own = &advice{
+			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
+		}
+		f.explainOwn()
+	case p.partly():
+		if f.Rule == SYNDropped {
+			f.become(SYNUnanswered)
+		}
+		f.Confidence = Certain
+		f.prove(Proof{OnPath, WayToTarget, fmt.Sprintf("of %d copies of the SYN in %s only %s came to %s", p.LB.Copies, s.LBName, number(p.Target.Copies), s.TargetName)})
+		f.pathDropsSYNs(s)
+	case f.Rule == ConnectionRefused && s.RST.Arrived():
+		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
+		f.Confidence = Certain
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (frame %d of %s)", s.RST.Target.Frame, s.TargetName)})
+	case s.SYNACK.partly():
+		if f.Rule == SYNDropped {
+			f.become(SYNUnanswered)
+		}
+		f.Confidence = Certain
+		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("of %d copies of the SYN-ACK in %s only %s came to %s", s.SYNACK.Target.Copies, s.TargetName, number(s.SYNACK.LB.Copies), s.LBName)})
+	case p.Arrived() && f.Rule.Queue != NoQueue:
+		how := "answered none of them"
+		if s.SYNACK.Target.Copies > 0 {
+			how = "answered only the last"
+		}
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("all %d copies of the SYN came to the target's host (the first in frame %d of %s), which %s", p.Target.Copies, p.Target.Frame, s.TargetName, how)})
+	default:
+		return false
+	}
+	return true
+}
+
+// pathDropsSYNs is the cause where a SYN never arrived.
+func (f *Finding) pathDropsSYNs(s *Sightings) {
+	f.own = &advice{
+		fmt.Sprintf("Something between %s and %s drops SYNs: a firewall, a security group, a route. It is not the target, which never saw them, and no backlog.", s.LBName, s.TargetName),
+		SYNUnanswered.Fix,
+	}
+	f.explainOwn()
+}
+
+// number is a small number in words where that reads better.
+func number(n int) string {
+	if n == 1 {
+		return "one"
+	}
+	return fmt.Sprint(n)
+}
+
+// Weight says which of two findings of one incident knows better: the greater.
+func (f *Finding) Weight() int {
+	w := int(f.Severity) << 8
+	switch {
+	case f.Rule == PathLoss, f.Rule == ResetInExchange:
+		w += 3 << 4
+	case f.Rule.FollowsClose != NoClose:
+		w += 2 << 4
+	case f.Rule != StaleConnection:
+		w += 1 << 4
+	}
+	return w
+}
+
+// Incident is what an incident of a connection is known by at every point: the first octet of the
+// request that it is about, or that it is about the set-up, or only its rule.
+type Incident struct {
+	Rule    *Rule
+	SetUp   bool
+	Request tcpstate.Seq
+	HasSeq  bool
+}
+
+// Incident is that of a finding.
+func (f *Finding) Incident() Incident {
+	if f.Rule.About == AboutHandshake {
+		return Incident{SetUp: true}
+	}
+	if f.Severity > Info && f.Request != nil {
+		for i := range f.Evidence {
+			if e := &f.Evidence[i]; e.Role == RoleRequest {
+				return Incident{Request: e.Seq, HasSeq: true}
+			}
+		}
+	}
+	return Incident{Rule: f.Rule}
+}

@@ -54,8 +54,8 @@ var layers = []struct {
 		within + "infile", within + "lblog", within + "memory", within + "outfile", within + "report", within + "term",
 	}, "it leads frames to a report and knows neither files nor interfaces"},
 	{within + "offline", []string{
-		"connrace/capture", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "memory",
-		within + "outfile", within + "pipeline", within + "report", within + "term",
+		"connrace/capture", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "join",
+		within + "memory", within + "outfile", within + "pipeline", within + "report", within + "term",
 	}, "it reads files: nothing of an interface is known"},
 	{within + "live", []string{
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "dump", within + "infile",
@@ -64,9 +64,10 @@ var layers = []struct {
 	}, "it watches an interface: no capture file is opened"},
 	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate"}, "the answer is worked out from findings, before anything renders it"},
 	{within + "lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
+	{within + "join", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it holds findings against captures, and renders nothing"},
 	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},
 	{within + "report", []string{
-		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", "github.com/olekukonko/tablewriter",
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog", "github.com/olekukonko/tablewriter",
 	}, "reports see findings and totals, never packets"},
 	{within + "html", []string{
 		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",

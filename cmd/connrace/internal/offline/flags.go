@@ -17,6 +17,7 @@ type Flags struct {
 	pipeline.Period
 	streams bool
 	resync  bool
+	noJoin  bool
 	files   []string
 }
 
@@ -36,6 +37,7 @@ func NewFlags() (*Flags, *pflag.FlagSet) {
 	a.HTML.Add(fs)
 	a.packets.add(fs)
 	a.Umask.AddTo(fs)
+	fs.BoolVar(&a.noJoin, "no-join", false, "analyse captures of the same connections, taken at several\npoints, each by itself")
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
 	a.AddTalk(fs)

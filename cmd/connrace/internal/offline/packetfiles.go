@@ -115,7 +115,7 @@ func (s *spool) close() {
 
 // keep lets a stream be read again later if that will be needed.
 func (s *session) keep(path string, r io.Reader) (io.Reader, error) {
-	if s.flags.packets.annotate == "" && s.flags.packets.evidence == "" {
+	if s.flags.packets.annotate == "" && s.flags.packets.evidence == "" && !s.Connections {
 		return r, nil
 	}
 	i := len(s.Report.Captures)

@@ -15,7 +15,7 @@ func (a *Flags) plan() *confine.Plan {
 		st, err := os.Stat(path)
 		spools = spools || path == "-" || err == nil && !st.Mode().IsRegular()
 	}
-	if spools && (a.packets.annotate != "" || a.packets.evidence != "") {
+	if spools && (a.packets.annotate != "" || a.packets.evidence != "" || len(a.files) > 1 && !a.noJoin) {
 		p.Write = append(p.Write, os.TempDir()) // see keep
 	}
 	p.Read = cli.Given(append(append(append(p.Read, a.files...), a.Logs...), a.Baseline)...)

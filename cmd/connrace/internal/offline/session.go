@@ -18,6 +18,7 @@ import (
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/term"
 	"connrace/cmd/connrace/internal/text"
+	"connrace/tcpstate"
 )
 
 // session is one run of analyze: files in, one report out.
@@ -25,12 +26,14 @@ type session struct {
 	*pipeline.Session
 	flags     *Flags
 	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
+	apart     map[int]string  // why captures were not taken for a continuation, by index in report.Captures
 	sources   map[int]*source // streams that are read again, by index in report.Captures
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
-	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags}
+	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}}
 	s.Shown.Streams = flags.streams
+	s.Connections = len(flags.files) > 1 && !flags.noJoin
 	return s
 }
 
@@ -64,7 +67,9 @@ func (s *session) file(path string) {
 	}
 	stop()
 	c := pipeline.Describe(path, src.Info())
-	if apart != "" {
+	if apart != "" && s.Connections {
+		s.apart[index] = path + ": " + apart // unless it is joined
+	} else if apart != "" {
 		c.Warnings = append(slices.Clone(c.Warnings), path+": "+apart)
 	}
 	if !s.Stopped() {
@@ -100,6 +105,8 @@ func (s *session) place(src *capture.File, frames []capture.Frame) (apart string
 		return ""
 	case a.Last != 0 && first < max(a.Last-int64(overlap), a.First):
 		apart = fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", text.Length(a.Last-first))
+	case s.Connections && s.sameAgain(frames):
+		apart = "holds the same connections as what came before it: analysed by itself, not as its continuation"
 	case a.Last != 0 && !slices.Equal(links, a.Links):
 		apart = "has other link types than what came before it: analysed by itself, not as its continuation"
 	default:
@@ -113,6 +120,17 @@ func (s *session) place(src *capture.File, frames []capture.Frame) (apart string
 	s.Begin(first, links)
 	s.Cur.First = first
 	return apart
+}
+
+// sameAgain reports whether frames are of connections that the analysis has already: their capture
+// is another one of the same time, by a clock that is ahead.
+func (s *session) sameAgain(frames []capture.Frame) bool {
+	d := capture.NewDecoder()
+	var segs []tcpstate.Segment
+	for i := range frames {
+		segs = d.Decode(&frames[i], segs)
+	}
+	return s.Cur.Detector.Shares(segs)
 }
 
 // ended notes how reading ended.
@@ -148,6 +166,11 @@ func (s *session) warnAboutPeriod(c *report.Capture) {
 
 // finish completes the report, writes it, and returns the exit code.
 func (s *session) finish() int {
+	s.Conclude()
+	if s.Connections {
+		s.join()
+		s.Late()
+	}
 	s.Complete()
 	switch r := &s.Report; {
 	case len(r.Captures) > 0:
@@ -182,7 +205,7 @@ func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	}
 	defer a.HTML.File.Discard()
 	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
-	for _, f := range a.files {
+	for _, f := range s.givenTwice(a.files) {
 		if s.Stopped() {
 			break
 		}

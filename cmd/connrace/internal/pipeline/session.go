@@ -44,9 +44,12 @@ type Session struct {
 	// load balancer's log.
 	Learnt func(*report.Analysis, *detect.Finding)
 	Spans  []lblog.Span // of time in which findings are shown
-	Batch  []capture.Frame
-	own    decoded // what the frames of batch are decoded to
-	noted  noted   // how far it has come
+	// Connections: keep what tells the same connections in other captures. Findings are then
+	// settled when all captures have been read: see Late.
+	Connections bool
+	Batch       []capture.Frame
+	own         decoded // what the frames of batch are decoded to
+	noted       noted   // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -95,9 +98,10 @@ func (s *Session) Begin(first int64, links []capture.LinkType) {
 	}
 	o.Streams = s.Shown.Streams
 	o.Exchanges = len(s.flags.Logs) > 0
+	o.Connections = s.Connections
 	if s.Tune != nil {
 		s.Tune(a, &o)
-	} else if s.Lines != nil {
+	} else if s.Lines != nil && !s.Connections {
 		o.OnFinding = func(f *detect.Finding) {
 			if a.Window.shows(f) {
 				s.Lines.Finding(&a.Analysis, f)
@@ -197,6 +201,19 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 		s.Listeners = nil
 	}
 	a.Detector.Segments(segs)
+}
+
+// Late writes the JSON lines of findings that could not be written while they were settled.
+func (s *Session) Late() {
+	if s.Lines == nil {
+		return
+	}
+	for i := range s.Report.Analyses {
+		a := &s.Report.Analyses[i]
+		for _, f := range a.Result.Findings {
+			s.Lines.Finding(a, f)
+		}
+	}
 }
 
 // Warn warns on standard error, unless --quiet forbids it.

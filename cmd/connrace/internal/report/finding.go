@@ -90,19 +90,20 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 }
 
 type evidenceDoc struct {
-	Capture int    `json:"capture"`
-	Stream  uint32 `json:"stream"`
-	Frame   uint64 `json:"frame"`
-	Written count  `json:"file_frame"`
-	Time    stamp  `json:"time"`
-	From    string `json:"from"`
-	Flags   string `json:"flags"`
-	Seq     uint32 `json:"seq"`
-	Ack     uint32 `json:"ack"`
-	Len     uint32 `json:"len"`
-	TTL     count  `json:"ttl"`
-	Role    string `json:"role"`
-	Note    string `json:"note"`
+	Capture int       `json:"capture"`
+	Stream  uint32    `json:"stream"`
+	Frame   uint64    `json:"frame"`
+	Written count     `json:"file_frame"`
+	Time    stamp     `json:"time"`
+	From    string    `json:"from"`
+	Flags   string    `json:"flags"`
+	Seq     uint32    `json:"seq"`
+	Ack     uint32    `json:"ack"`
+	Len     uint32    `json:"len"`
+	TTL     count     `json:"ttl"`
+	Role    string    `json:"role"`
+	Note    string    `json:"note"`
+	Seen    []seenDoc `json:"seen,omitempty"`
 }
 
 // evidenceJSON are segments of evidence; file is where their packets were written, nil:
@@ -114,7 +115,7 @@ func evidenceJSON(a *Analysis, es []detect.Evidence, file *EvidenceFile) []evide
 		ds[i] = evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
-			Role: string(e.Role), Note: text.Clean(e.Note),
+			Role: string(e.Role), Note: text.Clean(e.Note), Seen: seenJSON(a, e.Seen),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]
@@ -162,6 +163,7 @@ type findingDoc struct {
 	IdleFrom      *evidenceDoc   `json:"idle_from"`
 	File          optional       `json:"evidence_file"`
 	RoleBasis     optional       `json:"role_basis"`
+	Proof         *proofDoc      `json:"proof,omitempty"`
 	Summary       string         `json:"summary"`
 	Cause         string         `json:"cause"`
 	Fix           string         `json:"fix"`
@@ -203,7 +205,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Proof: proofJSON(f.Proof), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 }

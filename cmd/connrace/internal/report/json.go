@@ -34,6 +34,7 @@ func JSON(w io.Writer, r *Report, o *Options) error {
 			}
 		}
 	})
+	j.joined(r)
 	j.outages(r, o)
 	j.failures(r)
 	j.log(r, o)

@@ -73,6 +73,7 @@ func (l *Lines) Summary(r *Report) error {
 	j.targets(r)
 	j.problems(r.Diagnosis(l.o))
 	j.forgotten(r)
+	j.joined(r)
 	j.outages(r, l.o)
 	j.failures(r)
 	j.log(r, l.o)

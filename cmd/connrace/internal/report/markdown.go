@@ -81,6 +81,9 @@ func (m *markdown) captures() {
 		}
 		m.line(line)
 	}
+	for i := range m.report.Joined {
+		m.line("- " + escape(m.report.Joined[i].Text()))
+	}
 }
 
 // grid writes a table.

@@ -26,6 +26,7 @@ type Report struct {
 	// Since and Until say in words to what the findings were limited; "" where they
 	// were not.
 	Since, Until string
+	Joined       []Joined // captures of the same connections, pair by pair along the path
 	Interrupted  bool     // the input was not read to its end
 	Live         bool     // an interface was watched
 	Flags        []string // that decide what is analysed, as they were given

@@ -80,6 +80,9 @@ func (t *tables) captures() {
 		}
 		t.paragraph(lead, line)
 	}
+	for i := range t.report.Joined {
+		t.paragraph("", t.report.Joined[i].Text())
+	}
 }
 
 // name is what the table calls a capture.

@@ -1,0 +1,239 @@
+package join
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// Clock is how the clock of one point stands to that of another, nearer to the LB: what is to be
+// added to a time of the nearer one.
+//
+// A segment to the target, sent at a and seen further on at b, shows that the offset is at most
+// b-a, for it took time; one to the LB, that it is at least as much. How much of the difference
+// is the way cannot be told; that the fastest segments took equally long both ways is an estimate.
+type Clock struct {
+	Known  bool
+	At     int64 // a moment, ns, by the nearer clock, of which the rest is said
+	Offset int64 // the estimate
+	Lo, Hi int64 // between these it lies for certain
+	Drift  float64
+	// DriftKnown: the captures are long enough for Drift, in seconds per second, to show.
+	DriftKnown bool
+
+	up, down []sample // one for each stretch of time at most, in order
+}
+
+// sample is a segment that both points have: by how much the further clock was ahead of the
+// nearer, at a time of the nearer one.
+type sample struct{ at, ahead int64 }
+
+const (
+	// maxDrift is how fast two clocks can part: each may be slewed by 500 ppm (adjtimex(2)).
+	maxDrift  = 1e-3
+	stretches = 1024
+	// granularity is that of a capture's times, in the formats that have the coarser one.
+	granularity = int64(1e3)
+	// longEnough is for how long clocks must be watched before their drift can be told from the
+	// variance of delays.
+	longEnough = int64(10e9)
+)
+
+// samples are the segments that two points share: those to the target, and those to the LB.
+func samples(a, b []detect.Connection, pairs []pair) (up, down []sample) {
+	for _, p := range pairs {
+		for i := range a[p.a].Marks {
+			x := &a[p.a].Marks[i]
+			y, ok := counterpart(a[p.a].Marks, b[p.b].Marks, i, p.shift)
+			if !ok {
+				continue
+			}
+			if s := (sample{x.Time, y.Time - x.Time}); x.FromLB {
+				up = append(up, s)
+			} else {
+				down = append(down, s)
+			}
+		}
+	}
+	return up, down
+}
+
+// counterpart is the mark that is the i-th of others, where there is no doubt which copy it is.
+func counterpart(as, bs []detect.Mark, i int, shift [2]tcpstate.Seq) (y detect.Mark, ok bool) {
+	same := func(o *detect.Mark, x detect.Mark) bool { return o.FromLB == x.FromLB && o.Identity() == x.Identity() }
+	for k := range as {
+		if k != i && same(&as[k], as[i]) {
+			return y, false
+		}
+	}
+	x, n := shifted(as[i], shift), 0
+	for k := range bs {
+		if same(&bs[k], x) {
+			y = bs[k]
+			n++
+		}
+	}
+	return y, n == 1
+}
+
+// nearer reports whether the first of two points is the one nearer to the LB: a segment to the
+// target comes there earlier, and what answers it later. Of equal times it is, too.
+func nearer(up, down []sample) bool {
+	// Neither clock matters: both samples hold the offset, and only the way differs.
+	n := 0
+	j := 0
+	slices.SortFunc(up, func(x, y sample) int { return cmp.Compare(x.at, y.at) })
+	slices.SortFunc(down, func(x, y sample) int { return cmp.Compare(x.at, y.at) })
+	for _, d := range down {
+		for j < len(up) && up[j].at <= d.at {
+			j++
+		}
+		switch {
+		case j == 0:
+		case up[j-1].ahead >= d.ahead:
+			n++
+		default:
+			n--
+		}
+	}
+	return n >= 0
+}
+
+// newClock works out how two clocks stand to each other, at the middle of what they share.
+func newClock(up, down []sample) (c Clock) {
+	if len(up) == 0 || len(down) == 0 {
+		return c
+	}
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, s := range [][]sample{up, down} {
+		for _, x := range s {
+			first, last = min(first, x.at), max(last, x.at)
+		}
+	}
+	c.At = first + (last-first)/2
+	c.up = thin(up, first, last, -1)
+	c.down = thin(down, first, last, 1)
+	c.Lo, c.Hi = c.bounds(c.At)
+	c.Lo -= granularity
+	c.Hi += granularity
+	if c.Known = c.Lo <= c.Hi; !c.Known {
+		return c
+	}
+	if last-first >= longEnough {
+		c.Drift, c.DriftKnown = c.drift(first, last)
+	}
+	c.Offset = c.estimate()
+	return c
+}
+
+// thin keeps of each stretch of time the sample that says most: the smallest, or the largest.
+func thin(all []sample, first, last int64, sign int64) []sample {
+	var kept [stretches]sample
+	var has [stretches]bool
+	width := (last-first)/stretches + 1
+	for _, s := range all {
+		i := (s.at - first) / width
+		if !has[i] || sign*s.ahead > sign*kept[i].ahead {
+			kept[i], has[i] = s, true
+		}
+	}
+	out := make([]sample, 0, min(len(all), stretches))
+	for i := range kept {
+		if has[i] {
+			out = append(out, kept[i])
+		}
+	}
+	return out
+}
+
+// bounds are those of the offset at a time of the nearer clock.
+func (c *Clock) bounds(t int64) (lo, hi int64) {
+	lo, hi = math.MinInt64, math.MaxInt64
+	for _, s := range c.up {
+		hi = min(hi, s.ahead+slack(t-s.at))
+	}
+	for _, s := range c.down {
+		lo = max(lo, s.ahead-slack(t-s.at))
+	}
+	if lo > hi && lo-hi <= 2*granularity { // a way that takes no time
+		lo, hi = hi, lo
+	}
+	return lo, hi
+}
+
+// slack is by how much two clocks part in a time, at most.
+func slack(d int64) int64 { return int64(maxDrift * math.Abs(float64(d))) }
+
+// drift is the median of how fast the middle between the two bounds moves from the first half of
+// the time to the second.
+func (c *Clock) drift(first, last int64) (float64, bool) {
+	const parts = 8
+	type middle struct {
+		at    float64
+		ahead float64
+		ok    bool
+	}
+	var mids [parts]middle
+	width := (last-first)/parts + 1
+	for i := range mids {
+		lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+		from := first + int64(i)*width
+		for _, s := range c.up {
+			if s.at >= from && s.at < from+width {
+				hi = min(hi, s.ahead)
+			}
+		}
+		for _, s := range c.down {
+			if s.at >= from && s.at < from+width {
+				lo = max(lo, s.ahead)
+			}
+		}
+		if lo != math.MinInt64 && hi != math.MaxInt64 {
+			mids[i] = middle{float64(from + width/2 - c.At), float64(lo) + float64(hi-lo)/2, true}
+		}
+	}
+	var slopes []float64
+	for i := range parts / 2 {
+		if x, y := mids[i], mids[i+parts/2]; x.ok && y.ok {
+			slopes = append(slopes, (y.ahead-x.ahead)/(y.at-x.at))
+		}
+	}
+	if len(slopes) < parts/2-1 {
+		return 0, false
+	}
+	slices.Sort(slopes)
+	// Delays vary: what is within the spread of the slopes, or within a quarter of the ways,
+	// shows no drift.
+	d, spread := slopes[len(slopes)/2], slopes[len(slopes)-1]-slopes[0]
+	if math.Abs(d) <= spread || math.Abs(d)*float64(last-first) < float64(c.Hi-c.Lo)/4 {
+		d = 0
+	}
+	return d, true
+}
+
+// estimate is the offset at c.At if the fastest segments took equally long both ways.
+func (c *Clock) estimate() int64 {
+	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
+	for _, s := range c.up {
+		hi = min(hi, s.ahead-int64(c.Drift*float64(s.at-c.At)))
+	}
+	for _, s := range c.down {
+		lo = max(lo, s.ahead-int64(c.Drift*float64(s.at-c.At)))
+	}
+	return min(max(lo+(hi-lo)/2, c.Lo), c.Hi)
+}
+
+// Offset at a time of the nearer clock.
+func (c *Clock) offset(t int64) int64 {
+	if !c.Known {
+		return 0
+	}
+	o := c.Offset + int64(c.Drift*float64(t-c.At))
+	if lo, hi := c.bounds(t); lo <= hi {
+		o = min(max(o, lo), hi)
+	}
+	return o
+}

@@ -1,0 +1,183 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// figures are those of a case without its findings: of connections that several points have
+// those of the one nearest to the LB.
+func (c *Case) figures() *detect.Result {
+	r := &detect.Result{}
+	names := c.names()
+	for p := range c.Points {
+		x := c.Points[p].Result
+		again := c.again(p)
+		addTotals(&r.Totals, x.Totals, again.all)
+		for i := range x.Targets {
+			addTarget(r, &x.Targets[i], names[p], again.of[x.Targets[i].Target])
+		}
+		for _, s := range x.Streams {
+			s.Capture += len(r.ExactStreams)
+			r.Streams = append(r.Streams, s)
+		}
+		r.StreamsCut = r.StreamsCut || x.StreamsCut
+		addExchanges(r, x.Exchanges, names[p], len(r.ExactStreams))
+		r.ExactStreams = append(r.ExactStreams, exact(x, len(c.Points[p].Spans))...)
+		r.Forgotten = append(r.Forgotten, x.Forgotten...)
+	}
+	return r
+}
+
+// exact is ExactStreams of as many captures as a point has.
+func exact(x *detect.Result, n int) []uint32 {
+	out := slices.Clone(x.ExactStreams)
+	for len(out) < n {
+		out = append(out, ^uint32(0))
+	}
+	return out[:n]
+}
+
+// sums are what connections count.
+type sums struct{ connections, requests, answers5xx uint64 }
+
+func (s *sums) add(c *detect.Connection) {
+	s.connections++
+	s.requests += uint64(c.Requests)
+	s.answers5xx += uint64(c.Answers5xx)
+}
+
+// repeated are the connections of a point that one nearer to the LB has, too.
+type repeated struct {
+	all sums
+	of  map[tcpstate.Endpoint]*sums // by target, as the point names it
+}
+
+func (c *Case) again(p int) repeated {
+	r := repeated{of: map[tcpstate.Endpoint]*sums{}}
+	for i := range c.conns {
+		at := c.conns[i].at
+		if at[p] < 0 || !slices.ContainsFunc(at[:p], func(i int) bool { return i >= 0 }) {
+			continue
+		}
+		x := &c.Points[p].Result.Connections[at[p]]
+		r.all.add(x)
+		if r.of[x.Target] == nil {
+			r.of[x.Target] = &sums{}
+		}
+		r.of[x.Target].add(x)
+	}
+	return r
+}
+
+// less is a without b, and never below zero.
+func less(a, b uint64) uint64 { return a - min(a, b) }
+
+// addTotals adds those of a point, without what was counted.
+func addTotals(t *detect.Totals, x detect.Totals, again sums) {
+	first := t.Segments == 0
+	t.Segments += x.Segments
+	t.Streams += x.Streams
+	t.Requests += less(x.Requests, again.requests)
+	t.Answers5xx += less(x.Answers5xx, again.answers5xx)
+	t.Tries.Add(x.Tries, 1)
+	t.EvictedFlows += x.EvictedFlows
+	t.EvictedTargets = max(t.EvictedTargets, x.EvictedTargets)
+	t.MergedConnections = max(t.MergedConnections, x.MergedConnections)
+	t.UnfollowedStreams = max(t.UnfollowedStreams, x.UnfollowedStreams)
+	rest := less(x.Flows, again.connections)
+	t.Flows += rest
+	// Not known by connection: what the fuller view says.
+	for _, n := range []struct{ to, from *uint64 }{
+		{&t.RSTAfterFIN.Total, &x.RSTAfterFIN.Total},
+		{&t.RSTAfterFIN.Explained, &x.RSTAfterFIN.Explained},
+		{&t.OneDirection, &x.OneDirection},
+		{&t.NoHandshake, &x.NoHandshake},
+		{&t.NoPayload, &x.NoPayload},
+		{&t.HTTP2InTLS, &x.HTTP2InTLS},
+		{&t.HTTP2Unread, &x.HTTP2Unread},
+		{&t.OtherProtocols, &x.OtherProtocols},
+	} {
+		*n.to = max(*n.to, *n.from)
+	}
+	if first {
+		t.Undecided = x.Undecided
+	} else if rest == 0 {
+		t.Undecided = min(t.Undecided, x.Undecided)
+	} else {
+		t.Undecided = max(t.Undecided, x.Undecided)
+	}
+	if first {
+		t.Leaps = x.Leaps
+	}
+	for _, s := range x.Scans {
+		if !slices.Contains(t.Scans, s) {
+			t.Scans = append(t.Scans, s)
+		}
+	}
+}
+
+// addTarget adds the figures of a target as a point shows it.
+func addTarget(r *detect.Result, x *detect.Target, names map[tcpstate.Endpoint]tcpstate.Endpoint, again *sums) {
+	name := x.Target
+	if n, is := names[name]; is {
+		name = n
+	}
+	i := slices.IndexFunc(r.Targets, func(t detect.Target) bool { return t.Target == name })
+	if i < 0 {
+		t := *x
+		t.Target = name
+		r.Targets = append(r.Targets, t)
+		return
+	}
+	if again == nil {
+		again = &sums{}
+	}
+	t := &r.Targets[i]
+	t.Connections += less(x.Connections, again.connections)
+	t.Requests += less(x.Requests, again.requests)
+	t.Answers5xx += less(x.Answers5xx, again.answers5xx)
+	t.Tries.Add(x.Tries, 1)
+	if x.Idle != nil {
+		t.Idle, t.NearMisses, t.Exposure, t.HasExposure = x.Idle, x.NearMisses, x.Exposure, x.HasExposure // its own timer is best seen there
+	}
+	t.LBIdle = cmp.Or(t.LBIdle, x.LBIdle)
+	t.Listener, t.Server, t.LB = cmp.Or(t.Listener, x.Listener), cmp.Or(t.Server, x.Server), cmp.Or(t.LB, x.LB)
+	if len(t.Advice) == 0 {
+		t.Advice = x.Advice
+	}
+	if t.Reuses == nil {
+		t.Reuses, t.TargetCloses, t.LBCloses = x.Reuses, x.TargetCloses, x.LBCloses
+	}
+	if !t.RTTMedian.Known {
+		t.RTTMedian, t.RTTP99 = x.RTTMedian, x.RTTP99
+	}
+}
+
+// addExchanges adds what a log is compared with, of targets that no point nearer to the LB has.
+func addExchanges(r *detect.Result, x *detect.Exchanges, names map[tcpstate.Endpoint]tcpstate.Endpoint, capture int) {
+	if x == nil {
+		return
+	}
+	if r.Exchanges == nil {
+		c := *x
+		r.Exchanges = &c
+		return
+	}
+	for t, s := range x.Seconds {
+		if _, is := names[t]; !is && r.Exchanges.Seconds[t] == nil {
+			r.Exchanges.Seconds[t] = s
+		}
+	}
+	for _, e := range x.Errors {
+		if _, is := names[e.Target]; !is {
+			e.Capture += capture
+			r.Exchanges.Errors = append(r.Exchanges.Errors, e)
+		}
+	}
+	slices.SortStableFunc(r.Exchanges.Errors, func(a, b detect.ServerError) int { return cmp.Compare(a.Time, b.Time) })
+	r.Exchanges.Incomplete = r.Exchanges.Incomplete || x.Incomplete
+}

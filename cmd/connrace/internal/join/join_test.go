@@ -1,0 +1,166 @@
+package join_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"testing"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/join"
+	"connrace/detect"
+	"connrace/pcaps"
+	"connrace/tcpstate"
+)
+
+// point analyses a capture of the corpus, which is the index-th of the run.
+func point(t testing.TB, name string, index int, later int64) (join.Point, uint64) {
+	t.Helper()
+	in := open(t, name)
+	d, dec := detect.New(detect.Options{Connections: true}), capture.NewDecoder()
+	batch := make([]capture.Frame, 256)
+	for {
+		n, err := in.Read(batch)
+		var segs []tcpstate.Segment
+		for i := range batch[:n] {
+			batch[i].Time += later
+			segs = dec.Decode(&batch[i], segs)
+		}
+		d.Segments(segs)
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	info := in.Info()
+	return join.Point{
+		Name: name, Result: d.Finish(), Spans: []join.Span{{Capture: index, First: info.First + later, Last: info.Last + later}},
+	}, info.Frames
+}
+
+func open(t testing.TB, name string) *capture.File {
+	t.Helper()
+	b, err := pcaps.File(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := capture.NewFile(name, bytes.NewReader(b), capture.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+// joined is the case of two captures of the corpus, and its result.
+func joined(t testing.TB, lb, target string) (*join.Case, *detect.Result) {
+	t.Helper()
+	a, _ := point(t, lb, 0, 0)
+	b, _ := point(t, target, 1, 0)
+	cases := join.Cases([]join.Point{b, a}) // whichever is named first
+	if len(cases) != 1 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	m := cases[0].Merge()
+	for _, i := range m.Look().Captures() {
+		if err := m.Look().Read(context.Background(), i, open(t, []string{lb, target}[i]), 1<<62); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cases[0], m.Result()
+}
+
+// Each failure is told once, and of the RSTs it is known that the target sent none.
+func TestReset(t *testing.T) {
+	c, r := joined(t, "real/nginx-node-nat-reset-lb.pcap", "real/nginx-node-nat-reset-target.pcap")
+	if l := c.Links[0]; l.Shared != 18 || l.OnlyAt != [2]int{} || len(l.NAT) != 1 || !l.Clock.Known {
+		t.Errorf("link %+v", l)
+	}
+	if r.Totals.LostRequests != 18 || r.Totals.Requests != 36 || r.Totals.Flows != 18 || len(r.Findings) != 18 {
+		t.Errorf("%d findings, totals %+v", len(r.Findings), r.Totals)
+	}
+	proved := 0
+	for _, f := range r.Findings {
+		if f.Rule != detect.ResetInExchange || f.Measures.RSTOrigin != detect.OriginBetween || f.Target != r.Targets[0].Target {
+			t.Errorf("%s by %s: %s", f.Rule.ID, f.Measures.RSTOrigin, f.Summary)
+		}
+		if f.Proof != nil && f.Proof.Place == detect.OnPath && f.Proof.Way == detect.WayToLB {
+			proved++
+		}
+	}
+	if proved < 10 { // the rest lie behind the end of the target's capture
+		t.Errorf("%d proved", proved)
+	}
+}
+
+// SYNs that never arrive are lost on the path, and are no matter of a backlog.
+func TestPath(t *testing.T) {
+	_, r := joined(t, "real/haproxy-node-path-lb.pcap", "real/haproxy-node-path-target.pcap")
+	if r.Totals.FailedConnections != 10 {
+		t.Errorf("totals %+v", r.Totals)
+	}
+	n := 0
+	for _, f := range r.Findings {
+		if f.Severity == detect.Info {
+			continue
+		}
+		n++
+		if f.Rule != detect.SYNUnanswered || f.Proof == nil || f.Proof.Place != detect.OnPath || f.Confidence != detect.Certain {
+			t.Errorf("%s, %s: %s", f.Rule.ID, f.Confidence, f.Summary)
+		}
+	}
+	if n != 20 {
+		t.Errorf("%d findings", n)
+	}
+}
+
+// The same races, seen from both ends: the target closed, and its RSTs are its own.
+func TestRace(t *testing.T) {
+	_, r := joined(t, "real/nginx-node-race-lb.pcap", "nginx-node-race.pcap")
+	if r.Totals.LostRequests != 20 || r.Totals.Requests != 128 {
+		t.Errorf("totals %+v", r.Totals)
+	}
+	for _, f := range r.Findings {
+		if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget || f.Measures.RSTOriginBasis != detect.OriginByJoining) {
+			t.Errorf("%+v: %s", f.Proof, f.Summary)
+		}
+		for _, e := range f.Evidence {
+			if f.Lost && e.Stream == f.Stream && len(e.Seen) != 2 {
+				t.Errorf("frame %d: %+v", e.Frame, e.Seen)
+			}
+		}
+	}
+}
+
+// However the clock of one is set, the offset lies within its bounds.
+func TestClock(t *testing.T) {
+	for _, later := range []int64{0, 3e9, -3e9, 100e9, -100e9, 12345} {
+		a, _ := point(t, "real/nginx-node-race-lb.pcap", 0, 0)
+		b, _ := point(t, "nginx-node-race.pcap", 1, later)
+		cases := join.Cases([]join.Point{a, b})
+		if len(cases) != 1 {
+			t.Fatalf("%d: %d cases", later, len(cases))
+		}
+		k := cases[0].Links[0].Clock
+		if off := k.Offset - later; !k.Known || later < k.Lo || later > k.Hi || off < -100e3 || off > 100e3 {
+			t.Errorf("%d: %+v", later, k)
+		}
+	}
+}
+
+// Captures of different connections are no case.
+func TestApart(t *testing.T) {
+	a, _ := point(t, "real/nginx-node-race-lb.pcap", 0, 0)
+	b, _ := point(t, "real/haproxy-node-path-target.pcap", 1, 0)
+	if cases := join.Cases([]join.Point{a, b}); len(cases) != 0 {
+		t.Errorf("%d cases", len(cases))
+	}
+}
+
+func ExampleCases() {
+	a, _ := point(new(testing.T), "real/haproxy-node-path-lb.pcap", 0, 0)
+	b, _ := point(new(testing.T), "real/haproxy-node-path-target.pcap", 1, 0)
+	for _, c := range join.Cases([]join.Point{a, b}) {
+		l := c.Links[0]
+		fmt.Printf("both have %d connections, %d are only in %s\n", l.Shared, l.OnlyAt[0], c.Points[l.A].Name)
+	}
+	// Output: both have 40 connections, 10 are only in real/haproxy-node-path-lb.pcap
+}

@@ -1,0 +1,326 @@
+package join
+
+import (
+	"slices"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// judge says of the finding that is kept where its segments were seen, and holds it against that.
+// first is, by point, what its captures are counted from.
+func (m *Merger) judge(x *incident, first []int) {
+	if x.trails == nil {
+		return
+	}
+	s := m.scene(x)
+	s.first = first
+	if len(s.points) < 2 {
+		return
+	}
+	s.mark()
+	g := s.sightings()
+	x.f.Prove(&g)
+}
+
+// scene is a connection at the points that had it, or would have had it.
+type scene struct {
+	*Merger
+	*incident
+	points []int // along the path
+	first  []int
+}
+
+// scene is that of an incident. A point that shows other connections to the same target would
+// have shown this one.
+func (m *Merger) scene(x *incident) *scene {
+	s := &scene{Merger: m, incident: x}
+	for p, t := range x.trails {
+		if t != nil || p > x.point && m.covers(p, x.f.Target.Addr) {
+			s.points = append(s.points, p)
+		}
+	}
+	return s
+}
+
+// covers reports whether a point shares connections to a host with the first that has them, which
+// calls the host so.
+func (m *Merger) covers(p int, host tcpstate.Addr) bool {
+	for _, n := range m.names()[p] {
+		if n.Addr == host {
+			return true
+		}
+	}
+	return false
+}
+
+// segs are what a point saw, nothing where it did not have the connection.
+func (s *scene) segs(p int) []seg {
+	if t := s.trails[p]; t != nil {
+		return t.segs
+	}
+	return nil
+}
+
+// common is a segment of a point with the numbers of the point nearest to the LB.
+func (s *scene) common(p int, x seg) seg {
+	shift := s.conns[s.conn].shift[p]
+	i := side(x.fromLB)
+	x.seq -= shift[i]
+	if x.flags.Has(tcpstate.ACK) {
+		x.ack -= shift[1-i]
+	}
+	return x
+}
+
+// margin is how long a capture must go on behind a segment to show whether that arrived, beside
+// four times as long as ways to and fro take: queues are drained in less.
+const margin = int64(10e6)
+
+// looking reports whether a point captured, and lost nothing that it knows of, when a segment that
+// another saw then would have passed it.
+func (s *scene) looking(p, from int, at int64) bool {
+	ahead, off, known := s.between(from, p, at)
+	if t := s.trails[p]; !known || t != nil && t.full || s.trails[from] != nil && s.trails[from].full {
+		return false
+	}
+	at += ahead
+	return slices.ContainsFunc(s.Points[p].Spans, func(c Span) bool {
+		return !c.Dropped && c.First != 0 && c.First <= at-off && at+4*off+margin <= c.Last
+	})
+}
+
+const ends3 = tcpstate.SYN | tcpstate.FIN | tcpstate.RST
+
+// isCopy reports whether b is a segment as it passed another point, or, where anyCopy is set, one
+// that carries the same.
+func isCopy(a, b *seg, anyCopy bool) bool {
+	if a.fromLB != b.fromLB || !anyCopy && a.stamp != 0 && b.stamp != 0 && a.stamp != b.stamp {
+		return false
+	}
+	switch {
+	case a.flags&(tcpstate.SYN|tcpstate.RST) != 0 || b.flags&(tcpstate.SYN|tcpstate.RST) != 0:
+		return a.flags&(ends3|tcpstate.ACK) == b.flags&(ends3|tcpstate.ACK) && a.seq == b.seq
+	case a.flags.Has(tcpstate.FIN):
+		return b.flags.Has(tcpstate.FIN) && a.seq.Add(a.len) == b.seq.Add(b.len)
+	case a.len > 0:
+		return holds(b, a.seq)
+	}
+	return b.len == 0 && a.flags == b.flags && a.seq == b.seq && a.ack == b.ack
+}
+
+// holds reports whether a segment has an octet.
+func holds(x *seg, octet tcpstate.Seq) bool {
+	return x.len > 0 && x.seq.AtOrBefore(octet) && octet.Before(x.seq.Add(x.len))
+}
+
+// mark says of each segment of evidence where it was seen, and adds what only others show.
+func (s *scene) mark() {
+	used := map[[2]uint64]bool{}
+	id := func(x *seg) [2]uint64 { return [2]uint64{uint64(x.capture), x.frame} }
+	s.add()
+	for i := range s.f.Evidence {
+		e := &s.f.Evidence[i]
+		own := s.pointOf(e)
+		a, ok := s.find(own, e)
+		if !ok {
+			continue
+		}
+		var seen []detect.Seen
+		for _, p := range s.points {
+			point := s.first[p]
+			if p == own {
+				seen = append(seen, detect.Seen{Point: point, Capture: e.Capture, Frame: e.Frame, Time: e.Time})
+				continue
+			}
+			ahead, _, _ := s.between(own, p, a.time)
+			var best *seg
+			far := int64(0)
+			segs := s.segs(p)
+			for k := range segs {
+				b := s.common(p, segs[k])
+				if used[id(&segs[k])] || !isCopy(&a, &b, false) {
+					continue
+				}
+				if d := abs(b.time - a.time - ahead); best == nil || d < far {
+					best, far = &segs[k], d
+				}
+			}
+			switch {
+			case best != nil && far < around:
+				used[id(best)] = true
+				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time})
+			case s.looking(p, own, a.time):
+				seen = append(seen, detect.Seen{Point: point, Absent: true})
+			}
+		}
+		e.Seen = seen
+	}
+}
+
+func abs(d int64) int64 { return max(d, -d) }
+
+// add adds to the evidence segments of findings that were not kept, where no copy of them is there.
+func (s *scene) add() {
+	for _, v := range s.views {
+		if v.f == s.f {
+			continue
+		}
+		for _, e := range v.f.Evidence {
+			e.Capture += s.first[v.point]
+			b, ok := s.find(v.point, &e)
+			if !ok {
+				continue
+			}
+			if !slices.ContainsFunc(s.f.Evidence, func(o detect.Evidence) bool {
+				a, ok := s.find(s.pointOf(&o), &o)
+				if !ok || !isCopy(&a, &b, false) {
+					return false
+				}
+				ahead, off, _ := s.between(s.pointOf(&o), v.point, a.time)
+				return abs(b.time-a.time-ahead) <= off+around/10
+			}) {
+				s.f.Evidence = append(s.f.Evidence, e)
+			}
+		}
+	}
+}
+
+// pointOf is the point that has a segment of evidence.
+func (s *scene) pointOf(e *detect.Evidence) int {
+	p := 0
+	for p+1 < len(s.first) && e.Capture >= s.first[p+1] {
+		p++
+	}
+	return p
+}
+
+// captureOf is the capture that has a segment, as Evidence.Capture counts.
+func (s *scene) captureOf(p int, x *seg) int {
+	return s.first[p] + slices.IndexFunc(s.Points[p].Spans, func(c Span) bool { return c.Capture == x.capture })
+}
+
+// find is a segment of evidence as its point saw it, with the numbers of the first point.
+func (s *scene) find(p int, e *detect.Evidence) (seg, bool) {
+	segs := s.segs(p)
+	for i := range segs {
+		if x := &segs[i]; x.frame == e.Frame && s.captureOf(p, x) == e.Capture {
+			return s.common(p, *x), true
+		}
+	}
+	return seg{}, false
+}
+
+// sightings sum up what the outermost two points show.
+func (s *scene) sightings() detect.Sightings {
+	near, far := s.points[0], s.points[len(s.points)-1]
+	g := detect.Sightings{LBName: s.Points[near].Name, TargetName: s.Points[far].Name}
+	passage := func(fromLB bool, is func(*seg) bool) detect.Passage { return s.passage(near, far, fromLB, is) }
+	g.SYN = passage(true, func(x *seg) bool { return x.flags&(ends3|tcpstate.ACK) == tcpstate.SYN })
+	g.SYNACK = passage(false, func(x *seg) bool { return x.flags&(ends3|tcpstate.ACK) == tcpstate.SYN|tcpstate.ACK })
+	g.FIN = passage(false, func(x *seg) bool { return x.flags.Has(tcpstate.FIN) })
+	if rst, ok := s.rst(); ok {
+		g.RST = passage(rst.fromLB, func(x *seg) bool { return isCopy(&rst, x, true) })
+	}
+	requested := false
+	for i := range s.f.Evidence {
+		e := &s.f.Evidence[i]
+		x, ok := s.find(s.pointOf(e), e)
+		if !ok {
+			continue
+		}
+		if e.Role == detect.RoleRequest && !requested {
+			requested = true
+			g.Request = passage(true, func(y *seg) bool { return holds(y, x.seq) })
+			g.Ack = passage(false, func(y *seg) bool {
+				return y.flags.Has(tcpstate.ACK) && y.flags&tcpstate.RST == 0 && y.ack.After(x.seq)
+			})
+			g.Answer = s.answer(near, far, x.seq)
+		}
+		if e.Frame == s.f.Frame && e.Capture == s.f.Capture && x.len > 0 && x.flags&ends3 == 0 {
+			g.Decisive = passage(x.fromLB, func(y *seg) bool { return y.fromLB == x.fromLB && holds(y, x.seq) })
+		}
+	}
+	if d := s.f.Decisive(&g); d.Lost() {
+		g.Smallest, g.Largest = s.sizes(near, far, d.FromLB)
+	}
+	return g
+}
+
+// answer is the passage of the first octet that answers the request that begins at q.
+func (s *scene) answer(near, far int, q tcpstate.Seq) detect.Passage {
+	var a tcpstate.Seq
+	found := false
+	for _, p := range [...]int{near, far} {
+		for _, x := range s.segs(p) {
+			if x = s.common(p, x); !x.fromLB && x.len > 0 && x.ack.After(q) && (!found || x.seq.Before(a)) {
+				a, found = x.seq, true
+			}
+		}
+	}
+	if !found {
+		return detect.Passage{}
+	}
+	return s.passage(near, far, false, func(x *seg) bool { return holds(x, a) })
+}
+
+// rst is the RST that the finding says something of.
+func (s *scene) rst() (x seg, ok bool) {
+	for _, decisive := range [...]bool{true, false} {
+		for i := range s.f.Evidence {
+			e := &s.f.Evidence[i]
+			if !e.Flags.Has(tcpstate.RST) || decisive != (e.Frame == s.f.Frame && e.Capture == s.f.Capture) {
+				continue
+			}
+			if decisive || !e.FromLB && (s.f.Measures.RST == "active") == e.Flags.Has(tcpstate.ACK) && s.f.Measures.RST != "" {
+				if x, ok = s.find(s.pointOf(e), e); ok {
+					return x, true
+				}
+			}
+		}
+	}
+	return x, false
+}
+
+// passage counts the copies of a segment at two points.
+func (s *scene) passage(near, far int, fromLB bool, is func(*seg) bool) detect.Passage {
+	count := func(p, other int) (n detect.Sighted) {
+		for _, x := range s.segs(p) {
+			x = s.common(p, x)
+			if x.fromLB != fromLB || !is(&x) {
+				continue
+			}
+			if n.Copies++; n.Copies == 1 {
+				n.Frame = x.frame
+			}
+			if s.looking(other, p, x.time) {
+				n.Checked++
+			}
+		}
+		return n
+	}
+	return detect.Passage{FromLB: fromLB, LB: count(near, far), Target: count(far, near)}
+}
+
+// sizes are the smallest segment that was lost on a way, and the largest that arrived.
+func (s *scene) sizes(near, far int, fromLB bool) (smallest, largest uint32) {
+	from, to := near, far
+	if !fromLB {
+		from, to = far, near
+	}
+	for _, x := range s.segs(from) {
+		x = s.common(from, x)
+		if x.fromLB != fromLB || x.len == 0 || !s.looking(to, from, x.time) {
+			continue
+		}
+		if slices.ContainsFunc(s.segs(to), func(y seg) bool {
+			y = s.common(to, y)
+			return isCopy(&x, &y, false)
+		}) {
+			largest = max(largest, x.len)
+		} else if smallest == 0 || x.len < smallest {
+			smallest = x.len
+		}
+	}
+	return smallest, largest
+}

@@ -1,0 +1,190 @@
+package join
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"connrace/capture"
+	"connrace/tcpstate"
+)
+
+// Look reads the captures of cases once more: of the connections that findings are about the
+// segments around that time.
+type Look struct {
+	captures map[int]*watch // by index in the report
+	room     int            // segments that may yet be kept
+}
+
+// watch is what is looked for in one capture.
+type watch struct {
+	windows []window // in order, apart from each other
+	trails  map[ends][]*trail
+}
+
+// ends are those of a connection, the lower one first.
+type ends [2]tcpstate.Endpoint
+
+func endsOf(a, b tcpstate.Endpoint) ends {
+	if cmp.Or(cmp.Compare(a.Addr.Hi, b.Addr.Hi), cmp.Compare(a.Addr.Lo, b.Addr.Lo), cmp.Compare(a.Port, b.Port)) > 0 {
+		a, b = b, a
+	}
+	return ends{a, b}
+}
+
+// window is a stretch of time, ns.
+type window struct{ from, to int64 }
+
+// trail is what one point saw of a connection, while it was looked at.
+type trail struct {
+	lb      tcpstate.Endpoint
+	windows []window
+	segs    []seg
+	full    bool // there were more than are kept
+}
+
+// seg is a segment that a point saw.
+type seg struct {
+	capture  int // index in the report
+	frame    uint64
+	time     int64
+	seq, ack tcpstate.Seq
+	len      uint32
+	stamp    uint32 // TSval; 0: none
+	flags    tcpstate.Flags
+	ttl      uint8
+	fromLB   bool
+}
+
+const (
+	maxTrail = 2048    // segments of a connection at a point
+	maxSegs  = 1 << 19 // of all: 36 MB
+)
+
+// around is how much longer than its evidence lasts a finding's connection is looked at.
+const around = int64(1e9)
+
+func newLook() *Look { return &Look{captures: map[int]*watch{}, room: maxSegs} }
+
+// follow asks for a connection in the captures of a point, at a time of its clock.
+func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
+	w.from, w.to = w.from-around, w.to+around
+	t.windows = append(t.windows, w)
+	for _, s := range p.Spans {
+		if s.First == 0 || s.First > w.to || s.Last < w.from {
+			continue
+		}
+		x := l.captures[s.Capture]
+		if x == nil {
+			x = &watch{trails: map[ends][]*trail{}}
+			l.captures[s.Capture] = x
+		}
+		x.windows = append(x.windows, w)
+		if k := endsOf(a, b); !slices.Contains(x.trails[k], t) {
+			x.trails[k] = append(x.trails[k], t)
+		}
+	}
+}
+
+// Captures are those to be read, by their index in the report, in order.
+func (l *Look) Captures() []int {
+	var is []int
+	for i, w := range l.captures {
+		is = append(is, i)
+		w.merge()
+	}
+	slices.Sort(is)
+	return is
+}
+
+// merge puts the windows in order, and makes one of those that overlap.
+func (w *watch) merge() {
+	slices.SortFunc(w.windows, func(a, b window) int { return cmp.Compare(a.from, b.from) })
+	out := w.windows[:0]
+	for _, x := range w.windows {
+		if n := len(out); n > 0 && x.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, x.to)
+		} else {
+			out = append(out, x)
+		}
+	}
+	w.windows = out
+}
+
+// late is how much earlier than frames before it a frame of a capture may be.
+const late = int64(1e9)
+
+// Read looks through a capture that was opened again, of which frames were read before.
+func (l *Look) Read(ctx context.Context, index int, in *capture.File, frames uint64) error {
+	w := l.captures[index]
+	decoder := capture.NewDecoder()
+	batch := make([]capture.Frame, 256)
+	segs := make([]tcpstate.Segment, 0, 4)
+	at := 0
+	for ctx.Err() == nil {
+		n, err := in.Read(batch)
+		if err != nil {
+			return nil // how it ended was said when it was analysed
+		}
+		for i := range batch[:n] {
+			f := &batch[i]
+			for at < len(w.windows) && w.windows[at].to < f.Time-late {
+				at++
+			}
+			if f.Number > frames || at == len(w.windows) {
+				return nil
+			}
+			if f.Time < w.windows[at].from {
+				continue
+			}
+			segs = decoder.Decode(f, segs[:0])
+			for j := range segs {
+				l.take(w, index, &segs[j])
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// take keeps a segment of a connection that is looked at.
+func (l *Look) take(w *watch, index int, s *tcpstate.Segment) {
+	if s.Quoted || s.Bogus || s.NoLength {
+		return
+	}
+	for _, t := range w.trails[endsOf(s.Src, s.Dst)] {
+		if !slices.ContainsFunc(t.windows, func(w window) bool { return w.from <= s.Time && s.Time <= w.to }) {
+			continue
+		}
+		if l.room == 0 || len(t.segs) == maxTrail {
+			t.full = true
+			continue
+		}
+		x := seg{
+			capture: index, frame: s.Frame, time: s.Time, seq: s.Seq, ack: s.Ack, len: s.Len,
+			flags: s.Flags, ttl: s.TTL, fromLB: s.Src == t.lb,
+		}
+		if s.HasTS {
+			x.stamp = s.TSVal
+		}
+		if t.twice(&x) {
+			continue
+		}
+		l.room--
+		t.segs = append(t.segs, x)
+	}
+}
+
+// atOnce is within what time a capture shows a frame a second time (tcpdump -i any).
+const atOnce = int64(10e6)
+
+// twice reports whether a segment was captured a moment ago.
+func (t *trail) twice(x *seg) bool {
+	for i := len(t.segs) - 1; i >= 0 && x.time-t.segs[i].time < atOnce; i-- {
+		o := t.segs[i]
+		o.capture, o.frame, o.time, o.ttl = x.capture, x.frame, x.time, x.ttl
+		if o == *x {
+			return true
+		}
+	}
+	return false
+}

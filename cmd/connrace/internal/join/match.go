@@ -1,0 +1,196 @@
+package join
+
+import (
+	"slices"
+
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// pair is a connection that two points show: its places in their lists. A firewall may have
+// given it other sequence numbers on the way: shift is what was added to those of the LB and to
+// those of the target.
+type pair struct {
+	a, b  int
+	shift [2]tcpstate.Seq
+}
+
+// enough is how many segments two connections must share where no handshake shows that they are
+// one. Their numbers agree in 64 bits each; what is guarded against is traffic made up alike.
+const enough = 3
+
+// match finds the connections that two points have in common.
+func match(a, b []detect.Connection) []pair {
+	m := matcher{a: a, b: b, takenA: make([]bool, len(a)), takenB: make([]bool, len(b))}
+	m.byNumbers()
+	m.byMarks()
+	m.byOneNumber()
+	slices.SortFunc(m.pairs, func(x, y pair) int { return x.a - y.a })
+	return m.pairs
+}
+
+type matcher struct {
+	a, b           []detect.Connection
+	takenA, takenB []bool
+	pairs          []pair
+}
+
+func (m *matcher) add(p pair) {
+	m.pairs = append(m.pairs, p)
+	m.takenA[p.a], m.takenB[p.b] = true, true
+}
+
+// numbers are what a handshake shows of a connection: its initial sequence numbers, and, where
+// several connections of a capture have the same ones, its two ends.
+type numbers struct {
+	isn        [2]tcpstate.Seq
+	lb, target tcpstate.Endpoint
+}
+
+// byNumbers pairs connections with the same two initial sequence numbers.
+func (m *matcher) byNumbers() {
+	for _, withEnds := range [...]bool{false, true} {
+		as, bs := m.index(m.a, m.takenA, withEnds), m.index(m.b, m.takenB, withEnds)
+		for i := range m.a {
+			k := numbersOf(&m.a[i], withEnds)
+			if j, is := bs[k]; is && j >= 0 && as[k] == i {
+				m.add(pair{a: i, b: j})
+			}
+		}
+	}
+}
+
+func numbersOf(c *detect.Connection, withEnds bool) numbers {
+	k := numbers{isn: c.ISN}
+	if withEnds {
+		k.lb, k.target = c.LB, c.Target
+	}
+	return k
+}
+
+// index are the places of connections that were captured from the beginning; -1: there are
+// several.
+func (m *matcher) index(all []detect.Connection, taken []bool, withEnds bool) map[numbers]int {
+	index := make(map[numbers]int, len(all))
+	for i := range all {
+		if c := &all[i]; c.HasISN[0] && c.HasISN[1] && !taken[i] {
+			k := numbersOf(c, withEnds)
+			if _, twice := index[k]; twice {
+				i = -1
+			}
+			index[k] = i
+		}
+	}
+	return index
+}
+
+// byMarks pairs connections of which one end was not captured from the beginning, or whose
+// SYN-ACK never came to one of the points.
+func (m *matcher) byMarks() {
+	type key struct {
+		words  [4]uint32
+		fromLB bool
+	}
+	index := map[key]int{}
+	for i := range m.b {
+		if m.takenB[i] {
+			continue
+		}
+		for k := range m.b[i].Marks {
+			x := &m.b[i].Marks[k]
+			index[key{x.Identity(), x.FromLB}] = i
+		}
+	}
+	if len(index) == 0 {
+		return
+	}
+	for i := range m.a {
+		if m.takenA[i] {
+			continue
+		}
+		shared, syn := map[int]int{}, -1
+		for k := range m.a[i].Marks {
+			x := &m.a[i].Marks[k]
+			j, is := index[key{x.Identity(), x.FromLB}]
+			if !is || m.takenB[j] {
+				continue
+			}
+			if shared[j]++; x.SYN() && (x.Stamp != 0 || sameEnds(&m.a[i], &m.b[j])) {
+				syn = j
+			}
+		}
+		best := syn
+		for j, n := range shared {
+			if syn < 0 && (n >= enough || n >= fewest(&m.a[i], &m.b[j]) && sameEnds(&m.a[i], &m.b[j])) && (best < 0 || n > shared[best] || n == shared[best] && j < best) {
+				best = j
+			}
+		}
+		if best >= 0 {
+			m.add(pair{a: i, b: best})
+		}
+	}
+}
+
+// fewest is how many segments two connections could share: all marks of one that fall into the
+// time of the other are asked for where there are fewer than enough.
+func fewest(a, b *detect.Connection) int { return max(min(len(a.Marks), len(b.Marks)), 1) }
+
+func sameEnds(a, b *detect.Connection) bool { return a.LB == b.LB && a.Target == b.Target }
+
+// byOneNumber pairs connections of which a firewall has replaced one side's sequence numbers:
+// the other side's are the same, and so are lengths and timestamps of their messages, with the
+// replaced numbers apart by what the SYNs are apart by.
+func (m *matcher) byOneNumber() {
+	for side := range 2 {
+		index := map[tcpstate.Seq][]int{}
+		for i := range m.b {
+			if c := &m.b[i]; !m.takenB[i] && c.HasISN[0] && c.HasISN[1] && len(index[c.ISN[side]]) < enough {
+				index[c.ISN[side]] = append(index[c.ISN[side]], i)
+			}
+		}
+		for i := range m.a {
+			c := &m.a[i]
+			if m.takenA[i] || !c.HasISN[0] || !c.HasISN[1] {
+				continue
+			}
+			for _, j := range index[c.ISN[side]] {
+				p := pair{a: i, b: j}
+				p.shift[1-side] = m.b[j].ISN[1-side] - c.ISN[1-side]
+				if !m.takenB[j] && alike(c, &m.b[j], p.shift) >= 2 {
+					m.add(p)
+					break
+				}
+			}
+		}
+	}
+}
+
+// alike counts the messages that two connections share if their numbers are shifted.
+func alike(a, b *detect.Connection, shift [2]tcpstate.Seq) (n int) {
+	for i := range a.Marks {
+		x := shifted(a.Marks[i], shift)
+		if !x.SYN() && x.Len > 0 && slices.ContainsFunc(b.Marks, func(y detect.Mark) bool {
+			return y.FromLB == x.FromLB && y.Identity() == x.Identity() && y.Len == x.Len
+		}) {
+			n++
+		}
+	}
+	return n
+}
+
+// shifted is a mark as it is behind what replaces sequence numbers.
+func shifted(x detect.Mark, shift [2]tcpstate.Seq) detect.Mark {
+	x.Seq += shift[side(x.FromLB)]
+	if x.Ack != 0 {
+		x.Ack += shift[1-side(x.FromLB)]
+	}
+	return x
+}
+
+// side is the index of an end where the LB's comes first.
+func side(fromLB bool) int {
+	if fromLB {
+		return 0
+	}
+	return 1
+}

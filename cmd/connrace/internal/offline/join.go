@@ -1,0 +1,129 @@
+package offline
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"connrace/cmd/connrace/internal/join"
+	"connrace/cmd/connrace/internal/report"
+	"connrace/cmd/connrace/internal/text"
+)
+
+// givenTwice leaves out files that are named more than once.
+func (s *session) givenTwice(files []string) (once []string) {
+	var known []os.FileInfo
+	for _, path := range files {
+		st, err := os.Stat(path)
+		if path != "-" && err == nil && st.Mode().IsRegular() {
+			if slices.ContainsFunc(known, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
+				s.Warn(path + ": is given twice, and read once")
+				continue
+			}
+			known = append(known, st)
+		}
+		once = append(once, path)
+	}
+	return once
+}
+
+// join makes one analysis of those that hold the same connections.
+func (s *session) join() {
+	r := &s.Report
+	points := make([]join.Point, len(r.Analyses))
+	for i := range points {
+		points[i] = s.point(&r.Analyses[i])
+	}
+	var merged []report.Analysis
+	gone := map[int]bool{}
+	for _, c := range join.Cases(points) {
+		m := c.Merge()
+		s.lookAgain(m.Look())
+		a := report.Analysis{Result: m.Result()}
+		for k, i := range c.Of {
+			gone[i] = true
+			a.Captures = append(a.Captures, r.Analyses[i].Captures...)
+			c.Points[k].Result = nil
+		}
+		merged = append(merged, a)
+		for i := range c.Links {
+			l := &c.Links[i]
+			of := func(k int) report.Point {
+				return report.Point{Capture: r.Analyses[c.Of[k]].Captures[0], Name: c.Points[k].Name}
+			}
+			r.Joined = append(r.Joined, report.Joined{A: of(l.A), B: of(l.B), Link: *l})
+		}
+	}
+	for i := range r.Analyses {
+		if gone[i] {
+			continue
+		}
+		merged = append(merged, r.Analyses[i])
+		for _, k := range r.Analyses[i].Captures {
+			if why := s.apart[k]; why != "" {
+				r.Captures[k].Warnings = append(r.Captures[k].Warnings, why)
+				s.Warn(why)
+			}
+		}
+	}
+	slices.SortStableFunc(merged, func(a, b report.Analysis) int { return slices.Compare(a.Captures, b.Captures) })
+	id := 0
+	for i := range merged {
+		merged[i].Result.Connections = nil
+		merged[i].FirstID = id
+		id += len(merged[i].Result.Findings)
+	}
+	r.Analyses = merged
+}
+
+// point is an analysis as package join wants it.
+func (s *session) point(a *report.Analysis) join.Point {
+	p := join.Point{Result: a.Result}
+	for _, i := range a.Captures {
+		c := &s.Report.Captures[i]
+		p.Spans = append(p.Spans, join.Span{Capture: i, First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated})
+	}
+	if len(a.Captures) == 0 {
+		return p
+	}
+	p.Name = s.nameOf(a.Captures[0])
+	if n := len(a.Captures) - 1; n > 0 {
+		p.Name += " and " + text.Plural(uint64(n), "more file")
+	}
+	return p
+}
+
+// nameOf is what texts call a capture: the name of its file, with its directory where others have
+// the same.
+func (s *session) nameOf(index int) string {
+	path := s.Report.Captures[index].Path
+	if path == "-" {
+		return stdinName
+	}
+	base := filepath.Base(path)
+	for i := range s.Report.Captures {
+		if i != index && filepath.Base(s.Report.Captures[i].Path) == base {
+			return text.Clean(path)
+		}
+	}
+	return text.Clean(base)
+}
+
+// lookAgain reads the captures that hold connections of findings.
+func (s *session) lookAgain(l *join.Look) {
+	ctx := s.Ctx
+	if ctx.Err() != nil {
+		ctx = context.Background()
+	}
+	for _, i := range l.Captures() {
+		in, done, err := s.again(i)
+		if err == nil {
+			err = l.Read(ctx, i, in, s.Report.Captures[i].Frames)
+			done()
+		}
+		if err != nil {
+			s.fail(err)
+		}
+	}
+}

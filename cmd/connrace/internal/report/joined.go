@@ -1,0 +1,153 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+
+	"connrace/cmd/connrace/internal/join"
+	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+)
+
+// Joined are two captures, or series of them, that hold the same connections; A was taken nearer
+// to the load balancer.
+type Joined struct {
+	A, B Point
+	join.Link
+}
+
+// Point is where captures were taken.
+type Point struct {
+	Capture int    // the first of them, by its index in Report.Captures
+	Name    string // what texts call it
+}
+
+// Text says what is joined, in a sentence.
+func (j *Joined) Text() string {
+	a, b := j.Shared+j.OnlyAt[0], j.Shared+j.OnlyAt[1]
+	s := fmt.Sprintf("%s of %s of %s are in %s", text.Grouped(uint64(j.Shared)), text.Plural(uint64(a), "connection"), j.A.Name, j.B.Name)
+	if b > j.Shared {
+		s += fmt.Sprintf(", which has %s", text.Plural(uint64(b), "connection"))
+	}
+	s += ": joined; "
+	k := &j.Clock
+	if !k.Known {
+		return s + "how the clocks stand to each other cannot be told."
+	}
+	d := k.Offset
+	s += "clocks " + text.Short(max(d, -d)) + " apart"
+	off := max(k.Hi-k.Offset, k.Offset-k.Lo)
+	s += fmt.Sprintf(" (± %s)", text.Short(off))
+	if k.DriftKnown && k.Drift != 0 {
+		s += fmt.Sprintf(", drifting by %.1f ppm", k.Drift*1e6)
+	}
+	for i := range j.Ways {
+		if i == 0 {
+			w := &j.Ways[i]
+			s += fmt.Sprintf("; %s to the target and %s back", text.Short(w.ToTarget), text.Short(w.ToLB))
+		}
+	}
+	s += "."
+	for i := range j.NAT {
+		n := &j.NAT[i]
+		s += fmt.Sprintf(" %s is %s there.", n.From, n.To)
+		if i == 3 {
+			break
+		}
+	}
+	return s
+}
+
+type linkDoc struct {
+	Points      []int             `json:"points"`
+	Connections int               `json:"connections"`
+	Offset      seconds           `json:"clock_offset_seconds"`
+	Bounds      []seconds         `json:"offset_bounds_seconds"`
+	At          stamp             `json:"clock_offset_at"`
+	Drift       *float64          `json:"clock_drift_ppm"`
+	OneWay      map[string]wayDoc `json:"one_way_seconds"`
+	NAT         []natDoc          `json:"nat"`
+	OnlyAt      counts            `json:"only_at"`
+}
+
+type wayDoc struct {
+	ToTarget seconds `json:"to_target"`
+	ToLB     seconds `json:"to_lb"`
+}
+
+type natDoc struct {
+	Role        string `json:"role"`
+	From        string `json:"from"`
+	To          string `json:"to"`
+	Connections int    `json:"connections"`
+}
+
+// joined writes what was joined, where there are several captures.
+func (j *object) joined(r *Report) {
+	if len(r.Captures) < 2 {
+		return
+	}
+	j.list("joined", func(add func(any)) {
+		for i := range r.Joined {
+			add(linkJSON(&r.Joined[i]))
+		}
+	})
+}
+
+func linkJSON(x *Joined) linkDoc {
+	k := &x.Clock
+	known := func(ns int64) seconds { return seconds{NS: ns, Known: k.Known} }
+	d := linkDoc{
+		Points: []int{x.A.Capture, x.B.Capture}, Connections: x.Shared, Offset: known(k.Offset), At: stamp(k.At),
+		Bounds: []seconds{known(k.Lo), known(k.Hi)}, OneWay: map[string]wayDoc{}, NAT: []natDoc{},
+	}
+	if k.Known && k.DriftKnown {
+		ppm := k.Drift * 1e6
+		d.Drift = &ppm
+	}
+	for _, w := range x.Ways {
+		d.OneWay[w.Target.String()] = wayDoc{known(w.ToTarget), known(w.ToLB)}
+	}
+	for _, n := range x.NAT {
+		d.NAT = append(d.NAT, natDoc{n.Role, n.From, n.To, n.N})
+	}
+	only := []int{x.OnlyAt[0], x.OnlyAt[1]}
+	names := []string{fmt.Sprint(x.A.Capture), fmt.Sprint(x.B.Capture)}
+	d.OnlyAt = counts{names, func(n string) uint64 { return uint64(only[slices.Index(names, n)]) }}
+	return d
+}
+
+type seenDoc struct {
+	Point   int    `json:"point"`
+	Capture *int   `json:"capture,omitempty"`
+	Frame   uint64 `json:"frame,omitempty"`
+	Time    stamp  `json:"time,omitempty"`
+	Absent  bool   `json:"absent,omitempty"`
+}
+
+// seenJSON is where points saw a segment; null where there is one point.
+func seenJSON(a *Analysis, ss []detect.Seen) []seenDoc {
+	var out []seenDoc
+	for _, s := range ss {
+		d := seenDoc{Point: a.capture(s.Point), Absent: s.Absent}
+		if !s.Absent {
+			c := a.capture(s.Capture)
+			d.Capture, d.Frame, d.Time = &c, s.Frame, stamp(s.Time)
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+type proofDoc struct {
+	Place string   `json:"place"`
+	Way   optional `json:"way"`
+	Text  string   `json:"text"`
+}
+
+func proofJSON(p *detect.Proof) *proofDoc {
+	if p == nil {
+		return nil
+	}
+	return &proofDoc{p.Place, optional(p.Way), text.Clean(p.Text)}
+}

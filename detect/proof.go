@@ -318,6 +318,10 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
 		}
 		f.explainOwn()
+	case f.Rule == ConnectionRefused && s.RST.Arrived():
+		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
+		f.Confidence = Certain
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (frame %d of %s)", s.RST.Target.Frame, s.TargetName)})
 	case p.partly():
 		if f.Rule == SYNDropped {
 			f.become(SYNUnanswered)
@@ -325,10 +329,6 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		f.Confidence = Certain
 		f.prove(Proof{OnPath, WayToTarget, fmt.Sprintf("of %d copies of the SYN in %s only %s came to %s", p.LB.Copies, s.LBName, number(p.Target.Copies), s.TargetName)})
 		f.pathDropsSYNs(s)
-	case f.Rule == ConnectionRefused && s.RST.Arrived():
-		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
-		f.Confidence = Certain
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (frame %d of %s)", s.RST.Target.Frame, s.TargetName)})
 	case s.SYNACK.partly():
 		if f.Rule == SYNDropped {
 			f.become(SYNUnanswered)

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"fmt"
 	"slices"
 
 	"connrace/detect"
@@ -150,8 +151,14 @@ func (s *scene) mark() {
 			case best != nil && far < around:
 				used[id(best)] = true
 				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time})
+				e.Note += fmt.Sprintf("; frame %d of %s", best.frame, s.Points[p].Name)
 			case s.looking(p, own, a.time):
 				seen = append(seen, detect.Seen{Point: point, Absent: true})
+				if e.FromLB == (own < p) {
+					e.Note += "; never came to " + s.Points[p].Name
+				} else {
+					e.Note += "; not sent from " + s.Points[p].Name
+				}
 			}
 		}
 		e.Seen = seen
@@ -272,7 +279,8 @@ func (s *scene) rst() (x seg, ok bool) {
 			if !e.Flags.Has(tcpstate.RST) || decisive != (e.Frame == s.f.Frame && e.Capture == s.f.Capture) {
 				continue
 			}
-			if decisive || !e.FromLB && (s.f.Measures.RST == "active") == e.Flags.Has(tcpstate.ACK) && s.f.Measures.RST != "" {
+			kind := s.f.Measures.RST
+			if decisive || !e.FromLB && (s.f.Rule.About == detect.AboutHandshake || kind != "" && (kind == "active") == e.Flags.Has(tcpstate.ACK)) {
 				if x, ok = s.find(s.pointOf(e), e); ok {
 					return x, true
 				}

@@ -51,7 +51,7 @@ func TestLines(t *testing.T) {
 		{diagnosis.Found{Finding: fits2s}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: &detect.Target{Target: web}}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: node}, "Node.js"},
-		{diagnosis.Found{Finding: closed(r, detect.CloseRequestLimit, 2*time.Second), Known: node}, "nginx Apache Tomcat"},
+		{diagnosis.Found{Finding: closed(r, detect.CloseRequestLimit, 2*time.Second), Known: node}, "nginx Envoy Apache"},
 		{diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 41*time.Second)}, "Node.js gunicorn uvicorn"},
 	} {
 		var got []string

@@ -128,6 +128,7 @@ func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 }
 
 func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint64, first, last int64) {
+	q.Rule = cmp.Or(q.Rule, r)
 	q.Count += n
 	q.rules[r] = int(min(uint64(q.rules[r])+min(n, math.MaxInt), math.MaxInt))
 	q.Severity = max(q.Severity, s)
@@ -169,7 +170,9 @@ func (q *problem) describe() {
 	slices.SortStableFunc(q.Counts, func(a, b RuleCount) int {
 		return cmp.Or(cmp.Compare(b.Rule.Severity, a.Rule.Severity), cmp.Compare(b.N, a.N))
 	})
-	q.Rule = q.Counts[0].Rule
+	if len(q.Counts) > 0 {
+		q.Rule = q.Counts[0].Rule
+	}
 	for s := range q.targets {
 		q.Targets = append(q.Targets, nameOf(s.Endpoint, s.socket))
 	}

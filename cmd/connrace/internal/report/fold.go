@@ -27,6 +27,7 @@ type fold struct {
 	example     *detect.Finding // the first of them
 	first, last int64           // times
 	lbs         []tcpstate.Addr
+	targets     map[tcpstate.Endpoint]bool // where it is of several; else nil
 	streams     []string
 	request     string
 	waits       [2]int64 // the shortest and the longest
@@ -39,12 +40,16 @@ const (
 	mostHosts   = 64
 )
 
-// foldKinds are findings by their kinds, the kind with the newest finding first.
-func (t *tables) foldKinds(fs []*detect.Finding) []*fold {
+// foldKinds are findings by their kinds, the kind with the newest finding first: of each target
+// apart, or of all together.
+func (t *tables) foldKinds(fs []*detect.Finding, apart bool) []*fold {
 	by := map[kind]*fold{}
 	var all []*fold
 	for _, f := range fs {
 		k := kind{f.Rule, gradeOf(f), f.Target, f.Socket}
+		if !apart {
+			k.target, k.socket = tcpstate.Endpoint{}, ""
+		}
 		x := by[k]
 		if x == nil {
 			x = t.foldOf(f)
@@ -91,6 +96,12 @@ func (x *fold) add(o *fold) {
 		x.wait = ""
 	}
 	x.request = common(x.request, o.request)
+	if o.target != x.target && x.targets == nil {
+		x.targets = map[tcpstate.Endpoint]bool{x.target: true}
+	}
+	if x.targets != nil {
+		x.targets[o.target] = true
+	}
 }
 
 // common is what two requests have in common, up to a slash: "GET /r/…".
@@ -139,6 +150,9 @@ func (t *tables) row(a *Analysis, x *fold) []cell {
 		streams = append(streams[:mostStreams], "…")
 	}
 	target := text.Clean(f.TargetName())
+	if x.targets != nil {
+		target = text.Plural(uint64(len(x.targets)), "target")
+	}
 	if lb != "" {
 		target = "→\u00a0" + target
 	}

@@ -223,7 +223,7 @@ func TestTableManyFindings(t *testing.T) {
 	}
 	for _, width := range []int{80, 100} {
 		short := string(table(t, r, &Options{Width: width}))
-		for _, s := range []string{"7,902 ×", "… and 82 findings (-v lists all", "… and 82 targets (-v lists all)", "to 02:13:34", "GET /orders/"} {
+		for _, s := range []string{"8,001 ×", "→ 100 targets", "… and 82 targets (-v lists all)", "to 02:13:34", "GET /orders/"} {
 			if !strings.Contains(short, s) {
 				t.Errorf("lacks %q:\n%s", s, short)
 			}

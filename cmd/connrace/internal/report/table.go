@@ -224,7 +224,9 @@ func (t *tables) folds(fs []*detect.Finding) (xs []*fold, left int) {
 		}
 		return xs, 0
 	}
-	xs = t.foldKinds(fs)
+	if xs = t.foldKinds(fs, true); len(xs) > mostFindings {
+		xs = t.foldKinds(fs, false)
+	}
 	for len(xs) > mostFindings {
 		left += xs[len(xs)-1].n
 		xs = xs[:len(xs)-1]

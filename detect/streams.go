@@ -49,8 +49,11 @@ func H2Code(code uint16) string {
 		"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR",
 		"REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
 	}
-	if int(code) < len(names) {
+	switch {
+	case int(code) < len(names):
 		return names[code]
+	case code == notCaptured:
+		return "a code that was not captured"
 	}
 	return "an unknown code"
 }
@@ -59,6 +62,8 @@ const (
 	// h2Refused is REFUSED_STREAM: the request was not processed (RFC 9113 §8.7).
 	h2Refused = 7
 	h2Cancel  = 8
+
+	notCaptured = 0xffff // see tcpstate.H2Stream.Code
 )
 
 // onStreamBegan counts a request of HTTP/2.

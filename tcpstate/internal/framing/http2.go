@@ -240,14 +240,14 @@ func (c *http2) frame(l *direction, s Side, p []byte, pool *Pool) Boundary {
 	case frameRSTStream:
 		b := Boundary{Kind: StreamReset, Back: frameHead + 4, numbers: numbers{Stream: h.stream, Status: UnknownCode}}
 		if p != nil {
-			b.Status = uint16(min(binary.BigEndian.Uint32(p), UnknownCode))
+			b.Status = uint16(min(binary.BigEndian.Uint32(p), UnknownCode-1))
 		}
 		return b
 	case frameGoAway:
 		b := Boundary{Kind: ClosingBegins, Back: frameHead + goAwayLength, numbers: numbers{Stream: NoLastStream, Status: UnknownCode}}
 		if p != nil {
 			b.Stream = binary.BigEndian.Uint32(p) &^ (1 << 31)
-			b.Status = uint16(min(binary.BigEndian.Uint32(p[4:]), UnknownCode))
+			b.Status = uint16(min(binary.BigEndian.Uint32(p[4:]), UnknownCode-1))
 		}
 		return b
 	case frameSettings:

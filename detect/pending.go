@@ -233,7 +233,7 @@ func (d *Detector) explainRule(p *pending) {
 		f.Cause, f.Fix = f.own.cause, f.own.fix
 		return
 	}
-	ts := p.t.allTimers(&p.close)
+	ts := p.t.allTimers(&p.close, d.opt.LBIdleTimeout)
 	f.Cause, f.Fix = cause.causeFor(f.Rule, ts)+f.also, cause.fixFor(f.Rule, ts)
 }
 

@@ -117,6 +117,8 @@ type Target struct {
 		SYNRetransmissions, MaxWaiting                     uint64
 	}
 	Advice []string
+	// Timers are the two idle timeouts, the LB's as it was configured, if that is known.
+	Timers Timers
 	// Server and LB are what the target and its LBs are, as far as their messages tell; nil: unknown.
 	Server, LB *Software
 	Listener   *Listener // nil: the kernel was not asked, or does not listen there
@@ -195,6 +197,7 @@ func (d *Detector) figures() []Target {
 			r.LongestReuse = Duration{x.longest, true}
 		}
 		own, lb := t.timers()
+		r.Timers = t.idleTimers(d.opt.LBIdleTimeout)
 		r.Server, r.LB = t.software(own)
 		if own != nil {
 			r.Idle = &own.Timeout

@@ -66,8 +66,8 @@ func (x *told) infer(advertised int64) {
 	in.limits = idle.InferLimits(x.closes.All(), x.lbCloses.All(), x.slow.From, x.rtt.Median())
 }
 
-// allTimers are what is known of the clocks by which a target closes, and of the close.
-func (t *target) allTimers(c *theClose) (ts Timers) {
+// idleTimers are the two idle timeouts, the LB's as it was configured, if that is known.
+func (t *target) idleTimers(lbIdle int64) (ts Timers) {
 	own, lb := t.timers()
 	if own != nil {
 		ts.Target = own.NS
@@ -75,6 +75,15 @@ func (t *target) allTimers(c *theClose) (ts Timers) {
 	if lb != nil {
 		ts.LB = lb.NS
 	}
+	if lbIdle != 0 {
+		ts.LB = lbIdle
+	}
+	return ts
+}
+
+// allTimers are what is known of the clocks by which a target closes, and of the close.
+func (t *target) allTimers(c *theClose, lbIdle int64) (ts Timers) {
+	ts = t.idleTimers(lbIdle)
 	l := &t.told.inferred.limits
 	if ts.Request = c.Out; l.Request != nil {
 		ts.Request = l.Request.After

@@ -55,12 +55,11 @@ func (q *problem) lines() {
 	}
 }
 
-// lbIdle is the longest idle timeout that is known of the targets' LBs; 0: none is.
+// lbIdle is the longest idle timeout that is known of the targets' LBs, as it was configured or
+// else as it shows; 0: none is.
 func (q *problem) lbIdle() (ns int64) {
 	for _, t := range q.known() {
-		if t.LBIdle != nil {
-			ns = max(ns, t.LBIdle.NS)
-		}
+		ns = max(ns, t.Timers.LB)
 	}
 	return ns
 }

@@ -21,6 +21,8 @@ func TestFitted(t *testing.T) {
 		{"--keep-alive 75", false, 2 * s, 65 * s, "--keep-alive 75"},
 		{"keepalive_timeout 75s;", false, 2 * s, 3600*s - 1, "keepalive_timeout 3605s;"},
 		{`<Connector keepAliveTimeout="75000" ... />`, false, 2 * s, 350 * s, `<Connector keepAliveTimeout="355000" ... />`},
+		{"TimeSpan.FromSeconds(130)", false, 2 * s, 120 * s, "TimeSpan.FromSeconds(130)"},
+		{"TimeSpan.FromSeconds(130)", false, 2 * s, 350 * s, "TimeSpan.FromSeconds(355)"},
 		{"keepalive_timeout 4s;", true, 5 * s, 0, "keepalive_timeout 4s;"},
 		{"keepalive_timeout 4s;", true, 2 * s, 0, "keepalive_timeout 1s;"},
 		{"keepalive_timeout 4s;", true, s, 0, ""},

@@ -36,8 +36,8 @@
 //
 // # How to add a link type
 //
-//  1. link.go: a constant with its LINKTYPE_ value, and a line in links. Files with one that is
-//     not within opened are refused.
+//  1. link.go: a constant with its LINKTYPE_ value, and a line in links, whose bound is the
+//     highest of them. Files with one that is not within opened are refused.
 //  2. A method of Decoder in the link_*.go of its family that skips the header with d.past,
 //     which notes it where too few bytes were captured, and ends in d.etherType, d.ip or
 //     another link type. Cite the document that describes the header.

@@ -17,7 +17,7 @@ func (x *Facts) taken() bool {
 	return x.used() || reset || x.aborted || x.refused || x.closeHadSeenRequest()
 }
 
-// crossed reports whether neither the close nor the request had seen the other.
+// crossed reports whether the close took the request away and neither had seen the other.
 func (x *Facts) crossed() bool {
 	return x.taken() && !x.closeHadSeenRequest() && !x.requestHadSeenClose()
 }

@@ -9,9 +9,11 @@ import (
 //
 // Let D be the first copy of the first segment of a new request, d its first octet, F
 // the target's closing point and f its first sequence number (the FIN, or the
-// close_notify, unasked 408 or GOAWAY directly before it). It is this rule iff
+// close_notify, unasked 408 or GOAWAY directly before it). They crossed iff
 // ack(F) <= d and ack(D) <= f: neither acknowledges the other, so no order of the two
-// exists, whatever the order of the frames and whoever's clock stamped them.
+// exists, whatever the order of the frames and whoever's clock stamped them. The request
+// must have been taken away by that (Facts.taken). A FIN that was not captured is known by
+// the LB's later acknowledgment of it: then it is suspected.
 //
 // What follows is evidence, not a condition: a reply RST per request segment, with the
 // request's ack for its seq, because the socket is an orphan (RFC 9293 §3.6.1,
@@ -37,7 +39,7 @@ LB                                target
 	Apart: "request-after-fin: there the request acknowledges the FIN. " +
 		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
 		"crosses the body of a request already answered is an early response. Where the capture " +
-		"lacks the FIN, the same incident is a stale-connection.",
+		"lacks the FIN, and no later acknowledgment shows it, the same incident is a stale-connection.",
 	Decisive: "the request's first",
 	Views: Views{
 		Target: "FIN, then the request, then the target's RST some tens of microseconds later.",

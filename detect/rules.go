@@ -1,10 +1,10 @@
 package detect
 
-// Rules are all rules. Those about a target are each asked, in any order. For a connection with an outstanding request the first that
-// matches decides, in this order:
+// Rules are all rules. Those about a target are each asked, in any order. For a connection with an
+// outstanding request, or a stream of HTTP/2, the first that matches decides, in this order:
 //
 //  0. What neither end did: an answer, or a request that nobody took, that was lost on the
-//     path; an RST into a live exchange.
+//     path; an RST into a live exchange, or of a stream.
 //  1. If the LB closed first, what came of it is in 4: a later close by the target does
 //     not win.
 //  2. The target's closing point against the request's first octet, and against the

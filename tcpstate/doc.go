@@ -5,7 +5,7 @@
 // A [Segment] is what one frame showed. [Tracker.Track] finds its [Flow], which is one
 // connection, and updates the [Half] of its sender: what one endpoint sent and acknowledged.
 // When a fact changes, an [Event] fires; most segments change none. Everything is decided by
-// sequence and acknowledgment numbers. Times only say when to look.
+// sequence and acknowledgment numbers. Times say when to look, and tell a repetition from a copy.
 //
 // A turn is what one side sends until the other has answered it. It begins with the first
 // octet that the side sent when it had received something that the peer sent with all octets

@@ -18,7 +18,8 @@ import (
 type Half struct {
 	ISN Seq // Wireshark's base: seq of the SYN, else one below the first octet seen
 	// Nxt is behind the highest octet (or FIN) seen from this side, RFC 9293's SND.NXT. Data,
-	// SYN and FIN move it, and the peer's ack while nothing of this side was seen.
+	// SYN and FIN move it; a segment without octets, or the peer's ack, begins it while nothing of
+	// this side was seen. Of two SYN-ACKs it is behind that one which the peer acknowledges.
 	Nxt Seq
 	Ack Seq // the highest acknowledgment that this side sent; valid iff HasAck
 

@@ -151,3 +151,16 @@ func TestMappedAddr(t *testing.T) {
 		t.Errorf("%v became %v", c, c.Unmap())
 	}
 }
+
+// A copy of the SYN-ACK that comes late takes nothing back of what the target acknowledged.
+func TestLateSYNACK(t *testing.T) {
+	w := &wire{t: NewTracker(Config{})}
+	w.handshake(99, 499)
+	w.lb(ACK|PSH, 100, 500, 100)
+	w.target(ACK, 500, 200, 0)
+	w.target(SYN|ACK, 499, 100, 0)
+	f := w.t.Flow(0)
+	if _, target := f.Sides(); target.Ack != 200 || target.Nxt != 500 {
+		t.Errorf("the target acknowledges %d and goes on at %d", target.Ack, target.Nxt)
+	}
+}

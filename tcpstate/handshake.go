@@ -82,8 +82,10 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 	}
 	h.flags |= flagSYN | flagCaptured
 	if answer {
-		h.Ack = s.Ack
-		h.flags |= flagAck
+		if h.flags&flagAck == 0 || s.Ack.After(h.Ack) { // else a late copy
+			h.Ack = s.Ack
+			h.flags |= flagAck
+		}
 		p.beginAt(s.Ack)
 		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
 			t.setLB(f, 1-dir, ByHandshake, s)
@@ -195,7 +197,8 @@ func (t *Tracker) synSeq(f *Flow, dir int) Seq {
 }
 
 // completes reports whether an acknowledgment of side dir completes the handshake. Of two
-// SYN-ACKs with different sequence numbers that one counts which it acknowledges.
+// SYN-ACKs with different sequence numbers that one counts which it acknowledges: the peer's Nxt
+// is set behind it.
 func (t *Tracker) completes(f *Flow, dir int, ack Seq) bool {
 	_, p := f.halves(dir)
 	for _, syn := range t.Notes(f).Half[1-dir].SYNs {

@@ -49,7 +49,8 @@ type Tracker struct {
 
 // Config steers a Tracker. The zero value tracks everything within default bounds.
 type Config struct {
-	// MaxFlows bounds the flows in the table; 0: DefaultMaxFlows.
+	// MaxFlows bounds the flows in the table, and what the streams of HTTP/2 take beside them;
+	// 0: DefaultMaxFlows.
 	MaxFlows int
 	// MaxRetired bounds what remains of forgotten flows, for their late segments to be
 	// numbered by; the oldest goes first. 0: as many as four times MaxFlows.
@@ -233,7 +234,8 @@ func (t *Tracker) fireGap(k Kind, f *Flow, side int, s *Segment, gap int64) {
 	h(e)
 }
 
-// Times that decide when to look, never what is found. ns.
+// Times that decide when to look, and what is a copy and what a repetition; the order of segments is
+// never decided by them. ns.
 const (
 	millisecond = int64(1e6)
 	second      = int64(1e9)

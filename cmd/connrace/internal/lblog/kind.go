@@ -34,7 +34,7 @@ const (
 )
 
 // kinds say of each kind what it is called, whose log it is, and how a line is parsed. A parser reports whether a line
-// is one of its log at all, and returns an entry if that failed.
+// is one of its log at all, and returns an entry if the request failed.
 var kinds = [nKinds]struct {
 	name, family string
 	product      string // as people call it

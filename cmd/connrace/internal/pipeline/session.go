@@ -48,7 +48,7 @@ type Session struct {
 	// settled when all captures have been read: see Late.
 	Connections bool
 	Batch       []capture.Frame
-	own         decoded // what the frames of batch are decoded to
+	own         decoded // what the frames of Batch are decoded to
 	noted       noted   // how far it has come
 }
 

@@ -37,7 +37,7 @@ type Real struct {
 
 // Failed is a request that failed between the load balancer and the target.
 type Failed struct {
-	ID      string    `json:"id"`     // as in its path, /r/ID
+	ID      string    `json:"id"`     // as in its path, mostly /r/ID
 	Method  string    `json:"method"` // empty: GET
 	Target  string    `json:"target"` // empty: that of the capture
 	Time    time.Time `json:"time"`

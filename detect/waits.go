@@ -38,6 +38,14 @@ const (
 // span is from when until when a wait speaks for something; from is never where it does not.
 type span struct{ from, to int64 }
 
+// between is such a span. A clock that was put back may have it end before it begins: it is none then.
+func between(from, to int64) span {
+	if to < from {
+		return span{never, never}
+	}
+	return span{from, to}
+}
+
 // spans are those of a wait.
 func (w *wait) spans() [waitKinds]span {
 	s := [...]span{{never, never}, {never, never}, {never, never}}
@@ -50,7 +58,7 @@ func (w *wait) spans() [waitKinds]span {
 	}
 	if w.fresh || w.copies == 0 {
 		if !w.fin {
-			s[forQueue] = span{from, to}
+			s[forQueue] = between(from, to)
 		}
 		if w.copies == 0 {
 			return s
@@ -65,11 +73,11 @@ func (w *wait) spans() [waitKinds]span {
 	}
 	if until := w.acked - 1; w.acked == 0 {
 		s[forPath] = span{from, to}
-	} else if until >= from {
-		s[forPath] = span{from, min(until, to)}
+	} else {
+		s[forPath] = between(from, min(until, to))
 	}
-	if begin := max(from, w.acked); w.acked != 0 && !w.fin && begin <= to {
-		s[forQueue] = span{begin, to}
+	if w.acked != 0 && !w.fin {
+		s[forQueue] = between(max(from, w.acked), to)
 	}
 	return s
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // someWaits are n waits of as many connections that stalled one after the other; of most the
-// answer came, of some the acknowledgment.
+// answer came, of some the acknowledgment, be it before them by a clock that was put back.
 func someWaits(r *rand.Rand, open *openWaits, n int) *waits {
 	x := &waits{most: n + 1}
 	for i := range n {
@@ -20,9 +20,9 @@ func someWaits(r *rand.Rand, open *openWaits, n int) *waits {
 			x.at(forQueue, w.ref.Time) // its groups are known, and have to be made anew
 		}
 		if i := r.IntN(i + 1); r.IntN(3) > 0 {
-			x.change(*open, uint32(i), func(w *wait) { w.acked = w.ref.Time + r.Int64N(9000) })
+			x.change(*open, uint32(i), func(w *wait) { w.acked = w.ref.Time + r.Int64N(9000) - 1000 })
 			if r.IntN(2) == 0 {
-				x.change(*open, uint32(i), func(w *wait) { w.answered = w.ref.Time + r.Int64N(20000) })
+				x.change(*open, uint32(i), func(w *wait) { w.answered = w.ref.Time + r.Int64N(20000) - 2000 })
 				open.end(uint32(i))
 			} else if r.IntN(9) == 0 {
 				x.takeBack(*open, uint32(i))

@@ -155,6 +155,18 @@ func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
 	}
 }
 
+// turned says that the ends of a flow are the other way round than was thought.
+func (l *ledger) turned(f *tcpstate.Flow) {
+	c := l.of(f)
+	if c == nil {
+		return
+	}
+	c.kept[0], c.kept[1] = c.kept[1], c.kept[0]
+	for i := range c.Marks {
+		c.Marks[i].FromLB = !c.Marks[i].FromLB
+	}
+}
+
 // replace lets a mark take the place of the last one by rank of its side.
 func (c *Connection) replace(k *kept, m Mark) {
 	n, last, next := 0, -1, uint32(0)

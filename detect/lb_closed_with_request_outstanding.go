@@ -110,8 +110,12 @@ func (x *Facts) deadline(wait int64) bool {
 	if x.stream == nil || x.stream.Timeout == 0 {
 		return false
 	}
-	d := x.stream.Timeout // less what the LB needed to send it on
-	return wait >= d-d/10 && wait <= d+max(roundSlack, x.rtt(), d/20)
+	const most = second / 4 // by judgement: what a request and the news of its end take to the LB and through it
+	d, late := x.stream.Timeout, max(roundSlack, x.rtt())
+	if away := max(wait-d, d-wait); round(wait) && away > late {
+		return false // the LB's own time-out may have been up
+	}
+	return wait >= d-min(d/10, most) && wait <= d+max(late, min(d/20, most))
 }
 
 // deadlineAdvice is the cause and the fix then.

@@ -112,7 +112,7 @@ func (f *Finding) Prove(s *Sightings) bool {
 	switch {
 	case s.Request.Lost():
 		f.lostOnPath(s, &s.Request, "the request")
-	case s.Decisive.Lost() && s.Decisive.FromLB:
+	case s.Decisive.Lost() && s.Decisive.FromLB && f.Rule.Learnt != ByOwnClose: // else it is the LB's own close
 		f.lostOnPath(s, &s.Decisive, "a segment of the request")
 	case s.Answer.Lost() && f.Rule.FollowsClose == NoClose:
 		f.lostOnPath(s, &s.Answer, "the answer")
@@ -284,7 +284,8 @@ func (f *Finding) atTarget(s *Sightings) bool {
 
 // proveHandshake says where a SYN, or what answers it, was lost.
 func (f *Finding) proveHandshake(s *Sightings) bool {
-	p := &s.SYN
+	p, ignored := &s.SYN, f.Rule == SYNUnanswered || f.Rule == SYNDropped
+	all := s.SYNACK.Target.Copies >= p.Target.Copies // SYNs that came were answered
 	switch {
 	case p.MadeBetween():
 		return false
@@ -308,7 +309,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		f.Confidence = Certain
 		f.prove(Proof{OnPath, WayToTarget, text})
 		f.pathDropsSYNs(s)
-	case s.SYNACK.Lost() && f.Rule != ConnectionRefused:
+	case s.SYNACK.Lost() && (f.Rule == SYNUnanswered || f.Rule == SYNDropped && all):
 		if f.Rule == SYNDropped {
 			f.become(SYNUnanswered)
 		}
@@ -323,21 +324,27 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		f.Confidence = Certain
 		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (frame %d of %s)", s.RST.Target.Frame, s.TargetName)})
 	case p.partly():
+		if !ignored || !all {
+			return false // the target did not answer what came to it, either
+		}
 		if f.Rule == SYNDropped {
 			f.become(SYNUnanswered)
 		}
 		f.Confidence = Certain
 		f.prove(Proof{OnPath, WayToTarget, fmt.Sprintf("of %d copies of the SYN in %s only %s came to %s", p.LB.Copies, s.LBName, number(p.Target.Copies), s.TargetName)})
 		f.pathDropsSYNs(s)
-	case s.SYNACK.partly():
+	case s.SYNACK.partly() && ignored && all:
 		if f.Rule == SYNDropped {
 			f.become(SYNUnanswered)
 		}
 		f.Confidence = Certain
 		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("of %d copies of the SYN-ACK in %s only %s came to %s", s.SYNACK.Target.Copies, s.TargetName, number(s.SYNACK.LB.Copies), s.LBName)})
-	case p.Arrived() && f.Rule.Queue != NoQueue:
+	case p.Arrived() && p.Target.Copies >= p.LB.Copies && f.Rule.Queue != NoQueue:
 		how := "answered none of them"
-		if s.SYNACK.Target.Copies > 0 {
+		switch {
+		case s.SYNACK.Target.Copies > 1:
+			how = "answered only some of them"
+		case s.SYNACK.Target.Copies > 0:
 			how = "answered only the last"
 		}
 		f.prove(Proof{AtTarget, "", fmt.Sprintf("all %d copies of the SYN came to the target's host (the first in frame %d of %s), which %s", p.Target.Copies, p.Target.Frame, s.TargetName, how)})
@@ -350,7 +357,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 // pathDropsSYNs is the cause where a SYN never arrived.
 func (f *Finding) pathDropsSYNs(s *Sightings) {
 	f.own = &advice{
-		fmt.Sprintf("Something between %s and %s drops SYNs: a firewall, a security group, a route. It is not the target, which never saw them, and no backlog.", s.LBName, s.TargetName),
+		fmt.Sprintf("Something between %s and %s drops SYNs: a firewall, a security group, a route. It is not the target, which never saw those, and no backlog.", s.LBName, s.TargetName),
 		SYNUnanswered.Fix,
 	}
 	f.explainOwn()

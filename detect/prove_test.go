@@ -1,0 +1,57 @@
+package detect
+
+import "testing"
+
+// TestProveLostReset: that the LB's RST_STREAM never came to the target does not make it a request that was lost: it
+// had arrived, and the LB gave it up.
+func TestProveLostReset(t *testing.T) {
+	f := &Finding{Rule: LBClosedWithRequestOutstanding, Severity: Error, Lost: true, Request: &Request{}, Summary: "the LB gave up", Cause: "c", Fix: "f"}
+	s := Sightings{
+		LBName: "lb.pcap", TargetName: "target.pcap",
+		Request:  Passage{FromLB: true, LB: Sighted{Copies: 1, Checked: 1, Frame: 4}, Target: Sighted{Copies: 1, Checked: 1, Frame: 4}},
+		Ack:      Passage{LB: Sighted{Copies: 1, Checked: 1, Frame: 5}, Target: Sighted{Copies: 1, Checked: 1, Frame: 5}},
+		Decisive: Passage{FromLB: true, LB: Sighted{Copies: 2, Checked: 2, Frame: 6}},
+	}
+	if f.Prove(&s); f.Rule != LBClosedWithRequestOutstanding || f.Proof == nil || f.Proof.Place != AtTarget {
+		t.Errorf("%s: %s", f.Rule.ID, f.Summary)
+	}
+}
+
+// TestProveHandshake: of SYNs of which some came to the target, the path is to blame only where the target answered
+// those; and a failure that has another cause than the silence keeps it.
+func TestProveHandshake(t *testing.T) {
+	copies := func(n int) Sighted { return Sighted{Copies: n, Checked: n, Frame: 1} }
+	for _, c := range []struct {
+		rule, want           *Rule
+		sent, came           int // SYNs
+		answers, answersCame int
+		place                string
+	}{
+		{SYNUnanswered, SYNUnanswered, 6, 0, 0, 0, OnPath},
+		{SYNUnanswered, SYNUnanswered, 6, 3, 0, 0, ""},
+		{SYNDropped, SYNDropped, 4, 2, 1, 1, ""},
+		{SYNDropped, SYNUnanswered, 4, 1, 1, 1, OnPath},
+		{SYNDropped, SYNDropped, 4, 4, 1, 1, AtTarget},
+		{SYNDropped, SYNDropped, 4, 4, 2, 1, AtTarget},
+		{SYNUnanswered, SYNUnanswered, 4, 4, 4, 0, OnPath},
+		{SYNUnanswered, SYNUnanswered, 4, 4, 4, 1, OnPath},
+		{PortReuse, PortReuse, 2, 1, 1, 1, ""},
+		{HandshakeReset, HandshakeReset, 2, 1, 1, 1, ""},
+		{HandshakeReset, HandshakeReset, 1, 1, 1, 0, ""},
+		{ConnectionRefused, ConnectionRefused, 2, 1, 0, 0, ""},
+	} {
+		f := &Finding{Rule: c.rule, Severity: Error, Lost: true, Cause: "c", Fix: "f"}
+		f.Prove(&Sightings{
+			LBName: "lb.pcap", TargetName: "target.pcap",
+			SYN:    Passage{FromLB: true, LB: copies(c.sent), Target: copies(c.came)},
+			SYNACK: Passage{LB: copies(c.answersCame), Target: copies(c.answers)},
+		})
+		place := ""
+		if f.Proof != nil {
+			place = f.Proof.Place
+		}
+		if f.Rule != c.want || place != c.place || place == "" && f.Cause != "c" {
+			t.Errorf("%s, %d SYNs, %d came, %d answers, %d came: %s at %q: %s", c.rule.ID, c.sent, c.came, c.answers, c.answersCame, f.Rule.ID, place, f.Summary)
+		}
+	}
+}

@@ -202,7 +202,7 @@ var retryKnobs = []Knob{
 
 // reuseKnobs let the LB open fewer connections.
 var reuseKnobs = []Knob{
-	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""`},
+	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""; from 1.29.7 the default is 32, without the two others`},
 	{"HAProxy", "http-reuse safe", ""},
 }
 

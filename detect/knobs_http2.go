@@ -9,7 +9,7 @@ var streamKnobs = []Knob{
 	{"grpc-go", "grpc.MaxConcurrentStreams(1000)", "default no limit"},
 	{"grpc-java", ".maxConcurrentCallsPerConnection(1000)", "of NettyServerBuilder; default no limit"},
 	{"Node.js", "http2.createServer({ settings: { maxConcurrentStreams: 1000 } })", "default no limit"},
-	{"Tomcat", `<UpgradeProtocol maxConcurrentStreams="500" ... />`, "className org.apache.coyote.http2.Http2Protocol; default 100"},
+	{"Tomcat", `<UpgradeProtocol maxConcurrentStreams="500" ... />`, "className org.apache.coyote.http2.Http2Protocol; default 100, 200 before 9.0.21"},
 	{"Envoy", "http2_protocol_options: { max_concurrent_streams: 1000 }", "of the listener, as the target"},
 }
 
@@ -28,7 +28,7 @@ var graceKnobs = []Knob{
 var streamLBKnobs = []Knob{
 	{"Envoy", "retry_policy: { retry_on: refused-stream }", "safe whatever the method; http2_protocol_options max_concurrent_streams of the cluster bounds the streams of a connection"},
 	{"nginx", "grpc_next_upstream error timeout non_idempotent;", "default error timeout; gRPC calls are POST, and are not repeated without non_idempotent"},
-	{"HAProxy", "retry-on conn-failure empty-response", "of the backend; tune.h2.be.max-concurrent-streams bounds the streams of a connection"},
+	{"HAProxy", "retry-on conn-failure empty-response", "of the backend; tune.h2.be.max-concurrent-streams (before 2.8 tune.h2.max-concurrent-streams) bounds the streams of a connection"},
 	{"Traefik", "retry: { attempts: 2 }", "middleware of the router"},
 	{"Linkerd", "retry.linkerd.io/http: 5xx", "annotation of the Service or HTTPRoute; retry.linkerd.io/grpc: unavailable for gRPC"},
 }

@@ -20,7 +20,7 @@ var products = []product{
 	{"gunicorn", "gunicorn", "Server", ofGunicorn}, // gunicorn/http/wsgi.py, default_headers
 	{"nginx", "nginx", "Server", ofNginx},          // ngx_http_header_filter_module.c
 	{"openresty", "nginx", "Server", ofNginx},
-	{"uvicorn", "uvicorn", "server", ofUvicorn},    // uvicorn/server.py, default_headers
+	{"uvicorn", "uvicorn", "server", ofUvicorn},    // uvicorn/config.py, encoded_headers
 	{"Apache", "Apache", "Server", ofApache},       // http_filters.c, basic_http_header
 	{"Apache-Coyote", "Tomcat", "Server", atFirst}, // Http11Processor.java, before 9
 	{"Jetty", "Jetty", "Server", ofJetty},          // of 9

@@ -181,7 +181,7 @@ func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment)
 	case x.Status/100 == 1:
 		st.Answer = SegRef{} // not the final one
 	case st.Status == 0:
-		if st.Status = x.Status; t.carries.Take(len(x.ContentType)) {
+		if st.Status = x.Status; st.ContentType == "" && t.carries.Take(len(x.ContentType)) {
 			st.ContentType = x.ContentType
 		}
 		t.fireStream(StreamAnswered, f, 1-f.LB(), s, st)

@@ -128,6 +128,26 @@ func TestHTTP2Room(t *testing.T) {
 	}
 }
 
+// Answers whose status is not known, one behind the other, take no room that is not given back.
+func TestHTTP2AnswersWithoutStatus(t *testing.T) {
+	k := newH2Talk(Config{})
+	k.send(0, ACK, h2Frame(1, 5, 1, "\x82\x86\x84"))
+	for range 10 {
+		k.send(1, ACK, h2Frame(1, 4, 1, "\x0f\x10\x10application/grpc"))
+	}
+	k.send(1, ACK, h2Frame(1, 5, 1, "\x00\x0bgrpc-status\x010"))
+	k.t.Each(func(f *Flow) {
+		if got := k.t.HTTP2(f).Streams[0].ContentType; got != "application/grpc" {
+			t.Errorf("the answer is %q", got)
+		}
+	})
+	k.t.End()
+	k.t.Each(k.t.forget)
+	if n := k.t.carries.Taken(); n != 0 {
+		t.Errorf("%d octets are left", n)
+	}
+}
+
 // What a stream came to, and what it is called.
 func TestHTTP2Streams(t *testing.T) {
 	k := newH2Talk(Config{})

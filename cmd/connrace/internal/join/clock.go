@@ -24,7 +24,7 @@ type Clock struct {
 	// DriftKnown: the captures are long enough for Drift, in seconds per second, to show.
 	DriftKnown bool
 
-	up, down []sample // one for each stretch of time at most, in order
+	up, down edge
 }
 
 // sample is a segment that both points have: by how much the further clock was ahead of the
@@ -113,51 +113,92 @@ func newClock(up, down []sample) (c Clock) {
 			first, last = min(first, x.at), max(last, x.at)
 		}
 	}
-	c.At = first + (last-first)/2
-	c.up = thin(up, first, last, -1)
-	c.down = thin(down, first, last, 1)
+	c.At = first + int64(uint64(last-first)/2)
+	c.up = newEdge(up, first, last, -1)
+	c.down = newEdge(down, first, last, 1)
 	c.Lo, c.Hi = c.bounds(c.At)
 	c.Lo -= granularity
 	c.Hi += granularity
 	if c.Known = c.Lo <= c.Hi; !c.Known {
 		return c
 	}
-	if last-first >= longEnough {
+	if uint64(last-first) >= uint64(longEnough) {
 		c.Drift, c.DriftKnown = c.drift(first, last)
 	}
 	c.Offset = c.estimate()
 	return c
 }
 
-// thin keeps of each stretch of time the sample that says most: the smallest, or the largest.
-func thin(all []sample, first, last int64, sign int64) []sample {
+// edge is what samples of one way say of the offset: that it is at most so much, or at least.
+type edge struct {
+	sign    int64    // 1: at least; -1: at most
+	samples []sample // one for each stretch of time at most, in order
+	// Of the samples up to each, and from each on, the place of the one that says most beyond.
+	before, after []int
+}
+
+// newEdge keeps of each stretch of time the sample that says most: the smallest, or the largest.
+// Times are what captures say, and can be further apart than an int64 holds.
+func newEdge(all []sample, first, last int64, sign int64) edge {
 	var kept [stretches]sample
 	var has [stretches]bool
-	width := (last-first)/stretches + 1
+	width := uint64(last-first)/stretches + 1
 	for _, s := range all {
-		i := (s.at - first) / width
+		i := uint64(s.at-first) / width
 		if !has[i] || sign*s.ahead > sign*kept[i].ahead {
 			kept[i], has[i] = s, true
 		}
 	}
-	out := make([]sample, 0, min(len(all), stretches))
+	e := edge{sign: sign, samples: make([]sample, 0, min(len(all), stretches))}
 	for i := range kept {
 		if has[i] {
-			out = append(out, kept[i])
+			e.samples = append(e.samples, kept[i])
 		}
 	}
-	return out
+	n := len(e.samples)
+	e.before, e.after = make([]int, n), make([]int, n)
+	for i := range n {
+		e.before[i] = e.more(e.before[max(i-1, 0)], i, e.samples[i].at)
+	}
+	for i := n - 1; i >= 0; i-- {
+		e.after[i] = i
+		if i+1 < n {
+			e.after[i] = e.more(i, e.after[i+1], e.samples[i].at)
+		}
+	}
+	return e
+}
+
+// says is what a sample says of another time.
+func (e *edge) says(i int, t int64) int64 {
+	s := &e.samples[i]
+	return s.ahead - e.sign*slack(t-s.at)
+}
+
+// more is which of two samples says more of a time. As clocks part equally fast wherever they
+// are, it says more of all times beyond, too.
+func (e *edge) more(i, j int, t int64) int {
+	if e.sign*e.says(j, t) > e.sign*e.says(i, t) {
+		return j
+	}
+	return i
+}
+
+// at is what all samples together say of a time.
+func (e *edge) at(t int64) int64 {
+	k, _ := slices.BinarySearchFunc(e.samples, t, func(s sample, t int64) int { return cmp.Compare(s.at, t) })
+	switch {
+	case k == 0:
+		return e.says(e.after[k], t)
+	case k == len(e.samples):
+		return e.says(e.before[k-1], t)
+	}
+	return e.says(e.more(e.before[k-1], e.after[k], t), t)
 }
 
 // bounds are those of the offset at a time of the nearer clock.
 func (c *Clock) bounds(t int64) (lo, hi int64) {
-	lo, hi = math.MinInt64, math.MaxInt64
-	for _, s := range c.up {
-		hi = min(hi, s.ahead+slack(t-s.at))
-	}
-	for _, s := range c.down {
-		lo = max(lo, s.ahead-slack(t-s.at))
-	}
+	lo, hi = c.down.at(t), c.up.at(t)
 	if lo > hi && lo-hi <= 2*granularity { // a way that takes no time
 		lo, hi = hi, lo
 	}
@@ -181,12 +222,12 @@ func (c *Clock) drift(first, last int64) (float64, bool) {
 	for i := range mids {
 		lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
 		from := first + int64(i)*width
-		for _, s := range c.up {
+		for _, s := range c.up.samples {
 			if s.at >= from && s.at < from+width {
 				hi = min(hi, s.ahead)
 			}
 		}
-		for _, s := range c.down {
+		for _, s := range c.down.samples {
 			if s.at >= from && s.at < from+width {
 				lo = max(lo, s.ahead)
 			}
@@ -217,10 +258,10 @@ func (c *Clock) drift(first, last int64) (float64, bool) {
 // estimate is the offset at c.At if the fastest segments took equally long both ways.
 func (c *Clock) estimate() int64 {
 	lo, hi := int64(math.MinInt64), int64(math.MaxInt64)
-	for _, s := range c.up {
+	for _, s := range c.up.samples {
 		hi = min(hi, s.ahead-int64(c.Drift*float64(s.at-c.At)))
 	}
-	for _, s := range c.down {
+	for _, s := range c.down.samples {
 		lo = max(lo, s.ahead-int64(c.Drift*float64(s.at-c.At)))
 	}
 	return min(max(lo+(hi-lo)/2, c.Lo), c.Hi)

@@ -19,7 +19,19 @@ type Look struct {
 // watch is what is looked for in one capture.
 type watch struct {
 	windows []window // in order, apart from each other
-	trails  map[ends][]*trail
+	asked   map[ends]*asked
+}
+
+// asked is what is looked for between two ends: of each of their connections that findings are
+// about a few windows, all in order, those of one connection apart from each other.
+type asked struct {
+	asks []ask
+	at   int // those before it have passed
+}
+
+type ask struct {
+	window
+	*trail
 }
 
 // ends are those of a connection, the lower one first.
@@ -37,10 +49,9 @@ type window struct{ from, to int64 }
 
 // trail is what one point saw of a connection, while it was looked at.
 type trail struct {
-	lb      tcpstate.Endpoint
-	windows []window
-	segs    []seg
-	full    bool // there were more than are kept
+	lb   tcpstate.Endpoint
+	segs []seg
+	full bool // there were more than are kept
 }
 
 // seg is a segment that a point saw.
@@ -69,20 +80,21 @@ func newLook() *Look { return &Look{captures: map[int]*watch{}, room: maxSegs} }
 // follow asks for a connection in the captures of a point, at a time of its clock.
 func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
 	w.from, w.to = w.from-around, w.to+around
-	t.windows = append(t.windows, w)
 	for _, s := range p.Spans {
 		if s.First == 0 || s.First > w.to || s.Last < w.from {
 			continue
 		}
 		x := l.captures[s.Capture]
 		if x == nil {
-			x = &watch{trails: map[ends][]*trail{}}
+			x = &watch{asked: map[ends]*asked{}}
 			l.captures[s.Capture] = x
 		}
 		x.windows = append(x.windows, w)
-		if k := endsOf(a, b); !slices.Contains(x.trails[k], t) {
-			x.trails[k] = append(x.trails[k], t)
+		k := endsOf(a, b)
+		if x.asked[k] == nil {
+			x.asked[k] = &asked{}
 		}
+		x.asked[k].asks = append(x.asked[k].asks, ask{w, t})
 	}
 }
 
@@ -91,24 +103,35 @@ func (l *Look) Captures() []int {
 	var is []int
 	for i, w := range l.captures {
 		is = append(is, i)
-		w.merge()
+		w.windows = merge(w.windows, func(w *window) (*window, *trail) { return w, nil })
+		for _, q := range w.asked {
+			q.asks = merge(q.asks, func(a *ask) (*window, *trail) { return &a.window, a.trail })
+		}
 	}
 	slices.Sort(is)
 	return is
 }
 
-// merge puts the windows in order, and makes one of those that overlap.
-func (w *watch) merge() {
-	slices.SortFunc(w.windows, func(a, b window) int { return cmp.Compare(a.from, b.from) })
-	out := w.windows[:0]
-	for _, x := range w.windows {
-		if n := len(out); n > 0 && x.from <= out[n-1].to {
-			out[n-1].to = max(out[n-1].to, x.to)
-		} else {
-			out = append(out, x)
+// merge puts windows in order, and makes one of those of a trail that overlap.
+func merge[T any](all []T, of func(*T) (*window, *trail)) []T {
+	slices.SortStableFunc(all, func(a, b T) int {
+		x, _ := of(&a)
+		y, _ := of(&b)
+		return cmp.Compare(x.from, y.from)
+	})
+	out, last := all[:0], map[*trail]int{}
+	for i := range all {
+		x, t := of(&all[i])
+		if k, has := last[t]; has {
+			if y, _ := of(&out[k]); x.from <= y.to {
+				y.to = max(y.to, x.to)
+				continue
+			}
 		}
+		last[t] = len(out)
+		out = append(out, all[i])
 	}
-	w.windows = out
+	return out
 }
 
 // late is how much earlier than frames before it a frame of a capture may be.
@@ -151,8 +174,19 @@ func (l *Look) take(w *watch, index int, s *tcpstate.Segment) {
 	if s.Quoted || s.Bogus || s.NoLength {
 		return
 	}
-	for _, t := range w.trails[endsOf(s.Src, s.Dst)] {
-		if !slices.ContainsFunc(t.windows, func(w window) bool { return w.from <= s.Time && s.Time <= w.to }) {
+	q := w.asked[endsOf(s.Src, s.Dst)]
+	if q == nil {
+		return
+	}
+	for q.at < len(q.asks) && q.asks[q.at].to < s.Time-late {
+		q.at++
+	}
+	for _, a := range q.asks[q.at:] {
+		if a.from > s.Time {
+			break
+		}
+		t := a.trail
+		if s.Time > a.to {
 			continue
 		}
 		if l.room == 0 || len(t.segs) == maxTrail {

@@ -83,28 +83,38 @@ func (m *Merger) group() {
 func (m *Merger) finder(p int) func(*detect.Finding) int32 {
 	by := map[ends][]int{}
 	all := m.Points[p].Result.Connections
+	type stream struct {
+		ends
+		capture int
+		number  uint32
+	}
+	exact := map[stream]int{}
 	wanted := map[ends]bool{}
 	for _, f := range m.Points[p].Result.Findings {
-		wanted[endsOf(f.LB, f.Target)] = f.HasStream
+		if f.HasStream {
+			wanted[endsOf(f.LB, f.Target)] = true
+		}
 	}
 	for i := range all {
-		if k := endsOf(all[i].LB, all[i].Target); wanted[k] {
+		c := &all[i]
+		if k := endsOf(c.LB, c.Target); wanted[k] {
 			by[k] = append(by[k], i)
+			if s := (stream{k, c.Capture, c.Stream}); exact[s] == 0 {
+				exact[s] = i + 1
+			}
 		}
 	}
 	return func(f *detect.Finding) int32 {
 		if !f.HasStream {
 			return -1
 		}
-		best := -1
-		for _, i := range by[endsOf(f.LB, f.Target)] {
-			c := &all[i]
-			if c.Capture == f.Capture && c.Stream == f.Stream {
-				best = i
-				break
-			}
-			if c.First <= f.Time {
-				best = i
+		k := endsOf(f.LB, f.Target)
+		best := exact[stream{k, f.Capture, f.Stream}] - 1
+		if best < 0 {
+			for _, i := range by[k] {
+				if all[i].First <= f.Time {
+					best = i
+				}
 			}
 		}
 		if best < 0 {

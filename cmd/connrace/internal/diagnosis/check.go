@@ -70,6 +70,9 @@ func (r *Run) files() string {
 			names = append(names, "...")
 			break
 		}
+		if !r.Live && f != "-" && (strings.HasPrefix(f, "-") || !strings.ContainsAny(f, "./")) {
+			f = "./" + f // else it is a flag or, it may be, a command
+		}
 		names = append(names, quoted(f))
 	}
 	return strings.Join(names, " ")
@@ -91,11 +94,13 @@ func (q *problem) filter() string {
 	return fmt.Sprintf("%s or icmp or icmp6", tcp)
 }
 
-// quoted is a word for a shell.
+// quoted is a word for a shell: what is not printable is written as in Go, which $” takes, too.
 func quoted(s string) string {
-	s = text.Clean(s)
+	if text.Clean(s) != s {
+		return "$'" + text.Clean(strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s)) + "'"
+	}
 	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%[]", r) || r > 0x7f)
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,=+@%", r) || r > 0x7f)
 	}) {
 		return s
 	}

@@ -133,3 +133,26 @@ func ExampleAnswer() {
 	// The target's keep-alive timeout: 5 s
 	// uvicorn: --timeout-keep-alive 75
 }
+
+// The commands can be pasted into a shell, whatever files are called.
+func TestCheckQuotes(t *testing.T) {
+	for name, want := range map[string]string{
+		"a.pcap":         "a.pcap",
+		"-":              "-",
+		"-x.pcap":        "./-x.pcap",
+		"live":           "./live",
+		"/tmp/live":      "/tmp/live",
+		"cap[1].pcap":    "'cap[1].pcap'",
+		"a 'b'.pcap":     `'a '\''b'\''.pcap'`,
+		"$(id).pcap":     "'$(id).pcap'",
+		"a\n'\\.pcap":    `$'a\n\'\\.pcap'`,
+		"\x1b[31m\xff.c": `$'\x1b[31m\xff.c'`,
+	} {
+		r := find(t, "fin-request-crossing")
+		seen := diagnosis.Seen{Run: diagnosis.Run{Files: []string{name}}}
+		check := answer(seen, diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 2*time.Second)}).Problems[0].Check
+		if !strings.Contains(check[0], "connrace "+want+" --format") {
+			t.Errorf("%q: %s", name, check[0])
+		}
+	}
+}

@@ -53,15 +53,15 @@ func open(t testing.TB, name string) *capture.File {
 // joined is the case of two captures of the corpus, and its result.
 func joined(t testing.TB, lb, target string) (*join.Case, *detect.Result) {
 	t.Helper()
-	a, _ := point(t, lb, 0, 0)
-	b, _ := point(t, target, 1, 0)
+	a, aFrames := point(t, lb, 0, 0)
+	b, bFrames := point(t, target, 1, 0)
 	cases := join.Cases([]join.Point{b, a}) // whichever is named first
 	if len(cases) != 1 {
 		t.Fatalf("%d cases", len(cases))
 	}
 	m := cases[0].Merge()
 	for _, i := range m.Look().Captures() {
-		if err := m.Look().Read(context.Background(), i, open(t, []string{lb, target}[i]), 1<<62); err != nil {
+		if err := m.Look().Read(context.Background(), i, open(t, []string{lb, target}[i]), []uint64{aFrames, bFrames}[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,6 +109,32 @@ func TestPath(t *testing.T) {
 	}
 	if n != 20 {
 		t.Errorf("%d findings", n)
+	}
+}
+
+// What of a capture cannot be read again, as it was cut short meanwhile or the user has had
+// enough, proves nothing of what did not come there.
+func TestMissed(t *testing.T) {
+	ended, end := context.WithCancel(context.Background())
+	end()
+	lb, target := "real/nginx-node-nat-reset-lb.pcap", "real/nginx-node-nat-reset-target.pcap"
+	for name, again := range map[string]func(l *join.Look){
+		"interrupted": func(l *join.Look) { _ = l.Read(ended, 1, open(t, target), 1<<62) },
+		"shorter":     func(l *join.Look) { _ = l.Read(context.Background(), 1, open(t, "crowder.pcap"), 1<<62) },
+		"gone":        func(l *join.Look) { l.Missed(1) },
+	} {
+		a, frames := point(t, lb, 0, 0)
+		b, _ := point(t, target, 1, 0)
+		m := join.Cases([]join.Point{a, b})[0].Merge()
+		if err := m.Look().Read(context.Background(), 0, open(t, lb), frames); err != nil {
+			t.Fatal(err)
+		}
+		again(m.Look())
+		for _, f := range m.Result().Findings {
+			if f.Proof != nil {
+				t.Errorf("%s: %s: %+v", name, f.Summary, f.Proof)
+			}
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ type window struct{ from, to int64 }
 type trail struct {
 	lb   tcpstate.Endpoint
 	segs []seg
-	full bool // there were more than are kept
+	full bool // there were more than are kept, or than could be read again
 }
 
 // seg is a segment that a point saw.
@@ -137,18 +137,33 @@ func merge[T any](all []T, of func(*T) (*window, *trail)) []T {
 // late is how much earlier than frames before it a frame of a capture may be.
 const late = int64(1e9)
 
+// Missed says that a capture cannot be read again to where it was read before: what does not show
+// there may have been there.
+func (l *Look) Missed(index int) {
+	for _, q := range l.captures[index].asked {
+		for _, a := range q.asks {
+			a.full = true
+		}
+	}
+}
+
 // Read looks through a capture that was opened again, of which frames were read before.
 func (l *Look) Read(ctx context.Context, index int, in *capture.File, frames uint64) error {
 	w := l.captures[index]
+	last := uint64(0)
 	decoder := capture.NewDecoder()
 	batch := make([]capture.Frame, 256)
 	segs := make([]tcpstate.Segment, 0, 4)
 	at := 0
 	for ctx.Err() == nil {
-		n, err := in.Read(batch)
-		if err != nil {
-			return nil // how it ended was said when it was analysed
+		n, _ := in.Read(batch)
+		if n == 0 { // how it ended was said when it was analysed
+			if last < frames {
+				l.Missed(index)
+			}
+			return nil
 		}
+		last = batch[n-1].Number
 		for i := range batch[:n] {
 			f := &batch[i]
 			for at < len(w.windows) && w.windows[at].to < f.Time-late {
@@ -166,6 +181,7 @@ func (l *Look) Read(ctx context.Context, index int, in *capture.File, frames uin
 			}
 		}
 	}
+	l.Missed(index)
 	return ctx.Err()
 }
 

@@ -121,8 +121,10 @@ func (s *session) lookAgain(l *join.Look) {
 		if err == nil {
 			err = l.Read(ctx, i, in, s.Report.Captures[i].Frames)
 			done()
+		} else {
+			l.Missed(i)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			s.fail(err)
 		}
 	}

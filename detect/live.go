@@ -82,18 +82,23 @@ func (g forgotten) list() []Group {
 	return out
 }
 
-// forget keeps only the newest findings of a live analysis; the others are counted.
+// forget keeps only the newest findings of a live analysis, and those that are open: what is counted of
+// them is still to change. The others are counted.
 func (d *Detector) forget() {
 	if !d.opt.Live || d.kept < 2*liveFindings {
 		return
 	}
-	n := 0
-	for ; n < len(d.findings)-1 && d.kept > liveFindings; n++ {
-		d.kept -= d.findings[n].weight()
-		d.forgotten.add(d.findings[n])
+	var findings []*Finding
+	var settled []*pending
+	for i, f := range d.findings {
+		if d.kept > liveFindings && !f.Open && i < len(d.findings)-1 {
+			d.kept -= f.weight()
+			d.forgotten.add(f)
+			continue
+		}
+		findings, settled = append(findings, f), append(settled, d.settled[i])
 	}
-	d.findings = slices.Clone(d.findings[n:])
-	d.settled = slices.Clone(d.settled[n:])
+	d.findings, d.settled = findings, settled
 }
 
 // Advance says that the capture has come to a time, be it without a segment, so that

@@ -178,3 +178,35 @@ func TestLiveMismatch(t *testing.T) {
 		t.Errorf("%d findings at the end", len(r.Findings))
 	}
 }
+
+// TestLiveForgetsNoOpenOne: what goes on is not forgotten before it has ended, so that each try counts for what became
+// of it.
+func TestLiveForgetsNoOpenOne(t *testing.T) {
+	x := &traffic{d: detect.New(detect.Options{Live: true})}
+	x.send(lbEnd(0), targetEnd(0), tcpstate.SYN, 100, 0)
+	for _, s := range []int64{1, 2, 4, 8, 16} { // unanswered, and open
+		x.pause(s * second)
+		x.send(lbEnd(0), targetEnd(0), tcpstate.SYN, 100, 0)
+	}
+	for i := range 2500 {
+		x.send(lbEnd(i+1), targetEnd(1), tcpstate.SYN, 100, 0)
+		x.send(targetEnd(1), lbEnd(i+1), tcpstate.RST|tcpstate.ACK, 0, 101)
+	}
+	x.pause(10 * second)
+	sum := func(r *detect.Result) (sum detect.Tries) {
+		for _, f := range r.Findings {
+			sum.Add(f.Tries(), 1)
+		}
+		for _, g := range r.Forgotten {
+			sum.Add(g.Tries, 1)
+		}
+		return sum
+	}
+	if r := x.d.Snapshot(); sum(r) != r.Totals.Tries || r.Totals.OpenTries != 1 || len(r.Forgotten) == 0 {
+		t.Errorf("%+v of %+v, %d groups", sum(r), r.Totals.Tries, len(r.Forgotten))
+	}
+	x.pause(300 * second)
+	if r := x.d.Finish(); sum(r) != r.Totals.Tries || r.Totals.OpenTries != 0 {
+		t.Errorf("at the end %+v of %+v", sum(r), r.Totals.Tries)
+	}
+}

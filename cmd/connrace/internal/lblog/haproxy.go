@@ -113,7 +113,11 @@ func (e *Entry) haproxyRest(f *fields, before string) {
 // TR, left the queue Tw later, and the last byte was sent Ta after the first came.
 func (e *Entry) haproxyTimers(timers string) {
 	var t [5]int64
-	for i, s := range strings.Split(timers, "/") {
+	for i, s := range strings.SplitN(timers, "/", len(t)+1) {
+		if i == len(t) {
+			t = [5]int64{-1, -1, -1, -1, -1} // they are others
+			break
+		}
 		n, err := strconv.ParseInt(strings.TrimPrefix(s, "+"), 10, 64)
 		if err != nil || n > 1e10 || n < -1 {
 			n = -1

@@ -27,9 +27,32 @@ func (c *Case) figures() *detect.Result {
 		r.StreamsCut = r.StreamsCut || x.StreamsCut
 		addExchanges(r, x.Exchanges, names[p], len(r.ExactStreams))
 		r.ExactStreams = append(r.ExactStreams, exact(x, len(c.Points[p].Spans))...)
-		r.Forgotten = append(r.Forgotten, x.Forgotten...)
+		for _, g := range x.Forgotten {
+			addForgotten(r, g, names[p])
+		}
 	}
 	return r
+}
+
+// addForgotten adds findings of a point that are only counted. Of which connections they are is
+// not known: of those that two points have alike, the larger number stands.
+func addForgotten(r *detect.Result, g detect.Group, names map[tcpstate.Endpoint]tcpstate.Endpoint) {
+	if n, is := names[g.Target]; is {
+		g.Target = n
+	}
+	i := slices.IndexFunc(r.Forgotten, func(o detect.Group) bool {
+		o.Count, o.Tries, o.First, o.Last = g.Count, g.Tries, g.First, g.Last
+		return o == g
+	})
+	if i < 0 {
+		r.Forgotten = append(r.Forgotten, g)
+		return
+	}
+	o := &r.Forgotten[i]
+	if g.Count > o.Count {
+		g, *o = *o, g
+	}
+	r.Leave(g.Target, g.Tries)
 }
 
 // exact is ExactStreams of as many captures as a point has.

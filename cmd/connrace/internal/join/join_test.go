@@ -138,6 +138,23 @@ func TestMissed(t *testing.T) {
 	}
 }
 
+// Findings that two points only count are counted once.
+func TestForgotten(t *testing.T) {
+	a, _ := point(t, "real/nginx-node-race-lb.pcap", 0, 0)
+	b, _ := point(t, "nginx-node-race.pcap", 1, 0)
+	for i, n := range []uint64{7, 9} {
+		r := []*detect.Result{a.Result, b.Result}[i]
+		g := detect.Group{Rule: detect.ResetInExchange, Target: r.Targets[0].Target, Severity: detect.Error, Count: n}
+		g.Tries.LostRequests = n
+		r.Forgotten = append(r.Forgotten, g)
+		r.Tally(g.Target, g.Tries)
+	}
+	r := join.Cases([]join.Point{a, b})[0].Merge().Result()
+	if len(r.Forgotten) != 1 || r.Forgotten[0].Count != 9 || r.Totals.LostRequests != 29 || r.Targets[0].LostRequests != 29 {
+		t.Errorf("%+v, %+v", r.Forgotten, r.Totals.Tries)
+	}
+}
+
 // The same races, seen from both ends: the target closed, and its RSTs are its own.
 func TestRace(t *testing.T) {
 	_, r := joined(t, "real/nginx-node-race-lb.pcap", "nginx-node-race.pcap")

@@ -64,7 +64,7 @@ LB                                target
 		"target `nstat -az TcpExtListenOverflows` counts them, and `ss -ltn` shows Recv-Q above " +
 		"Send-Q while it lasts.",
 	Servers: backlogKnobs,
-	LBs:     connectKnobs,
+	LBs:     reuseKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, closedLogs),
 
 	AnyProtocol: true,

@@ -251,7 +251,7 @@ type Timers struct {
 // above says above what the target's keep-alive timeout must be: it outlives the LB's, five
 // seconds to spare.
 func (t Timers) above() string {
-	enough := "65 s (for an ALB at 60 s)"
+	enough := "75 s (an ALB's is 60 s)"
 	if t.LB != 0 {
 		enough = fmt.Sprintf("%d s", (max(t.LB, t.Target)+second-1)/second+5)
 	}

@@ -58,7 +58,7 @@ LB                                target
 	},
 	Fix: "Make the LB close first: raise the target's keep-alive timeout (Node.js " +
 		"server.keepAliveTimeout, gunicorn --keep-alive, Apache KeepAliveTimeout, ...) above the " +
-		"LB's idle timeout, to 65 s or more behind an ALB at 60 s.",
+		"LB's idle timeout, to 75 s or more behind an ALB at 60 s.",
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(poolKnobs, drainKnobs),
 	Logs:    closedLogs,

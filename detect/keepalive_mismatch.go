@@ -42,7 +42,7 @@ LB                                target
 	},
 	Fix: "Before the 502s come: raise the target's keep-alive timeout (Node.js " +
 		"server.keepAliveTimeout, gunicorn --keep-alive, uvicorn --timeout-keep-alive, ...) above " +
-		"the LB's idle timeout, to 65 s or more behind an ALB at 60 s.",
+		"the LB's idle timeout, to 75 s or more behind an ALB at 60 s.",
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
 

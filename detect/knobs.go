@@ -8,7 +8,7 @@ import "slices"
 
 // keepAliveKnobs make the target keep idle connections longer than the LB.
 var keepAliveKnobs = []Knob{
-	{"Node.js", "server.keepAliveTimeout = 65_000; server.headersTimeout = 66_000", "default 5 s before Node 26; headersTimeout must be the larger one (10.15.2 to about 12)"},
+	{"Node.js", "server.keepAliveTimeout = 75_000; server.headersTimeout = 76_000", "default 5 s up to Node 25; in Node 10.15 to 12 headersTimeout must be the larger one"},
 	{"gunicorn", "--keep-alive 75", "default 2 s; sync workers close after each answer and ignore it"},
 	{"uvicorn", "--timeout-keep-alive 75", "default 5 s"},
 	{"uWSGI", "http-keepalive = 75", "with http = :8080; default off; http-socket closes after each answer without saying so; http11-socket keeps them open as well"},
@@ -41,6 +41,16 @@ var keepAliveKnobs = []Knob{
 	{"Varnish", "-p timeout_idle=75", "as the target; default 5 s"},
 	{"grpc-go", "keepalive.ServerParameters{MaxConnectionIdle: time.Hour}", "also MaxConnectionAge; default no limit"},
 	{"grpc-java", ".maxConnectionIdle(1, HOURS)", "of NettyServerBuilder; also maxConnectionAge, default no limit"},
+}
+
+// ServesHTTP2 reports whether a keep-alive setting of a server counts for HTTP/2, too, and the
+// server speaks it without TLS, as load balancers do to their targets.
+func ServesHTTP2(software string) bool {
+	switch software {
+	case "Go", "nginx", "Apache", "Envoy", "HAProxy", "Traefik", "Caddy", "Jetty", "Undertow", "Kestrel", "Hypercorn", "grpc-go", "grpc-java":
+		return true
+	}
+	return false
 }
 
 // poolKnobs make the LB let go of idle connections before the target does, or repeat a
@@ -159,8 +169,8 @@ var backlogKnobs = []Knob{
 	{"Linux", "net.core.somaxconn = 4096", "caps every listen backlog; the queue holds one more; restart the server to apply"},
 	{"Node.js", "server.listen({ port: 8080, backlog: 1024 })", "default 511"},
 	{"gunicorn", "--backlog 2048", "the default"},
-	{"uvicorn", "--backlog 2048", "the default"},
 	{"uWSGI", "listen = 1024", "default 100"},
+	{"uvicorn", "--backlog 2048", "the default"},
 	{"Puma", `bind "tcp://0.0.0.0:8080?backlog=1024"`, "the default"},
 	{"Tomcat", `<Connector acceptCount="1000" ... />`, "default 100; also maxConnections, maxThreads"},
 	{"Jetty", "jetty.http.acceptQueueSize=1024", "default 0, the platform's own; Dropwizard: acceptQueueSize under applicationConnectors"},
@@ -178,9 +188,10 @@ var backlogKnobs = []Knob{
 	{"Passenger", "passenger_socket_backlog 4096;", "default 2048"},
 }
 
-// connectKnobs let the LB try another target sooner.
+// connectKnobs let the LB try another target sooner. With one target, and where the queue is full
+// for a while, they only make more requests fail.
 var connectKnobs = []Knob{
-	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; longer than one SYN retry (1 s)"},
+	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only where there is another target, which it then goes to sooner"},
 	{"HAProxy", "timeout connect 2s", "with retries 3 and option redispatch"},
 	{"Envoy", "connect_timeout: 2s", "of the cluster"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" connectiontimeout=2`, ""},

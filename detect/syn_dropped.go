@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"slices"
 )
 
 // SYNDropped: SYNs went unanswered while the listener's queue looked full.
@@ -56,9 +55,9 @@ LB                                target
 	},
 	Fix: "Raise the listen backlog (uWSGI listen, Tomcat acceptCount, Jetty acceptQueueSize, ...) " +
 		"and net.core.somaxconn, and find what kept the application from calling accept(). On the " +
-		"target `nstat -az TcpExtListenOverflows` counts them, of all listeners together.",
+		"target `nstat -az TcpExtListenOverflows` counts these drops, for all ports of the host together.",
 	Servers: backlogKnobs,
-	LBs:     slices.Concat(connectKnobs, reuseKnobs),
+	LBs:     reuseKnobs,
 	Logs:    connectTimeoutLogs,
 
 	About:  AboutHandshake,

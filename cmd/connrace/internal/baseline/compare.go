@@ -242,7 +242,7 @@ func (c *Comparison) summary() string {
 	case c.Verdict == Improved:
 		return fmt.Sprintf("The fix is not in effect everywhere: better, but not gone: %s, %s; that is no chance (p %s)", was, is, pValue(c.P))
 	case c.Answer == NotInEffect:
-		return fmt.Sprintf("The fix is not in effect: %s, %s; no difference that could not be chance (p %s)", was, is, pValue(c.P))
+		return fmt.Sprintf("The fix is not in effect: %s, %s; the difference may be chance (p %s)", was, is, pValue(c.P))
 	}
 	return fmt.Sprintf("No difference that could not be chance (p %s): %s, %s", pValue(c.P), was, is)
 }

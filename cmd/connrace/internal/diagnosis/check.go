@@ -45,16 +45,16 @@ func (q *problem) check() (cmds []string) {
 	}
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, run+" --format json > "+before+"  # now")
+		cmds = append(cmds, run+" --format json > "+before+"  # before the change")
 	}
 	if r.Live {
-		return append(cmds, run+" --baseline "+quoted(before)+"  # later")
+		return append(cmds, run+" --baseline "+quoted(before)+"  # after it")
 	}
 	after := "after.pcap"
 	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
 		after = "after2.pcap"
 	}
-	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # later")
+	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # after the change")
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)

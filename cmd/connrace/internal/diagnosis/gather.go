@@ -60,6 +60,7 @@ type problem struct {
 	best    said // of texts
 	idle    sample
 	waited  sample   // Measures.Outstanding
+	http2   bool     // requests of HTTP/2 are among them
 	late    sample   // Measures.Delay, of what was not lost
 	failing [2]int64 // between which times tries failed; 0: none did
 }
@@ -108,6 +109,7 @@ func (a *Answer) Add(f Found) {
 			q.best = s
 		}
 	}
+	q.http2 = q.http2 || len(f.Requests) > 0
 	m := &f.Measures
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)

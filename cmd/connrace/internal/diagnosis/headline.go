@@ -22,7 +22,7 @@ func (a *Answer) headline(d *Diagnosis) (title, lede string) {
 		came += fmt.Sprintf(" %s still had no answer when the capture ended.", text.Grouped(x.OpenTries))
 	}
 	if x.Answers5xx > 0 {
-		came += fmt.Sprintf(" %s said 5xx: not TCP's fault.", text.Plural(x.Answers5xx, "answer"))
+		came += fmt.Sprintf(" %s said 5xx: the server sent them itself, so look in its log.", text.Plural(x.Answers5xx, "answer"))
 	}
 	const client = " Unless the load balancer tried again, its client saw a 502, 503 or 504 for each."
 	switch {

@@ -38,9 +38,13 @@ func (q *problem) lines() {
 	case known != nil:
 		add(named(servers, known), false, false)
 	default:
+		add(named(servers, nil), false, false)
 		add(q.likely(servers), false, true)
 	}
 	switch {
+	case q.clientLeft():
+		q.Fix = "If it was the client, nothing on the load balancer or the target: look for 499 (nginx) or 460 (an ALB) in the load balancer's log " +
+			"at these times, and raise the client's timeout or answer faster."
 	case lbs != nil && q.isTimer(): // of the others, some are for other reasons
 		add(firsts(named(q.Rule.LBs, lbs)), true, false)
 	case lbs != nil:
@@ -55,6 +59,16 @@ func (q *problem) lines() {
 	}
 }
 
+// clientLeft reports whether it was most likely the client that gave up, and no limit of the LB.
+func (q *problem) clientLeft() bool {
+	n := &q.Rule.Timer
+	if q.cause != nil {
+		n = &q.cause.Timer
+	}
+	d := q.waited.median()
+	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d)
+}
+
 // lbIdle is the longest idle timeout that is known of the targets' LBs, as it was configured or
 // else as it shows; 0: none is.
 func (q *problem) lbIdle() (ns int64) {
@@ -66,7 +80,10 @@ func (q *problem) lbIdle() (ns int64) {
 
 // likely are the settings of the servers that it may be.
 func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
-	if q.isTimer() {
+	of = slices.DeleteFunc(slices.Clone(of), func(k detect.Knob) bool {
+		return k.Software == host || q.http2 && !detect.ServesHTTP2(k.Software)
+	})
+	if q.isTimer() && !q.http2 { // the defaults are those of HTTP/1
 		if knobs = q.hinted(of); knobs == nil {
 			knobs = q.Rule.LikelyKnobs(q.idle.median())
 		}

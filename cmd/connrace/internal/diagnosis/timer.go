@@ -72,14 +72,14 @@ func (q *problem) keepAlive() Timer {
 	switch {
 	case len(targets) == 0:
 		add("That is how long the connection had been idle when the target closed it; too few closes were captured to be sure.")
-		if names := software(q.Rule.LikelyKnobs(seen)); names != "" {
+		if names := software(q.Rule.LikelyKnobs(seen)); names != "" && !q.http2 {
 			add("It fits the default of " + names + ".")
 		}
 	case sameTimer(targets):
 		x := targets[0]
 		lb, seen = x.LBIdle, x.Idle.NS
 		t.Head = "The target's keep-alive timeout: " + text.Short(seen)
-		add(fmt.Sprintf("Inferred from %s, at most %s apart.", text.Plural(uint64(x.Idle.Samples), "close"), text.Span(x.Idle.SpreadNS)))
+		add(fmt.Sprintf("Measured on %s, whose idle times differ by %s at most.", text.Plural(uint64(x.Idle.Samples), "close"), text.Span(x.Idle.SpreadNS)))
 		if x.Idle.Advertised.Known {
 			add("The target announces Keep-Alive: timeout=" + Announced(x.Idle) + ".")
 		}
@@ -124,9 +124,14 @@ const (
 	limitSlack = int64(15 * time.Millisecond)
 )
 
+// isRound reports whether a wait is a limit that somebody set.
+func isRound(ns int64) bool {
+	return ns >= roundLimit-limitSlack && (ns+limitSlack)%roundLimit <= 2*limitSlack
+}
+
 // patience says how long the LB waited for an answer: a round time is its own limit.
 func patience(ns int64) Timer {
-	if off := (ns + limitSlack) % roundLimit; ns >= roundLimit-limitSlack && off <= 2*limitSlack {
+	if isRound(ns) {
 		return Timer{
 			Head:  "The load balancer's limit for an answer: " + text.Short((ns+limitSlack)/roundLimit*roundLimit),
 			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), a round time."},
@@ -134,6 +139,6 @@ func patience(ns int64) Timer {
 	}
 	return Timer{
 		Head:  "The load balancer waited " + text.Short(ns),
-		Lines: []string{"That is no round time (median): most likely its client went away, unless it is set to just this."},
+		Lines: []string{"That is no round time (median), as limits of load balancers are: most likely its client went away after that time, unless the load balancer is set to just this."},
 	}
 }

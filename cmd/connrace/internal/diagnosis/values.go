@@ -10,7 +10,7 @@ import (
 // The values of settings are examples: for a load balancer that keeps idle connections for 60 s,
 // and for a target that closes them after 5 s. fitted puts those of the case in their place.
 var (
-	targetValue = regexp.MustCompile(`\b(65|66|75|120|130|180)(_?000)?(s|\b)`)
+	targetValue = regexp.MustCompile(`\b(75|76|120|130|180)(_?000)?(s|\b)`)
 	lbValue     = regexp.MustCompile(`\b4(s|\b)`)
 )
 
@@ -33,7 +33,7 @@ func fitted(k detect.Knob, isLB bool, target, lb int64) (_ detect.Knob, ok bool)
 		k.Line = targetValue.ReplaceAllStringFunc(k.Line, func(s string) string {
 			m := targetValue.FindStringSubmatch(s)
 			n, _ := strconv.ParseInt(m[1], 10, 64)
-			if n == 66 { // which is above another setting
+			if n == 76 { // which is above another setting
 				n = above + 1
 			}
 			return strconv.FormatInt(max(n, above), 10) + m[2] + m[3]

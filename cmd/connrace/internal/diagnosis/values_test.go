@@ -15,8 +15,8 @@ func TestFitted(t *testing.T) {
 		target, lb int64
 		want       string // "": there is none
 	}{
-		{"server.keepAliveTimeout = 65_000; server.headersTimeout = 66_000", false, 5 * s, 0, "server.keepAliveTimeout = 65_000; server.headersTimeout = 66_000"},
-		{"server.keepAliveTimeout = 65_000; server.headersTimeout = 66_000", false, 5 * s, 90 * s, "server.keepAliveTimeout = 95_000; server.headersTimeout = 96_000"},
+		{"server.keepAliveTimeout = 75_000; server.headersTimeout = 76_000", false, 5 * s, 0, "server.keepAliveTimeout = 75_000; server.headersTimeout = 76_000"},
+		{"server.keepAliveTimeout = 75_000; server.headersTimeout = 76_000", false, 5 * s, 90 * s, "server.keepAliveTimeout = 95_000; server.headersTimeout = 96_000"},
 		{"--keep-alive 75", false, 2 * s, 60 * s, "--keep-alive 75"},
 		{"--keep-alive 75", false, 2 * s, 65 * s, "--keep-alive 75"},
 		{"keepalive_timeout 75s;", false, 2 * s, 3600*s - 1, "keepalive_timeout 3605s;"},

@@ -70,11 +70,11 @@ func (q *Problem) Where() string {
 // Who says which software is at both ends, and from what that is known.
 func (q *Problem) Who() string {
 	if q.Server == nil && q.LB == nil {
-		return "Neither the server nor the load balancer shows what it is."
+		return "Unknown: nothing in the capture tells what the server or the load balancer is."
 	}
 	say := func(side string, s *detect.Software) string {
 		if s == nil {
-			return "The " + side + " does not show what it is."
+			return "Nothing tells what the " + side + " is."
 		}
 		return "The " + side + " is " + text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")."
 	}

@@ -80,7 +80,7 @@ func (p *page) captures() captures {
 		cs.Facts = append(cs.Facts, fact{"Given up by clients", text.Grouped(x.ClientAborts), ""})
 	}
 	if x.Answers5xx > 0 {
-		cs.Facts = append(cs.Facts, fact{"Answers that say 5xx", text.Grouped(x.Answers5xx), "not TCP's fault"})
+		cs.Facts = append(cs.Facts, fact{"Answers that say 5xx", text.Grouped(x.Answers5xx), "the server sent them itself: look in its log"})
 	}
 	if x.DropsKnown {
 		cs.Facts = append(cs.Facts, fact{"Dropped by the kernel", text.Grouped(x.Drops), ""})

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"connrace/cmd/connrace/internal/text"
 )
 
 // svg is a drawing in the making. Every argument of add is escaped, so that no text from a
@@ -55,13 +56,10 @@ func cut(s string, n int) string {
 	return s
 }
 
-// number is one before a unit.
-var number = regexp.MustCompile(`([0-9]) (s|ms|µs|min|h|bytes)\b`)
-
 // prose is a text in which what stands between backquotes is code. Numbers and their units stay
 // together.
 func prose(s string) template.HTML {
-	parts := strings.Split(number.ReplaceAllString(s, "$1\u00a0$2"), "`")
+	parts := strings.Split(text.Together(s), "`")
 	var b strings.Builder
 	for i, p := range parts {
 		p = template.HTMLEscapeString(p)

@@ -32,7 +32,7 @@ func newPage(o *Options) page { return page{color: o.Color, width: cmp.Or(o.Widt
 // spaces.
 func (p *page) paragraph(lead, line string) {
 	indent := strings.Repeat(" ", text.Width(lead))
-	for i, l := range text.Wrap(line, p.width-len(indent), " ") {
+	for i, l := range text.Wrap(text.Together(line), p.width-len(indent), " ") {
 		if i == 0 {
 			p.WriteString(strings.TrimRight(lead+l, " ") + "\n")
 		} else {

@@ -148,7 +148,7 @@ func (t *tables) verdict() string {
 	}
 	line += ", " + text.Plural(x.Requests, "request") + came(&x.Tries) + "."
 	if x.Answers5xx > 0 {
-		line += fmt.Sprintf(" %s said 5xx: not TCP's fault.", text.Plural(x.Answers5xx, "answer"))
+		line += fmt.Sprintf(" %s said 5xx: the server sent them itself, so look in its log.", text.Plural(x.Answers5xx, "answer"))
 	}
 	if t.report.Since != "" || t.report.Until != "" {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."

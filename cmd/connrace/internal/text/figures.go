@@ -2,6 +2,7 @@ package text
 
 import (
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,12 @@ func Sentence(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	return string(unicode.ToUpper(r)) + s[n:]
 }
+
+// number is one before a unit.
+var number = regexp.MustCompile(`([0-9]) (s|ms|µs|min|h|bytes)\b`)
+
+// Together is a text in which numbers are held together with their units, by no-break spaces.
+func Together(s string) string { return number.ReplaceAllString(s, "$1\u00a0$2") }
 
 // Plain is a text without the no-break spaces that hold a number and its unit together, for
 // who searches in it.

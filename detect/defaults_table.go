@@ -25,6 +25,7 @@ var targetDefaults = []Default{
 	{"Node.js", "backlog", "511", "", "[docs] server.listen", 0},
 	{"Node.js", "server.setTimeout", "none since Node 13, 2 minutes before", "", "[docs] http.Server", 0},
 	{"Node.js", "server.maxRequestsPerSocket", "0", "", "[docs] http.Server", 0},
+	{"HTTP/2 in Node.js", "server.setTimeout", "none since Node 13, 2 minutes before", "", "[docs] http2server.setTimeout; [measured] Node 20.20: none, and GOAWAY at the timeout", 0},
 	{"Node.js", "maxConcurrentStreams", "no limit", "", "[docs] http2, Settings object", 0},
 	{"gunicorn", "--keep-alive", "2 s", "", "[source] gunicorn/config.py", 2 * time.Second},
 	{"gunicorn", "--timeout", "30 s", "", "[source] gunicorn/config.py", 0},

@@ -39,6 +39,7 @@ var keepAliveKnobs = []Knob{
 	{"Traefik", "--entryPoints.web.transport.respondingTimeouts.idleTimeout=180s", "as the target; the default"},
 	{"Caddy", "servers { timeouts { idle 5m } }", "as the target; default 5 min"},
 	{"Varnish", "-p timeout_idle=75", "as the target; default 5 s"},
+	{"HTTP/2 in Node.js", "server.setTimeout(75_000)", "of node:http2, where keepAliveTimeout does not count; default none since Node 13, 2 minutes before"},
 	{"grpc-go", "keepalive.ServerParameters{MaxConnectionIdle: time.Hour}", "also MaxConnectionAge; default no limit"},
 	{"grpc-java", ".maxConnectionIdle(1, HOURS)", "of NettyServerBuilder; also maxConnectionAge, default no limit"},
 }
@@ -47,7 +48,7 @@ var keepAliveKnobs = []Knob{
 // server speaks it without TLS, as load balancers do to their targets.
 func ServesHTTP2(software string) bool {
 	switch software {
-	case "Go", "nginx", "Apache", "Envoy", "HAProxy", "Traefik", "Caddy", "Jetty", "Undertow", "Kestrel", "Hypercorn", "grpc-go", "grpc-java":
+	case "Go", "nginx", "Apache", "Envoy", "HAProxy", "Traefik", "Caddy", "Jetty", "Undertow", "Kestrel", "Hypercorn", "HTTP/2 in Node.js", "grpc-go", "grpc-java":
 		return true
 	}
 	return false
@@ -56,7 +57,7 @@ func ServesHTTP2(software string) bool {
 // poolKnobs make the LB let go of idle connections before the target does, or repeat a
 // request that found its connection closed.
 var poolKnobs = []Knob{
-	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this"},
+	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
 	{"HAProxy", "retry-on conn-failure empty-response", "with `http-request disable-l7-retry if METH_POST`; its pool has no fixed age: half of the idle connections go every pool-purge-delay (5 s)"},

@@ -136,7 +136,7 @@ func TestHostile(t *testing.T) {
 	}
 	// Inside of a tag, a quote would end an attribute.
 	for _, m := range regexp.MustCompile(`<[a-zA-Z/][^>]*>`).FindAllString(own, -1) {
-		if strings.Contains(m, "onerror=") && !strings.Contains(m, "&#34;&#39;") {
+		if strings.Contains(m, "onerror=") && !strings.Contains(strings.ReplaceAll(m, `\`, ""), "&#34;&#39;") {
 			t.Errorf("unquoted in %.300s", m)
 		}
 	}

@@ -2,8 +2,10 @@ package diagnosis
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -182,11 +184,25 @@ func (q *problem) describe() {
 	q.Targets = slices.Compact(q.Targets) // a target is there once for each analysis
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
 	q.Title = q.title()
-	q.What = q.tally() + " " + q.Rule.Sequence
+	q.What = q.tally() + " " + q.Rule.Sequence + q.others()
 	q.lines()
 	q.Timer = q.timer()
 	q.Check = q.check()
 	q.More = "connrace explain " + q.Rule.ID
+}
+
+// others says which findings of the problem are of other kinds than that whose sequence is told.
+func (q *problem) others() string {
+	var of []string
+	for _, c := range q.Counts {
+		if c.Rule != q.Rule && c.Rule.Severity == detect.Error && q.Rule.Severity == detect.Error {
+			of = append(of, fmt.Sprintf("%s %s", text.Grouped(uint64(c.N)), c.Rule.ID))
+		}
+	}
+	if len(of) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" So in %s of them; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), strings.Join(of, ", "))
 }
 
 // known are the targets of the problem of which something is known, in order.

@@ -98,34 +98,26 @@ func TestLogKindsNamed(t *testing.T) {
 
 // CSV and Markdown are well-formed for all scripts.
 func TestFormatsOfCorpus(t *testing.T) {
-	corpus, err := pcaps.Corpus()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range corpus {
-		var b bytes.Buffer
-		if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
-			t.Fatal(err)
-		}
+	for name, b := range scriptCaptures(t) {
 		var r struct{ Findings []struct{} }
-		_, stdout, _ := after(t, t.Context(), bytes.NewReader(b.Bytes()), "--format", "json", "-")
+		_, stdout, _ := after(t, t.Context(), bytes.NewReader(b), "--format", "json", "-")
 		if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 			t.Fatal(err)
 		}
 		for _, format := range []string{"csv", "markdown"} {
-			code, stdout, stderr := after(t, t.Context(), bytes.NewReader(b.Bytes()), "-v", "--format", format, "-")
+			code, stdout, stderr := after(t, t.Context(), bytes.NewReader(b), "-v", "--format", format, "-")
 			if code != cli.ExitOK || stderr != "" {
-				t.Errorf("%s: exit %d: %s", s.Name, code, stderr)
+				t.Errorf("%s: exit %d: %s", name, code, stderr)
 			}
 			if format == "csv" {
 				rows, err := csv.NewReader(strings.NewReader(stdout)).ReadAll()
 				if err != nil || len(rows) != 1+len(r.Findings) {
-					t.Errorf("%s: %d rows for %d findings, %v", s.Name, len(rows), len(r.Findings), err)
+					t.Errorf("%s: %d rows for %d findings, %v", name, len(rows), len(r.Findings), err)
 				}
 				continue
 			}
 			if (strings.Count(stdout, "```text\n")+strings.Count(stdout, "```sh\n"))*2 != strings.Count(stdout, "```") || strings.Contains(stdout, "\n\n\n") {
-				t.Errorf("%s:\n%s", s.Name, stdout)
+				t.Errorf("%s:\n%s", name, stdout)
 			}
 		}
 	}

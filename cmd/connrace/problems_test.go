@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
+	"maps"
 	"testing"
 
 	"connrace/cmd/connrace/internal/cli"
@@ -69,21 +71,30 @@ func TestProblemsAddUp(t *testing.T) {
 	}
 }
 
-// capturesOf are all captures in pcaps, by name.
-func capturesOf(t *testing.T) map[string][]byte {
+// scriptCaptures are the scripts of pcaps as captures, each with its name.
+func scriptCaptures(t *testing.T) iter.Seq2[string, []byte] {
 	t.Helper()
-	all := map[string][]byte{}
 	corpus, err := pcaps.Corpus()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range corpus {
-		var b bytes.Buffer
-		if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
-			t.Fatal(err)
+	return func(yield func(string, []byte) bool) {
+		for _, s := range corpus {
+			var b bytes.Buffer
+			if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
+				t.Fatal(err)
+			}
+			if !yield(s.Name, b.Bytes()) {
+				return
+			}
 		}
-		all[s.Name] = b.Bytes()
 	}
+}
+
+// capturesOf are all captures in pcaps, by name.
+func capturesOf(t *testing.T) map[string][]byte {
+	t.Helper()
+	all := maps.Collect(scriptCaptures(t))
 	reals, err := pcaps.Reals()
 	if err != nil {
 		t.Fatal(err)

@@ -167,24 +167,16 @@ func linesFollow(t *testing.T, procs int, all []byte) {
 // in the output has only the keys that it lists.
 func TestSchema(t *testing.T) {
 	report, line := clitest.Schemas(t)
-	corpus, err := pcaps.Corpus()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range corpus {
-		var b bytes.Buffer
-		if err := s.WritePCAP(&b, pcaps.FileFormat{}); err != nil {
-			t.Fatal(err)
-		}
+	for name, b := range scriptCaptures(t) {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), []string{"--format", "json", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr); code != cli.ExitOK {
-			t.Errorf("%s: exit %d: %s", s.Name, code, &stderr)
+		if code := run(t.Context(), []string{"--format", "json", "--streams", "-"}, bytes.NewReader(b), &stdout, &stderr); code != cli.ExitOK {
+			t.Errorf("%s: exit %d: %s", name, code, &stderr)
 		}
-		clitest.Validate(t, report, s.Name, stdout.Bytes())
+		clitest.Validate(t, report, name, stdout.Bytes())
 		stdout.Reset()
-		run(t.Context(), []string{"--format", "jsonl", "--streams", "-"}, bytes.NewReader(b.Bytes()), &stdout, &stderr)
+		run(t.Context(), []string{"--format", "jsonl", "--streams", "-"}, bytes.NewReader(b), &stdout, &stderr)
 		for l := range bytes.Lines(stdout.Bytes()) {
-			clitest.Validate(t, line, s.Name, l)
+			clitest.Validate(t, line, name, l)
 		}
 	}
 }

@@ -141,7 +141,7 @@ func TestCheckQuotes(t *testing.T) {
 		"-":              "-",
 		"-x.pcap":        "./-x.pcap",
 		"live":           "./live",
-		"/tmp/live":      "/tmp/live",
+		"captures/live":  "captures/live",
 		"cap[1].pcap":    "'cap[1].pcap'",
 		"a 'b'.pcap":     `'a '\''b'\''.pcap'`,
 		"$(id).pcap":     "'$(id).pcap'",

@@ -183,6 +183,9 @@ func (q *problem) describe() {
 	slices.Sort(q.Targets)
 	q.Targets = slices.Compact(q.Targets) // a target is there once for each analysis
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
+	if q.clientLeft() {
+		q.Fix = clientFix
+	}
 	q.Title = q.title()
 	q.What = q.tally() + " " + q.Rule.Sequence + q.others()
 	q.lines()
@@ -190,6 +193,10 @@ func (q *problem) describe() {
 	q.Check = q.check()
 	q.More = "connrace explain " + q.Rule.ID
 }
+
+// clientFix is said where the client gave up, and not a limit of the LB.
+const clientFix = "If it was the client, nothing on the load balancer or the target: look for 499 (nginx) or 460 (an ALB) in the load balancer's log " +
+	"at these times, and raise the client's timeout or answer faster."
 
 // others says which findings of the problem are of other kinds than that whose sequence is told.
 func (q *problem) others() string {

@@ -42,9 +42,7 @@ func (q *problem) lines() {
 		add(q.likely(servers), false, true)
 	}
 	switch {
-	case q.clientLeft():
-		q.Fix = "If it was the client, nothing on the load balancer or the target: look for 499 (nginx) or 460 (an ALB) in the load balancer's log " +
-			"at these times, and raise the client's timeout or answer faster."
+	case q.clientLeft(): // none of them is to blame
 	case lbs != nil && q.isTimer(): // of the others, some are for other reasons
 		add(firsts(named(q.Rule.LBs, lbs)), true, false)
 	case lbs != nil:

@@ -104,9 +104,9 @@ type Finding struct {
 	Inexact    bool              // stream numbers may differ from Wireshark's: see tcpstate.Tracker.Exact
 	LB         tcpstate.Endpoint // zero for findings about a target as a whole
 	Target     tcpstate.Endpoint
-	// Ends are the two as the finding's own capture has them, where addresses are translated
-	// between that and the LB.
-	Ends      *[2]tcpstate.Endpoint
+	// Views are the connection at the points of joined captures that have it, along the path
+	// from the LB. LB and Target are its ends as the first of them has them.
+	Views     []View
 	Socket    string // path of the listening unix socket that is meant instead of Target
 	Frame     uint64 // of the decisive segment
 	Time      int64  // of the decisive segment, ns since the Unix epoch
@@ -203,23 +203,26 @@ func (f *Finding) endsAndFrames() string {
 // TupleFilter selects the connection by its addresses and ports, where stream numbers
 // cannot be relied on.
 func (f *Finding) TupleFilter() string {
-	one := func(e tcpstate.Endpoint) string {
-		if e.Addr.Is4() {
-			return fmt.Sprintf("ip.addr==%s && tcp.port==%d", e.Addr, e.Port)
-		}
-		return fmt.Sprintf("ipv6.addr==%s && tcp.port==%d", e.Addr, e.Port)
-	}
 	if f.Socket != "" {
 		return "" // nothing of it is in any capture
 	}
-	lb, target := f.LB, f.Target
-	if f.Ends != nil {
-		lb, target = f.Ends[0], f.Ends[1]
+	if f.LB == (tcpstate.Endpoint{}) {
+		return endFilter(f.Target)
 	}
-	if lb == (tcpstate.Endpoint{}) {
-		return one(target)
+	own := View{LB: f.LB, Target: f.Target}
+	for i := range f.Views {
+		if f.Views[i].Point <= f.Capture { // points are in the order of their captures
+			own = f.Views[i]
+		}
 	}
-	return one(lb) + " && " + one(target)
+	return own.TupleFilter()
+}
+
+func endFilter(e tcpstate.Endpoint) string {
+	if e.Addr.Is4() {
+		return fmt.Sprintf("ip.addr==%s && tcp.port==%d", e.Addr, e.Port)
+	}
+	return fmt.Sprintf("ipv6.addr==%s && tcp.port==%d", e.Addr, e.Port)
 }
 
 // seconds writes a time for people, to three digits: "5 s", "1.25 s", "12.3 ms", "25 µs".

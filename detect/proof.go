@@ -12,8 +12,29 @@ type Seen struct {
 	Capture int
 	Frame   uint64
 	Time    int64 // by the point's own clock
+	After   int64 // ns after the segment of evidence itself, by what is known of the clocks; below 0: before it
 	Absent  bool  // it did not see it, although it was looking; the rest is 0
 }
+
+// View is a finding's connection as one of several points of the path has it.
+type View struct {
+	Point      int    // index of the point's first capture, as Evidence.Capture counts
+	Capture    int    // that in which it begins there
+	Stream     uint32 // in that capture
+	Inexact    bool   // the number may differ from Wireshark's
+	LB, Target tcpstate.Endpoint
+}
+
+// DisplayFilter selects it in Wireshark.
+func (v *View) DisplayFilter() string {
+	if v.Inexact {
+		return v.TupleFilter()
+	}
+	return fmt.Sprintf("tcp.stream eq %d", v.Stream)
+}
+
+// TupleFilter selects it by its addresses and ports.
+func (v *View) TupleFilter() string { return endFilter(v.LB) + " && " + endFilter(v.Target) }
 
 // Proof is what captures at two points of the path show of a finding together. Only Prove makes
 // one.
@@ -189,7 +210,7 @@ func (f *Finding) proveClose(s *Sightings) bool {
 	case s.FIN.Arrived():
 		text += fmt.Sprintf(" and came to the LB (frame %d of %s)", s.FIN.LB.Frame, s.LBName)
 	case s.FIN.Lost():
-		text += " and never came to " + s.LBName
+		text += " and never arrived at " + s.LBName
 	}
 	if s.Request.Lost() {
 		text += "; the request never came there, but would have met the close"
@@ -242,7 +263,7 @@ func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
 		f.become(PathLoss)
 	}
 	f.Confidence = Certain
-	text := fmt.Sprintf("%s (%s) never came to %s", what, sent, to)
+	text := fmt.Sprintf("%s (%s) never arrived at %s", what, sent, to)
 	if s.Smallest > s.Largest && s.Largest > 0 {
 		f.Measures.SmallestLost, f.Measures.LargestDelivered = s.Smallest, s.Largest
 		text += fmt.Sprintf(", where segments of up to %d octets arrived and none of %d or more", s.Largest, s.Smallest)
@@ -302,7 +323,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		if p.LB.Checked > 1 {
 			what = fmt.Sprintf("none of the %d copies of the SYN in %s", p.LB.Checked, s.LBName)
 		}
-		text := what + " never came to " + s.TargetName
+		text := what + " never arrived at " + s.TargetName
 		if p.LB.Checked > 1 {
 			text = what + " came to " + s.TargetName
 		}
@@ -314,7 +335,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 			f.become(SYNUnanswered)
 		}
 		f.Confidence = Certain
-		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("the target answered (frame %d of %s), and that never came to %s", s.SYNACK.Target.Frame, s.TargetName, s.LBName)})
+		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("the target answered (frame %d of %s), and that never arrived at %s", s.SYNACK.Target.Frame, s.TargetName, s.LBName)})
 		f.own = &advice{
 			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
 		}

@@ -26,7 +26,7 @@ type Span struct {
 type Case struct {
 	Of     []int // the points as they were given, from the LB's end of the path to the target's
 	Points []Point
-	Links  []Link
+	Links  Links
 
 	conns   []conn
 	classOf [][]int32                                 // place in conns of each point's connections
@@ -260,19 +260,22 @@ func (c *Case) describe(l *Link) {
 	slices.SortFunc(l.Ways, func(x, y Way) int { return cmp.Compare(x.Target.String(), y.Target.String()) })
 }
 
-// link is that of two points; nil: there is none that was kept.
-func (c *Case) link(a, b int) *Link {
-	for i := range c.Links {
-		if l := &c.Links[i]; l.A == min(a, b) && l.B == max(a, b) {
+// Links are those of points along a path.
+type Links []Link
+
+// of is the link of two points; nil: there is none that was kept.
+func (ls Links) of(a, b int) *Link {
+	for i := range ls {
+		if l := &ls[i]; l.A == min(a, b) && l.B == max(a, b) {
 			return l
 		}
 	}
 	return nil
 }
 
-// between is by how much the clock of one point was ahead of another's at a time of that, and
-// how far off that can be; known is false where it cannot be said.
-func (c *Case) between(a, b int, t int64) (ahead, off int64, known bool) {
+// Ahead is by how much the clock of point b was ahead of a's at a time of a's, and how far off
+// that can be; known is false where it cannot be said.
+func (ls Links) Ahead(a, b int, t int64) (ahead, off int64, known bool) {
 	for a != b {
 		step := 1
 		if b < a {
@@ -280,7 +283,7 @@ func (c *Case) between(a, b int, t int64) (ahead, off int64, known bool) {
 		}
 		next := -1
 		for m := b; m != a; m -= step {
-			if c.link(a, m) != nil {
+			if ls.of(a, m) != nil {
 				next = m
 				break
 			}
@@ -288,7 +291,7 @@ func (c *Case) between(a, b int, t int64) (ahead, off int64, known bool) {
 		if next < 0 {
 			return 0, 0, false
 		}
-		k := &c.link(a, next).Clock
+		k := &ls.of(a, next).Clock
 		if !k.Known {
 			return 0, 0, false
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -81,7 +82,7 @@ const margin = int64(10e6)
 // looking reports whether a point captured, and lost nothing that it knows of, when a segment that
 // another saw then would have passed it.
 func (s *scene) looking(p, from int, at int64) bool {
-	ahead, off, known := s.between(from, p, at)
+	ahead, off, known := s.Links.Ahead(from, p, at)
 	if t := s.trails[p]; !known || t != nil && t.full || s.trails[from] != nil && s.trails[from].full {
 		return false
 	}
@@ -134,7 +135,7 @@ func (s *scene) mark() {
 				seen = append(seen, detect.Seen{Point: point, Capture: e.Capture, Frame: e.Frame, Time: e.Time})
 				continue
 			}
-			ahead, _, _ := s.between(own, p, a.time)
+			ahead, _, _ := s.Links.Ahead(own, p, a.time)
 			var best *seg
 			far := int64(0)
 			segs := s.segs(p)
@@ -150,19 +151,28 @@ func (s *scene) mark() {
 			switch {
 			case best != nil && far < around:
 				used[id(best)] = true
-				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time})
-				e.Note += fmt.Sprintf("; frame %d of %s", best.frame, s.Points[p].Name)
+				after := best.time - a.time - ahead
+				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time, After: after})
+				e.Note += fmt.Sprintf("; seen at %s frame %d, %s", s.Points[p].Name, best.frame, offset(after))
 			case s.looking(p, own, a.time):
 				seen = append(seen, detect.Seen{Point: point, Absent: true})
 				if e.FromLB == (own < p) {
-					e.Note += "; never came to " + s.Points[p].Name
+					e.Note += "; never arrived at " + s.Points[p].Name
 				} else {
-					e.Note += "; not sent from " + s.Points[p].Name
+					e.Note += "; not seen at " + s.Points[p].Name + ", where it claims to come from"
 				}
 			}
 		}
 		e.Seen = seen
 	}
+}
+
+// offset writes a time after another.
+func offset(ns int64) string {
+	if ns < 0 {
+		return "−" + text.Span(-ns)
+	}
+	return "+" + text.Span(ns)
 }
 
 func abs(d int64) int64 { return max(d, -d) }
@@ -184,13 +194,24 @@ func (s *scene) add() {
 				if !ok || !isCopy(&a, &b, false) {
 					return false
 				}
-				ahead, off, _ := s.between(s.pointOf(&o), v.point, a.time)
+				ahead, off, _ := s.Links.Ahead(s.pointOf(&o), v.point, a.time)
 				return abs(b.time-a.time-ahead) <= off+around/10
 			}) {
-				s.f.Evidence = append(s.f.Evidence, e)
+				later := func(o detect.Evidence) bool { return s.when(&o) > s.when(&e) }
+				i := slices.IndexFunc(s.f.Evidence, later)
+				if i < 0 {
+					i = len(s.f.Evidence)
+				}
+				s.f.Evidence = slices.Insert(s.f.Evidence, i, e)
 			}
 		}
 	}
+}
+
+// when is the time of a segment of evidence by the clock of the finding's own capture.
+func (s *scene) when(e *detect.Evidence) int64 {
+	ahead, _, _ := s.Links.Ahead(s.pointOf(e), s.point, e.Time)
+	return e.Time + ahead
 }
 
 // pointOf is the point that has a segment of evidence.

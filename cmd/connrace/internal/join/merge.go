@@ -175,7 +175,7 @@ func (m *Merger) follow(x *incident) {
 		if at < 0 {
 			continue
 		}
-		ahead, off, known := m.between(x.point, p, from)
+		ahead, off, known := m.Links.Ahead(x.point, p, from)
 		if !known {
 			continue
 		}
@@ -239,13 +239,15 @@ func (m *Merger) number(first []int) {
 		}
 		for p, at := range m.conns[x.conn].at {
 			if at >= 0 {
-				if c := &m.Points[p].Result.Connections[at]; c.LB != x.f.LB || c.Target != x.f.Target {
-					x.f.Ends = &[2]tcpstate.Endpoint{x.f.LB, x.f.Target}
-					x.f.LB, x.f.Target = c.LB, c.Target
-				}
-				break
+				r := m.Points[p].Result
+				c := &r.Connections[at]
+				x.f.Views = append(x.f.Views, detect.View{
+					Point: first[p], Capture: first[p] + c.Capture, Stream: c.Stream, Inexact: c.Capture < len(r.ExactStreams) && c.Stream >= r.ExactStreams[c.Capture],
+					LB: c.LB, Target: c.Target,
+				})
 			}
 		}
+		x.f.LB, x.f.Target = x.f.Views[0].LB, x.f.Views[0].Target
 	}
 }
 
@@ -255,6 +257,6 @@ func (m *Merger) common(f *detect.Finding, first []int) int64 {
 	for p+1 < len(first) && f.Capture >= first[p+1] {
 		p++
 	}
-	ahead, _, _ := m.between(p, 0, f.Time)
+	ahead, _, _ := m.Links.Ahead(p, 0, f.Time)
 	return f.Time + ahead
 }

@@ -40,19 +40,17 @@ func (s *session) join() {
 	for _, c := range join.Cases(points) {
 		m := c.Merge()
 		s.lookAgain(m.Look())
-		a := report.Analysis{Result: m.Result()}
+		a := report.Analysis{Result: m.Result(), Clocks: c.Links}
 		for k, i := range c.Of {
 			gone[i] = true
-			a.Captures = append(a.Captures, r.Analyses[i].Captures...)
-			c.Points[k].Result = nil
+			captures, p := r.Analyses[i].Captures, &c.Points[k]
+			a.Captures = append(a.Captures, captures...)
+			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets)})
+			p.Result = nil
 		}
 		merged = append(merged, a)
-		for i := range c.Links {
-			l := &c.Links[i]
-			of := func(k int) report.Point {
-				return report.Point{Capture: r.Analyses[c.Of[k]].Captures[0], Name: c.Points[k].Name}
-			}
-			r.Joined = append(r.Joined, report.Joined{A: of(l.A), B: of(l.B), Link: *l})
+		for _, l := range c.Links {
+			r.Joined = append(r.Joined, report.Joined{A: a.Points[l.A], B: a.Points[l.B], Link: l})
 		}
 	}
 	for i := range r.Analyses {

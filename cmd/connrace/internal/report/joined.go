@@ -20,7 +20,55 @@ type Joined struct {
 type Point struct {
 	Capture int    // the first of them, by its index in Report.Captures
 	Name    string // what texts call it
+	Place   Place
 }
+
+// Place is where on the path from the load balancer to the target a point is.
+type Place string
+
+// The places. AtLB and AtTarget are known by the round trips of handshakes; of others only their
+// order is known.
+const (
+	AtLB          Place = "lb"
+	TowardsLB     Place = "towards-lb"
+	Between       Place = "between"
+	TowardsTarget Place = "towards-target"
+	AtTarget      Place = "target"
+)
+
+func (p Place) String() string {
+	switch p {
+	case AtLB:
+		return "at the load balancer"
+	case TowardsLB:
+		return "towards the load balancer"
+	case TowardsTarget:
+		return "towards the target"
+	case AtTarget:
+		return "at the target"
+	}
+	return "between the two"
+}
+
+// PlaceOf is the place of the k-th of n points, whose capture shows so much of targets.
+func PlaceOf(k, n int, ts []detect.Target) Place {
+	seen := func(vantage string) bool {
+		return len(ts) > 0 && !slices.ContainsFunc(ts, func(t detect.Target) bool { return t.Vantage != vantage })
+	}
+	switch {
+	case k == 0 && seen("lb"):
+		return AtLB
+	case k == 0:
+		return TowardsLB
+	case k < n-1:
+		return Between
+	case seen("target"):
+		return AtTarget
+	}
+	return TowardsTarget
+}
+
+func (p Point) String() string { return p.Place.String() + ": " + p.Name }
 
 // Text says what is joined, in a sentence.
 func (j *Joined) Text() string {
@@ -60,6 +108,7 @@ func (j *Joined) Text() string {
 
 type linkDoc struct {
 	Points      []int             `json:"points"`
+	Places      []Place           `json:"places"`
 	Connections int               `json:"connections"`
 	Offset      seconds           `json:"clock_offset_seconds"`
 	Bounds      []seconds         `json:"offset_bounds_seconds"`
@@ -98,7 +147,7 @@ func linkJSON(x *Joined) linkDoc {
 	k := &x.Clock
 	known := func(ns int64) seconds { return seconds{NS: ns, Known: k.Known} }
 	d := linkDoc{
-		Points: []int{x.A.Capture, x.B.Capture}, Connections: x.Shared, Offset: known(k.Offset), At: stamp(k.At),
+		Points: []int{x.A.Capture, x.B.Capture}, Places: []Place{x.A.Place, x.B.Place}, Connections: x.Shared, Offset: known(k.Offset), At: stamp(k.At),
 		Bounds: []seconds{known(k.Lo), known(k.Hi)}, OneWay: map[string]wayDoc{}, NAT: []natDoc{},
 	}
 	if k.Known && k.DriftKnown {
@@ -118,11 +167,12 @@ func linkJSON(x *Joined) linkDoc {
 }
 
 type seenDoc struct {
-	Point   int    `json:"point"`
-	Capture *int   `json:"capture,omitempty"`
-	Frame   uint64 `json:"frame,omitempty"`
-	Time    stamp  `json:"time,omitempty"`
-	Absent  bool   `json:"absent,omitempty"`
+	Point   int      `json:"point"`
+	Capture *int     `json:"capture,omitempty"`
+	Frame   uint64   `json:"frame,omitempty"`
+	Time    stamp    `json:"time,omitempty"`
+	After   *seconds `json:"after_seconds,omitempty"`
+	Absent  bool     `json:"absent,omitempty"`
 }
 
 // seenJSON is where points saw a segment; null where there is one point.
@@ -132,9 +182,28 @@ func seenJSON(a *Analysis, ss []detect.Seen) []seenDoc {
 		d := seenDoc{Point: a.capture(s.Point), Absent: s.Absent}
 		if !s.Absent {
 			c := a.capture(s.Capture)
-			d.Capture, d.Frame, d.Time = &c, s.Frame, stamp(s.Time)
+			d.Capture, d.Frame, d.Time, d.After = &c, s.Frame, stamp(s.Time), &seconds{NS: s.After, Known: true}
 		}
 		out = append(out, d)
+	}
+	return out
+}
+
+type viewDoc struct {
+	Point         int    `json:"point"`
+	Capture       int    `json:"capture"`
+	Stream        uint32 `json:"stream"`
+	LB            string `json:"lb"`
+	Target        string `json:"target"`
+	DisplayFilter string `json:"display_filter"`
+}
+
+// viewsJSON are a finding's connection at several points; null where there is one.
+func viewsJSON(a *Analysis, vs []detect.View) []viewDoc {
+	var out []viewDoc
+	for i := range vs {
+		v := &vs[i]
+		out = append(out, viewDoc{a.capture(v.Point), a.capture(v.Capture), v.Stream, v.LB.String(), v.Target.String(), v.DisplayFilter()})
 	}
 	return out
 }

@@ -10,6 +10,7 @@ import (
 
 	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/diagnosis"
+	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -61,6 +62,10 @@ type Analysis struct {
 	// counts from 0.
 	Captures []int
 	FirstID  int // how many findings the analyses before it have
+	// Points are where its captures were taken, along the path from the LB, and Clocks how their
+	// clocks stand to each other; nil: at one place.
+	Points []Point
+	Clocks join.Links
 	// Files are where the packets of findings were written, by Finding.ID.
 	Files map[int]*EvidenceFile
 }

@@ -28,7 +28,7 @@ func embedded(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data, 0o644))
 }
 
-// What --log and --baseline add to JSON is as the schema says.
+// What --log, --baseline and joined captures add to JSON is as the schema says.
 func TestCompareSchema(t *testing.T) {
 	report, line := clitest.Schemas(t)
 	dir := t.TempDir()
@@ -43,6 +43,7 @@ func TestCompareSchema(t *testing.T) {
 		{"--log", clitest.Put(t, dir, "real/haproxy-go-race.http.log"), "--baseline", before, clitest.Put(t, dir, "real/haproxy-go-race.pcapng")},
 		{"--baseline", before, race},
 		{"--log", clitest.Put(t, dir, "nginx-node-race.error.log"), "--baseline", before, firewall},
+		{clitest.Put(t, dir, "real/nginx-node-nat-reset-lb.pcap"), clitest.Put(t, dir, "real/nginx-node-nat-reset-target.pcap")},
 	} {
 		code, stdout, stderr := after(t, t.Context(), nil, append([]string{"--format", "json"}, args...)...)
 		if code != cli.ExitOK || stderr != "" {

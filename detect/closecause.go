@@ -136,8 +136,7 @@ var CloseCauses = []*CloseCause{
 		fix:   text(drainFix),
 	},
 	{
-		ID: CloseMass, Label: "as it stopped", Timer: TimerNote{Head: "No timer", Text: "The target refused connections at that moment: it stopped, or was restarted."},
-		Knobs: gracefulKnobs,
+		ID: CloseMass, Label: "as it stopped", Timer: massTimer, Knobs: gracefulKnobs,
 		shows: (*theClose).asItStopped,
 		cause: text("The target stopped, and refused connections at that moment: a restart, a deploy or a crash."),
 		fix:   text(drainFix),
@@ -178,9 +177,12 @@ var CloseCauses = []*CloseCause{
 }
 
 const drainFix = "Take the target out of the LB before it stops or reloads (deregistration_delay.timeout_seconds, " +
-	"readiness probe, preStop sleep) and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
+	"readiness probe, preStop sleep) and let it go on serving meanwhile. A longer keep-alive timeout does not help here. " +
+	"No hook and no signal handler survives SIGKILL: if it was killed (`journalctl -k`; `kubectl describe pod`: OOMKilled, exit code 137), " +
+	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the LB repeat " +
+	"idempotent requests on another target."
 
-var massTimer = TimerNote{Head: "No timer", Text: "Connections of unlike ages were closed in one moment: a restart, a deploy or a killed worker."}
+var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy, a crash or a killed worker closes connections whatever their timers say."}
 
 func keepAliveFired(r *Rule, t Timers) string {
 	while := "just as a request arrived on that idle connection"

@@ -44,9 +44,10 @@ LB                                target
 	LBs:     slices.Concat(drainKnobs, retryKnobs),
 	Logs:    refusedLogs,
 
-	About:  AboutHandshake,
-	Shared: SharedByListener,
-	Behind: LogRefused | LogConnectError,
+	About:     AboutHandshake,
+	Shared:    SharedByListener,
+	IfStopped: true,
+	Behind:    LogRefused | LogConnectError,
 	Timer: TimerNote{
 		Head: "No timer",
 		Text: "Nothing was listening at that moment.",

@@ -54,6 +54,9 @@ type Rule struct {
 	SameFix *Rule
 	// Shared is what many findings have in common that show one outage.
 	Shared Sharing
+	// IfStopped: a target that has stopped brings it about. Behind the mass close of a target
+	// reports show its findings as part of the same problem.
+	IfStopped bool
 	// Behind are the failures in a load balancer's log that this can be behind. What a log
 	// leaves open can be any rule.
 	Behind LogFailures

@@ -50,6 +50,14 @@ type Seen struct {
 	Run                   Run
 }
 
+// time is one that is told.
+func (x *Seen) time(ns int64) time.Time {
+	if x.Zone == nil {
+		return time.Unix(0, ns).UTC()
+	}
+	return time.Unix(0, ns).In(x.Zone)
+}
+
 // Diagnosis is the answer to what went wrong.
 type Diagnosis struct {
 	Title    string // how many of how many failed
@@ -57,6 +65,7 @@ type Diagnosis struct {
 	Problems []Problem
 
 	places map[reason]int // in Problems
+	stops  stops
 }
 
 // Problem is what goes wrong for one reason: all findings that one change cures.
@@ -115,7 +124,7 @@ func CountRules(n map[*detect.Rule]int) (counts []RuleCount) {
 // ProblemOf is the problem that a finding belongs to; nil: it was not among those that the
 // answer was worked out from.
 func (d *Diagnosis) ProblemOf(f *detect.Finding) *Problem {
-	if i, ok := d.places[reasonOf(f)]; ok {
+	if i, ok := d.places[d.stops.reason(reasonOf(f), f.Target, f.Time)]; ok {
 		return &d.Problems[i]
 	}
 	return nil

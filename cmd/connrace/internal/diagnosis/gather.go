@@ -40,16 +40,28 @@ func reasonFor(r *detect.Rule, cause string) reason {
 // isTimer reports whether the target's keep-alive timer is the reason.
 func (r reason) isTimer() bool { return r.cause != nil && r.cause.KeepAlive }
 
-// Answer gathers findings and works out the answer. What it keeps of each is its id.
+// Answer gathers findings and works out the answer. What it keeps of each is its id, but of those
+// that a target's stop may be behind.
 type Answer struct {
-	seen *Seen
-	by   map[reason]*problem
-	all  []*problem // in the order of their first findings
-	late uint64     // connections that came late
+	seen  *Seen
+	by    map[reason]*problem
+	all   []*problem // in the order of their first findings
+	stops stops
+	gone  []added // until all stops are known
+}
+
+// added is a finding, or a group of which none is kept.
+type added struct {
+	detect.Group
+	reason
+	site
+	found *Found // nil: only counted
 }
 
 // NewAnswer begins an answer.
-func NewAnswer(seen *Seen) *Answer { return &Answer{seen: seen, by: map[reason]*problem{}} }
+func NewAnswer(seen *Seen) *Answer {
+	return &Answer{seen: seen, by: map[reason]*problem{}, stops: newStops()}
+}
 
 // problem is a Problem that is being gathered.
 type problem struct {
@@ -61,10 +73,13 @@ type problem struct {
 	texts   map[said]uint64
 	best    said // of texts
 	idle    sample
-	waited  sample   // Measures.Outstanding
-	http2   bool     // requests of HTTP/2 are among them
-	late    sample   // Measures.Delay, of what was not lost
-	failing [2]int64 // between which times tries failed; 0: none did
+	waited  sample // Measures.Outstanding
+	http2   bool   // requests of HTTP/2 are among them
+	late    sample // Measures.Delay, of what was not lost
+	after   bursts // what a target did that had stopped
+	before  bool   // some of that is from before the stop that was seen
+	failed  bursts // when tries failed
+	found   bursts // when it was found
 }
 
 // site is where something happened.
@@ -97,10 +112,46 @@ func (a *Answer) problem(r reason) *problem {
 
 // Add adds a finding.
 func (a *Answer) Add(f Found) {
-	q := a.problem(reasonOf(f.Finding))
-	q.add(f.Rule, f.Severity, f.Tries(), 1, f.Time, f.Time)
-	q.targets[site{f.Target, f.Socket, f.Known}] = true
+	g := detect.Group{Rule: f.Rule, Severity: f.Severity, Tries: f.Tries(), Count: 1, First: f.Time, Last: f.Time}
+	a.gather(&added{g, reasonOf(f.Finding), site{f.Target, f.Socket, f.Known}, &f})
+}
+
+// AddCounted adds findings that are only counted.
+func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
+	if g.Count > 0 {
+		a.gather(&added{*g, reasonFor(g.Rule, g.CloseCause), site{g.Target, g.Socket, known}, nil})
+	}
+}
+
+func (a *Answer) gather(x *added) {
+	a.stops.note(x.reason, x.site, x.First, x.Last)
+	if x.mayFollow() {
+		a.gone = append(a.gone, *x)
+	} else {
+		a.problem(x.reason).add(x)
+	}
+}
+
+func (q *problem) add(x *added) {
+	q.Rule = cmp.Or(q.Rule, x.Rule)
+	q.Count += x.Count
+	q.rules[x.Rule] = int(min(uint64(q.rules[x.Rule])+min(x.Count, math.MaxInt), math.MaxInt))
+	q.Severity = max(q.Severity, x.Severity)
+	q.Tries.Add(x.Tries, 1)
+	q.found.add(x.First, x.Last, x.Count)
+	q.failed.add(x.First, x.Last, x.Tries.Failed())
+	q.targets[x.site] = true
+	if x.found != nil {
+		q.addFound(x.found)
+	}
+}
+
+// addFound adds what only a finding that is kept has.
+func (q *problem) addFound(f *Found) {
 	q.Findings = append(q.Findings, f.ID)
+	if q.reason == stopped && f.Rule.IfStopped {
+		return
+	}
 	weight := uint64(1)
 	if f.Lost {
 		weight = lossWeight
@@ -115,49 +166,27 @@ func (a *Answer) Add(f Found) {
 	m := &f.Measures
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)
-	if !f.Lost && m.Delay.Known {
+	if !f.Lost {
 		q.late.add(m.Delay)
-		a.late++
 	}
-}
-
-// AddCounted adds findings that are only counted.
-func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
-	if g.Count == 0 {
-		return
-	}
-	q := a.problem(reasonFor(g.Rule, g.CloseCause))
-	q.add(g.Rule, g.Severity, g.Tries, g.Count, g.First, g.Last)
-	q.targets[site{g.Target, g.Socket, known}] = true
-}
-
-func (q *problem) add(r *detect.Rule, s detect.Severity, t detect.Tries, n uint64, first, last int64) {
-	q.Rule = cmp.Or(q.Rule, r)
-	q.Count += n
-	q.rules[r] = int(min(uint64(q.rules[r])+min(n, math.MaxInt), math.MaxInt))
-	q.Severity = max(q.Severity, s)
-	q.Tries.Add(t, 1)
-	q.First, q.Last = widened(q.First, q.Last, first, last)
-	if t.Failed() > 0 {
-		q.failing[0], q.failing[1] = widened(q.failing[0], q.failing[1], first, last)
-	}
-}
-
-// widened is a period with another one; 0: no time.
-func widened(first, last, otherFirst, otherLast int64) (int64, int64) {
-	if otherFirst != 0 && (first == 0 || otherFirst < first) {
-		first = otherFirst
-	}
-	return first, max(last, otherLast)
 }
 
 // Diagnosis is the answer to all that was added.
 func (a *Answer) Diagnosis() *Diagnosis {
+	for i := range a.gone {
+		x := &a.gone[i]
+		q := a.problem(a.stops.reason(x.reason, x.Endpoint, x.First))
+		q.add(x)
+		if q.reason == stopped {
+			q.after.add(x.First, x.Last, x.Count)
+			q.before = q.before || x.First < a.stops.first(x.Endpoint)
+		}
+	}
 	slices.SortStableFunc(a.all, func(x, y *problem) int {
 		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
 			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.Count, x.Count))
 	})
-	d := &Diagnosis{places: map[reason]int{}}
+	d := &Diagnosis{places: map[reason]int{}, stops: a.stops}
 	for i, q := range a.all {
 		q.Number = i + 1
 		q.describe()
@@ -170,10 +199,12 @@ func (a *Answer) Diagnosis() *Diagnosis {
 
 // describe works out what is said of a problem.
 func (q *problem) describe() {
+	q.First, q.Last = q.found.span()
 	q.Counts = CountRules(q.rules)
 	slices.SortStableFunc(q.Counts, func(a, b RuleCount) int {
-		return cmp.Or(cmp.Compare(b.Rule.Severity, a.Rule.Severity), cmp.Compare(b.N, a.N))
+		return cmp.Or(q.consequence(a.Rule)-q.consequence(b.Rule), cmp.Compare(b.Rule.Severity, a.Rule.Severity), cmp.Compare(b.N, a.N))
 	})
+	slices.Sort(q.Findings)
 	if len(q.Counts) > 0 {
 		q.Rule = q.Counts[0].Rule
 	}
@@ -187,7 +218,7 @@ func (q *problem) describe() {
 		q.Fix = clientFix
 	}
 	q.Title = q.title()
-	q.What = q.tally() + " " + q.Rule.Sequence + q.others()
+	q.What = q.tally() + " " + q.Rule.Sequence + q.others() + q.aftermath()
 	q.lines()
 	q.Timer = q.timer()
 	q.Check = q.check()
@@ -202,7 +233,7 @@ const clientFix = "If it was the client, nothing on the load balancer or the tar
 func (q *problem) others() string {
 	var of []string
 	for _, c := range q.Counts {
-		if c.Rule != q.Rule && c.Rule.Severity == detect.Error && q.Rule.Severity == detect.Error {
+		if c.Rule != q.Rule && q.consequence(c.Rule) == 0 && c.Rule.Severity == detect.Error && q.Rule.Severity == detect.Error {
 			of = append(of, fmt.Sprintf("%s %s", text.Grouped(uint64(c.N)), c.Rule.ID))
 		}
 	}

@@ -15,8 +15,12 @@ func (a *Answer) headline(d *Diagnosis) (title, lede string) {
 		strings.TrimPrefix(x.to(), "its target "), text.Plural(x.Requests, "request"))
 	worst := d.Severity()
 	came := ""
-	if a.late > 0 {
-		came = fmt.Sprintf(" %s came late.", text.Plural(a.late, "connection"))
+	late := uint64(0)
+	for _, q := range a.all {
+		late += q.late.n
+	}
+	if late > 0 {
+		came = fmt.Sprintf(" %s came late.", text.Plural(late, "connection"))
 	}
 	if x.Failed() > 0 && x.OpenTries > 0 {
 		came += fmt.Sprintf(" %s still had no answer when the capture ended.", text.Grouped(x.OpenTries))

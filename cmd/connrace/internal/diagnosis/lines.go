@@ -79,7 +79,7 @@ func (q *problem) lbIdle() (ns int64) {
 // likely are the settings of the servers that it may be.
 func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
 	of = slices.DeleteFunc(slices.Clone(of), func(k detect.Knob) bool {
-		return k.Software == host || q.http2 && !detect.ServesHTTP2(k.Software)
+		return k.Software == host || q.http2 && k.Software != orchestrator && !detect.ServesHTTP2(k.Software)
 	})
 	if q.isTimer() && !q.http2 { // the defaults are those of HTTP/1
 		if knobs = q.hinted(of); knobs == nil {
@@ -109,6 +109,9 @@ func only(all []*detect.Software) *detect.Software {
 	}
 	return all[0]
 }
+
+// orchestrator is the software of settings that are a pod's, whatever server runs in it.
+const orchestrator = "Kubernetes"
 
 // host is the software of settings that are the host's, whatever server runs there.
 const host = "Linux"

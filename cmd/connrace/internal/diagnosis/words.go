@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -12,6 +11,10 @@ import (
 // title says in a few words what goes wrong.
 func (q *problem) title() string {
 	switch {
+	case q.after.all != nil:
+		return "The target stopped: it dropped its connections and took no new ones"
+	case q.reason == stopped:
+		return "The target closed connections of all ages at once, as in a restart"
 	case q.unwatched:
 		return "The load balancer's pool does not notice that connections were closed"
 	case q.isTimer():
@@ -46,9 +49,9 @@ func (q *problem) tally() string {
 	case q.Rule.About == detect.AboutTarget:
 		return "No request to " + where + " was lost, but the next one can be."
 	default:
-		s = fmt.Sprintf("No request to %s was lost, but this was seen %s", where, times(q.Count))
+		s = fmt.Sprintf("No request to %s was lost, but this was seen %s", where, howOften(q.Count))
 	}
-	s += q.when()
+	s += q.times().when(q.seen)
 	if n := q.late.n; n > 0 {
 		s += fmt.Sprintf("; %s came late, by %s (median)", text.Plural(n, "connection"), text.Short(q.late.median()))
 	}
@@ -97,7 +100,15 @@ func (q *Problem) Box(l *Line) string {
 	return box + " (" + l.Software + ")"
 }
 
-func times(n uint64) string {
+// times is when tries failed, or if none did, when something was found.
+func (q *problem) times() *bursts {
+	if q.failed.all != nil {
+		return &q.failed
+	}
+	return &q.found
+}
+
+func howOften(n uint64) string {
 	if n == 1 {
 		return "once"
 	}
@@ -110,55 +121,4 @@ func ofAll(n, all uint64, noun string) string {
 		return text.Plural(n, noun)
 	}
 	return text.Grouped(n) + " of " + text.Plural(all, noun)
-}
-
-// when is from when to when, and how often.
-func (q *problem) when() string {
-	span := q.span()
-	if span[0] == 0 {
-		return ""
-	}
-	zone := q.seen.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
-	const day, clock = time.DateOnly, time.TimeOnly
-	first, last := time.Unix(0, span[0]).In(zone), time.Unix(0, span[1]).In(zone)
-	switch {
-	case first.Format(time.DateTime) == last.Format(time.DateTime):
-		return first.Format(", on " + day + " at " + clock + " MST")
-	case first.Format(day) == last.Format(day):
-		return first.Format(", on "+day+" from "+clock) + last.Format(" to "+clock+" MST") + q.rate()
-	}
-	return first.Format(", from "+time.DateTime) + last.Format(" to "+time.DateTime+" MST") + q.rate()
-}
-
-// span is between which times tries failed, or if none did, between which something was found.
-func (q *problem) span() [2]int64 {
-	if q.failing[0] != 0 {
-		return q.failing
-	}
-	return [2]int64{q.First, q.Last}
-}
-
-// rate is how often it happened, where that means something.
-func (q *problem) rate() string {
-	n, span := q.Count, q.span()
-	if q.Failed() > 0 {
-		n = q.Failed()
-	}
-	ns := span[1] - span[0]
-	if n < 3 || ns < int64(time.Second) {
-		return ""
-	}
-	a := float64(n-1) / float64(ns)
-	for _, u := range []struct {
-		name string
-		ns   int64
-	}{{"second", 1e9}, {"minute", 60e9}, {"hour", 3600e9}} {
-		if v := a * float64(u.ns); v >= 0.95 || u.name == "hour" {
-			return fmt.Sprintf(" (about %s a %s)", text.Digits(v, 2), u.name)
-		}
-	}
-	return ""
 }

@@ -69,7 +69,11 @@ type Sighted struct {
 	Copies  int
 	Checked int    // of them, those that passed the other point while that was known to capture
 	Frame   uint64 // of the first
+	In      string // the capture that has it
 }
+
+// first names the frame of the first copy.
+func (s *Sighted) first() string { return fmt.Sprintf("frame %d of %s", s.Frame, s.In) }
 
 // Lost reports whether it was sent and never arrived.
 func (p *Passage) Lost() bool {
@@ -161,7 +165,7 @@ func (f *Finding) Decisive(s *Sightings) *Passage {
 // lostInPart says of what got through in the end that its copies before were lost on the way.
 func (f *Finding) lostInPart(s *Sightings, p *Passage) {
 	sent, arrived := p.ends()
-	from, to, _, _, way := s.route(p)
+	from, to, _, way := s.route(p)
 	f.Confidence = Certain
 	f.prove(Proof{OnPath, way, fmt.Sprintf("of %d copies in %s only %s came to %s: the others were lost between the two", sent.Copies, from, number(arrived.Copies), to)})
 }
@@ -175,13 +179,13 @@ func (f *Finding) proveReset(s *Sightings) bool {
 		if m.RSTOrigin, m.RSTOriginBasis = OriginBetween, OriginByJoining; f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
 			return false // the target did close, and that decides
 		}
-		from, to, frame, way, who := s.LBName, s.TargetName, p.Target.Frame, WayToTarget, "LB"
+		from, arrived, way, who := s.LBName, &p.Target, WayToTarget, "LB"
 		if !p.FromLB {
-			from, to, frame, way, who = s.TargetName, s.LBName, p.LB.Frame, WayToLB, "target"
+			from, arrived, way, who = s.TargetName, &p.LB, WayToLB, "target"
 		}
 		f.become(ResetInExchange)
 		f.Confidence = Certain
-		f.prove(Proof{OnPath, way, fmt.Sprintf("the RST (frame %d of %s) is not in %s: the %s did not send it, something between the two did", frame, to, from, who)})
+		f.prove(Proof{OnPath, way, fmt.Sprintf("the RST (%s) is not in %s: the %s did not send it, something between the two did", arrived.first(), from, who)})
 		f.own = &advice{
 			fmt.Sprintf("Something between %s and %s broke the connection by an RST in the name of the %s, which did not send it: "+
 				"a firewall that rejects with a TCP reset, a load balancer or NAT that had dropped the connection.", s.LBName, s.TargetName, who),
@@ -192,7 +196,7 @@ func (f *Finding) proveReset(s *Sightings) bool {
 		if f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
 			return false // that it closed comes first
 		}
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (frame %d of %s) and came to the LB (frame %d of %s)", p.Target.Frame, s.TargetName, p.LB.Frame, s.LBName)})
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (%s) and came to the LB (%s)", p.Target.first(), p.LB.first())})
 	default:
 		return false
 	}
@@ -205,10 +209,10 @@ func (f *Finding) proveClose(s *Sightings) bool {
 	if f.Rule.FollowsClose == NoClose || s.FIN.Target.Copies == 0 {
 		return false
 	}
-	text := fmt.Sprintf("the FIN left the target's host (frame %d of %s)", s.FIN.Target.Frame, s.TargetName)
+	text := fmt.Sprintf("the FIN left the target's host (%s)", s.FIN.Target.first())
 	switch {
 	case s.FIN.Arrived():
-		text += fmt.Sprintf(" and came to the LB (frame %d of %s)", s.FIN.LB.Frame, s.LBName)
+		text += fmt.Sprintf(" and came to the LB (%s)", s.FIN.LB.first())
 	case s.FIN.Lost():
 		text += " and never arrived at " + s.LBName
 	}
@@ -244,20 +248,23 @@ func (f *Finding) explainOwn() {
 	}
 }
 
-// route is where a segment was sent and where it would have arrived, with its frame there.
-func (s *Sightings) route(p *Passage) (from, to string, frame uint64, copies int, way string) {
+// route is where a segment was sent and where it would have arrived, with its copies there.
+func (s *Sightings) route(p *Passage) (from, to string, sent *Sighted, way string) {
 	if p.FromLB {
-		return s.LBName, s.TargetName, p.LB.Frame, p.LB.Checked, WayToTarget
+		return s.LBName, s.TargetName, &p.LB, WayToTarget
 	}
-	return s.TargetName, s.LBName, p.Target.Frame, p.Target.Checked, WayToLB
+	return s.TargetName, s.LBName, &p.Target, WayToLB
 }
 
 // lostOnPath says that what was sent never arrived.
 func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
-	from, to, frame, copies, way := s.route(p)
-	sent := fmt.Sprintf("frame %d of %s", frame, from)
-	if copies > 1 {
-		sent = fmt.Sprintf("%d copies in %s, the first in frame %d", copies, from, frame)
+	from, to, first, way := s.route(p)
+	sent := first.first()
+	if first.Checked > 1 {
+		sent = fmt.Sprintf("%d copies in %s, the first in frame %d", first.Checked, from, first.Frame)
+		if first.In != from {
+			sent += " of " + first.In
+		}
 	}
 	if f.Rule != StaleConnection {
 		f.become(PathLoss)
@@ -292,7 +299,7 @@ func (f *Finding) atTarget(s *Sightings) bool {
 	if f.Rule.FollowsClose != NoClose || f.Rule == PathLoss || s.Answer.seen() || !f.Lost && !f.Open {
 		return false
 	}
-	text := fmt.Sprintf("the request came to the target's host (frame %d of %s), which ", s.Request.Target.Frame, s.TargetName)
+	text := fmt.Sprintf("the request came to the target's host (%s), which ", s.Request.Target.first())
 	switch {
 	case s.Ack.Target.Copies == 0:
 		text += "sent nothing back"
@@ -319,7 +326,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		} else if f.Rule != SYNUnanswered {
 			return false
 		}
-		what := fmt.Sprintf("the SYN (frame %d of %s)", p.LB.Frame, s.LBName)
+		what := fmt.Sprintf("the SYN (%s)", p.LB.first())
 		if p.LB.Checked > 1 {
 			what = fmt.Sprintf("none of the %d copies of the SYN in %s", p.LB.Checked, s.LBName)
 		}
@@ -335,7 +342,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 			f.become(SYNUnanswered)
 		}
 		f.Confidence = Certain
-		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("the target answered (frame %d of %s), and that never arrived at %s", s.SYNACK.Target.Frame, s.TargetName, s.LBName)})
+		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("the target answered (%s), and that never arrived at %s", s.SYNACK.Target.first(), s.LBName)})
 		f.own = &advice{
 			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
 		}
@@ -343,7 +350,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 	case f.Rule == ConnectionRefused && s.RST.Arrived():
 		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
 		f.Confidence = Certain
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (frame %d of %s)", s.RST.Target.Frame, s.TargetName)})
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (%s)", s.RST.Target.first())})
 	case p.partly():
 		if !ignored || !all {
 			return false // the target did not answer what came to it, either
@@ -368,7 +375,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		case s.SYNACK.Target.Copies > 0:
 			how = "answered only the last"
 		}
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("all %d copies of the SYN came to the target's host (the first in frame %d of %s), which %s", p.Target.Copies, p.Target.Frame, s.TargetName, how)})
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("all %d copies of the SYN came to the target's host (the first in %s), which %s", p.Target.Copies, p.Target.first(), how)})
 	default:
 		return false
 	}

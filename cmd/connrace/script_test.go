@@ -46,11 +46,11 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// writePCAP: pcap SCRIPT FILE [ng] [from=N] [to=N] [after=DURATION] writes the frames N to
-// N of a script of the corpus, later by a duration.
+// writePCAP: pcap SCRIPT FILE [ng] [moved=lb|target] [from=N] [to=N] [after=DURATION] writes the frames N to
+// N of a script of the corpus, nearer to an end, later by a duration.
 func writePCAP(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
-		ts.Fatalf("usage: pcap SCRIPT FILE [ng] [from=N] [to=N] [after=DURATION]")
+		ts.Fatalf("usage: pcap SCRIPT FILE [ng] [moved=lb|target] [from=N] [to=N] [after=DURATION]")
 	}
 	s, err := pcaps.Load(args[0])
 	ts.Check(err)
@@ -66,6 +66,8 @@ func writePCAP(ts *testscript.TestScript, neg bool, args []string) {
 			from, err = strconv.Atoi(value)
 		case "to":
 			to, err = strconv.Atoi(value)
+		case "moved":
+			s = s.Moved(value == "target")
 		case "after":
 			var d time.Duration
 			d, err = time.ParseDuration(value)

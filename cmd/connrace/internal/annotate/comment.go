@@ -20,16 +20,16 @@ func For(r *report.Report, o *report.Options, index int) Comments {
 	c := Comments{}
 	for f := range shown(r, o) {
 		for i := range f.Evidence {
-			e := &f.Evidence[i]
-			if f.capture(e) != index {
-				continue
-			}
-			c[e.Frame] = append(c[e.Frame], f.comment(i, func(p *detect.Evidence) uint64 {
-				if f.capture(p) == index {
-					return p.Frame
+			for _, s := range f.sightings(&f.Evidence[i]) {
+				if s.Capture == index && !s.Absent {
+					c[s.Frame] = append(c[s.Frame], f.comment(i, func(p *detect.Evidence) uint64 {
+						if o := f.nearest(p, s.Point); o.Capture == index {
+							return o.Frame
+						}
+						return 0
+					}))
 				}
-				return 0
-			}))
+			}
 		}
 	}
 	return c
@@ -59,6 +59,21 @@ func (f finding) id() int { return f.analysis.FirstID + f.ID }
 
 // capture is the index in the report of the capture that has a segment of evidence.
 func (f finding) capture(e *detect.Evidence) int { return f.indexOf(e.Capture) }
+
+// sightings are where a segment of evidence was seen, and where it was missed.
+func (f finding) sightings(e *detect.Evidence) []report.Sighting {
+	return f.analysis.Sightings(f.Finding, e)
+}
+
+// nearest is where a segment of evidence was seen: at a point, or else where the evidence has it.
+func (f finding) nearest(e *detect.Evidence, point int) report.Sighting {
+	for _, s := range f.sightings(e) {
+		if s.Point == point && !s.Absent {
+			return s
+		}
+	}
+	return report.Sighting{Capture: f.capture(e), Frame: e.Frame}
+}
 
 func (f finding) indexOf(capture int) int {
 	if cs := f.analysis.Captures; capture >= 0 && capture < len(cs) {

@@ -1,23 +1,19 @@
 package annotate
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/report"
-	"connrace/cmd/connrace/internal/text"
-	"connrace/detect"
 	"connrace/tcpstate"
 )
 
@@ -25,18 +21,19 @@ import (
 var maxHeld = 16 << 20
 
 // Evidence writes for each finding a small capture with all packets of the streams that
-// its evidence names, in a second pass over the captures. The packets wait in memory, and
-// on disk when they become many; at the end, when it is known which number each has got,
-// the comments are put in.
+// its evidence names, in a second pass over the captures; of joined captures, with what each
+// point has of its connection. The packets wait in memory, and on disk when they become many;
+// at the end, when it is known which number each gets, they are written with the comments.
 type Evidence struct {
-	o        EvidenceOptions
-	dir      *os.Root // nil: not opened
-	captures []report.Capture
-	cases    []*exhibit
-	streams  map[streamOf][]*exhibit
-	held     int
-	parts    *os.Root // a directory in dir; nil: not made
-	partsIn  string   // its name
+	o       EvidenceOptions
+	dir     *os.Root // nil: not opened
+	report  *report.Report
+	cases   []*exhibit
+	streams map[streamOf][]*exhibit
+	later   map[endsOf][]*exhibit // connections that go on in a capture
+	held    int
+	parts   *os.Root // a directory in dir; nil: not made
+	partsIn string   // its name
 }
 
 // EvidenceOptions say where and how to write.
@@ -52,6 +49,12 @@ type streamOf struct {
 	stream  uint32
 }
 
+// endsOf are the ends of a connection in a capture.
+type endsOf struct {
+	capture int
+	a, b    tcpstate.Endpoint
+}
+
 // frameOf is a frame of a capture, by its index in the report.
 type frameOf struct {
 	capture int
@@ -62,12 +65,8 @@ type frameOf struct {
 type exhibit struct {
 	finding
 	name   string
-	w      *frameWriter // nil: nothing written
-	buf    bytes.Buffer
-	spilt  bool // to a part: what was in buf before
-	frames uint64
-	last   frameOf
-	number map[frameOf]uint64 // of the segments of evidence, here
+	parts  []*part            // one for each point of the path
+	number map[frameOf]uint64 // of the frames of evidence in the file; 0: not there
 }
 
 // exhibitName is what the files are called.
@@ -90,17 +89,15 @@ func Earlier(dir string) (names []string, err error) {
 
 // NewEvidence prepares the captures of the findings that a report shows.
 func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evidence {
-	e := &Evidence{o: to, captures: r.Captures, streams: map[streamOf][]*exhibit{}}
+	e := &Evidence{o: to, report: r, streams: map[streamOf][]*exhibit{}, later: map[endsOf][]*exhibit{}}
 	for f := range shown(r, o) {
 		x := &exhibit{finding: f, number: map[frameOf]uint64{}}
-		add := func(k streamOf) {
-			if !slices.Contains(e.streams[k], x) {
-				e.streams[k] = append(e.streams[k], x)
-			}
+		for range max(len(f.analysis.Points), 1) {
+			x.parts = append(x.parts, &part{})
 		}
 		stream := f.Stream
 		if f.HasStream {
-			add(streamOf{f.indexOf(f.Capture), f.Stream})
+			e.want(streamOf{f.indexOf(f.Capture), f.Stream}, x)
 		} else if ss := f.Streams(); len(ss) > 0 {
 			stream = ss[0]
 		} else {
@@ -108,26 +105,56 @@ func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evide
 		}
 		for i := range f.Evidence {
 			v := &f.Evidence[i]
-			add(streamOf{f.capture(v), v.Stream})
-			x.number[frameOf{f.capture(v), v.Frame}] = 0
+			e.want(streamOf{f.capture(v), v.Stream}, x)
+			for _, s := range f.sightings(v) {
+				if !s.Absent {
+					x.number[frameOf{s.Capture, s.Frame}] = 0
+				}
+			}
 		}
+		e.follow(x)
 		x.name = fmt.Sprintf("%04d-%s-%d.pcapng", f.id(), f.Rule.ID, stream)
 		e.cases = append(e.cases, x)
 	}
 	return e
 }
 
+// want asks for a stream.
+func (e *Evidence) want(k streamOf, x *exhibit) {
+	if !slices.Contains(e.streams[k], x) {
+		e.streams[k] = append(e.streams[k], x)
+	}
+}
+
+// follow asks for a finding's connection at all points. Where it goes on in another capture of a
+// point its stream has another number, which shows when its ends do.
+func (e *Evidence) follow(x *exhibit) {
+	for i := range x.Views {
+		v := &x.Views[i]
+		begins := x.indexOf(v.Capture)
+		e.want(streamOf{begins, v.Stream}, x)
+		for k := range x.number {
+			if a := x.analysis; k.capture != begins && a.PointOf(k.capture) == a.PointOf(begins) {
+				ends := endsOf{k.capture, v.LB, v.Target}
+				if !slices.Contains(e.later[ends], x) {
+					e.later[ends] = append(e.later[ends], x)
+				}
+			}
+		}
+	}
+}
+
 // Captures are the captures that have to be read again, in this order, by their index in
 // the report.
 func (e *Evidence) Captures() []int {
-	var is []int
+	in := map[int]bool{}
 	for k := range e.streams {
-		if !slices.Contains(is, k.capture) {
-			is = append(is, k.capture)
-		}
+		in[k.capture] = true
 	}
-	slices.Sort(is)
-	return is
+	for k := range e.later {
+		in[k.capture] = true
+	}
+	return slices.Sorted(maps.Keys(in))
 }
 
 // Read takes what belongs to the findings from the first frames of a capture that was
@@ -148,7 +175,9 @@ func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames
 			}
 			segs = decoder.Decode(f, segs[:0])
 			for j := range segs {
-				for _, x := range e.streams[streamOf{index, numberer.Number(&segs[j])}] {
+				k := streamOf{index, numberer.Number(&segs[j])}
+				e.goesOn(k, &segs[j])
+				for _, x := range e.streams[k] {
 					if err := e.take(x, index, f); err != nil {
 						return err
 					}
@@ -159,50 +188,42 @@ func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames
 	return ctx.Err()
 }
 
+// goesOn asks for a stream that continues one of another capture: the first of its ends, unless
+// it begins here.
+func (e *Evidence) goesOn(k streamOf, s *tcpstate.Segment) {
+	if len(e.later) == 0 {
+		return
+	}
+	for _, ends := range [...]endsOf{{k.capture, s.Src, s.Dst}, {k.capture, s.Dst, s.Src}} {
+		if s.Flags&(tcpstate.SYN|tcpstate.ACK) != tcpstate.SYN {
+			for _, x := range e.later[ends] {
+				e.want(k, x)
+			}
+		}
+		delete(e.later, ends)
+	}
+}
+
 // take adds a frame to the capture of a finding.
 func (e *Evidence) take(x *exhibit, index int, f *capture.Frame) error {
 	k := frameOf{index, f.Number}
-	if k == x.last {
+	p := x.parts[x.analysis.PointOf(index)]
+	if k == p.last {
 		return nil // a second segment in it
 	}
-	x.last = k
-	x.frames++
+	p.last = k
+	p.frames++
 	if _, is := x.number[k]; is {
-		x.number[k] = x.frames
+		x.number[k] = p.frames
 	}
-	before := x.buf.Len()
-	if err := x.write(f, e); err != nil {
+	before := p.buf.Len()
+	if err := p.write(f, e.o.Snaplen); err != nil {
 		return err
 	}
-	if e.held += x.buf.Len() - before; e.held > maxHeld {
+	if e.held += p.buf.Len() - before; e.held > maxHeld {
 		return e.spill()
 	}
 	return nil
-}
-
-// write appends a frame to the buffer.
-func (x *exhibit) write(f *capture.Frame, e *Evidence) (err error) {
-	if x.w == nil {
-		if x.w, err = newFrameWriter(&x.buf, e.about(x), e.o.Snaplen, nil); err != nil {
-			return err
-		}
-	}
-	g := *f
-	g.Interface, g.Direction = 0, 0 // which only some captures know
-	return x.w.write(&g, nil)
-}
-
-// about is what the capture says of itself.
-func (e *Evidence) about(x *exhibit) []string {
-	return append(x.finding.about(), fmt.Sprintf("from %s, whose frame numbers these are: %s", e.source(x.indexOf(x.Capture)), x.DisplayFilter()))
-}
-
-// source is how comments call a capture.
-func (e *Evidence) source(index int) string {
-	if index < 0 || index >= len(e.captures) || e.captures[index].Path == "-" {
-		return "standard input"
-	}
-	return text.Clean(filepath.Base(e.captures[index].Path))
 }
 
 // open opens the directory.
@@ -219,23 +240,11 @@ func (e *Evidence) spill() error {
 		return err
 	}
 	for _, x := range e.cases {
-		if x.buf.Len() == 0 {
-			continue
+		for i, p := range x.parts {
+			if err := p.spill(e.parts, x.partName(i)); err != nil {
+				return err
+			}
 		}
-		flag := os.O_APPEND
-		if !x.spilt {
-			flag = os.O_CREATE | os.O_EXCL
-		}
-		h, err := e.parts.OpenFile(x.name, os.O_WRONLY|flag, 0o600)
-		if err != nil {
-			return err
-		}
-		x.spilt = true
-		_, err = x.buf.WriteTo(h)
-		if err := errors.Join(err, h.Close()); err != nil {
-			return err
-		}
-		x.buf = bytes.Buffer{}
 	}
 	e.held = 0
 	return nil
@@ -262,7 +271,7 @@ func (e *Evidence) openParts() error {
 // Finish writes the files, and returns how many.
 func (e *Evidence) Finish() (files int, err error) {
 	for _, x := range e.cases {
-		if x.frames == 0 {
+		if !slices.ContainsFunc(x.parts, func(p *part) bool { return p.frames > 0 }) {
 			continue
 		}
 		if err := e.open(); err != nil {
@@ -287,47 +296,4 @@ func (e *Evidence) Close() {
 	if e.dir != nil {
 		e.dir.Close()
 	}
-}
-
-// finish writes the file of a finding.
-func (e *Evidence) finish(x *exhibit) error {
-	var r io.Reader = &x.buf
-	if x.spilt {
-		h, err := e.parts.Open(x.name)
-		if err != nil {
-			return err
-		}
-		defer e.parts.Remove(x.name)
-		defer h.Close()
-		r = io.MultiReader(h, r)
-	}
-	in, err := capture.NewFile(x.name, r, capture.ReadOptions{})
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := outfile.New(e.dir, x.name, filepath.Join(e.o.Dir, x.name), e.o.Umask)
-	if err != nil {
-		return err
-	}
-	defer out.Discard()
-	a, err := Copy(context.Background(), out, in, x.frames, e.comments(x))
-	if err == nil {
-		err = a.Damage
-	}
-	x.buf = bytes.Buffer{}
-	return err
-}
-
-// comments are those of a finding's own capture, where frames have other numbers.
-func (e *Evidence) comments(x *exhibit) Comments {
-	here := func(p *detect.Evidence) uint64 { return x.number[frameOf{x.capture(p), p.Frame}] }
-	c := Comments{}
-	for i := range x.Evidence {
-		v := &x.Evidence[i]
-		if n := here(v); n != 0 {
-			c[n] = append(c[n], fmt.Sprintf("%s; frame %d of %s", x.comment(i, here), v.Frame, e.source(x.capture(v))))
-		}
-	}
-	return c
 }

@@ -53,7 +53,7 @@ func (k *Kept) Write(w io.Writer) (frames, commented int, err error) {
 	}
 	about := fmt.Sprintf("what was in memory of %s when it was no longer watched: of frames %d to %d those with TCP segments", source, first, last)
 	b := bufio.NewWriterSize(w, 1<<16)
-	x, err := newFrameWriter(b, []string{about}, 0, k.Name)
+	x, err := newFrameWriter(b, []string{about}, 0, named(k.Name))
 	if err != nil {
 		return 0, 0, err
 	}

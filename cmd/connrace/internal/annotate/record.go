@@ -49,7 +49,7 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 	if e := f.IdleFrom; e != nil && here(e) != 0 {
 		numbers[e.Frame] = here(e)
 	}
-	x, err := newFrameWriter(w, r.about(f), r.Snaplen, r.Name)
+	x, err := newFrameWriter(w, r.about(f), r.Snaplen, named(r.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -65,27 +65,44 @@ func (r *Record) Write(w io.Writer) (numbers map[uint64]uint64, err error) {
 type frameWriter struct {
 	w       *capture.Writer
 	links   map[link]uint32
-	snaplen int                       // to cut frames to; 0: whole
-	name    func(index uint32) string // nil: it is not known
+	snaplen int                                    // to cut frames to; 0: whole
+	about   func(index uint32) (name, what string) // what an interface is; nil: it is not known
 }
 
-func newFrameWriter(w io.Writer, about []string, snaplen int, name func(uint32) string) (*frameWriter, error) {
-	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: about})
-	return &frameWriter{x, map[link]uint32{}, snaplen, name}, err
+// newFrameWriter begins a capture, of which comments say what it is.
+func newFrameWriter(w io.Writer, comments []string, snaplen int, about func(uint32) (name, what string)) (*frameWriter, error) {
+	x, err := capture.NewWriter(w, capture.Section{Application: "connrace", Comments: comments})
+	return &frameWriter{x, map[link]uint32{}, snaplen, about}, err
 }
 
-func (x *frameWriter) write(f *capture.Frame, comments []string) (err error) {
-	k := link{f.Interface, f.LinkType}
+// named are interfaces of which nothing but the name is known.
+func named(name func(uint32) string) func(uint32) (name, what string) {
+	if name == nil {
+		return nil
+	}
+	return func(i uint32) (string, string) { return name(i), "" }
+}
+
+// id is the number of an interface, which is declared when it is new.
+func (x *frameWriter) id(k link) (id uint32, err error) {
 	id, known := x.links[k]
-	if !known {
-		i := capture.Interface{LinkType: f.LinkType, Snaplen: uint32(x.snaplen), Resolution: 9}
-		if x.name != nil {
-			i.Name = x.name(f.Interface)
-		}
-		if id, err = x.w.AddInterface(i); err != nil {
-			return err
-		}
+	if known {
+		return id, nil
+	}
+	i := capture.Interface{LinkType: k.kind, Snaplen: uint32(x.snaplen), Resolution: 9}
+	if x.about != nil {
+		i.Name, i.Description = x.about(k.iface)
+	}
+	if id, err = x.w.AddInterface(i); err == nil {
 		x.links[k] = id
+	}
+	return id, err
+}
+
+func (x *frameWriter) write(f *capture.Frame, comments []string) error {
+	id, err := x.id(link{f.Interface, f.LinkType})
+	if err != nil {
+		return err
 	}
 	data := f.Data
 	if x.snaplen > 0 {

@@ -235,7 +235,7 @@ func (p *page) row(f *found) row {
 		r.LB = f.LB.String()
 	}
 	if len(p.r.Captures) > 1 {
-		r.Capture = p.name(f.captureOf(f.Capture))
+		r.Capture = p.r.NameOf(f.captureOf(f.Capture))
 	}
 	l := newLadder(f.Finding, f.Known, p.o.ShowQuery)
 	if f.Rule.About == detect.AboutTarget && f.Known != nil {

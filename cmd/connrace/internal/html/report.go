@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"html/template"
 	"io"
-	"path/filepath"
 	"slices"
 	"time"
 	"unicode/utf16"
@@ -202,19 +201,9 @@ func (p *page) names() string {
 		case i > 0:
 			s += ", "
 		}
-		s += p.name(i)
+		s += p.r.NameOf(i)
 	}
 	return s
-}
-
-// name is what a capture's file is called.
-func (p *page) name(i int) string {
-	switch path := p.r.Captures[i].Path; path {
-	case "", "-":
-		return "standard input"
-	default:
-		return text.Clean(filepath.Base(path))
-	}
 }
 
 // period is when the captures were taken.

@@ -56,7 +56,7 @@ func (p *page) captures() captures {
 		}
 		c := &p.r.Captures[i]
 		t := captureText{
-			Name: p.name(i), Path: text.Clean(c.Path), Format: strings.TrimSpace(c.Format + " " + c.Compression),
+			Name: p.r.NameOf(i), Path: text.Clean(c.Path), Format: strings.TrimSpace(c.Format + " " + c.Compression),
 			Frames: text.Grouped(c.Frames), Bytes: text.Grouped(uint64(max(c.Bytes, 0))),
 		}
 		if c.First != 0 {

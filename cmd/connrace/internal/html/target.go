@@ -147,7 +147,7 @@ func (p *page) fileNames(a *report.Analysis) string {
 			names = append(names, fmt.Sprintf("%d more", len(a.Captures)-i))
 			break
 		}
-		names = append(names, p.name(k))
+		names = append(names, p.r.NameOf(k))
 	}
 	return strings.Join(names, ", ")
 }

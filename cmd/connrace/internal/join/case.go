@@ -17,9 +17,10 @@ type Point struct {
 
 // Span is one capture of a point.
 type Span struct {
-	Capture     int   // its index in the report
-	First, Last int64 // times of frames; 0: it has none
-	Dropped     bool  // the capturing system says that it lost packets
+	Capture     int    // its index in the report
+	Name        string // what texts call it; "": as the point
+	First, Last int64  // times of frames; 0: it has none
+	Dropped     bool   // the capturing system says that it lost packets
 }
 
 // Case is what points show of the same connections.

@@ -153,7 +153,7 @@ func (s *scene) mark() {
 				used[id(best)] = true
 				after := best.time - a.time - ahead
 				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time, After: after})
-				e.Note += fmt.Sprintf("; seen at %s frame %d, %s", s.Points[p].Name, best.frame, offset(after))
+				e.Note += fmt.Sprintf("; seen at %s frame %d, %s", s.nameOf(p, best.capture), best.frame, offset(after))
 			case s.looking(p, own, a.time):
 				seen = append(seen, detect.Seen{Point: point, Absent: true})
 				if e.FromLB == (own < p) {
@@ -221,6 +221,16 @@ func (s *scene) pointOf(e *detect.Evidence) int {
 		p++
 	}
 	return p
+}
+
+// nameOf is what texts call a capture of a point.
+func (s *scene) nameOf(p, capture int) string {
+	for _, c := range s.Points[p].Spans {
+		if c.Capture == capture && c.Name != "" {
+			return c.Name
+		}
+	}
+	return s.Points[p].Name
 }
 
 // captureOf is the capture that has a segment, as Evidence.Capture counts.
@@ -320,7 +330,7 @@ func (s *scene) passage(near, far int, fromLB bool, is func(*seg) bool) detect.P
 				continue
 			}
 			if n.Copies++; n.Copies == 1 {
-				n.Frame = x.frame
+				n.Frame, n.In = x.frame, s.nameOf(p, x.capture)
 			}
 			if s.looking(other, p, x.time) {
 				n.Checked++

@@ -3,7 +3,6 @@ package offline
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"connrace/cmd/connrace/internal/join"
@@ -80,32 +79,16 @@ func (s *session) point(a *report.Analysis) join.Point {
 	p := join.Point{Result: a.Result}
 	for _, i := range a.Captures {
 		c := &s.Report.Captures[i]
-		p.Spans = append(p.Spans, join.Span{Capture: i, First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated})
+		p.Spans = append(p.Spans, join.Span{Capture: i, Name: s.Report.NameOf(i), First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated})
 	}
 	if len(a.Captures) == 0 {
 		return p
 	}
-	p.Name = s.nameOf(a.Captures[0])
+	p.Name = s.Report.NameOf(a.Captures[0])
 	if n := len(a.Captures) - 1; n > 0 {
 		p.Name += " and " + text.Plural(uint64(n), "more file")
 	}
 	return p
-}
-
-// nameOf is what texts call a capture: the name of its file, with its directory where others have
-// the same.
-func (s *session) nameOf(index int) string {
-	path := s.Report.Captures[index].Path
-	if path == "-" {
-		return stdinName
-	}
-	base := filepath.Base(path)
-	for i := range s.Report.Captures {
-		if i != index && filepath.Base(s.Report.Captures[i].Path) == base {
-			return text.Clean(path)
-		}
-	}
-	return text.Clean(base)
 }
 
 // lookAgain reads the captures that hold connections of findings.

@@ -5,6 +5,7 @@ package report
 import (
 	"maps"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"connrace/cmd/connrace/internal/diagnosis"
 	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/lblog"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -52,6 +54,22 @@ type Capture struct {
 	Drops       uint64
 	DropsKnown  bool
 	Warnings    []string
+}
+
+// NameOf is what texts call a capture: the name of its file, with its directory where others have
+// the same.
+func (r *Report) NameOf(index int) string {
+	path := r.Captures[index].Path
+	if path == "-" || path == "" {
+		return "standard input"
+	}
+	base := filepath.Base(path)
+	for i := range r.Captures {
+		if i != index && filepath.Base(r.Captures[i].Path) == base {
+			return text.Clean(path)
+		}
+	}
+	return text.Clean(base)
 }
 
 // Analysis is one run of the detector, over one capture or several that continue each

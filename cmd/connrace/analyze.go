@@ -17,10 +17,11 @@ Usage:
 
 Flags:
 ` + fs.FlagUsages() + `
-A file that begins after the file before it ended continues it (rotated captures); other
-files are analysed each on its own. --since and --until limit the findings, and what is
-counted as lost; packets outside are still numbered and followed. --rule and --severity
-limit only what is shown: totals and --fail-on see everything.
+A file that begins after the file before it ended continues it (rotated captures).
+Captures of the same connections, taken at several points, are joined; others are analysed
+each on its own. --since and --until limit the findings, and what is counted as lost;
+packets outside are still numbered and followed. --rule and --severity limit only what is
+shown: totals and --fail-on see everything.
 
 Exit status: 0 done, 1 --fail-on matched, 2 wrong usage, unreadable input or unwritable
 output, 130 interrupted.
@@ -31,6 +32,7 @@ Examples:
   ssh host tcpdump -U -w - "'tcp port 8080 or icmp or icmp6'" | connrace analyze -
   connrace analyze --format json web1-*.pcap | jq '.findings[] | .display_filter'
   connrace analyze --fail-on error -q nightly.pcap
+  connrace analyze --html report.html lb.pcap target.pcap
   connrace analyze --log /var/log/nginx/error.log capture.pcap
   connrace analyze --baseline before.json after.pcap
   connrace analyze --html report.html capture.pcap

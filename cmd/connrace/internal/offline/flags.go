@@ -3,6 +3,8 @@ package offline
 import (
 	"cmp"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -55,9 +57,13 @@ func (a *Flags) Wrong(fs *pflag.FlagSet, stdin io.Reader) string {
 	case stdins(a.files) > 1:
 		return "standard input can be read only once"
 	}
+	var outs []pipeline.Output
+	for _, to := range slices.Sorted(maps.Values(a.packets.copies(a.files))) {
+		outs = append(outs, pipeline.Output{Flag: "--annotate", Path: to})
+	}
 	return cmp.Or(
 		a.Period.Wrong(), a.packets.wrong(a.files, stdin), a.HTML.Wrong(a.files, stdin),
-		a.Overwritten(pipeline.Output{Flag: "--annotate", Path: a.packets.annotate}, pipeline.Output{Flag: "--html", Path: a.HTML.Path}), cli.Unused(fs, pipeline.LogNeeds),
+		a.Overwritten(append(outs, pipeline.Output{Flag: "--html", Path: a.HTML.Path})...), cli.Unused(fs, pipeline.LogNeeds),
 	)
 }
 

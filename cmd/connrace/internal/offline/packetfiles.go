@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -27,7 +30,7 @@ type packetFlags struct {
 }
 
 func (p *packetFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&p.annotate, "annotate", "", "write the capture again as `FILE` (pcapng), with a comment on each\nframe of evidence; nothing else in it changes")
+	fs.StringVar(&p.annotate, "annotate", "", "write the capture again as `FILE` (pcapng), with a comment on each\nframe of evidence; nothing else in it changes. Of several\ncaptures each is written: lb.pcap as FILE-lb.pcapng")
 	fs.StringVar(&p.evidence, "evidence", "", "write for each finding all packets of its connections to a small\npcapng in `DIR`, which must have none of an earlier run; they hold\nheaders and bodies")
 	fs.IntVar(&p.snaplen, "evidence-snaplen", 0, "cut those packets to `N` bytes (default: whole)")
 }
@@ -39,15 +42,46 @@ func (p *packetFlags) wrong(files []string, stdin io.Reader) string {
 		return "--evidence-snaplen must be a number of bytes"
 	case p.snaplen > 0 && p.evidence == "":
 		return "--evidence-snaplen needs --evidence DIR"
-	case p.annotate == "":
-	case len(files) > 1:
-		return fmt.Sprintf("--annotate copies one capture, and %d are given; name one at a time (mergecap joins captures)", len(files))
 	case p.annotate == "-":
 		return "--annotate needs the name of a file: standard output holds the report"
-	case pipeline.SameFile(files[0], p.annotate, stdin):
-		return "--annotate " + p.annotate + " is the capture itself; name another file"
+	}
+	for _, to := range p.copies(files) {
+		if slices.ContainsFunc(files, func(from string) bool { return pipeline.SameFile(from, to, stdin) }) {
+			return "--annotate " + to + " is the capture itself; name another file"
+		}
 	}
 	return ""
+}
+
+// copies are the files that --annotate writes, by the capture that each is a copy of.
+func (p *packetFlags) copies(files []string) map[string]string {
+	if p.annotate == "" {
+		return nil
+	}
+	if len(files) == 1 {
+		return map[string]string{files[0]: p.annotate}
+	}
+	ext := filepath.Ext(p.annotate)
+	stem := strings.TrimSuffix(p.annotate, ext)
+	of, taken := map[string]string{}, map[string]bool{}
+	for _, path := range files {
+		if of[path] != "" {
+			continue
+		}
+		name := filepath.Base(path)
+		if path == "-" {
+			name = "stdin"
+		}
+		for _, known := range []string{".gz", ".zst", ".lz4", ".pcap", ".pcapng", ".cap", ".snoop"} {
+			name = strings.TrimSuffix(name, known)
+		}
+		to := stem + "-" + name + ext
+		for n := 2; taken[to]; n++ {
+			to = fmt.Sprintf("%s-%s-%d%s", stem, name, n, ext)
+		}
+		of[path], taken[to] = to, true
+	}
+	return of
 }
 
 // source is an input that can be read again.
@@ -153,15 +187,20 @@ func (s *session) preparePackets() (err error) {
 			return fmt.Errorf("%s: has evidence of an earlier run (%s); name another directory, or remove it", dir, andMore(earlier))
 		}
 	}
-	if s.flags.packets.annotate != "" {
-		s.annotated, err = outfile.Create(s.flags.packets.annotate, outfile.Umask(s.flags.Umask))
+	copies := s.flags.packets.copies(s.flags.files)
+	for _, from := range slices.Sorted(maps.Keys(copies)) {
+		if s.annotated[from], err = outfile.Create(copies[from], outfile.Umask(s.flags.Umask)); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // discardPackets removes what is temporary.
 func (s *session) discardPackets() {
-	s.annotated.Discard()
+	for _, f := range s.annotated {
+		f.Discard()
+	}
 	for _, c := range s.sources {
 		c.close()
 	}
@@ -174,12 +213,20 @@ func (s *session) writePackets() {
 	if ctx.Err() != nil {
 		ctx = context.Background()
 	}
-	for _, write := range []func(context.Context) error{s.annotate, s.exhibit} {
-		if err := write(ctx); err != nil && ctx.Err() == nil {
+	told := func(err error) {
+		if err != nil && ctx.Err() == nil {
 			s.Failed = true
 			s.Env.Errorf("%v", err)
 		}
 	}
+	names := s.flags.packets.copies(s.flags.files)
+	for i := range s.Report.Captures {
+		path := s.Report.Captures[i].Path
+		if out := s.annotated[path]; out != nil {
+			told(s.annotate(ctx, i, out, names[path]))
+		}
+	}
+	told(s.exhibit(ctx))
 }
 
 // again opens a capture of the report once more.
@@ -196,20 +243,16 @@ func (s *session) again(index int) (in *capture.File, done func(), err error) {
 	return in, func() { stop(); in.Close(); release() }, nil
 }
 
-// annotate writes the copy with comments.
-func (s *session) annotate(ctx context.Context) error {
-	name := s.flags.packets.annotate
-	if name == "" {
-		return nil
-	}
-	in, done, err := s.again(0)
+// annotate writes the copy of a capture with comments.
+func (s *session) annotate(ctx context.Context, index int, out *outfile.File, name string) error {
+	in, done, err := s.again(index)
 	if err != nil {
 		return err
 	}
 	defer done()
-	c := &s.Report.Captures[0]
-	comments := annotate.For(&s.Report, &s.Shown, 0)
-	a, err := annotate.Copy(ctx, s.annotated, in, c.Frames, comments)
+	c := &s.Report.Captures[index]
+	comments := annotate.For(&s.Report, &s.Shown, index)
+	a, err := annotate.Copy(ctx, out, in, c.Frames, comments)
 	if err != nil {
 		return text.AtPath(name, err)
 	}
@@ -217,7 +260,11 @@ func (s *session) annotate(ctx context.Context) error {
 		return fmt.Errorf("%s: has %d of %d frames: %s changed while it was read", name, a.Frames, c.Frames, c.Path)
 	}
 	if len(comments) == 0 {
-		s.Warn(name + ": no finding, no comment: a plain copy")
+		what := "no finding"
+		if len(s.Report.Captures) > 1 {
+			what = "no frame of evidence in " + s.Report.NameOf(index)
+		}
+		s.Warn(name + ": " + what + ", no comment: a plain copy")
 	}
 	if c.Truncated {
 		s.Warn(fmt.Sprintf("%s: ends where the capture is damaged, behind frame %d", name, a.Frames))

@@ -1,7 +1,9 @@
 package offline
 
 import (
+	"maps"
 	"os"
+	"slices"
 
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/confine"
@@ -9,7 +11,8 @@ import (
 
 // plan is what analyze does with files.
 func (a *Flags) plan() *confine.Plan {
-	p := &confine.Plan{Write: cli.Given(a.packets.annotate, a.packets.evidence, a.HTML.Path)}
+	p := &confine.Plan{Write: cli.Given(a.packets.evidence, a.HTML.Path)}
+	p.Write = append(p.Write, slices.Sorted(maps.Values(a.packets.copies(a.files)))...)
 	spools := false
 	for _, path := range a.files {
 		st, err := os.Stat(path)

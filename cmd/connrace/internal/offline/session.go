@@ -25,13 +25,13 @@ import (
 type session struct {
 	*pipeline.Session
 	flags     *Flags
-	annotated *outfile.File   // what --annotate writes; nil: it was not asked for
-	apart     map[int]string  // why captures were not taken for a continuation, by index in report.Captures
-	sources   map[int]*source // streams that are read again, by index in report.Captures
+	annotated map[string]*outfile.File // what --annotate writes, by the file that it copies
+	apart     map[int]string           // why captures were not taken for a continuation, by index in report.Captures
+	sources   map[int]*source          // streams that are read again, by index in report.Captures
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
-	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}}
+	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, annotated: map[string]*outfile.File{}}
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin
 	return s

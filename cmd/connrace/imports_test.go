@@ -39,7 +39,7 @@ var layers = []struct {
 	{"cmd/pcapgen", []string{"connrace/pcaps", "connrace/tcpstate"}, "it writes captures; what is found in them is the business of its tests"},
 	{"cmd/peers", nil, "it runs programs from outside"},
 	{"cmd/connrace", []string{"connrace/cmd/connrace/internal", "connrace/detect", "github.com/spf13/pflag"}, "it names the commands; what they do is below"},
-	{within + "text", []string{"github.com/olekukonko/tablewriter/pkg/twwidth"}, "everything may import it, so it imports nothing"},
+	{within + "text", []string{"github.com/clipperhouse/displaywidth"}, "everything may import it, so it imports nothing"},
 	{within + "cli", []string{
 		"connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "confine", within + "outfile", within + "recorder", within + "term",
 	}, "it reads flags and runs nothing"},
@@ -67,7 +67,7 @@ var layers = []struct {
 	{within + "join", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it holds findings against captures, and renders nothing"},
 	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},
 	{within + "report", []string{
-		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog", "github.com/olekukonko/tablewriter",
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog",
 	}, "reports see findings and totals, never packets"},
 	{within + "html", []string{
 		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",
@@ -76,9 +76,9 @@ var layers = []struct {
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "outfile", within + "report",
 	}, "it copies captures and finds nothing by itself"},
 	{within + "wireshark", []string{"connrace/detect", within + "outfile"}, "Wireshark reads the packets"},
-	{within + "metrics", []string{"github.com/prometheus/client_golang"}, "it shows figures and does not know of what"},
+	{within + "metrics", nil, "it shows figures and does not know of what"},
 	{within + "otlp", []string{
-		"connrace/detect", "connrace/tcpstate", within + "metrics", within + "report", "go.opentelemetry.io/otel",
+		"connrace/detect", "connrace/tcpstate", within + "metrics", within + "report", "go.opentelemetry.io/collector/pdata",
 	}, "it sends what is settled"},
 	{within + "recorder", []string{"connrace/capture", within + "outfile", "golang.org/x/sys"}, "it keeps packets, whatever is found in them"},
 	{within + "dump", []string{"connrace/capture", within + "outfile"}, "it writes packets, whatever is found in them"},
@@ -154,6 +154,33 @@ func TestArchitecture(t *testing.T) {
 		if _, err := os.Stat(filepath.Join("../..", m[1])); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestDependencies: docs/architecture.md says of each module that go.mod requires what it is for.
+func TestDependencies(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(doc), "\n| module | for |\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	said := map[string]bool{}
+	for _, m := range regexp.MustCompile(`[a-z.]+\.[a-z]+/[\w./-]+`).FindAllStringSubmatch(table, -1) {
+		said[m[0]] = true
+	}
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(string(mod), -1) {
+		if !said[m[1]] {
+			t.Errorf("%s has no reason", m[1])
+		}
+		delete(said, m[1])
+	}
+	for path := range said {
+		t.Errorf("%s is not required", path)
 	}
 }
 

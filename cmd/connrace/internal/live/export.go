@@ -27,7 +27,7 @@ func (x *exportFlags) add(fs *pflag.FlagSet) {
 	x.targets = metrics.DefaultTargets
 	fs.Var(&x.metrics, "metrics", "answer Prometheus on `ADDR`, at /metrics and /healthz: HOST:PORT,\n:PORT on loopback only, *:PORT on all addresses, unix:/PATH")
 	fs.IntVar(&x.targets, "metrics-targets-max", x.targets, "metrics: give at most `N` targets a label of their own; further\nones are counted as \""+metrics.Other+"\"")
-	fs.Var(&x.otlp, "otlp", "send findings and counters to the OpenTelemetry collector at `URL`:\nhttp://HOST:4318, grpc://HOST:4317, or with TLS https, grpcs;\nheaders and certificates as in OTEL_EXPORTER_OTLP_HEADERS, ...")
+	fs.Var(&x.otlp, "otlp", "send findings and counters to the OpenTelemetry collector at `URL`:\nhttp://HOST:4318 or https://…; headers and certificates\nas in OTEL_EXPORTER_OTLP_HEADERS, ...")
 }
 
 // listen listens on a port, which may be one that takes a right to listen on. A unix socket

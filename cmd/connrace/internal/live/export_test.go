@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	"google.golang.org/protobuf/proto"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/cli"
@@ -120,22 +119,22 @@ func (s *otlpSink) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	b, _ := io.ReadAll(r.Body)
 	s.Lock()
 	defer s.Unlock()
-	var logs collogs.ExportLogsServiceRequest
-	var figures colmetrics.ExportMetricsServiceRequest
 	switch r.URL.Path {
 	case "/v1/logs":
-		if proto.Unmarshal(b, &logs) != nil {
+		logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(b)
+		if err != nil {
 			return
 		}
-		for _, l := range logs.ResourceLogs[0].ScopeLogs[0].LogRecords {
-			s.events = append(s.events, l.EventName+": "+l.Body.GetStringValue())
+		for _, l := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+			s.events = append(s.events, l.EventName()+": "+l.Body().Str())
 		}
 	case "/v1/metrics":
-		if proto.Unmarshal(b, &figures) != nil {
+		figures, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(b)
+		if err != nil {
 			return
 		}
-		for _, m := range figures.ResourceMetrics[0].ScopeMetrics[0].Metrics {
-			s.metrics[m.Name] = true
+		for _, m := range figures.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+			s.metrics[m.Name()] = true
 		}
 	}
 }

@@ -36,7 +36,12 @@ var metricName = regexp.MustCompile(`\bconnrace_[a-z0-9_]+\b`)
 
 // What is said about metrics is said about those that exist, and of each something is.
 func TestNamesInDeploy(t *testing.T) {
-	have := ours(t, full())
+	var have []string
+	for name := range families(string(page(full(), Build{}))) {
+		if strings.HasPrefix(name, "connrace_") {
+			have = append(have, name)
+		}
+	}
 	named := map[string]bool{}
 	for _, file := range []string{"grafana-dashboard.json", "alerts.yml", "alerts_test.yml", "README.md"} {
 		for _, name := range metricName.FindAllString(read(t, file), -1) {

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Build says which program this is.
@@ -69,6 +67,8 @@ type Server struct {
 const (
 	// maxConns is how many are connected at once: Prometheus needs one.
 	maxConns = 64
+	// maxPages is how many are written at once: with many targets they are large.
+	maxPages = 4
 	// maxHeader bounds the head of a request. Go lets pass 4 KB more than it is told.
 	maxHeader = 1
 )
@@ -76,7 +76,18 @@ const (
 // Serve answers those who connect to a listener.
 func Serve(l net.Listener, s *Store, b Build) *Server {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry(s, b), promhttp.HandlerOpts{MaxRequestsInFlight: 4}))
+	pages := make(chan struct{}, maxPages)
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		select {
+		case pages <- struct{}{}:
+			defer func() { <-pages }()
+		default:
+			http.Error(w, "too many ask at once", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		w.Write(page(s, b))
+	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, s) })
 	g := newGate(l, maxConns)
 	srv := &Server{

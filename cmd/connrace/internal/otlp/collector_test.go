@@ -2,29 +2,25 @@ package otlp
 
 import (
 	"compress/gzip"
-	"context"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
 
-	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	logs "go.opentelemetry.io/proto/otlp/logs/v1"
-	figures "go.opentelemetry.io/proto/otlp/metrics/v1"
-	resource "go.opentelemetry.io/proto/otlp/resource/v1"
-	"google.golang.org/protobuf/proto"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// collector takes what an exporter sends.
+// collector takes what an exporter sends, as OpenTelemetry's own does.
 type collector struct {
-	collogs.UnimplementedLogsServiceServer
 	status atomic.Int32 // that it answers with instead; 0: it takes all
+	answer []byte       // and what it says when it has taken all
 
 	mu       sync.Mutex
-	records  []*logs.LogRecord
-	metrics  map[string]*figures.Metric // newest, by name
-	resource *resource.Resource
+	head     http.Header
+	records  []plog.LogRecord
+	metrics  map[string]pmetric.Metric // newest, by name
+	resource map[string]any
 }
 
 func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -38,16 +34,19 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "go\naway\x1b[31m")
 		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.head = r.Header
 	switch r.URL.Path {
 	case "/in/v1/logs":
-		var m collogs.ExportLogsServiceRequest
-		if err = proto.Unmarshal(b, &m); err == nil {
-			c.takeLogs(&m)
+		var all plog.Logs
+		if all, err = (&plog.ProtoUnmarshaler{}).UnmarshalLogs(b); err == nil {
+			c.takeLogs(all)
 		}
 	case "/in/v1/metrics":
-		var m colmetrics.ExportMetricsServiceRequest
-		if err = proto.Unmarshal(b, &m); err == nil {
-			c.takeMetrics(&m)
+		var all pmetric.Metrics
+		if all, err = (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(b); err == nil {
+			c.takeMetrics(all)
 		}
 	default:
 		http.NotFound(w, r)
@@ -55,29 +54,26 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 	}
+	w.Write(c.answer)
 }
 
-func (c *collector) takeLogs(m *collogs.ExportLogsServiceRequest) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range m.ResourceLogs {
-		c.resource = r.Resource
-		for _, s := range r.ScopeLogs {
-			c.records = append(c.records, s.LogRecords...)
+func (c *collector) takeLogs(all plog.Logs) {
+	for _, r := range all.ResourceLogs().All() {
+		c.resource = r.Resource().Attributes().AsRaw()
+		for _, s := range r.ScopeLogs().All() {
+			for _, l := range s.LogRecords().All() {
+				c.records = append(c.records, l)
+			}
 		}
 	}
 }
 
-func (c *collector) takeMetrics(m *colmetrics.ExportMetricsServiceRequest) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.metrics == nil {
-		c.metrics = map[string]*figures.Metric{}
-	}
-	for _, r := range m.ResourceMetrics {
-		for _, s := range r.ScopeMetrics {
-			for _, x := range s.Metrics {
-				c.metrics[x.Name] = x
+func (c *collector) takeMetrics(all pmetric.Metrics) {
+	c.metrics = map[string]pmetric.Metric{}
+	for _, r := range all.ResourceMetrics().All() {
+		for _, s := range r.ScopeMetrics().All() {
+			for _, m := range s.Metrics().All() {
+				c.metrics[m.Name()] = m
 			}
 		}
 	}
@@ -87,20 +83,4 @@ func (c *collector) taken() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.records)
-}
-
-// Export makes it a collector for gRPC.
-func (c *collector) Export(_ context.Context, m *collogs.ExportLogsServiceRequest) (*collogs.ExportLogsServiceResponse, error) {
-	c.takeLogs(m)
-	return &collogs.ExportLogsServiceResponse{}, nil
-}
-
-type grpcMetrics struct {
-	colmetrics.UnimplementedMetricsServiceServer
-	c *collector
-}
-
-func (g grpcMetrics) Export(_ context.Context, m *colmetrics.ExportMetricsServiceRequest) (*colmetrics.ExportMetricsServiceResponse, error) {
-	g.c.takeMetrics(m)
-	return &colmetrics.ExportMetricsServiceResponse{}, nil
 }

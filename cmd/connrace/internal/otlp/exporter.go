@@ -4,20 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/log"
-	sdklog "go.opentelemetry.io/otel/sdk/log"
-	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/sdk/resource"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"connrace/cmd/connrace/internal/metrics"
 	"connrace/cmd/connrace/internal/report"
@@ -28,20 +22,12 @@ import (
 const (
 	maxPending    = 2048 // findings that wait to be sent
 	batchSize     = 256
-	exportTimeout = 10 * time.Second // of a message
-	batchTimeout  = time.Minute      // with all its tries
-	tryAgain      = time.Second
+	batchTimeout  = time.Minute // of a message with all its tries
 	complainEvery = time.Minute
-)
 
-// retry is how often a message is tried again. What fails meanwhile waits, up to
-// maxPending.
-var retry = struct {
-	Enabled         bool
-	InitialInterval time.Duration
-	MaxInterval     time.Duration
-	MaxElapsedTime  time.Duration
-}{true, time.Second, 5 * time.Second, 30 * time.Second}
+	// schema is of the semantic conventions whose names are used.
+	schema = "https://opentelemetry.io/schemas/1.43.0"
+)
 
 // Options say what is sent where. Zero durations mean the defaults.
 type Options struct {
@@ -55,19 +41,21 @@ type Options struct {
 
 // Exporter sends findings and figures. Its methods return at once, save Close.
 type Exporter struct {
-	to        string
-	showQuery bool
-	logs      *sdklog.LoggerProvider
-	figures   *sdkmetric.MeterProvider
-	logger    log.Logger
+	Options
+	logs, figures *client
+	resource      pcommon.Map
+	begun         time.Time
 
-	// Log records: queued, taken from the queue, of these not taken by the collector, and
-	// not queued for want of room.
-	emitted, done, failed, dropped atomic.Uint64
-	closing                        chan struct{}
-	closed                         atomic.Bool
+	full    chan struct{}   // there is a whole batch
+	closing chan struct{}   // what waits is sent, and no more
+	ctx     context.Context // ends when nothing is sent any more
+	stop    context.CancelFunc
+	running sync.WaitGroup
 
 	mu      sync.Mutex
+	queue   plog.LogRecordSlice
+	sending int    // records that are on their way
+	lost    uint64 // for want of room, or not taken
 	errors  uint64 // since the last complaint
 	said    uint64 // lost findings that were complained of
 	last    error
@@ -77,28 +65,19 @@ type Exporter struct {
 // Start begins to send. It connects in the background: a collector that is away, or comes
 // later, is no error.
 func Start(o Options) (*Exporter, error) {
-	ctx := context.Background()
-	logs, figures, err := dial(ctx, o.Endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("otlp: %w", err)
+	logs, errLogs := newClient(o.Endpoint, "LOGS")
+	figures, errFigures := newClient(o.Endpoint, "METRICS")
+	as, errResource := resource(o.Version)
+	if err := errors.Join(errLogs, errFigures, errResource); err != nil {
+		return nil, fmt.Errorf("otlp: %s", oneLine(err))
 	}
-	// Attributes that cannot be found out are left out.
-	res, _ := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
-		resource.WithAttributes(semconv.ServiceName("connrace"), semconv.ServiceVersion(o.Version)), resource.WithFromEnv())
-	x := &Exporter{to: o.Endpoint.Redacted(), showQuery: o.ShowQuery, closing: make(chan struct{})}
-	x.logs = sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(
-		countedLogs{logs, x}, sdklog.WithMaxQueueSize(maxPending), sdklog.WithExportMaxBatchSize(batchSize),
-		sdklog.WithExportInterval(orDefault(o.LogsEvery, time.Second)), sdklog.WithExportTimeout(batchTimeout))))
-	x.logger = x.logs.Logger("connrace", log.WithInstrumentationVersion(o.Version), log.WithSchemaURL(semconv.SchemaURL))
-	x.figures = sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithCardinalityLimit(0), // the store has its own
-		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(countedMetrics{figures, x},
-			sdkmetric.WithInterval(orDefault(o.MetricsEvery, 30*time.Second)))))
-	// The SDK reports what concerns no message of its own through a global handler, which
-	// else writes to stderr.
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { x.fail(err) }))
-	if err := observe(x.figures.Meter("connrace"), o.Store); err != nil {
-		return nil, fmt.Errorf("otlp: %w", err)
+	x := &Exporter{
+		Options: o, logs: logs, figures: figures, resource: as, begun: time.Now(),
+		full: make(chan struct{}, 1), closing: make(chan struct{}), queue: plog.NewLogRecordSlice(),
 	}
+	x.ctx, x.stop = context.WithCancel(context.Background())
+	x.running.Go(func() { x.every(orDefault(o.LogsEvery, time.Second), x.full, x.sendLogs) })
+	x.running.Go(func() { x.every(orDefault(o.MetricsEvery, 30*time.Second), nil, x.sendFigures) })
 	return x, nil
 }
 
@@ -111,41 +90,140 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 
 // Finding sends a finding that is settled.
 func (x *Exporter) Finding(_ *report.Analysis, f *detect.Finding) {
-	x.emit(func() log.Record { return record(f, eventFinding, x.showQuery) })
+	x.emit(func(r plog.LogRecord) { finding(r, f, eventFinding, x.ShowQuery) })
 }
 
 // Update sends a finding again about which more was learnt.
 func (x *Exporter) Update(_ *report.Analysis, f *detect.Finding) {
-	x.emit(func() log.Record { return record(f, eventUpdate, x.showQuery) })
+	x.emit(func(r plog.LogRecord) { finding(r, f, eventUpdate, x.ShowQuery) })
 }
 
 // Repeated sends the count of findings that are not sent one by one.
-func (x *Exporter) Repeated(r *report.Repeated) {
-	x.emit(func() log.Record { return repeated(r) })
+func (x *Exporter) Repeated(q *report.Repeated) {
+	x.emit(func(r plog.LogRecord) { repeated(r, q) })
 }
 
 // Err is nil: what could not be sent is complained of, and ends nothing.
 func (x *Exporter) Err() error { return nil }
 
-// emit queues a record, or counts it where too many wait already. The bound is kept here
-// and not left to the SDK, which does not tell what it has dropped.
-func (x *Exporter) emit(record func() log.Record) {
-	if x.emitted.Load()-x.done.Load() >= maxPending {
-		x.dropped.Add(1)
+// emit queues a record, or counts it where too many wait already.
+func (x *Exporter) emit(fill func(plog.LogRecord)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.queue.Len()+x.sending >= maxPending {
+		x.lost++
 		return
 	}
-	x.emitted.Add(1)
-	x.logger.Emit(context.Background(), record())
+	fill(x.queue.AppendEmpty())
+	if x.queue.Len() >= batchSize {
+		select {
+		case x.full <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// every calls send at intervals, when it is woken, and for the last time at the end.
+func (x *Exporter) every(d time.Duration, wake <-chan struct{}, send func()) {
+	t := time.NewTicker(d)
+	defer t.Stop()
+	for ending := false; !ending; send() {
+		select {
+		case <-t.C:
+		case <-wake:
+		case <-x.closing:
+			ending = true
+		}
+	}
+}
+
+// sendLogs sends all that is queued, a batch at a time.
+func (x *Exporter) sendLogs() {
+	for x.ctx.Err() == nil {
+		batch := plog.NewLogs()
+		r := batch.ResourceLogs().AppendEmpty()
+		r.SetSchemaUrl(schema)
+		x.resource.CopyTo(r.Resource().Attributes())
+		s := r.ScopeLogs().AppendEmpty()
+		s.SetSchemaUrl(schema)
+		x.scope(s.Scope())
+		n := x.take(s.LogRecords())
+		if n == 0 {
+			return
+		}
+		message, err := (&plog.ProtoMarshaler{}).MarshalLogs(batch)
+		if err == nil {
+			err = x.send(x.logs, message)
+		}
+		x.mu.Lock()
+		x.sending = 0
+		if err != nil {
+			lost := uint64(n)
+			if some := (rejected{}); errors.As(err, &some) {
+				lost = min(lost, some.n)
+			}
+			x.lost += lost
+			x.errors, x.last = x.errors+1, err
+		}
+		x.mu.Unlock()
+	}
+}
+
+// take moves a batch from the queue.
+func (x *Exporter) take(to plog.LogRecordSlice) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.queue.RemoveIf(func(r plog.LogRecord) bool {
+		if x.sending == batchSize {
+			return false
+		}
+		x.sending++
+		r.MoveTo(to.AppendEmpty())
+		return true
+	})
+	return x.sending
+}
+
+// sendFigures sends how far the capture has come.
+func (x *Exporter) sendFigures() {
+	if x.ctx.Err() != nil {
+		return
+	}
+	all := pmetric.NewMetrics()
+	r := all.ResourceMetrics().AppendEmpty()
+	r.SetSchemaUrl(schema)
+	x.resource.CopyTo(r.Resource().Attributes())
+	s := r.ScopeMetrics().AppendEmpty()
+	x.scope(s.Scope())
+	figures(x.Store, s.Metrics(), x.begun, time.Now())
+	message, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(all)
+	if err == nil {
+		err = x.send(x.figures, message)
+	}
+	if err != nil {
+		x.mu.Lock()
+		x.errors, x.last = x.errors+1, err
+		x.mu.Unlock()
+	}
+}
+
+func (x *Exporter) scope(s pcommon.InstrumentationScope) {
+	s.SetName("connrace")
+	s.SetVersion(x.Version)
+}
+
+func (x *Exporter) send(c *client, message []byte) error {
+	ctx, cancel := context.WithTimeout(x.ctx, batchTimeout)
+	defer cancel()
+	return c.send(ctx, message, x.closing)
 }
 
 // Lost counts the findings that could not be sent, and those for which there was no room
 // to wait.
 func (x *Exporter) Lost() uint64 {
-	n := x.dropped.Load() + x.failed.Load()
-	if x.closed.Load() {
-		n += x.emitted.Load() - x.done.Load()
-	}
-	return n
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.lost
 }
 
 // Complaint is a sentence about what could not be sent since the one before, once a
@@ -153,15 +231,14 @@ func (x *Exporter) Lost() uint64 {
 func (x *Exporter) Complaint(now time.Time) string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	lost := x.Lost()
-	if x.errors == 0 && lost == x.said || now.Before(x.silence) {
+	if x.errors == 0 && x.lost == x.said || now.Before(x.silence) {
 		return ""
 	}
-	s := fmt.Sprintf("otlp: %s: %d messages failed, %d findings were not sent", x.to, x.errors, lost-x.said)
+	s := fmt.Sprintf("otlp: %s: %d messages failed, %d findings were not sent", x.Endpoint.Redacted(), x.errors, x.lost-x.said)
 	if x.last != nil {
 		s += ": " + oneLine(x.last)
 	}
-	x.errors, x.said, x.last, x.silence = 0, lost, nil, now.Add(complainEvery)
+	x.errors, x.said, x.last, x.silence = 0, x.lost, nil, now.Add(complainEvery)
 	return s
 }
 
@@ -175,80 +252,14 @@ func oneLine(err error) string {
 	return text.Clean(s)
 }
 
-func (x *Exporter) fail(err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.errors++
-	x.last = err
-}
-
 // Close sends what waits, as far as ctx allows.
 func (x *Exporter) Close(ctx context.Context) {
 	close(x.closing)
-	var wg sync.WaitGroup
-	wg.Go(func() { x.logs.Shutdown(ctx) })
-	wg.Go(func() { x.figures.Shutdown(ctx) })
-	wg.Wait()
-	x.closed.Store(true)
-}
-
-// countedLogs counts what comes of log records. It keeps errors to itself: there is
-// nothing that the SDK could do about them.
-type countedLogs struct {
-	sdklog.Exporter
-	x *Exporter
-}
-
-func (c countedLogs) Export(ctx context.Context, rs []sdklog.Record) error {
-	if len(rs) == 0 {
-		return nil
-	}
-	err := c.Exporter.Export(ctx, rs)
-	for err != nil && unreachable(err) && c.x.pause(ctx) {
-		err = c.Exporter.Export(ctx, rs)
-	}
-	if err != nil {
-		c.x.failed.Add(uint64(len(rs)))
-		c.x.fail(err)
-	}
-	c.x.done.Add(uint64(len(rs)))
-	return nil
-}
-
-// unreachable reports whether nobody took the connection: a collector that is restarted.
-// The SDK tries again what was answered with "later", but not that.
-func unreachable(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op)
-}
-
-// pause waits before the next try. It reports whether there is to be one.
-func (x *Exporter) pause(ctx context.Context) bool {
-	select {
-	case <-x.closing:
-		return false
-	case <-ctx.Done():
-		return false
-	default:
-	}
-	select {
-	case <-time.After(tryAgain):
-	case <-x.closing: // the last one
-	case <-ctx.Done():
-		return false
-	}
-	return true
-}
-
-// countedMetrics is the same for metrics.
-type countedMetrics struct {
-	sdkmetric.Exporter
-	x *Exporter
-}
-
-func (c countedMetrics) Export(ctx context.Context, m *metricdata.ResourceMetrics) error {
-	if err := c.Exporter.Export(ctx, m); err != nil {
-		c.x.fail(err)
-	}
-	return nil
+	defer context.AfterFunc(ctx, x.stop)()
+	x.running.Wait()
+	x.stop()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.lost += uint64(x.queue.Len())
+	x.queue = plog.NewLogRecordSlice()
 }

@@ -2,20 +2,20 @@ package otlp
 
 import (
 	"context"
+	"encoding/pem"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	collogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	colmetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	common "go.opentelemetry.io/proto/otlp/common/v1"
-	logs "go.opentelemetry.io/proto/otlp/logs/v1"
-	"google.golang.org/grpc"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"connrace/cmd/connrace/internal/metrics"
 	"connrace/cmd/connrace/internal/report"
@@ -75,24 +75,6 @@ func crossing() *detect.Finding {
 	}
 }
 
-// plain are attributes without their wrapping.
-func plain(as []*common.KeyValue) map[string]any {
-	out := map[string]any{}
-	for _, a := range as {
-		switch v := a.Value.Value.(type) {
-		case *common.AnyValue_StringValue:
-			out[a.Key] = v.StringValue
-		case *common.AnyValue_IntValue:
-			out[a.Key] = v.IntValue
-		case *common.AnyValue_DoubleValue:
-			out[a.Key] = v.DoubleValue
-		case *common.AnyValue_BoolValue:
-			out[a.Key] = v.BoolValue
-		}
-	}
-	return out
-}
-
 func check(t *testing.T, got, want map[string]any) {
 	t.Helper()
 	for k, v := range want {
@@ -118,11 +100,11 @@ func TestFindingsAreLogRecords(t *testing.T) {
 		t.Fatalf("%d records, %d lost; %s", len(c.records), x.Lost(), x.Complaint(time.Now()))
 	}
 	r := c.records[0]
-	if r.EventName != "connrace.finding" || r.TimeUnixNano != 1700000000123456789 || r.SeverityNumber != logs.SeverityNumber_SEVERITY_NUMBER_ERROR ||
-		r.SeverityText != "ERROR" || r.Body.GetStringValue() != "the target's FIN and the LB's request crossed" {
-		t.Errorf("%v", r)
+	if r.EventName() != "connrace.finding" || r.Timestamp() != 1700000000123456789 || r.SeverityNumber() != plog.SeverityNumberError ||
+		r.SeverityText() != "ERROR" || r.Body().Str() != "the target's FIN and the LB's request crossed" {
+		t.Errorf("%s %v %v", r.EventName(), r.Timestamp(), r.Attributes().AsRaw())
 	}
-	as := plain(r.Attributes)
+	as := r.Attributes().AsRaw()
 	check(t, as, map[string]any{
 		"connrace.rule": "fin-request-crossing", "connrace.finding.id": int64(7), "connrace.confidence": "certain", "connrace.lost": true,
 		"connrace.target": "10.0.1.9:8080", "network.transport": "tcp", "network.type": "ipv4",
@@ -131,29 +113,29 @@ func TestFindingsAreLogRecords(t *testing.T) {
 		"connrace.close_cause": "idle-timeout", "http.request.method": "GET", "url.path": "/a\uFFFD", "url.query": nil,
 		"network.protocol.name": "http", "network.protocol.version": "1.1", "connrace.request.trace_id": "Root=1", "connrace.fix": "fix",
 	})
-	if strings.Contains(r.String(), "secret") {
+	if strings.Contains(fmt.Sprint(as), "secret") {
 		t.Error("a query string was sent")
 	}
 	r = c.records[1]
-	if r.EventName != "connrace.finding.update" || r.SeverityNumber != logs.SeverityNumber_SEVERITY_NUMBER_WARN {
-		t.Errorf("%v", r)
+	if r.EventName() != "connrace.finding.update" || r.SeverityNumber() != plog.SeverityNumberWarn {
+		t.Errorf("%s %v %v", r.EventName(), r.Timestamp(), r.Attributes().AsRaw())
 	}
-	check(t, plain(r.Attributes), map[string]any{
+	check(t, r.Attributes().AsRaw(), map[string]any{
 		"source.address": nil, "connrace.stream": nil, "http.request.method": "_OTHER", "http.request.method_original": "BREW",
 	})
-	check(t, plain(c.records[2].Attributes), map[string]any{
+	check(t, c.records[2].Attributes().AsRaw(), map[string]any{
 		"connrace.target": "unix:/run/app.sock", "network.transport": "unix", "network.type": nil, "destination.address": nil, "connrace.kernel": "queue 2 of 1",
 	})
 	r = c.records[3]
-	if r.EventName != "connrace.finding.repeated" || r.TimeUnixNano != 7e9 || r.Body.GetStringValue() != "30 × syn-dropped, 2 lost" {
-		t.Errorf("%v", r)
+	if r.EventName() != "connrace.finding.repeated" || r.Timestamp() != 7e9 || r.Body().Str() != "30 × syn-dropped, 2 lost" {
+		t.Errorf("%s %v %v", r.EventName(), r.Timestamp(), r.Attributes().AsRaw())
 	}
-	check(t, plain(r.Attributes), map[string]any{
+	check(t, r.Attributes().AsRaw(), map[string]any{
 		"connrace.rule": "syn-dropped", "connrace.target": "a:1", "connrace.repeated.count": int64(30), "connrace.repeated.lost": int64(2),
 		"connrace.repeated.first": "1970-01-01T00:00:00Z", "source.address": "10.0.1.9",
 	})
 	host, _ := os.Hostname()
-	check(t, plain(c.resource.Attributes), map[string]any{"service.name": "connrace", "service.version": "v1.2.3", "host.name": host})
+	check(t, c.resource, map[string]any{"service.name": "connrace", "service.version": "v1.2.3", "host.name": host})
 }
 
 func TestQueryOnRequest(t *testing.T) {
@@ -163,7 +145,7 @@ func TestQueryOnRequest(t *testing.T) {
 	x := start(t, Options{ShowQuery: true}, srv.URL+"/in")
 	x.Finding(nil, crossing())
 	end(x)
-	check(t, plain(c.records[0].Attributes), map[string]any{"url.query": "token=secret"})
+	check(t, c.records[0].Attributes().AsRaw(), map[string]any{"url.query": "token=secret"})
 }
 
 func TestCountersAreMetrics(t *testing.T) {
@@ -186,45 +168,99 @@ func TestCountersAreMetrics(t *testing.T) {
 		"connrace.syn_retransmissions": 4, "connrace.flows.evicted": 3, "connrace.targets.evicted": 13,
 		"connrace.evidence.files": 12, "connrace.evidence.lost": 11, "connrace.write.lost": 10,
 	} {
-		sum := c.metrics[name].GetSum()
-		if sum == nil || !sum.IsMonotonic || len(sum.DataPoints) != 1 || sum.DataPoints[0].GetAsInt() != want {
-			t.Errorf("%s: %v, want %d", name, sum, want)
+		m := c.metrics[name]
+		if m.Type() != pmetric.MetricTypeSum || !m.Sum().IsMonotonic() || m.Sum().AggregationTemporality() != pmetric.AggregationTemporalityCumulative || value(m.Sum().DataPoints()) != want {
+			t.Errorf("%s: %v, want %d", name, m.Type(), want)
 		}
 	}
 	for name, want := range map[string]int64{"connrace.connections": 5, "connrace.open_tries": 21, "connrace.accept_queue": 2, "connrace.accept_queue_limit": 1} {
-		if g := c.metrics[name].GetGauge(); g == nil || len(g.DataPoints) != 1 || g.DataPoints[0].GetAsInt() != want {
-			t.Errorf("%s: %v, want %d", name, g, want)
+		if m := c.metrics[name]; m.Type() != pmetric.MetricTypeGauge || value(m.Gauge().DataPoints()) != want {
+			t.Errorf("%s: %v, want %d", name, m.Type(), want)
 		}
 	}
-	if m := c.metrics["connrace.idle_timeout"]; m.GetUnit() != "s" || m.GetGauge().DataPoints[0].GetAsDouble() != 1.5 {
-		t.Errorf("%v", m)
+	if m := c.metrics["connrace.idle_timeout"]; m.Unit() != "s" || m.Gauge().DataPoints().At(0).DoubleValue() != 1.5 {
+		t.Errorf("%v %v", m.Unit(), m.Type())
 	}
 	found := map[string]int64{}
-	for _, p := range c.metrics["connrace.findings"].GetSum().GetDataPoints() {
-		as := plain(p.Attributes)
-		found[as["rule"].(string)+" "+as["target"].(string)] = p.GetAsInt()
+	for _, p := range c.metrics["connrace.findings"].Sum().DataPoints().All() {
+		as := p.Attributes().AsRaw()
+		found[as["rule"].(string)+" "+as["target"].(string)] = p.IntValue()
 	}
 	if len(found) != 2 || found["syn-dropped a:1"] != 1 || found["syn-dropped other"] != 2 {
 		t.Errorf("%v", found)
 	}
 }
 
-func TestGRPC(t *testing.T) {
+// value is that of the only point there is.
+func value(ps pmetric.NumberDataPointSlice) int64 {
+	if ps.Len() != 1 {
+		return -1
+	}
+	return ps.At(0).IntValue()
+}
+
+// The environment says what OpenTelemetry's users expect it to.
+func TestEnvironment(t *testing.T) {
 	c := &collector{}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	srv := httptest.NewTLSServer(c)
+	defer srv.Close()
+	unset(t)
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]string{
+		"OTEL_EXPORTER_OTLP_CERTIFICATE": ca, "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip", "OTEL_EXPORTER_OTLP_HEADERS": "Authorization=Basic%20YTpi,X-A=all",
+		"OTEL_EXPORTER_OTLP_LOGS_HEADERS": "Authorization=Basic%20YTpi, X-A=logs", "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=prod,service.name=a", "OTEL_SERVICE_NAME": "b",
+	} {
+		t.Setenv(name, v)
+	}
+	u, err := Endpoint(srv.URL + "/in")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := grpc.NewServer()
-	collogs.RegisterLogsServiceServer(srv, c)
-	colmetrics.RegisterMetricsServiceServer(srv, grpcMetrics{c: c})
-	go srv.Serve(l)
-	defer srv.Stop()
-	x := start(t, Options{}, "grpc://"+l.Addr().String())
+	x, err := Start(Options{Endpoint: u, Store: metrics.NewStore(nil, 1), MetricsEvery: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
 	x.Finding(nil, crossing())
+	eventually(t, func() bool { return c.taken() == 1 })
+	c.mu.Lock()
+	check(t, c.resource, map[string]any{"service.name": "b", "deployment.environment.name": "prod"})
+	if h := c.head; h.Get("Authorization") != "Basic YTpi" || h.Get("X-A") != "logs" || h.Get("Content-Encoding") != "gzip" {
+		t.Errorf("%v", h)
+	}
+	c.mu.Unlock()
 	end(x)
-	if len(c.records) != 1 || c.metrics["connrace.requests"] == nil || x.Lost() != 0 {
-		t.Errorf("%d records, %d metrics; %s", len(c.records), len(c.metrics), x.Complaint(time.Now()))
+	if c.head.Get("X-A") != "all" || x.Lost() != 0 {
+		t.Errorf("metrics: %v; %s", c.head, x.Complaint(time.Now()))
+	}
+
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=%zzsecret")
+	t.Setenv("OTEL_EXPORTER_OTLP_CERTIFICATE", os.DevNull)
+	if _, err := Start(Options{Endpoint: u}); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "\n") ||
+		!strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_HEADERS: must be") || !strings.Contains(err.Error(), "no certificate in "+os.DevNull) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What a collector takes and then rejects is lost, and no more than that.
+func TestRejected(t *testing.T) {
+	c := &collector{answer: []byte{0x0a, 6, 0x08, 1, 0x12, 2, 'n', 'o'}} // partial_success {1: 1, 2: "no"}
+	srv := httptest.NewServer(c)
+	defer srv.Close()
+	x := start(t, Options{LogsEvery: time.Hour}, srv.URL+"/in")
+	for range 3 {
+		x.Finding(nil, crossing())
+	}
+	end(x)
+	if s := x.Complaint(time.Now()); x.Lost() != 1 || !strings.Contains(s, "rejected 1 of them: no") {
+		t.Errorf("%d lost; %s", x.Lost(), s)
+	}
+	for _, b := range []string{"", "\x0a", "\x0a\xff", "\x0a\x02\x08", "<html>", "\x0a\x04\x12\x02no", "\x08\x01"} {
+		if err := rejection([]byte(b)); err != nil {
+			t.Errorf("%q: %v", b, err)
+		}
 	}
 }
 
@@ -343,15 +379,14 @@ func TestEndpoint(t *testing.T) {
 	for in, want := range map[string]string{
 		"http://collector:4318":      "http://collector:4318",
 		"https://c.example/otlp":     "https://c.example/otlp",
-		"grpc://collector":           "grpc://collector:4317",
-		"grpcs://[2001:db8::1]:4317": "grpcs://[2001:db8::1]:4317",
+		"grpc://collector:4317":      "",
+		"grpcs://[2001:db8::1]:4317": "",
 		"collector:4318":             "",
 		"http://":                    "",
 		"http://:4318":               "",
 		"ftp://collector":            "",
 		"http://a:b@collector":       "",
 		"http://collector?x=1":       "",
-		"grpc://collector/path":      "",
 		"":                           "",
 	} {
 		u, err := Endpoint(in)
@@ -360,6 +395,9 @@ func TestEndpoint(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "b@") {
 			t.Errorf("%q: the password is in %q", in, err)
+		}
+		if strings.HasPrefix(in, "grpc") != (err != nil && strings.Contains(err.Error(), "over HTTP only, not over gRPC")) {
+			t.Errorf("%q: %v", in, err)
 		}
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/log"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
@@ -27,135 +26,133 @@ const (
 // maxText bounds a text that comes from the wire.
 const maxText = 1024
 
-// record is a finding as a log record: the semantic conventions' names for what they
-// have one for, the load balancer being the source.
-func record(f *detect.Finding, event string, showQuery bool) log.Record {
-	var r log.Record
-	r.SetEventName(event)
-	r.SetTimestamp(time.Unix(0, f.Time))
-	r.SetObservedTimestamp(time.Now())
-	setSeverity(&r, f.Severity)
-	r.SetBody(attribute.StringValue(valid(f.Summary)))
-	r.AddAttributes(
-		attribute.String("connrace.rule", f.Rule.ID),
-		attribute.Int("connrace.finding.id", f.ID),
-		attribute.String("connrace.confidence", f.Confidence.String()),
-		attribute.String("connrace.grounds", valid(f.Grounds)),
-		attribute.Bool("connrace.lost", f.Lost),
-		attribute.String("connrace.target", valid(f.TargetName())),
-		attribute.String("connrace.cause", valid(f.Cause)),
-		attribute.String("connrace.fix", valid(f.Fix)),
-	)
-	r.AddAttributes(network(f)...)
-	r.AddAttributes(measures(&f.Measures)...)
-	r.AddAttributes(request(f.Request, showQuery)...)
-	return r
+// finding fills a log record: the semantic conventions' names for what they have one for,
+// the load balancer being the source.
+func finding(r plog.LogRecord, f *detect.Finding, event string, showQuery bool) {
+	begin(r, event, f.Time, f.Severity, f.Summary)
+	as := r.Attributes()
+	as.PutStr("connrace.rule", f.Rule.ID)
+	as.PutInt("connrace.finding.id", int64(f.ID))
+	as.PutStr("connrace.confidence", f.Confidence.String())
+	as.PutStr("connrace.grounds", valid(f.Grounds))
+	as.PutBool("connrace.lost", f.Lost)
+	as.PutStr("connrace.target", valid(f.TargetName()))
+	as.PutStr("connrace.cause", valid(f.Cause))
+	as.PutStr("connrace.fix", valid(f.Fix))
+	network(as, f)
+	measures(as, &f.Measures)
+	request(as, f.Request, showQuery)
 }
 
-func setSeverity(r *log.Record, s detect.Severity) {
-	severity := map[detect.Severity]log.Severity{detect.Info: log.SeverityInfo, detect.Warning: log.SeverityWarn, detect.Error: log.SeverityError}[s]
-	r.SetSeverity(severity)
-	r.SetSeverityText(severity.String())
-}
-
-// repeated is the log record that stands for findings of a kind that are not sent one by one.
-func repeated(q *report.Repeated) log.Record {
-	var r log.Record
-	r.SetEventName(eventRepeated)
-	r.SetTimestamp(time.Unix(0, q.Last))
-	r.SetObservedTimestamp(time.Now())
-	setSeverity(&r, q.Severity)
-	r.SetBody(attribute.StringValue(fmt.Sprintf("%d × %s, %d lost", q.Count, q.Rule.ID, q.Lost)))
-	r.AddAttributes(
-		attribute.String("connrace.rule", q.Rule.ID),
-		attribute.String("connrace.target", valid(q.Target)),
-		attribute.Int64("connrace.repeated.count", int64(q.Count)),
-		attribute.Int64("connrace.repeated.lost", int64(q.Lost)),
-		attribute.String("connrace.repeated.first", time.Unix(0, q.First).UTC().Format(time.RFC3339Nano)),
-	)
+// repeated fills the log record that stands for findings of a kind that are not sent one by
+// one.
+func repeated(r plog.LogRecord, q *report.Repeated) {
+	begin(r, eventRepeated, q.Last, q.Severity, fmt.Sprintf("%d × %s, %d lost", q.Count, q.Rule.ID, q.Lost))
+	as := r.Attributes()
+	as.PutStr("connrace.rule", q.Rule.ID)
+	as.PutStr("connrace.target", valid(q.Target))
+	as.PutInt("connrace.repeated.count", int64(q.Count))
+	as.PutInt("connrace.repeated.lost", int64(q.Lost))
+	as.PutStr("connrace.repeated.first", time.Unix(0, q.First).UTC().Format(time.RFC3339Nano))
 	if q.LB != (tcpstate.Addr{}) {
-		r.AddAttributes(semconv.SourceAddress(q.LB.String()))
+		as.PutStr("source.address", q.LB.String())
 	}
-	return r
+}
+
+// begin fills what every log record has. The time is in nanoseconds.
+func begin(r plog.LogRecord, event string, at int64, s detect.Severity, body string) {
+	r.SetEventName(event)
+	r.SetTimestamp(pcommon.Timestamp(at))
+	r.SetObservedTimestamp(pcommon.NewTimestampFromTime(time.Now()))
+	r.Body().SetStr(valid(body))
+	switch s {
+	case detect.Info:
+		r.SetSeverityNumber(plog.SeverityNumberInfo)
+	case detect.Warning:
+		r.SetSeverityNumber(plog.SeverityNumberWarn)
+	case detect.Error:
+		r.SetSeverityNumber(plog.SeverityNumberError)
+	}
+	r.SetSeverityText(strings.ToUpper(r.SeverityNumber().String()))
 }
 
 // network says between whom it was.
-func network(f *detect.Finding) []attribute.KeyValue {
+func network(as pcommon.Map, f *detect.Finding) {
 	if f.Socket != "" {
-		return []attribute.KeyValue{semconv.NetworkTransportUnix}
+		as.PutStr("network.transport", "unix")
+		return
 	}
-	kind := semconv.NetworkTypeIPv6
+	as.PutStr("network.transport", "tcp")
+	as.PutStr("network.type", "ipv6")
 	if f.Target.Addr.Is4() {
-		kind = semconv.NetworkTypeIPv4
+		as.PutStr("network.type", "ipv4")
 	}
-	as := []attribute.KeyValue{
-		semconv.NetworkTransportTCP, kind,
-		semconv.DestinationAddress(f.Target.Addr.String()), semconv.DestinationPort(int(f.Target.Port)),
-	}
+	as.PutStr("destination.address", f.Target.Addr.String())
+	as.PutInt("destination.port", int64(f.Target.Port))
 	if f.LB != (tcpstate.Endpoint{}) {
-		as = append(as, semconv.SourceAddress(f.LB.Addr.String()), semconv.SourcePort(int(f.LB.Port)))
+		as.PutStr("source.address", f.LB.Addr.String())
+		as.PutInt("source.port", int64(f.LB.Port))
 	}
 	if f.HasStream {
-		as = append(as, attribute.Int64("connrace.stream", int64(f.Stream)), attribute.Int64("connrace.frame", int64(f.Frame)))
+		as.PutInt("connrace.stream", int64(f.Stream))
+		as.PutInt("connrace.frame", int64(f.Frame))
 	}
-	return as
 }
 
 // measures are the figures that apply.
-func measures(m *detect.Measures) (as []attribute.KeyValue) {
+func measures(as pcommon.Map, m *detect.Measures) {
 	for _, d := range []struct {
 		name string
 		detect.Duration
 	}{{"idle", m.Idle}, {"rtt", m.RTT}, {"outstanding", m.Outstanding}, {"delay", m.Delay}} {
 		if d.Known {
-			as = append(as, attribute.Float64("connrace."+d.name+"_seconds", time.Duration(d.NS).Seconds()))
+			as.PutDouble("connrace."+d.name+"_seconds", time.Duration(d.NS).Seconds())
 		}
 	}
 	if m.Attempts > 0 {
-		as = append(as, attribute.Int("connrace.attempts", m.Attempts))
+		as.PutInt("connrace.attempts", int64(m.Attempts))
 	}
 	if m.CloseCause != "" {
-		as = append(as, attribute.String("connrace.close_cause", m.CloseCause))
+		as.PutStr("connrace.close_cause", m.CloseCause)
 	}
 	if k := m.Kernel; k != nil {
-		as = append(as, attribute.String("connrace.kernel", k.String()))
+		as.PutStr("connrace.kernel", k.String())
 	}
 	if m.Retried {
-		as = append(as, attribute.Int64("connrace.retried.stream", int64(m.RetryStream)), attribute.Int64("connrace.retried.frame", int64(m.RetryFrame)))
+		as.PutInt("connrace.retried.stream", int64(m.RetryStream))
+		as.PutInt("connrace.retried.frame", int64(m.RetryFrame))
 	}
-	return as
 }
 
 // knownMethods are those that http.request.method may say; any other is _OTHER.
 var knownMethods = []string{"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"}
 
 // request is what may be told of a request.
-func request(q *detect.Request, showQuery bool) (as []attribute.KeyValue) {
+func request(as pcommon.Map, q *detect.Request, showQuery bool) {
 	if q == nil {
-		return nil
+		return
 	}
-	set := func(key attribute.Key, v string) {
+	put := func(key, v string) {
 		if v != "" {
-			as = append(as, key.String(valid(v)))
+			as.PutStr(key, valid(v))
 		}
 	}
 	switch {
 	case slices.Contains(knownMethods, q.Method):
-		set(semconv.HTTPRequestMethodKey, q.Method)
+		put("http.request.method", q.Method)
 	case q.Method != "":
-		set(semconv.HTTPRequestMethodKey, "_OTHER")
-		set(semconv.HTTPRequestMethodOriginalKey, q.Method)
+		put("http.request.method", "_OTHER")
+		put("http.request.method_original", q.Method)
 	}
 	if q.HTTPVersion != "" {
-		set(semconv.NetworkProtocolNameKey, "http")
-		set(semconv.NetworkProtocolVersionKey, strings.TrimPrefix(q.HTTPVersion, "HTTP/"))
+		put("network.protocol.name", "http")
+		put("network.protocol.version", strings.TrimPrefix(q.HTTPVersion, "HTTP/"))
 	}
 	path, query, _ := strings.Cut(text.WithoutSecrets(q.Path, showQuery), "?")
-	set(semconv.URLPathKey, path)
-	set(semconv.URLQueryKey, query)
-	set("connrace.request.trace_id", q.TraceID)
-	set("connrace.request.id", q.RequestID)
-	return as
+	put("url.path", path)
+	put("url.query", query)
+	put("connrace.request.trace_id", q.TraceID)
+	put("connrace.request.id", q.RequestID)
 }
 
 // valid makes valid UTF-8 of what was captured: one byte that is not would spoil the whole

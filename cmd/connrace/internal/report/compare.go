@@ -173,10 +173,10 @@ var changeColumns = []column{
 }
 
 // comparison is the section about an earlier report.
-func (t *tables) comparison() error {
+func (t *tables) comparison() {
 	c := t.report.Baseline
 	if c == nil {
-		return nil
+		return
 	}
 	t.heading("Before and after")
 	for i, l := range t.report.sides() {
@@ -187,7 +187,7 @@ func (t *tables) comparison() error {
 		t.paragraph("  ", text.Clean(d))
 	}
 	if len(c.Rules) == 0 {
-		return nil
+		return
 	}
 	var rows [][]cell
 	for i := range c.Rules {
@@ -199,7 +199,7 @@ func (t *tables) comparison() error {
 		rows = append(rows, row)
 	}
 	t.WriteString("\n")
-	return t.table(changeColumns, rows)
+	t.table(changeColumns, rows)
 }
 
 // sides say what is compared with what: the earlier report, then this run.

@@ -246,10 +246,10 @@ func byReason(l *lblog.Join) string {
 }
 
 // logs is the section about load balancers' logs.
-func (t *tables) logs() error {
+func (t *tables) logs() {
 	l := t.report.Log
 	if l == nil {
-		return nil
+		return
 	}
 	t.heading("The load balancer's log")
 	for i := range l.Files {
@@ -264,10 +264,8 @@ func (t *tables) logs() error {
 	for _, n := range l.Notes {
 		t.paragraph("  - ", text.Clean(n))
 	}
-	if err := t.joined(l); err != nil {
-		return err
-	}
-	return t.unexplained(l)
+	t.joined(l)
+	t.unexplained(l)
 }
 
 // mostEntries bounds the entries of a log that are listed.
@@ -282,9 +280,9 @@ func entryColumns(last ...string) []column {
 	return cs
 }
 
-func (t *tables) joined(l *lblog.Join) error {
+func (t *tables) joined(l *lblog.Join) {
 	if len(l.Joined) == 0 {
-		return nil
+		return
 	}
 	js, left := most(l.Joined, t.o.Verbose)
 	rows := make([][]cell, len(js))
@@ -292,7 +290,7 @@ func (t *tables) joined(l *lblog.Join) error {
 		j := &js[i]
 		rows[i] = t.entryRow(l, j.Entry, t.which(j), []string{joinedBy(j)})
 	}
-	return t.list(entryColumns("FINDING", "JOINED BY"), rows, left, "explained ")
+	t.list(entryColumns("FINDING", "JOINED BY"), rows, left, "explained ")
 }
 
 // which names the findings that explain an entry.
@@ -327,9 +325,9 @@ func joinedBy(j *lblog.Joined) string {
 	return by
 }
 
-func (t *tables) unexplained(l *lblog.Join) error {
+func (t *tables) unexplained(l *lblog.Join) {
 	if len(l.Unexplained) == 0 {
-		return nil
+		return
 	}
 	us, left := most(l.Unexplained, t.o.Verbose)
 	rows := make([][]cell, len(us))
@@ -340,7 +338,7 @@ func (t *tables) unexplained(l *lblog.Join) error {
 		}
 		rows[i] = t.entryRow(l, us[i].Entry, []string{why})
 	}
-	return t.list(entryColumns("UNEXPLAINED, BECAUSE"), rows, left, "unexplained ")
+	t.list(entryColumns("UNEXPLAINED, BECAUSE"), rows, left, "unexplained ")
 }
 
 func most[T any](list []T, all bool) (shown []T, left int) {
@@ -350,15 +348,12 @@ func most[T any](list []T, all bool) (shown []T, left int) {
 	return list, 0
 }
 
-func (t *tables) list(columns []column, rows [][]cell, left int, of string) error {
+func (t *tables) list(columns []column, rows [][]cell, left int, of string) {
 	t.WriteString("\n")
-	if err := t.table(columns, rows); err != nil {
-		return err
-	}
+	t.table(columns, rows)
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", entries(left, of)))
 	}
-	return nil
 }
 
 // entryRow is a row about an entry; rest are the cells behind its first four.

@@ -21,9 +21,9 @@ var targetColumns = []column{
 }
 
 // targets are the figures of each target, the ones with the gravest findings first.
-func (t *tables) targets(a *Analysis) error {
+func (t *tables) targets(a *Analysis) {
 	if len(a.Result.Targets) == 0 {
-		return nil
+		return
 	}
 	targets, found := ranked(a)
 	left := 0
@@ -36,9 +36,7 @@ func (t *tables) targets(a *Analysis) error {
 		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
 	}
 	t.WriteString("\n")
-	if err := t.table(targetColumns, rows); err != nil {
-		return err
-	}
+	t.table(targetColumns, rows)
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "target")))
 	}
@@ -50,7 +48,6 @@ func (t *tables) targets(a *Analysis) error {
 			t.paragraph("  "+targets[i].Target.String()+"  ", text.Clean(advice))
 		}
 	}
-	return nil
 }
 
 // ranked are the targets, the ones with the gravest findings first, and how many findings

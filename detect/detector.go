@@ -268,7 +268,9 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 
 func (d *Detector) onServerError(e *tcpstate.Event) {
 	d.totals.Answers5xx++
-	d.targetOf(e.Flow).answers5xx++
+	t := d.targetOf(e.Flow)
+	t.answers5xx++
+	t.noteAnswers5xx(e.Time)
 	if c := d.ledger.of(e.Flow); c != nil {
 		c.Answers5xx++
 	}

@@ -103,6 +103,7 @@ type Target struct {
 	Requests    uint64
 	Tries
 	Answers5xx   uint64
+	Answered5xx  [2]int64 // when the first of them began, and the last; 0: there is none
 	RTTMedian    Duration
 	RTTP99       Duration
 	Vantage      string // "target", "lb", "between" or "unknown"
@@ -183,7 +184,7 @@ func (d *Detector) figures() []Target {
 		}
 		x := t.told
 		r := Target{
-			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, Tries: t.tries, Answers5xx: t.answers5xx,
+			Target: t.end, LBs: t.lbs, Connections: t.connections, Requests: t.requests, Tries: t.tries, Answers5xx: t.answers5xx, Answered5xx: t.answered5xx,
 			Vantage: x.vantage(),
 		}
 		if x != &silent {

@@ -31,6 +31,7 @@ type target struct {
 
 	tries                           Tries
 	answers5xx                      uint64
+	answered5xx                     [2]int64 // when the first of them began, and the last; 0: there is none
 	refused, unanswered, synRetrans uint64
 	pending                         uint64 // SYNs without an answer yet at the end
 
@@ -141,7 +142,11 @@ func (t *target) merge(o *target) {
 	t.connections += o.connections
 	t.requests += o.requests
 	t.tries.Add(o.tries, 1)
-	t.answers5xx += o.answers5xx
+	if o.answers5xx > 0 {
+		t.answers5xx += o.answers5xx
+		t.noteAnswers5xx(o.answered5xx[0])
+		t.noteAnswers5xx(o.answered5xx[1])
+	}
 	t.attempted += o.attempted
 	t.completed += o.completed
 	t.refused += o.refused
@@ -149,6 +154,14 @@ func (t *target) merge(o *target) {
 	t.pending += o.pending
 	t.synRetrans += o.synRetrans
 	t.maxWaiting = max(t.maxWaiting, o.maxWaiting)
+}
+
+func (t *target) noteAnswers5xx(at int64) {
+	first, last := &t.answered5xx[0], &t.answered5xx[1]
+	if *first == 0 || at < *first {
+		*first = at
+	}
+	*last = max(*last, at)
 }
 
 func (t *target) noteLB(a tcpstate.Addr) {

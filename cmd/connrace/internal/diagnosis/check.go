@@ -33,10 +33,7 @@ func (q *problem) check() (cmds []string) {
 	if before == "" {
 		before = r.Page
 	}
-	run := "connrace " + r.files()
-	if slices.Contains(r.Files, "-") {
-		run = "... | " + run
-	}
+	run := fed(r.Files) + "connrace " + r.files()
 	if r.Live {
 		run = "connrace live -i " + r.files() + " --duration 10m"
 	}
@@ -70,12 +67,17 @@ func (r *Run) files() string {
 			names = append(names, "...")
 			break
 		}
-		if !r.Live && f != "-" && (strings.HasPrefix(f, "-") || !strings.ContainsAny(f, "./")) {
-			f = "./" + f // else it is a flag or, it may be, a command
-		}
-		names = append(names, quoted(f))
+		names = append(names, r.name(f))
 	}
 	return strings.Join(names, " ")
+}
+
+// name is a capture in a command.
+func (r *Run) name(f string) string {
+	if !r.Live && f != "-" && (strings.HasPrefix(f, "-") || !strings.ContainsAny(f, "./")) {
+		f = "./" + f // else it is a flag or, it may be, a command
+	}
+	return quoted(f)
 }
 
 // filter is what to capture.

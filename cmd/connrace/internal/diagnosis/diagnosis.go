@@ -78,19 +78,33 @@ type Problem struct {
 	Count       uint64       // of findings
 	First, Last int64        // times
 	Counts      []RuleCount  // the gravest first
-	Rule        *detect.Rule // that most of the gravest have
+	Rule        *detect.Rule // that most of the gravest have; nil: there are no findings, the target's answers say 5xx
 	Targets     []string     // by name, in order
 	What        string       // how many of how many failed and when, and what happened
 	Why         string       // the cause
-	// Server and LB are the software of its targets and of their LBs, as far as it shows; nil:
-	// unknown, or they differ.
-	Server, LB *detect.Software
-	Timer      Timer         // which timer is behind it
-	Fix        string        // what to change
-	Lines      []Line        // to paste, for the software that it is, else is likely to be
-	Others     []detect.Knob // the settings of other servers
-	Check      []string      // commands that tell whether the change helped, in their order
-	More       string        // the command that tells more
+	// Servers and LBs are the software of its targets and of their LBs, as far as it shows, that
+	// of the most targets first.
+	Servers, LBs []Software
+	Timer        Timer         // which timer is behind it
+	Fix          string        // what to change
+	Lines        []Line        // to paste, for the software that it is, else is likely to be
+	Others       []detect.Knob // the settings of other servers
+	Check        []string      // commands that tell whether the change helped, in their order
+	More         string        // the command that tells more
+}
+
+// Software is what runs at one end of targets.
+type Software struct {
+	*detect.Software
+	Targets []string // by name, in order
+}
+
+// Only is the software if there is one; nil: it is unknown, or there are several.
+func Only(all []Software) *detect.Software {
+	if len(all) != 1 {
+		return nil
+	}
+	return all[0].Software
 }
 
 // Line is a setting and where it belongs.

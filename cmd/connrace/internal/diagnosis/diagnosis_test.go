@@ -108,6 +108,98 @@ func TestEveryRule(t *testing.T) {
 	}
 }
 
+// Where targets run different software it is said which runs what, and each has its lines.
+func TestWho(t *testing.T) {
+	r := find(t, "fin-request-crossing")
+	target := func(n byte, server, lb string) diagnosis.Found {
+		f := closed(r, detect.CloseIdleTimeout, 5*time.Second)
+		f.Target = tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, 0, n}), Port: 80}
+		known := &detect.Target{Target: f.Target}
+		if server != "" {
+			known.Server = &detect.Software{Name: server, Basis: "its Server header"}
+		}
+		if lb != "" {
+			known.LB = &detect.Software{Name: lb, Basis: "its Via header"}
+		}
+		return diagnosis.Found{Finding: f, Known: known}
+	}
+	for _, tt := range []struct {
+		found       []diagnosis.Found
+		want, boxes string
+	}{
+		{[]diagnosis.Found{target(1, "", "")}, "Unknown: nothing in the capture tells what the server or the load balancer is.", "on the target 10.0.0.1:80, if it is"},
+		{
+			[]diagnosis.Found{target(1, "gunicorn", "nginx"), target(2, "gunicorn", "nginx")},
+			"The server is gunicorn (its Server header). The load balancer is nginx (its Via header).", "on the targets (gunicorn), on the load balancer (nginx)",
+		},
+		{
+			[]diagnosis.Found{target(1, "Node.js", ""), target(2, "gunicorn", ""), target(3, "gunicorn", "")},
+			"The servers are gunicorn (its Server header) at 10.0.0.2:80, 10.0.0.3:80, Node.js (its Server header) at 10.0.0.1:80. Nothing tells what the load balancer is.",
+			"on the target 10.0.0.1:80 (Node.js), on 10.0.0.2:80, 10.0.0.3:80 (gunicorn)",
+		},
+		{
+			[]diagnosis.Found{target(1, "Node.js", "nginx"), target(2, "", "")},
+			"The server is Node.js (its Server header) at 10.0.0.1:80; of the other targets nothing tells. The load balancer is nginx (its Via header) before 10.0.0.1:80; of the other targets nothing tells.",
+			"on the target 10.0.0.1:80 (Node.js), on the load balancer (nginx)",
+		},
+		{
+			[]diagnosis.Found{target(1, "Node.js", ""), target(2, "gunicorn", ""), target(3, "uvicorn", ""), target(4, "Puma", "")},
+			"The servers are Node.js (its Server header) at 10.0.0.1:80, gunicorn (its Server header) at 10.0.0.2:80, uvicorn (its Server header) at 10.0.0.3:80, others. Nothing tells what the load balancer is.",
+			"on the target 10.0.0.1:80 (Node.js), on the target 10.0.0.2:80 (gunicorn), on the target 10.0.0.3:80 (uvicorn)",
+		},
+	} {
+		q := answer(diagnosis.Seen{}, tt.found...).Problems[0]
+		var boxes []string
+		for i := range q.Lines {
+			if b := q.Box(&q.Lines[i]); len(boxes) == 0 || boxes[len(boxes)-1] != b {
+				boxes = append(boxes, b)
+			}
+		}
+		if q.Who() != tt.want {
+			t.Errorf("%s\nwant %s", q.Who(), tt.want)
+		}
+		if got := strings.Join(boxes, ", "); got != tt.boxes {
+			t.Errorf("%s\nwant %s", got, tt.boxes)
+		}
+	}
+}
+
+// What the targets answer themselves is a problem without findings, behind all that failed.
+func TestAnswers5xx(t *testing.T) {
+	seen := diagnosis.Seen{Requests: 50, Answers5xx: 22, Run: diagnosis.Run{Files: []string{"a b.pcap"}}}
+	a := diagnosis.NewAnswer(&seen)
+	noon := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC).UnixNano()
+	a.AddTarget(&detect.Target{Target: web, Requests: 50, Answers5xx: 22, Answered5xx: [2]int64{noon, noon + 21e9}})
+	a.AddTarget(&detect.Target{Target: tcpstate.Endpoint{Addr: web.Addr, Port: 81}, Requests: 10})
+	d := a.Diagnosis()
+	if len(d.Problems) != 1 || d.Title != "22 of 50 requests were answered with 5xx, by the target itself" || d.Severity() != detect.Info {
+		t.Fatalf("%+v", d)
+	}
+	q := &d.Problems[0]
+	if want := "22 of 50 requests to 10.0.0.5:8080 were answered with 5xx, on 2026-11-30 from 12:00:00 to 12:00:21 UTC (about 1 a second). " +
+		"The target sent these answers; no connection failed for them."; q.What != want || q.Failed() != 0 || q.Rule != nil {
+		t.Errorf("%+v", q)
+	}
+	if len(q.Check) != 1 || !strings.HasPrefix(q.Check[0], "tshark -r 'a b.pcap' -Y ") {
+		t.Errorf("%q", q.Check)
+	}
+	warning := closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 5*time.Second)
+	warning.Lost, warning.Severity = false, detect.Warning
+	info := closed(find(t, "rst-after-fin"), "", 0)
+	info.Lost, info.Severity = false, detect.Info
+	a = diagnosis.NewAnswer(&seen)
+	a.Add(diagnosis.Found{Finding: info, ID: 1})
+	a.Add(diagnosis.Found{Finding: warning, ID: 2})
+	a.AddTarget(&detect.Target{Target: web, Answers5xx: 1})
+	var order []string
+	for _, q := range a.Diagnosis().Problems {
+		order = append(order, fmt.Sprint(q.Severity, len(q.Findings)))
+	}
+	if got := strings.Join(order, ", "); got != "warning 1, info 0, info 1" {
+		t.Error(got)
+	}
+}
+
 func ExampleAnswer() {
 	r := detect.Lookup("fin-request-crossing")
 	f := &detect.Finding{Rule: r, Severity: r.Severity, Lost: true, Target: web, Request: &detect.Request{}}

@@ -17,6 +17,7 @@ type reason struct {
 	cause     *detect.CloseCause // why the target closed, where that decides what to change
 	rule      *detect.Rule       // else the rule, or the one that has the same fix
 	unwatched bool               // the LB's pool does not watch its connections, whyever they were closed
+	own       bool               // the target's answers say 5xx
 }
 
 // reasonOf is the one of a finding.
@@ -75,6 +76,7 @@ type problem struct {
 	idle    sample
 	waited  sample // Measures.Outstanding
 	http2   bool   // requests of HTTP/2 are among them
+	answers uint64 // that say 5xx
 	late    sample // Measures.Delay, of what was not lost
 	after   bursts // what a target did that had stopped
 	before  bool   // some of that is from before the stop that was seen
@@ -184,7 +186,7 @@ func (a *Answer) Diagnosis() *Diagnosis {
 	}
 	slices.SortStableFunc(a.all, func(x, y *problem) int {
 		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
-			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.Count, x.Count))
+			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.answers, x.answers), cmp.Compare(y.Count, x.Count))
 	})
 	d := &Diagnosis{places: map[reason]int{}, stops: a.stops}
 	for i, q := range a.all {
@@ -199,7 +201,18 @@ func (a *Answer) Diagnosis() *Diagnosis {
 
 // describe works out what is said of a problem.
 func (q *problem) describe() {
+	for s := range q.targets {
+		q.Targets = append(q.Targets, nameOf(s.Endpoint, s.socket))
+	}
+	slices.Sort(q.Targets)
+	q.Targets = slices.Compact(q.Targets) // a target is there once for each analysis
+	q.Servers = q.who(func(t *detect.Target) *detect.Software { return t.Server })
+	q.LBs = q.who(func(t *detect.Target) *detect.Software { return t.LB })
 	q.First, q.Last = q.found.span()
+	if q.own {
+		q.describeOwn()
+		return
+	}
 	q.Counts = CountRules(q.rules)
 	slices.SortStableFunc(q.Counts, func(a, b RuleCount) int {
 		return cmp.Or(q.consequence(a.Rule)-q.consequence(b.Rule), cmp.Compare(b.Rule.Severity, a.Rule.Severity), cmp.Compare(b.N, a.N))
@@ -208,11 +221,6 @@ func (q *problem) describe() {
 	if len(q.Counts) > 0 {
 		q.Rule = q.Counts[0].Rule
 	}
-	for s := range q.targets {
-		q.Targets = append(q.Targets, nameOf(s.Endpoint, s.socket))
-	}
-	slices.Sort(q.Targets)
-	q.Targets = slices.Compact(q.Targets) // a target is there once for each analysis
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
 	if q.clientLeft() {
 		q.Fix = clientFix

@@ -26,7 +26,7 @@ func (a *Answer) headline(d *Diagnosis) (title, lede string) {
 		came += fmt.Sprintf(" %s still had no answer when the capture ended.", text.Grouped(x.OpenTries))
 	}
 	if x.Answers5xx > 0 {
-		came += fmt.Sprintf(" %s said 5xx: the server sent them itself, so look in its log.", text.Plural(x.Answers5xx, "answer"))
+		came += fmt.Sprintf(" %s said 5xx: the target sent them itself, so look in its log.", text.Plural(x.Answers5xx, "answer"))
 	}
 	const client = " Unless the load balancer tried again, its client saw a 502, 503 or 504 for each."
 	switch {
@@ -43,6 +43,8 @@ func (a *Answer) headline(d *Diagnosis) (title, lede string) {
 		return text.Plural(x.OpenTries, "try") + " still had no answer when the capture ended", "In " + looked + "." + came
 	case x.Undecided > 0 && worst == detect.Info:
 		return text.Plural(x.Undecided, "incident") + " undecided: frames are missing", "In " + looked + "." + came
+	case len(d.Problems) > 0 && d.Problems[0].Rule == nil:
+		return d.Problems[0].Title, "No connection failed in " + looked + ". The target sent these answers itself, so look in its log."
 	case len(d.Problems) == 0:
 		return "Nothing found", "0 findings in " + looked + "." + came
 	case worst == detect.Info:

@@ -7,7 +7,8 @@ import (
 	"connrace/detect"
 )
 
-// mostLikely is how many settings are shown where it is not known what software it is.
+// mostLikely is of how much software settings are shown, where it is not known which it is or
+// there are several.
 const mostLikely = 3
 
 // lines are the settings to change: of the servers and the LBs that show which they are. Where
@@ -18,9 +19,7 @@ func (q *problem) lines() {
 	if q.cause != nil && q.cause.Knobs != nil {
 		servers = q.cause.Knobs
 	}
-	known := q.who(func(t *detect.Target) *detect.Software { return t.Server })
-	lbs := q.who(func(t *detect.Target) *detect.Software { return t.LB })
-	q.Server, q.LB = only(known), only(lbs)
+	known, lbs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
 	add := func(knobs []detect.Knob, lb, likely bool) {
 		for _, k := range knobs {
 			ok := true
@@ -35,7 +34,7 @@ func (q *problem) lines() {
 	gaveUp := q.Rule.Learnt == detect.ByOwnClose || len(servers) == 0 // the LB: its settings decide
 	switch {
 	case gaveUp:
-	case known != nil:
+	case len(known) > 0:
 		add(named(servers, known), false, false)
 	default:
 		add(named(servers, nil), false, false)
@@ -43,9 +42,9 @@ func (q *problem) lines() {
 	}
 	switch {
 	case q.clientLeft(): // none of them is to blame
-	case lbs != nil && q.isTimer(): // of the others, some are for other reasons
+	case len(lbs) > 0 && q.isTimer(): // of the others, some are for other reasons
 		add(firsts(named(q.Rule.LBs, lbs)), true, false)
-	case lbs != nil:
+	case len(lbs) > 0:
 		add(named(q.Rule.LBs, lbs), true, false)
 	case gaveUp:
 		add(q.Rule.LBs[:min(len(q.Rule.LBs), mostLikely)], true, true)
@@ -92,24 +91,6 @@ func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
 	return knobs
 }
 
-// who is the software of one side of the problem's targets, each once.
-func (q *problem) who(of func(*detect.Target) *detect.Software) (all []*detect.Software) {
-	for _, t := range q.known() {
-		if s := of(t); s != nil && !slices.ContainsFunc(all, func(o *detect.Software) bool { return o.Name == s.Name }) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// only is the software if there is one.
-func only(all []*detect.Software) *detect.Software {
-	if len(all) != 1 {
-		return nil
-	}
-	return all[0]
-}
-
 // orchestrator is the software of settings that are a pod's, whatever server runs in it.
 const orchestrator = "Kubernetes"
 
@@ -117,9 +98,9 @@ const orchestrator = "Kubernetes"
 const host = "Linux"
 
 // named are the settings of software, and the host's.
-func named(knobs []detect.Knob, all []*detect.Software) (out []detect.Knob) {
+func named(knobs []detect.Knob, all []Software) (out []detect.Knob) {
 	for _, k := range knobs {
-		if k.Software == host || slices.ContainsFunc(all, func(s *detect.Software) bool { return s.Name == k.Software }) {
+		if k.Software == host || slices.ContainsFunc(all, func(s Software) bool { return s.Name == k.Software }) {
 			out = append(out, k)
 		}
 	}

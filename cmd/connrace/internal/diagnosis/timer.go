@@ -87,13 +87,15 @@ func (q *problem) keepAlive() Timer {
 			add(text.Sentence(h) + ".")
 		}
 	default:
-		t.Head = "The targets' keep-alive timeouts"
+		t.Head = "The targets' keep-alive timeouts differ"
+		var each []string
 		for _, x := range targets[:min(len(targets), mostTimers)] {
-			add(fmt.Sprintf("%s: %s", x.Target, text.Short(x.Idle.NS)))
+			each = append(each, fmt.Sprintf("%s: %s", x.Target, text.Short(x.Idle.NS)))
 		}
 		if n := len(targets) - mostTimers; n > 0 {
-			add(fmt.Sprintf("and %d more", n))
+			each = append(each, fmt.Sprintf("and %d more", n))
 		}
+		add(strings.Join(each, ", ") + ".")
 		return t
 	}
 	if lb != nil {

@@ -2,7 +2,6 @@ package diagnosis
 
 import (
 	"fmt"
-	"strings"
 
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -59,45 +58,6 @@ func (q *problem) tally() string {
 		s += fmt.Sprintf("; %s still had no answer when the capture ended", text.Grouped(q.OpenTries))
 	}
 	return s + "."
-}
-
-// Where names the targets.
-func (q *Problem) Where() string {
-	const most = 3
-	if n := len(q.Targets); n > most {
-		return text.Plural(uint64(n), "target")
-	}
-	return strings.Join(q.Targets, ", ")
-}
-
-// Who says which software is at both ends, and from what that is known.
-func (q *Problem) Who() string {
-	if q.Server == nil && q.LB == nil {
-		return "Unknown: nothing in the capture tells what the server or the load balancer is."
-	}
-	say := func(side string, s *detect.Software) string {
-		if s == nil {
-			return "Nothing tells what the " + side + " is."
-		}
-		return "The " + side + " is " + text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")."
-	}
-	return say("server", q.Server) + " " + say("load balancer", q.LB)
-}
-
-// Box is where a setting belongs, and to which software if that is known.
-func (q *Problem) Box(l *Line) string {
-	box := "on the load balancer"
-	switch {
-	case l.LB:
-	case len(q.Targets) == 1:
-		box = "on the target " + q.Targets[0]
-	default:
-		box = "on the targets"
-	}
-	if l.Likely {
-		return box + ", if it is"
-	}
-	return box + " (" + l.Software + ")"
 }
 
 // times is when tries failed, or if none did, when something was found.

@@ -78,7 +78,7 @@ func (p *page) verdict() verdict {
 	for i, q := range d.Problems {
 		worst = max(worst, q.Severity)
 		v.Grade = worst.String()
-		if lost := q.Failed()+q.OpenTries > 0; lost || i == 0 || i < mostProblems && q.Severity > detect.Info {
+		if lost := q.Failed()+q.OpenTries > 0; lost || i == 0 || i < mostProblems && (q.Severity > detect.Info || q.Rule == nil) {
 			v.Problems = append(v.Problems, problem{q, p.ticket(d, &q)})
 		} else {
 			v.More = append(v.More, problem{Problem: q})

@@ -40,10 +40,10 @@ func (t *tables) answer(d *diagnosis.Diagnosis) {
 	}
 }
 
-// told are the problems that are told: where info findings are not shown, not theirs.
+// told are the problems that are told: where info findings are not shown, not those that have no others.
 func (t *tables) told(d *diagnosis.Diagnosis) (told []*diagnosis.Problem) {
 	for i := range d.Problems {
-		if q := &d.Problems[i]; q.Severity > detect.Info || t.o.showsInfo() {
+		if q := &d.Problems[i]; q.Severity > detect.Info || q.Rule == nil || t.o.showsInfo() {
 			told = append(told, q)
 		}
 	}
@@ -60,6 +60,9 @@ func brief(q *diagnosis.Problem) string {
 	}
 	if q.OpenTries > 0 {
 		parts = append(parts, text.Grouped(q.OpenTries)+" unanswered at the end")
+	}
+	if parts == nil && q.Rule == nil {
+		return "no connection failed at " + q.Where()
 	}
 	if parts == nil {
 		parts = append(parts, text.Plural(q.Count, "finding")+", nothing lost")

@@ -18,7 +18,7 @@ type problemDoc struct {
 	Targets  []string `json:"targets"`
 	What     string   `json:"what"`
 	Why      string   `json:"why"`
-	Software whoDoc   `json:"software"`
+	Software sidesDoc `json:"software"`
 	Timers   []string `json:"timers"`
 	Change   string   `json:"change"`
 	Fix      []fixDoc `json:"fix"`
@@ -41,6 +41,30 @@ type whoDoc struct {
 	LB     *softwareDoc `json:"lb"`
 }
 
+// sidesDoc is whoDoc of several targets.
+type sidesDoc struct {
+	whoDoc
+	Servers []sideDoc `json:"servers"`
+	LBs     []sideDoc `json:"lbs"`
+}
+
+type sideDoc struct {
+	softwareDoc
+	Targets []string `json:"targets"`
+}
+
+func sidesJSON(q *diagnosis.Problem) sidesDoc {
+	of := func(all []diagnosis.Software) []sideDoc {
+		docs := []sideDoc{}
+		for _, s := range all {
+			docs = append(docs, sideDoc{*softwareJSON(s.Software), s.Targets})
+		}
+		return docs
+	}
+	one := func(all []diagnosis.Software) *softwareDoc { return softwareJSON(diagnosis.Only(all)) }
+	return sidesDoc{whoDoc{one(q.Servers), one(q.LBs)}, of(q.Servers), of(q.LBs)}
+}
+
 // problems writes the answer: what goes wrong, the worst first.
 func (j *object) problems(d *diagnosis.Diagnosis) {
 	j.list("problems", func(add func(any)) {
@@ -58,7 +82,7 @@ func problemJSON(q *diagnosis.Problem) problemDoc {
 	d := problemDoc{
 		Number: q.Number, Title: q.Title, Severity: q.Severity.String(), Failed: q.Failed(), Open: q.OpenTries, Count: q.Count,
 		First: stamp(q.First), Last: stamp(q.Last), Rules: counts{ruleOrder(n), func(id string) uint64 { return uint64(n[id]) }},
-		Targets: q.Targets, What: text.Plain(q.What), Why: q.Why, Software: whoDoc{softwareJSON(q.Server), softwareJSON(q.LB)}, Timers: []string{text.Plain(q.Timer.Head)}, Change: q.Fix, Fix: []fixDoc{},
+		Targets: q.Targets, What: text.Plain(q.What), Why: q.Why, Software: sidesJSON(q), Timers: []string{text.Plain(q.Timer.Head)}, Change: q.Fix, Fix: []fixDoc{},
 		Check: list(q.Check), Findings: list(q.Findings), More: q.More,
 	}
 	for _, l := range q.Timer.Lines {

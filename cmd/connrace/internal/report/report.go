@@ -126,6 +126,11 @@ func (r *Report) Diagnosis(o *Options) *diagnosis.Diagnosis {
 	for i := range r.Analyses {
 		a := &r.Analyses[i]
 		known := a.known()
+		if len(o.Rules) == 0 && o.MinSeverity == detect.Info {
+			for k := range a.Result.Targets {
+				x.AddTarget(&a.Result.Targets[k])
+			}
+		}
 		for _, f := range a.Result.Findings {
 			if o.Shows(f) {
 				x.Add(diagnosis.Found{Finding: f, ID: a.id(f), Known: known[f.Target]})

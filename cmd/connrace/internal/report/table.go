@@ -137,10 +137,11 @@ func (t *tables) verdict() string {
 	} else if len(names) > 1 {
 		line += " to " + text.Plural(uint64(len(names)), "target")
 	}
-	line += ", " + text.Plural(x.Requests, "request") + came(&x.Tries) + "."
+	line += ", " + text.Plural(x.Requests, "request") + came(&x.Tries)
 	if x.Answers5xx > 0 {
-		line += fmt.Sprintf(" %s said 5xx: the server sent them itself, so look in its log.", text.Plural(x.Answers5xx, "answer"))
+		line += fmt.Sprintf(", %s of 5xx", text.Plural(x.Answers5xx, "answer"))
 	}
+	line += "."
 	if t.report.Since != "" || t.report.Until != "" {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}

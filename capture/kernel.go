@@ -36,6 +36,14 @@ type Listener struct {
 	Drops uint32
 }
 
+// Socket is a TCP socket.
+type Socket struct {
+	Local, Remote tcpstate.Endpoint
+	// Inode is the number by which /proc/PID/fd names it; 0: no process has it, be it that none
+	// has accepted it yet, or that all have closed it.
+	Inode uint32
+}
+
 // UnixListener is a listening unix socket.
 type UnixListener struct {
 	Path  string // as given in WitnessOptions

@@ -27,6 +27,7 @@ type Witness struct {
 	sample   Sample
 	somaxBuf [16]byte
 
+	netns     uint32   // the namespace's number
 	elsewhere bool     // the sockets' files are those of another process
 	root      *os.File // its root; nil: it is not seen
 }
@@ -68,6 +69,9 @@ func (w *Witness) open() (err error) {
 	if err := w.route.open("rtnetlink", unix.NETLINK_ROUTE); err != nil {
 		return err
 	}
+	if st := (unix.Stat_t{}); unix.Stat("/proc/thread-self/ns/net", &st) == nil {
+		w.netns = uint32(st.Ino)
+	}
 	c := &w.sample.Counters
 	w.netstat.prefix = "TcpExt:"
 	w.netstat.values = map[string]*uint64{
@@ -87,7 +91,7 @@ func (w *Witness) Sample() (Sample, error) {
 	s := &w.sample
 	s.Listeners, s.Unix = s.Listeners[:0], s.Unix[:0]
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		if err := w.diag.tcp(family, w.listener); err != nil {
+		if err := w.diag.tcp(family, 1<<tcpListen, memInfo, w.listener); err != nil {
 			return Sample{}, err
 		}
 	}
@@ -146,6 +150,36 @@ func (w *Witness) listener(m []byte) {
 	}
 	w.sample.Listeners = append(w.sample.Listeners, l)
 }
+
+// Sockets calls each with the TCP sockets that are in one of some states (bits 1<<state, states as
+// in Linux's include/net/tcp_states.h).
+func (w *Witness) Sockets(states uint32, each func(*Socket)) error {
+	const (
+		port, peerPort, addr, peerAddr, inode, size = 4, 6, 8, 24, 68, 72 // struct inet_diag_msg
+	)
+	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
+		err := w.diag.tcp(family, states, 0, func(m []byte) {
+			if len(m) < size {
+				return
+			}
+			of := func(addr, port int) tcpstate.Endpoint {
+				e := tcpstate.Endpoint{Addr: tcpstate.Addr16(m[addr:]).Unmap(), Port: be16(m, port)}
+				if m[0] == unix.AF_INET {
+					e.Addr = tcpstate.Addr4(m[addr:])
+				}
+				return e
+			}
+			each(&Socket{Local: of(addr, port), Remote: of(peerAddr, peerPort), Inode: native32(m[inode:])})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NetNS is the number of the namespace, by which the kernel tells it from others; 0: unknown.
+func (w *Witness) NetNS() uint32 { return w.netns }
 
 // unixListener takes a unix socket's message (struct unix_diag_msg).
 func (w *Witness) unixListener(m []byte) {

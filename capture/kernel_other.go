@@ -20,6 +20,12 @@ func OpenWitness(WitnessOptions) (*Witness, error) {
 // Sample asks the kernel.
 func (*Witness) Sample() (Sample, error) { return Sample{}, errors.ErrUnsupported }
 
+// Sockets lists TCP sockets.
+func (*Witness) Sockets(uint32, func(*Socket)) error { return errors.ErrUnsupported }
+
+// NetNS is the number of the namespace.
+func (*Witness) NetNS() uint32 { return 0 }
+
 // LocalAddrs returns the addresses that the namespace has now.
 func (*Witness) LocalAddrs() (map[tcpstate.Addr]bool, error) { return nil, errors.ErrUnsupported }
 

@@ -8,19 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sockDiag lists listening sockets (sock_diag(7)).
+// sockDiag lists sockets (sock_diag(7)).
 type sockDiag struct{ netlink }
 
 const tcpListen = 10 // TCP_LISTEN, of unix sockets, too
 
 func (d *sockDiag) open() error { return d.netlink.open("sock_diag", unix.NETLINK_SOCK_DIAG) }
 
-// tcp calls each with the message of each listening TCP socket of a family.
-func (d *sockDiag) tcp(family uint8, each func([]byte)) error {
-	const size, memInfo = 56, 1 << (7 - 1) // struct inet_diag_req_v2; INET_DIAG_SKMEMINFO
+// memInfo asks for a socket's memory and drops (INET_DIAG_SKMEMINFO).
+const memInfo = 1 << (7 - 1)
+
+// tcp calls each with the message of each TCP socket of a family that is in one of some states,
+// which are bits; more are what else is asked for.
+func (d *sockDiag) tcp(family uint8, states uint32, more uint8, each func([]byte)) error {
+	const size = 56 // struct inet_diag_req_v2
 	r := d.request(unix.SOCK_DIAG_BY_FAMILY, size)
-	r[0], r[1], r[2] = family, unix.IPPROTO_TCP, memInfo
-	binary.NativeEndian.PutUint32(r[4:], 1<<tcpListen)
+	r[0], r[1], r[2] = family, unix.IPPROTO_TCP, more
+	binary.NativeEndian.PutUint32(r[4:], states)
 	err := d.dump(unix.SOCK_DIAG_BY_FAMILY, each)
 	if errors.Is(err, unix.ENOENT) {
 		if family == unix.AF_INET6 {

@@ -120,6 +120,7 @@ type Finding struct {
 	Evidence  []Evidence // in the order of the frames
 	IdleFrom  *Evidence  // where Measures.Idle begins: the last octets of the answer before; nil: unknown
 	RoleBasis string     // "handshake", "flag", "shared-endpoint", "http" or "port"
+	Process   *Process   // of the target's host that had to do with it; nil: unknown
 	Proof     *Proof     // what captures at two points show; nil: there is one, or it decides nothing
 	Summary   string     // one sentence
 	Cause     string

@@ -177,6 +177,7 @@ func (d *Detector) enrich(p *pending) {
 	if f.Rule.Repeated {
 		d.gradeWait(p)
 	}
+	d.askHost(p)
 }
 
 // gradeQueue grades a finding about ignored segments by what else happened to its listener. What

@@ -59,9 +59,13 @@ var layers = []struct {
 	}, "it reads files: nothing of an interface is known"},
 	{within + "live", []string{
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "dump", within + "infile",
-		within + "lblog", within + "memory", within + "metrics", within + "otlp", within + "outfile", within + "pipeline", within + "recorder",
+		within + "lblog", within + "memory", within + "metrics", within + "otlp", within + "outfile", within + "pipeline", within + "procs", within + "recorder",
 		within + "report", within + "term",
 	}, "it watches an interface: no capture file is opened"},
+	{within + "procs", []string{
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "confine", within + "trace", "golang.org/x/sys",
+	}, "it names processes and finds nothing by itself"},
+	{within + "trace", []string{"connrace/tcpstate", "github.com/cilium/ebpf", "golang.org/x/sys"}, "it passes on what the kernel says, and joins nothing"},
 	{within + "diagnosis", []string{"connrace/detect", "connrace/tcpstate"}, "the answer is worked out from findings, before anything renders it"},
 	{within + "lblog", []string{"connrace/detect", "connrace/tcpstate"}, "a log is joined to findings, not to packets"},
 	{within + "join", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it holds findings against captures, and renders nothing"},

@@ -12,6 +12,7 @@ import (
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/live"
 	"connrace/cmd/connrace/internal/offline"
+	"connrace/cmd/connrace/internal/procs"
 )
 
 // command is one of connrace's commands.
@@ -40,11 +41,16 @@ var confining bool
 // run is the whole program.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	e := &cli.Env{Stdin: stdin, Stdout: stdout, Stderr: stderr, Confine: confining}
+	if confining {
+		e.Self = "/proc/self/exe"
+	}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, help())
 		return cli.ExitError
 	}
 	switch args[0] {
+	case procs.Command:
+		return procs.Main()
 	case "-h", "--help":
 		return e.Print(help())
 	case "help":

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"connrace": main, "connrace-measured": measured})
+	testscript.Main(m, map[string]func(){"connrace": main, "connrace-measured": measured, "connrace-worker": worker})
 }
 
 // The files in testdata are run against the program as it is.

@@ -143,7 +143,7 @@ func (e *Env) Apart(ctx context.Context) (*Env, func(code int) int) {
 	if !e.OnePlace() { // else what is written keeps its order
 		stderr.out = newAsyncOut(ctx)
 	}
-	x := &Env{Stdin: e.Stdin, Stdout: stdout, Stderr: stderr, Confine: e.Confine}
+	x := &Env{Stdin: e.Stdin, Stdout: stdout, Stderr: stderr, Confine: e.Confine, Self: e.Self}
 	return x, func(code int) int {
 		if !stdout.out.flush() {
 			stdout.failed(errUnread)

@@ -27,6 +27,9 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Confine        bool // give up what is not needed; the process does nothing else afterwards
+	// Self is this program, to be started again as a helper; "": it must not be, for what runs is
+	// a test, whose program would run all tests again.
+	Self string
 }
 
 // Print writes a text to stdout and returns the exit code.

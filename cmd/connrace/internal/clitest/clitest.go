@@ -48,7 +48,8 @@ type Line struct {
 			Limit                     int `json:"queue_limit"`
 		}
 	}
-	Totals struct {
+	Process *Process
+	Totals  struct {
 		Frames      int
 		Findings    map[string]int
 		KernelDrops int `json:"kernel_drops"`
@@ -67,6 +68,23 @@ type Line struct {
 		Rule  string
 		Count int
 	}
+}
+
+// Process is what tests look at of a finding's process.
+type Process struct {
+	PID     int
+	Name    string
+	Command string
+	Closed  string `json:"closed_by"`
+	Exit    *Exit
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	Signal, Code int
+	OOM          bool
+	Limit        uint64 `json:"memory_limit"`
+	Killer       *Process
 }
 
 // Lines reads JSON lines; each must be as the schema says.

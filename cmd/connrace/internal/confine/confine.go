@@ -29,6 +29,10 @@ var (
 	ReadInputs = Capability{"CAP_DAC_READ_SEARCH", "to read inputs that are another user's", 2}
 	// WriteOutputs is kept where an output lies in a directory of another user.
 	WriteOutputs = Capability{"CAP_DAC_OVERRIDE", "to write outputs in another user's directory", 1}
+	// SeeProcesses and SeeDirectories are kept by the helper that finds out which process has a
+	// socket: /proc/PID/fd is its user's, and for those who might trace it.
+	SeeProcesses   = Capability{"CAP_SYS_PTRACE", "to see which process has a socket", 19}
+	SeeDirectories = Capability{"CAP_DAC_READ_SEARCH", "to look into other users' /proc/PID/fd", 2}
 	// ReplaceOutputs is kept where an output replaces another user's file in a directory
 	// in which only owners may do that, such as /tmp.
 	ReplaceOutputs = Capability{"CAP_FOWNER", "to replace another user's file in a sticky directory", 3}
@@ -43,6 +47,7 @@ type Plan struct {
 	Beside  []string     // directories whose files may come to be opened, as far as permissions go
 	Remove  []string     // files that will be removed from directories that are not written to
 	Stay    bool         // for weeks: empty the bounding set, too, which without new privileges is only to be seen, and takes its time
+	Look    bool         // into other processes, which Landlock would never allow: it is left out
 	Connect bool         // somebody will be connected to, by name
 	as      string       // whom it runs as, and with which rights
 	bounds  []string     // what else holds

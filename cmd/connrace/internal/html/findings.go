@@ -321,6 +321,9 @@ func (p *page) facts(f *found) []fact {
 	if k := m.Kernel; k != nil {
 		add("The target's kernel", k.String(), "")
 	}
+	if f.Process != nil {
+		add("The process", text.Clean(f.Process.String()), text.Clean(f.Process.Command))
+	}
 	if m.Retried {
 		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")
 	}

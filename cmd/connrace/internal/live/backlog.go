@@ -23,7 +23,7 @@ func (w *watch) warnAboutQueues(s *detect.KernelSample) {
 			continue
 		}
 		w.warned[k] = true
-		w.warn(l.End.String() + ": " + warning)
+		w.warn(l.End.String() + w.listens(l.End, s.Time) + ": " + warning)
 	}
 	for i := range s.Sockets {
 		x := &s.Sockets[i]

@@ -31,6 +31,7 @@ type Flags struct {
 	promisc    bool
 	netns      string
 	user       string
+	processes  cli.Choice
 	ddd        string
 	dump       dumpFlags
 	evidence   evidenceFlags
@@ -58,7 +59,8 @@ type evidenceFlags struct {
 func NewFlags() (*Flags, *pflag.FlagSet) {
 	l := &Flags{
 		ring: capture.DefaultRing, snaplen: capture.DefaultSnaplen,
-		evidence: evidenceFlags{max: cli.Limit{Files: 1000, Bytes: 1 << 30}, memory: 64 << 20},
+		processes: cli.OneOf("auto", "auto", "proc", "off"),
+		evidence:  evidenceFlags{max: cli.Limit{Files: 1000, Bytes: 1 << 30}, memory: 64 << 20},
 	}
 	l.Common = pipeline.NewCommon()
 	l.Format.Value = ""
@@ -75,6 +77,7 @@ func NewFlags() (*Flags, *pflag.FlagSet) {
 	fs.IntVarP(&l.snaplen, "snaplen", "s", l.snaplen, "capture `N` bytes of each packet")
 	fs.BoolVar(&l.promisc, "promiscuous", false, "also capture what is not for this host")
 	fs.StringVar(&l.netns, "netns", "", "watch in the network namespace of a process `PID`, a PATH or a\nNAME of ip-netns(8); needs CAP_SYS_ADMIN")
+	fs.Var(&l.processes, "processes", "name the processes of this host that findings are about, `HOW`:\nauto (also by the kernel's events, eBPF, as far as rights go),\nproc (without these), off")
 	fs.StringVar(&l.ddd, "filter-ddd", "", "capture only what passes the filter in `FILE`, made by\n'tcpdump -ddd EXPRESSION'")
 	fs.StringVarP(&l.user, "user", "Z", "", "as root: become the user `NAME`, or UID[:GID], once the capture is\nopen, before any output is")
 	l.dump.add(fs)

@@ -21,6 +21,7 @@ import (
 	"connrace/cmd/connrace/internal/memory"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/pipeline"
+	"connrace/cmd/connrace/internal/procs"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/term"
 	"connrace/detect"
@@ -73,7 +74,8 @@ type watch struct {
 	step  int64 // the clock was set by that much; the frames from before have not all come
 	began int64 // what the clock said then
 
-	sampler *sampler // nil: the kernel is not asked
+	host    *procs.Helper // nil: no process is named
+	sampler *sampler      // nil: the kernel is not asked
 	warned  map[backlog]bool
 	missing map[string]bool // unix sockets that nobody listens on
 
@@ -138,6 +140,7 @@ func openWatch(ctx context.Context, e *cli.Env, l *Flags) (*watch, error) {
 	} else {
 		w.sampler = s
 	}
+	w.openHost()
 	plan := l.plan()
 	err = l.export.listen()
 	if err == nil {
@@ -250,6 +253,9 @@ func (w *watch) configure(a *pipeline.Analysis, o *detect.Options) {
 	}
 	if w.sampler != nil {
 		o.IsLocal = w.sampler.isLocal
+	}
+	if w.host != nil {
+		o.Host = w.host.Ask
 	}
 }
 

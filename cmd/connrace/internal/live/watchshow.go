@@ -203,6 +203,9 @@ func (w *watch) close() {
 	if w.sampler != nil {
 		w.sampler.close()
 	}
+	if w.host != nil {
+		w.host.Close()
+	}
 	w.src.Close()
 	w.evidence.close()
 	w.o.HTML.File.Discard()

@@ -164,6 +164,7 @@ type findingDoc struct {
 	File          optional       `json:"evidence_file"`
 	RoleBasis     optional       `json:"role_basis"`
 	Views         []viewDoc      `json:"views,omitempty"`
+	Process       *processDoc    `json:"process"`
 	Proof         *proofDoc      `json:"proof,omitempty"`
 	Summary       string         `json:"summary"`
 	Cause         string         `json:"cause"`
@@ -206,7 +207,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 }

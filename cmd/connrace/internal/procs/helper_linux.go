@@ -1,0 +1,198 @@
+package procs
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/confine"
+	"connrace/cmd/connrace/internal/trace"
+	"connrace/detect"
+)
+
+// setup is what the helper is told first.
+type setup struct {
+	NetNS  string // as in capture.LiveOptions
+	Events bool   // those of the kernel are wanted, too
+}
+
+// answer is what it answers later.
+type answer struct {
+	detect.HostAnswer
+	Lost uint64 // events that had no room, since it began
+}
+
+// hello is what it answers.
+type hello struct {
+	Sees string // what it can see, and what not, and why
+	Err  string // why it does nothing at all; "": it does
+}
+
+// helperFD is the helper's end of the socket between the two.
+const helperFD = 3
+
+const (
+	lookEvery = 500 * time.Millisecond
+	// lookShare of the time at most goes into looking.
+	lookShare = 20
+)
+
+// Main is the helper: it learns which processes have which sockets, and answers questions until
+// the other end is closed.
+func Main() int {
+	f := os.NewFile(helperFD, "socket")
+	defer f.Close()
+	in, out := json.NewDecoder(f), json.NewEncoder(f)
+	var s setup
+	if in.Decode(&s) != nil {
+		return 2
+	}
+	b, sees, err := begin(&s)
+	h := hello{Sees: sees}
+	if err != nil {
+		h.Err = err.Error()
+	}
+	if out.Encode(&h) != nil || err != nil {
+		return 2
+	}
+	go b.learn()
+	for {
+		var q detect.HostQuestion
+		if in.Decode(&q) != nil {
+			return 0
+		}
+		a := answer{HostAnswer: b.answer(&q)}
+		if b.tracer != nil {
+			a.Lost = b.tracer.Lost()
+		}
+		if out.Encode(&a) != nil {
+			return 0
+		}
+	}
+}
+
+// begin opens what takes rights, and gives them up.
+func begin(s *setup) (b *book, sees string, err error) {
+	if err := confine.Raise(); err != nil {
+		return nil, "", err
+	}
+	w, err := capture.OpenWitness(capture.WitnessOptions{NetNS: s.NetNS})
+	if err != nil {
+		return nil, "", err
+	}
+	b = newBook("/proc", w)
+	var can, cannot []string
+	t, err := openTracer(s, w.NetNS())
+	if err == nil {
+		can, cannot = append(can, t.Sees...), append(cannot, t.Lacks...)
+	} else if s.Events {
+		cannot = append(cannot, "the kernel's events ("+err.Error()+")")
+	}
+	if st := (unix.Stat_t{}); unix.Stat("/proc/self/ns/pid", &st) == nil {
+		b.foreign = st.Ino != initialPIDs
+	}
+	if c, err := openConnector(); t != nil {
+	} else if err == nil {
+		go c.run(b)
+		can = append(can, "how processes end (process connector)")
+	} else {
+		cannot = append(cannot, "how processes end ("+why(err)+")")
+	}
+	plan := confine.Plan{Stay: true, Look: true, Keep: []confine.Capability{confine.SeeProcesses, confine.SeeDirectories}}
+	if err := errors.Join(plan.GiveUp(), plan.Restrict()); err != nil {
+		return nil, "", err
+	}
+	if err := b.look(time.Now().UnixNano()); err != nil {
+		return nil, "", err
+	}
+	if b.tracer = t; t != nil {
+		t.Watch(b.ports)
+		go b.take()
+	}
+	if b.denied {
+		cannot = append([]string{"which process has a socket, but for this user's (no CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"}, cannot...)
+	} else {
+		can = append([]string{"which process has a socket"}, can...)
+	}
+	for _, x := range []struct {
+		how   string
+		which []string
+	}{{"seen of processes: ", can}, {"not seen: ", cannot}} {
+		if len(x.which) > 0 {
+			sees += "; " + x.how + strings.Join(x.which, ", ")
+		}
+	}
+	return b, strings.TrimPrefix(sees, "; "), nil
+}
+
+// initialPIDs is the number of the namespace of processes that the host began with
+// (PROC_PID_INIT_INO).
+const initialPIDs = 0xeffffffc
+
+// openTracer loads the programs for the kernel's events, if they are wanted.
+func openTracer(s *setup, netns uint32) (*trace.Tracer, error) {
+	if !s.Events {
+		return nil, errors.ErrUnsupported
+	}
+	t, err := trace.Open(netns)
+	debug.FreeOSMemory() // what was read to load them is no longer needed
+	return t, err
+}
+
+// why says in a few words why something cannot be had.
+func why(err error) string {
+	switch {
+	case errors.Is(err, unix.EPROTONOSUPPORT):
+		return "only in the host's own network namespace"
+	case errors.Is(err, fs.ErrPermission):
+		return "no CAP_NET_ADMIN"
+	}
+	return err.Error()
+}
+
+// isDenied reports whether an error is for want of a right.
+func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }
+
+// learn looks again and again, for good.
+func (b *book) learn() {
+	wait := lookEvery
+	for {
+		select {
+		case <-time.After(wait):
+		case <-b.listening:
+		}
+		began := time.Now()
+		b.look(began.UnixNano())
+		if b.tracer != nil {
+			b.tracer.Watch(b.ports)
+		}
+		wait = max(lookEvery, lookShare*time.Since(began))
+	}
+}
+
+// takeEvery is how long the kernel's events wait to be taken.
+const takeEvery = 50 * time.Millisecond
+
+// take takes the kernel's events, for good.
+func (b *book) take() {
+	for {
+		err := b.tracer.Read(time.Now().Add(takeEvery), sinceBoot(), func(e any) {
+			if b.event(e) {
+				select {
+				case b.listening <- struct{}{}:
+				default:
+				}
+			}
+		})
+		if err != nil {
+			return
+		}
+	}
+}

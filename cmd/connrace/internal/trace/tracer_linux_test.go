@@ -1,0 +1,127 @@
+package trace
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What happens on a connection of this process and to its children is told, by this kernel.
+func TestTracer(t *testing.T) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
+		t.Skip("no namespaces here: ", err)
+	}
+	tr, err := Open(uint32(st.Ino))
+	if err != nil {
+		t.Skip("no kernel events here: ", err)
+	}
+	defer tr.Close()
+	t.Log("seen: ", tr.Sees, "; not: ", tr.Lacks)
+
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	l, err := plain.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().(*net.TCPAddr)
+	tr.Watch(map[uint16]bool{uint16(at.Port): true})
+	client, err := net.Dial("tcp4", at.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.(*net.TCPConn).SetLinger(0) // straight from ESTABLISHED to CLOSE
+	server.Close()
+	client.Close()
+	l.Close()
+	net.Dial("tcp4", at.String()) // refused
+	child := exec.Command("sh", "-c", "exit 3")
+	child.Run()
+	killed := exec.Command("sleep", "60")
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killed.Process.Kill()
+	killed.Wait()
+
+	seen := map[string]bool{}
+	self := func(x Task) bool { return x.PID == os.Getpid() && x.Start != 0 && x.Parent == os.Getppid() }
+	begun := time.Now().UnixNano()
+	err = tr.Read(time.Now().Add(100*time.Millisecond), begun, func(e any) {
+		switch e := e.(type) {
+		case *Listen:
+			seen["listens"] = seen["listens"] || e.Local.String() == at.String() && self(e.Task) && e.Time > begun
+		case *Close:
+			if e.Local.String() == at.String() && self(e.Task) && (e.ByCall || e.Listener) && !e.Exiting {
+				seen[map[bool]string{true: "closes the listener", false: "closes"}[e.Listener]] = true
+			}
+		case *Exit:
+			seen["exits"] = seen["exits"] || e.Task.PID == child.Process.Pid && e.Task.Code == 3<<8
+			seen["is killed"] = seen["is killed"] || e.Task.PID == killed.Process.Pid && e.Task.Code == 9 && e.Task.Name == "sleep"
+		case *Signal:
+			seen["kills"] = seen["kills"] || e.To == killed.Process.Pid && e.Number == 9 && self(e.From) && !e.Kernel
+		case *Drop:
+			seen["drops"] = seen["drops"] || e.To.String() == at.String() && e.Flags == 2 && e.Reason == "NO_SOCKET"
+		case *Reset:
+			seen["resets"] = seen["resets"] || e.Local.String() == at.String() && e.Reason == "NO_SOCKET"
+		}
+	})
+	if err != nil || tr.Lost() != 0 {
+		t.Errorf("%v, %d lost", err, tr.Lost())
+	}
+	want := map[string][]string{
+		"who listens": {"listens"}, "who closes": {"closes", "closes the listener"}, "how processes end": {"exits", "is killed"}, "who kills": {"kills"},
+		"why packets are dropped": {"drops"}, "why connections are reset": {"resets"},
+	}
+	for _, what := range tr.Sees {
+		for _, w := range want[what] {
+			if !seen[w] {
+				t.Errorf("it is not told that something %s (%s)", w, what)
+			}
+		}
+	}
+}
+
+// Each record lies in the stack that a program has, and fields where they can be read.
+func TestRecords(t *testing.T) {
+	for i := range kinds {
+		at, size := kinds[i].offsets()
+		if size > maxSize || size%8 != 0 {
+			t.Errorf("%s: %d octets", kinds[i].what, size)
+		}
+		end := 0
+		for _, f := range kinds[i].fields {
+			if at[f.name] < end {
+				t.Errorf("%s: %s overlaps what is before it", kinds[i].what, f.name)
+			}
+			end = at[f.name] + f.size
+		}
+	}
+}
+
+// Headers of dropped packets may be anything.
+func TestParseDrop(t *testing.T) {
+	ip, tcp := make([]byte, 40), make([]byte, 20)
+	var d Drop
+	if d.parse(ip, tcp) {
+		t.Error("nothing is a segment")
+	}
+	ip[0], ip[9], ip[12], ip[16] = 0x45, 6, 10, 11
+	copy(tcp, []byte{0x0f, 0xa0, 0, 80, 0, 0, 0, 7, 0, 0, 0, 0, 0x50, 2})
+	if !d.parse(ip, tcp) || d.From.String() != "10.0.0.0:4000" || d.To.String() != "11.0.0.0:80" || d.Seq != 7 || d.Flags != 2 {
+		t.Errorf("%+v", d)
+	}
+	ip[9] = 17
+	if d.parse(ip, tcp) {
+		t.Error("UDP is no segment")
+	}
+}

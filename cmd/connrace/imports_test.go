@@ -38,7 +38,7 @@ var layers = []struct {
 	{"pcaps", []string{"connrace/tcpstate", "github.com/google/gopacket"}, "the tests of every package import it"},
 	{"cmd/pcapgen", []string{"connrace/pcaps", "connrace/tcpstate"}, "it writes captures; what is found in them is the business of its tests"},
 	{"cmd/peers", nil, "it runs programs from outside"},
-	{"cmd/connrace", []string{"connrace/cmd/connrace/internal", "connrace/detect", "github.com/spf13/pflag"}, "it names the commands; what they do is below"},
+	{"cmd/connrace", []string{"connrace/capture", "connrace/cmd/connrace/internal", "connrace/detect", "github.com/spf13/pflag"}, "it names the commands; what they do is below"},
 	{within + "text", []string{"github.com/clipperhouse/displaywidth"}, "everything may import it, so it imports nothing"},
 	{within + "cli", []string{
 		"connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "confine", within + "outfile", within + "recorder", within + "term",
@@ -79,6 +79,7 @@ var layers = []struct {
 	{within + "annotate", []string{
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "outfile", within + "report",
 	}, "it copies captures and finds nothing by itself"},
+	{within + "share", []string{"connrace/capture", "connrace/tcpstate", "golang.org/x/net/http2/hpack"}, "it makes a copy from what the decoder says of each frame, and finds nothing"},
 	{within + "wireshark", []string{"connrace/detect", within + "outfile"}, "Wireshark reads the packets"},
 	{within + "metrics", nil, "it shows figures and does not know of what"},
 	{within + "otlp", []string{

@@ -24,6 +24,7 @@ func TestInBrowser(t *testing.T) {
 		test func(*browser)
 	}{
 		{"ladder", testLadder},
+		{"joined", testJoined},
 		{"filter", testFilter},
 		{"copy", testCopy},
 		{"ticket", testTicket},
@@ -68,10 +69,20 @@ func testLadder(b *browser) {
 	if n := eval[int](b, `document.querySelectorAll("#f3 .seg.lost .way").length`); n != 1 {
 		b.t.Errorf("%d arrows are lost requests", n)
 	}
-	// No text runs into another or out of the drawing.
+	b.apart("#f3")
+	// A link from the timeline unfolds what it leads to.
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#f8"`))
+	b.until(`document.querySelector("#f8").open && document.activeElement.closest("#f8")`)
+	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#rule-syn-dropped"`))
+	b.until(`document.querySelector("#rule-syn-dropped").open`)
+}
+
+// apart checks that in a finding's drawing no text runs into another or out of it.
+func (b *browser) apart(id string) {
+	b.t.Helper()
 	if got := eval[string](b, `(() => {
-		const box = document.querySelector("#f3 .ladder").getBoundingClientRect();
-		const rows = [...document.querySelectorAll("#f3 .ladder :is(.frame, .time, .note, .guess, .end, .addr)")].filter((t) => t.tagName === "text");
+		const box = document.querySelector("`+id+` .ladder").getBoundingClientRect();
+		const rows = [...document.querySelectorAll("`+id+` .ladder :is(.frame, .time, .note, .guess, .gone, .end, .addr)")].filter((t) => t.tagName === "text");
 		for (const [i, t] of rows.entries()) {
 			const a = t.getBoundingClientRect();
 			if (a.left < box.left - 1 || a.right > box.right + 1 || a.bottom > box.bottom + 1) return "outside: " + t.textContent;
@@ -84,11 +95,12 @@ func testLadder(b *browser) {
 	})()`); got != "" {
 		b.t.Error(got)
 	}
-	// A link from the timeline unfolds what it leads to.
-	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#f8"`))
-	b.until(`document.querySelector("#f8").open && document.activeElement.closest("#f8")`)
-	b.do(chromedp.Evaluate[chromedp.Void](`location.hash = "#rule-syn-dropped"`))
-	b.until(`document.querySelector("#rule-syn-dropped").open`)
+}
+
+func testJoined(b *browser) {
+	r, _ := joinedSample()
+	b.open(r)
+	b.apart("#f1")
 }
 
 // set fills a field of the filter in as a reader would.

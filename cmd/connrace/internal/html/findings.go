@@ -237,7 +237,7 @@ func (p *page) row(f *found) row {
 	if len(p.r.Captures) > 1 {
 		r.Capture = p.r.NameOf(f.captureOf(f.Capture))
 	}
-	l := newLadder(f.Finding, f.Known, p.o.ShowQuery)
+	l := newLadderOf(f.a, f.Finding, f.Known, p.o.ShowQuery)
 	if f.Rule.About == detect.AboutTarget && f.Known != nil {
 		// Its evidence are examples: what it says is what the closes have in common.
 		r.Histogram = histogram(f.Known)

@@ -12,8 +12,9 @@ import (
 type label struct {
 	*step
 	title, numbers string
-	at             float64 // where it begins, px along the arrow from its left end
-	anchor         string  // where its place is sure, for nobody knows how wide a font is
+	ends           [2]float64 // of its arrow, px right of the LB's line: the left one and the right one
+	at             float64    // where it begins, px along the arrow from its left end
+	anchor         string     // where its place is sure, for nobody knows how wide a font is
 }
 
 const (
@@ -36,9 +37,12 @@ func (b *label) span() (above, below float64) {
 }
 
 // height is where its arrow is, x px right of the LB's line.
-func (b *label) height(x, width float64) float64 {
-	return b.y[lbSide] + (b.y[targetSide]-b.y[lbSide])*x/width
+func (b *label) height(x float64) float64 {
+	return b.y[lbSide] + (b.y[targetSide]-b.y[lbSide])*(x-b.ends[0])/(b.ends[1]-b.ends[0])
 }
+
+// below reports whether its arrow goes by there.
+func (b *label) below(x float64) bool { return x >= b.ends[0] && x <= b.ends[1] }
 
 // labels finds a place for the label of each step.
 func (l *ladder) labels(c *columns) []label {
@@ -47,18 +51,21 @@ func (l *ladder) labels(c *columns) []label {
 	for i := range all {
 		x := &l.steps[i]
 		all[i] = label{step: x, title: cut(x.title, 36), numbers: flagNames(x.Flags) + " " + numbers(bs, l.f, x.Evidence)}
+		for end := range all[i].ends {
+			all[i].ends[end] = c.x(x, side(end)) - c.line[lbSide]
+		}
 	}
 	for i := range all {
-		all[i].settle(all, i, c.line[targetSide]-c.line[lbSide])
+		all[i].settle(all, i)
 	}
 	return all
 }
 
 // settle chooses the place where the label hides least of the other arrows and of the labels
 // before it: at best at the sender's end, where one looks for it.
-func (b *label) settle(all []label, i int, width float64) {
+func (b *label) settle(all []label, i int) {
 	dy := b.y[targetSide] - b.y[lbSide]
-	room := math.Hypot(width, dy) - b.width()
+	room := math.Hypot(b.ends[1]-b.ends[0], dy) - b.width()
 	first, last := float64(labelIndent), room-labelIndent-labelTip
 	if !b.FromLB {
 		first, last = labelIndent+labelTip, room-labelIndent
@@ -69,7 +76,7 @@ func (b *label) settle(all []label, i int, width float64) {
 			part = 1 - part
 		}
 		at := first + part*(last-first)
-		if n := b.hides(all, i, at, width); n < best {
+		if n := b.hides(all, i, b.ends[0]+at); n < best {
 			best, b.at = n, at
 			b.anchor = "middle"
 			if part == 0 {
@@ -83,20 +90,20 @@ func (b *label) settle(all []label, i int, width float64) {
 
 // hides counts what would be behind the label: arrows, and twice the texts of labels that
 // have their places.
-func (b *label) hides(all []label, i int, at, width float64) (n float64) {
+func (b *label) hides(all []label, i int, at float64) (n float64) {
 	above, below := b.span()
-	for x := max(at, 0); x <= min(at+b.width(), width); x += labelStep {
-		y := b.height(x, width)
+	for x := max(at, b.ends[0]); x <= min(at+b.width(), b.ends[1]); x += labelStep {
+		y := b.height(x)
 		for j := range all {
 			o := &all[j]
-			d := o.height(x, width) - y
-			if j != i && d > above && d < below {
+			d := o.height(x) - y
+			if j != i && o.below(x) && d > above && d < below {
 				n++
 				if o.class == "lost" {
 					n += 3 // the arrow that one looks for
 				}
 			}
-			if up, down := o.span(); j < i && x >= o.at && x <= o.at+o.width() && d+down > above && d+up < below {
+			if up, down := o.span(); j < i && x >= o.ends[0]+o.at && x <= o.ends[0]+o.at+o.width() && d+down > above && d+up < below {
 				n += 2
 			}
 		}
@@ -106,9 +113,9 @@ func (b *label) hides(all []label, i int, at, width float64) (n float64) {
 
 func (b *label) draw(s *svg, c *columns) {
 	dy := b.y[targetSide] - b.y[lbSide]
-	turn := math.Atan2(dy, c.line[targetSide]-c.line[lbSide])
+	turn := math.Atan2(dy, b.ends[1]-b.ends[0])
 	at := b.at + map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
-	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide], b.y[lbSide], turn*180/math.Pi, b.anchor)
+	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide]+b.ends[0], b.y[lbSide], turn*180/math.Pi, b.anchor)
 	y := -5
 	if b.title != "" {
 		s.add(`<text class="what" x="%v" y="%v">%v</text>`, at, y, b.title)

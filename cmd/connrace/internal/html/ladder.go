@@ -17,6 +17,7 @@ type side int
 const (
 	lbSide side = iota
 	targetSide
+	pathLine // between the two, where joined captures show that something lies there
 )
 
 func from(e *detect.Evidence) side {
@@ -34,6 +35,8 @@ func from(e *detect.Evidence) side {
 type ladder struct {
 	f *detect.Finding
 	vantage
+	both   *both // of joined captures; nil: of one
+	zero   int64 // time of the first step, of joined captures
 	steps  []step
 	breaks []gap
 	left   int // steps left out
@@ -63,6 +66,9 @@ type step struct {
 	y     [2]float64 // where it leaves or arrives at the two ends
 	notes []string   // what it shows, in lines
 	look
+
+	seen   [2]*report.Sighting // where joined captures have it; nil: an end does not, or there is one capture
+	absent [2]bool             // it was not at that end: it ended on the path, or began there
 }
 
 // when is the time at an end, ns after the first step.
@@ -92,7 +98,16 @@ const (
 
 // newLadder lays the evidence of a finding out. t, the target's figures, may be nil.
 func newLadder(f *detect.Finding, t *detect.Target, query bool) *ladder {
-	l := &ladder{f: f, vantage: vantageOf(f, t)}
+	l := outline(f, vantageOf(f, t), query)
+	l.bound()
+	l.cross()
+	l.place()
+	return l
+}
+
+// outline are the steps of a ladder without their places.
+func outline(f *detect.Finding, v vantage, query bool) *ladder {
+	l := &ladder{f: f, vantage: v}
 	es := report.Story(f)
 	if len(es) > mostSteps {
 		l.left = len(es) - mostSteps
@@ -105,9 +120,6 @@ func newLadder(f *detect.Finding, t *detect.Target, query bool) *ladder {
 		}
 		l.steps = append(l.steps, s)
 	}
-	l.bound()
-	l.cross()
-	l.place()
 	return l
 }
 
@@ -250,7 +262,7 @@ func (l *ladder) place() {
 		reach = min(max(14+10*math.Log10(float64(unit)/50e3), 10), 50)
 	}
 	y, flying := float64(firstY), 0
-	least := [2]float64{firstY, firstY} // where the next one fits at each end
+	least := [3]float64{firstY, firstY, firstY} // where the next one fits at each end, and on the path
 	var before *moment
 	for _, m := range l.moments() {
 		s := &l.steps[m.step]
@@ -264,9 +276,13 @@ func (l *ladder) place() {
 				y += reach * min(float64(m.t-before.t)/float64(unit), 1)
 			}
 		}
-		y = max(y, least[m.end])
+		lane := m.end
+		if s.absent[m.end] && m.end != l.text() {
+			lane = pathLine
+		}
+		y = max(y, least[lane])
 		s.y[m.end] = y
-		least[m.end] = y + l.room(s, m)
+		least[lane] = y + l.room(s, m)
 		if m.send {
 			flying++
 		} else {
@@ -282,7 +298,7 @@ func (l *ladder) room(s *step, m moment) float64 {
 	switch {
 	case m.end == l.text():
 		return 22 + lineHeight*float64(max(len(s.notes), 1))
-	case m.send:
+	case m.send || l.both != nil:
 		return 30
 	}
 	return 17

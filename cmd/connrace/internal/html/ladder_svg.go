@@ -23,7 +23,7 @@ const (
 
 // columns are where a ladder's parts are.
 type columns struct {
-	line  [2]float64 // the ends' lines
+	line  [3]float64 // the ends' lines, and where that of the path would be
 	text  float64    // descriptions begin here
 	guess float64    // estimated times
 	after string     // text-anchor of those
@@ -31,9 +31,19 @@ type columns struct {
 
 func (l *ladder) columns() columns {
 	if l.text() == lbSide {
-		return columns{[2]float64{textWidth + 12, ladderWidth - marginWidth}, 0, ladderWidth - marginWidth + 10, "start"}
+		return columns{lines(textWidth+12, ladderWidth-marginWidth), 0, ladderWidth - marginWidth + 10, "start"}
 	}
-	return columns{[2]float64{marginWidth, ladderWidth - textWidth - 12}, ladderWidth - textWidth, marginWidth - 10, "end"}
+	return columns{lines(marginWidth, ladderWidth-textWidth-12), ladderWidth - textWidth, marginWidth - 10, "end"}
+}
+
+func lines(lb, target float64) [3]float64 { return [3]float64{lb, target, (lb + target) / 2} }
+
+// x is where a step leaves or arrives at an end, or on the path instead.
+func (c *columns) x(s *step, end side) float64 {
+	if s.absent[end] {
+		return c.line[pathLine]
+	}
+	return c.line[end]
 }
 
 // draw makes the SVG. frame names a frame, clock writes a time.
@@ -43,15 +53,18 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 	n := len(l.steps) + l.left
 	s.add(`<svg class="ladder" role="img" width="%v" height="%v" viewBox="0 0 %v %v" aria-label="%v">`,
 		ladderWidth, l.height, ladderWidth, l.height,
-		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right; the table below lists them", id, text.Plural(uint64(n), "segment")))
+		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right%s; the table below lists them", id, text.Plural(uint64(n), "segment"), l.ended()))
 	l.heads(&s, &c)
+	if l.both != nil {
+		l.pathHead(&s, &c)
+	}
 	l.lines(&s, &c)
 	for i := range l.breaks {
 		l.breaks[i].draw(&s, &c)
 	}
 	digits := 0
 	for i := range l.steps {
-		digits = max(digits, len(frame(l.steps[i].Evidence)))
+		digits = max(digits, len(l.frameAt(&l.steps[i], l.text(), frame)))
 	}
 	labels := l.labels(&c)
 	// Words over lines: all arrows first.
@@ -61,7 +74,11 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 			s.add(`<g class="%v"><title>%v</title>`, strings.TrimSpace("seg "+x.class), l.tooltip(x, frame, clock))
 			if words {
 				labels[i].draw(&s, &c)
-				l.describe(&s, &c, x, frame(x.Evidence), clock(x.Time), digits)
+				if l.both == nil {
+					l.describe(&s, &c, x, frame(x.Evidence), clock(x.Time), digits)
+				} else {
+					l.describeBoth(&s, &c, x, clock, digits)
+				}
 			} else {
 				x.arrow(&s, &c)
 			}
@@ -86,7 +103,9 @@ func (l *ladder) heads(s *svg, c *columns) {
 			x = [2]float64{0, ladderWidth}[end]
 		}
 		note := ""
-		if l.captured[end] {
+		if l.both != nil {
+			note = " · " + cut(l.both[end].Name, 28)
+		} else if l.captured[end] {
 			note = " · captured here"
 		}
 		s.add(`<text class="end" x="%v" y="14" text-anchor="%v">%v<tspan class="note">%v</tspan></text>`, x, anchor, names[end], note)
@@ -96,15 +115,24 @@ func (l *ladder) heads(s *svg, c *columns) {
 	}
 }
 
-// lines are the two vertical lines, open at the breaks.
+// lines are the vertical lines, open at the breaks.
 func (l *ladder) lines(s *svg, c *columns) {
-	for _, x := range c.line {
+	for i, x := range c.line {
+		class := "line"
+		if i == int(pathLine) {
+			if class = "line path"; l.both == nil {
+				break
+			}
+		}
 		y := float64(headY - 8)
 		for _, b := range l.breaks {
-			s.add(`<path class="line" d="M%v %vV%v"/><path class="line off" d="M%v %vV%v"/>`, x, y, b.from, x, b.from, b.to)
+			s.add(`<path class="%v" d="M%v %vV%v"/>`, class, x, y, b.from)
+			if i != int(pathLine) { // where the time is written
+				s.add(`<path class="line off" d="M%v %vV%v"/>`, x, b.from, b.to)
+			}
 			y = b.to
 		}
-		s.add(`<path class="line" d="M%v %vV%v"/>`, x, y, l.height-4)
+		s.add(`<path class="%v" d="M%v %vV%v"/>`, class, x, y, l.height-4)
 	}
 }
 
@@ -123,7 +151,7 @@ func (g *gap) draw(s *svg, c *columns) {
 	}
 	y := (g.from + g.to) / 2
 	s.add(`<g class="%v">`, class)
-	for _, x := range c.line {
+	for _, x := range c.line[:pathLine] {
 		for _, dy := range []float64{-3, 3} {
 			s.add(`<path d="M%v %vl4 -4 4 4 4 -4"/>`, x-6, y+dy+2)
 		}
@@ -137,21 +165,22 @@ func (g *gap) draw(s *svg, c *columns) {
 // ends are where a step's arrow starts and where it points.
 func (x *step) ends(c *columns) (x0, y0, x1, y1 float64) {
 	s := from(x.Evidence)
-	return c.line[s], x.y[s], c.line[1-s], x.y[1-s]
+	return c.x(x, s), x.y[s], c.x(x, 1-s), x.y[1-s]
 }
 
 func (x *step) arrow(s *svg, c *columns) {
 	x0, y0, x1, y1 := x.ends(c)
 	d := math.Hypot(x1-x0, y1-y0)
 	ux, uy := (x1-x0)/d, (y1-y0)/d
+	dead := x.dead || x.absent[1-from(x.Evidence)]
 	tip := 2.0 // before the line
-	if x.dead {
+	if dead {
 		tip = 12
 	}
 	tx, ty := x1-ux*tip, y1-uy*tip
 	s.add(`<path class="way" d="M%v %vL%v %v"/>`, x0, y0, tx-ux*5, ty-uy*5)
 	s.add(`<path class="tip" d="M%v %vL%v %vL%v %vZ"/>`, tx, ty, tx-ux*9-uy*4, ty-uy*9+ux*4, tx-ux*9+uy*4, ty-uy*9-ux*4)
-	if x.dead {
+	if dead {
 		s.add(`<path class="dead" d="M%v %vl8 8m0 -8l-8 8"/>`, x1-ux*4-4, y1-uy*4-4)
 	}
 	s.add(`<circle class="dot" cx="%v" cy="%v" r="2.5"/>`, x0, y0)
@@ -244,6 +273,9 @@ func (l *ladder) proof() string {
 // caption says how far the drawing can be trusted.
 func (l *ladder) caption() string {
 	const scale = " Distances are not to scale."
+	if l.both != nil {
+		return l.captionBoth() + scale
+	}
 	if !l.rtt.Known {
 		return "The round trip time is not known: when a segment was at the other end is not shown." + scale
 	}

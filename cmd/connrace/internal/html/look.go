@@ -85,8 +85,11 @@ func carried(f *detect.Finding, e *detect.Evidence, query bool) string {
 	case detect.RoleRequestRest:
 		return "request, continued"
 	case detect.RoleRepeat:
-		if e.Len > 0 {
+		switch {
+		case e.Len > 0 && e.FromLB:
 			return "request again"
+		case e.Len > 0:
+			return "answer again"
 		}
 	case detect.RoleAnswer:
 		return "answer"

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"connrace/cmd/connrace/internal/diagnosis"
+	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -33,6 +34,11 @@ func joinedSample() (*report.Report, *detect.Finding) {
 	e[3].Seen = []detect.Seen{near(&e[3]), {Point: 1, Absent: true}}       // LB's FIN
 	e[4].Capture, e[4].Seen = 1, []detect.Seen{{Absent: true}, far(12, 0)} // RST
 	f.Views = []detect.View{{Stream: 1, LB: f.LB, Target: f.Target}, {Point: 1, Capture: 1, Stream: 4, LB: ep("10.78.0.1:1024"), Target: f.Target}}
+	r.Joined = []report.Joined{{A: a.Points[0], B: a.Points[1], Link: join.Link{
+		B: 1, Shared: 1, OnlyAt: [2]int{2, 0}, Clock: join.Clock{Known: true, Offset: 3 * second, Lo: 3*second - millisecond, Hi: 3*second + millisecond},
+		NAT:  []join.Translation{{Role: "lb", From: "10.0.0.2", To: "10.78.0.1", N: 1}},
+		Ways: []join.Way{{Target: f.Target, ToTarget: 8 * millisecond, ToLB: 7 * millisecond}, {Target: ep("10.0.1.10:80"), ToTarget: millisecond, ToLB: millisecond}},
+	}}}
 	return r, f
 }
 
@@ -68,6 +74,18 @@ func TestJoinedLadder(t *testing.T) {
 	}
 	if n := strings.Count(svg, `class="dead"`); n != 2 {
 		t.Errorf("%d segments end on the path", n)
+	}
+	section := regexp.MustCompile(`(?s)<section id="joined".*?</section>`).FindString(page)
+	for _, want := range []string{
+		"clocks 3 s apart (± 1 ms); 8 ms to 10.0.1.9:8080 and 7 ms back, 1 ms to 10.0.1.10:80 and 1 ms back.",
+		"<dt>At the load balancer</dt><dd>web-1.pcap</dd>", "<dt>Only in web-1.pcap</dt><dd>2 connections</dd>",
+		"<dt>Clock of target.pcap</dt><dd>3 s ahead <small>if the fastest segments took equally long both ways; else at most 1 ms less or 1 ms more</small>",
+		`<td><code>10.0.1.9:8080</code></td><td class="n">8 ms</td><td class="n">7 ms</td>`,
+		`<td>load balancer</td><td><code>10.0.0.2</code></td><td><code>10.78.0.1</code></td><td class="n">1</td>`,
+	} {
+		if !strings.Contains(strings.ReplaceAll(section, "\u00a0", " "), want) {
+			t.Errorf("the section has no %q", want)
+		}
 	}
 	if !strings.Contains(page, "Times on the left are those of web-1.pcap, on the right those of target.pcap") {
 		t.Error("nothing says whose times they are")

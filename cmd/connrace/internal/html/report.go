@@ -99,7 +99,7 @@ type section struct {
 func (p *page) sections(fs *findings) []section {
 	s := []section{{"verdict", "", "verdict", p.verdict()}}
 	if js := p.joined(); len(js) > 0 {
-		s = append(s, section{"joined", "Captures of the same connections", "notes", js})
+		s = append(s, section{"joined", "Captures of the same connections", "joined", js})
 	}
 	if ts := p.cards(); len(ts.Cards) > 0 {
 		s = append(s, section{"targets", "Targets", "targets", ts})
@@ -121,14 +121,6 @@ func (p *page) sections(fs *findings) []section {
 		s = append(s, section{"notes", "What may have hidden something", "notes", ns})
 	}
 	return append(s, section{"captures", "What was read", "captures", p.captures()})
-}
-
-// joined says which captures are one case, and what that shows of clocks and ways.
-func (p *page) joined() (texts []string) {
-	for i := range p.r.Joined {
-		texts = append(texts, p.r.Joined[i].Text())
-	}
-	return texts
 }
 
 // head is what stands before the sections.

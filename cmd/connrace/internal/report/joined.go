@@ -89,11 +89,16 @@ func (j *Joined) Text() string {
 	if k.DriftKnown && k.Drift != 0 {
 		s += fmt.Sprintf(", drifting by %.1f ppm", k.Drift*1e6)
 	}
-	for i := range j.Ways {
-		if i == 0 {
-			w := &j.Ways[i]
-			s += fmt.Sprintf("; %s to the target and %s back", text.Short(w.ToTarget), text.Short(w.ToLB))
+	const most = 3
+	for i, w := range j.Ways[:min(len(j.Ways), most)] {
+		to := "the target"
+		if len(j.Ways) > 1 {
+			to = w.Target.String()
 		}
+		s += fmt.Sprintf("%s %s to %s and %s back", [2]string{";", ","}[min(i, 1)], text.Short(w.ToTarget), to, text.Short(w.ToLB))
+	}
+	if n := len(j.Ways) - most; n > 0 {
+		s += fmt.Sprintf(", and %d more targets", n)
 	}
 	s += "."
 	for i := range j.NAT {

@@ -158,7 +158,7 @@ func (w *Witness) Sockets(states uint32, each func(*Socket)) error {
 		port, peerPort, addr, peerAddr, inode, size = 4, 6, 8, 24, 68, 72 // struct inet_diag_msg
 	)
 	for _, family := range [...]uint8{unix.AF_INET, unix.AF_INET6} {
-		err := w.diag.tcp(family, states, 0, func(m []byte) {
+		take := func(m []byte) {
 			if len(m) < size {
 				return
 			}
@@ -170,8 +170,11 @@ func (w *Witness) Sockets(states uint32, each func(*Socket)) error {
 				return e
 			}
 			each(&Socket{Local: of(addr, port), Remote: of(peerAddr, peerPort), Inode: native32(m[inode:])})
-		})
-		if err != nil {
+		}
+		if err := w.diag.tcp(family, states, 0, take); err != nil {
+			return err
+		}
+		if err := w.diag.mptcp(family, states, take); err != nil {
 			return err
 		}
 	}

@@ -79,6 +79,9 @@ type Measures struct {
 	RST              string   // "reply", "active" or ""
 	RSTOrigin        string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned
 	RSTOriginBasis   string   // "ttl", "shape", "joined" or ""
+	RSTReason        string   // why the target's kernel sent its RST, as that says: "TCP_ABORT_ON_CLOSE"; "": unknown
+	DropReason       string   // why the target's kernel dropped segments, as that says: "NETFILTER_DROP"; "": unknown
+	Dropped          int      // how many, by DropReason
 	CloseCause       string   // the ID of one of CloseCauses, or ""
 	CloseCauseBasis  string   // "inferred", "advertised", "hint", "refused" or ""
 	Retried          bool

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strings"
@@ -43,17 +44,16 @@ type Exit struct {
 // HostQuestion asks about a connection, or with a zero LB about a listener.
 type HostQuestion struct {
 	LB, Target tcpstate.Endpoint
-	Time       int64        // of the decisive segment
-	Close      int64        // when the target closed; 0: it did not
-	SYN        bool         // it was not set up: who listens, or did, is asked
-	Seq        tcpstate.Seq // of the SYN, with SYN
+	Time       int64 // of the decisive segment
+	Close      int64 // when the target closed; 0: it did not
+	SYN        bool  // it was not set up: who listens, or did, is asked
 }
 
 // HostAnswer is what the host knows. The zero value is nothing.
 type HostAnswer struct {
 	// Process had the target's socket, or with HostQuestion.SYN listens, or did until it ended.
 	Process *Process
-	Drops   []HostDrop // of the LB's segments; with HostQuestion.SYN of the SYN alone
+	Drops   []HostDrop // the LB's newest segments that were dropped
 	Reset   string     // why the host sent its RST, as the kernel calls it; "": unknown
 }
 
@@ -77,8 +77,12 @@ func (d *Detector) askHost(p *pending) {
 	if d.opt.Host == nil || f.Severity == Info || f.Socket != "" || d.opt.IsLocal != nil && !d.opt.IsLocal(f.Target.Addr) {
 		return
 	}
-	q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: p.close.Time, SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
+	q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: cmp.Or(f.closedAt(), p.close.Time), SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
+	if q.SYN {
+		q.Close = 0
+	}
 	a := d.opt.Host(&q)
+	d.hear(p, &a)
 	if f.Process = a.Process; f.Process == nil {
 		return
 	}

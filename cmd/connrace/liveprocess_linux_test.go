@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"connrace/cmd/connrace/internal/clitest"
 )
 
@@ -25,6 +27,9 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 	c := exec.Command(exe, how, "127.0.0.1:8080")
 	c.Args[0] = "connrace-worker"
 	c.Env = append(os.Environ(), "EXE="+exe, "GORACE=atexit_sleep_ms=0")
+	if how == "memory" {
+		limitMemory(t, c)
+	}
 	master := n.run(c)
 	n.until("the worker begins", func() bool { return strings.Contains(master.stdout.String(), "\n") })
 	pid = strings.TrimSpace(master.stdout.String())
@@ -45,6 +50,38 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 	return fs[0], pid, live
 }
 
+// memoryOfWorker is more than a worker needs, whose program is built for tests.
+const memoryOfWorker = 300 << 20
+
+// limitMemory lets a command run in a cgroup of its own, with little memory.
+func limitMemory(t *testing.T, c *exec.Cmd) {
+	t.Helper()
+	for _, x := range []struct{ top, limit, swap string }{
+		{"/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max", "memory.swap.max"},
+	} {
+		dir, err := os.MkdirTemp(x.top, "connrace-test-")
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { os.Remove(dir) })
+		if os.WriteFile(filepath.Join(dir, x.limit), []byte(fmt.Sprint(memoryOfWorker)), 0) != nil {
+			continue
+		}
+		os.WriteFile(filepath.Join(dir, x.swap), []byte("0"), 0) // where there is no swap, it needs none
+		// By the name by which it is started the test's program knows what it is to be.
+		named := filepath.Join(t.TempDir(), "connrace-worker")
+		if err := os.Symlink(c.Path, named); err != nil {
+			t.Fatal(err)
+		}
+		c.Args = append([]string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, filepath.Join(dir, "cgroup.procs"), named}, c.Args[1:]...)
+		if c.Path, err = exec.LookPath("sh"); err != nil {
+			t.Skip("needs sh")
+		}
+		return
+	}
+	t.Skip("no cgroup with a limit on memory can be made here")
+}
+
 // hostCalls run in the namespace that the test is in.
 func hostCalls(t *testing.T) chan func() {
 	calls := make(chan func())
@@ -60,7 +97,7 @@ func hostCalls(t *testing.T) chan func() {
 // A finding names the process that had the connection, and how that ended.
 func TestLiveProcess(t *testing.T) {
 	t.Parallel()
-	for how, want := range map[string]clitest.Exit{"kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}} {
+	for how, want := range map[string]clitest.Exit{"memory": {Signal: 9, OOM: true, Limit: memoryOfWorker}, "kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			f, pid, live := watchWorker(t, how)
@@ -71,7 +108,7 @@ func TestLiveProcess(t *testing.T) {
 				t.Fatalf("%+v of %s\n%s", f.Process, pid, live.stderr)
 			}
 			e := *f.Process.Exit
-			if e.Signal != want.Signal || e.Code != want.Code || e.OOM || (e.Killer != nil) != (how == "harakiri") {
+			if e.Signal != want.Signal || e.Code != want.Code || e.OOM != want.OOM || e.Limit != want.Limit || (e.Killer != nil) != (how == "harakiri") {
 				t.Errorf("%+v", e)
 			}
 			if how == "harakiri" && (e.Killer.Name != f.Process.Name || e.Killer.PID == f.Process.PID) {
@@ -115,5 +152,94 @@ func TestLiveNoProcess(t *testing.T) {
 	f, _, live := watchWorker(t, "kill", "--processes", "off")
 	if f.Process != nil || f.Confidence != "certain" || strings.Contains(live.stderr.String(), "seen of processes") {
 		t.Errorf("%+v\n%s", f, live.stderr)
+	}
+}
+
+// A firewall and a full queue at the same listener, at the same time: of each SYN it is known which
+// of the two dropped it, and who listens.
+func TestLiveFilterBesideQueue(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		t.Skip("needs nft (nftables)")
+	}
+	rules := "table inet t { chain in { type filter hook input priority 0; ip saddr 127.0.0.2 tcp dport 8080 drop; }; }"
+	n.do(func() {
+		c := exec.Command("nft", "-f", "-")
+		c.Stdin = strings.NewReader(rules)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Skipf("no nftables here: %s", out)
+		}
+	})
+	connect := acceptNever(t, n, 8080, 1, false)
+	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl")
+	n.watching(1, live)
+	n.until("the listener is warned of", func() bool { return strings.Contains(live.stderr.String(), "its listen backlog is 1") })
+	connect(2 + 2) // two have room
+	n.do(func() {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err == nil {
+			t.Cleanup(func() { unix.Close(fd) })
+			err = unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 2}})
+		}
+		if err == nil {
+			err = unix.Connect(fd, &unix.SockaddrInet4{Port: 8080, Addr: [4]byte{127, 0, 0, 1}})
+		}
+		if err != unix.EINPROGRESS {
+			t.Fatal(err)
+		}
+	})
+	findings := func() []clitest.Line { return clitest.Of(clitest.Lines(t, live.stdout.String()), "finding") }
+	n.until("three findings", func() bool { return strings.Count(live.stdout.String(), `"finding"`) >= 3 })
+	live.endSoon(syscall.SIGINT)
+	if !strings.Contains(live.stderr.String(), "why packets are dropped") {
+		t.Skip("no kernel events here: ", live.stderr)
+	}
+	for _, f := range findings() {
+		filtered := strings.HasPrefix(f.LB, "127.0.0.2:")
+		want := map[bool]string{true: "syn-unanswered NETFILTER_DROP", false: "syn-dropped "}[filtered]
+		if got := f.Rule + " " + f.Measures.DropReason; got != want || f.Confidence != "certain" {
+			t.Errorf("%s: %s, %s, want %s: %s", f.LB, got, f.Confidence, want, f.Grounds)
+		}
+		if f.Process == nil || f.Process.PID != os.Getpid() {
+			t.Errorf("%s: %+v listens, not %d", f.LB, f.Process, os.Getpid())
+		}
+	}
+	if name := fmt.Sprintf("0.0.0.0:8080, process %d", os.Getpid()); strings.Contains(live.stderr.String(), "8080, process") && !strings.Contains(live.stderr.String(), strings.TrimPrefix(name, "0.0.0.0:")) {
+		t.Errorf("another one is warned of: %s", live.stderr)
+	}
+}
+
+// Refused, a finding names who listened before, and how that ended.
+func TestLiveRefused(t *testing.T) {
+	t.Parallel()
+	n := newNetNS(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(exe, "alone", "127.0.0.1:8080")
+	c.Args[0] = "connrace-worker"
+	c.Env = append(os.Environ(), "EXE="+exe, "GORACE=atexit_sleep_ms=0")
+	server := n.run(c)
+	n.until("it listens", func() bool { return strings.Contains(server.stdout.String(), "\n") })
+	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl")
+	n.watching(1, live)
+	n.until("processes are looked for", func() bool { return strings.Contains(live.stderr.String(), "seen of processes") })
+	server.end(syscall.SIGKILL)
+	time.Sleep(600 * time.Millisecond) // until it is noticed
+	if _, err := n.dial("", "127.0.0.1:8080"); err == nil {
+		t.Fatal("somebody listens")
+	}
+	n.until("the finding", func() bool { return strings.Contains(live.stdout.String(), `"finding"`) })
+	live.endSoon(syscall.SIGINT)
+	if !strings.Contains(live.stderr.String(), "who closes") {
+		t.Skip("no kernel events here: ", live.stderr)
+	}
+	for _, f := range clitest.Of(clitest.Lines(t, live.stdout.String()), "finding") {
+		p := f.Process
+		if f.Rule != "connection-refused" || f.Measures.RSTReason != "NO_SOCKET" || p == nil || p.PID != server.Process.Pid || p.Exit == nil || p.Exit.Signal != 9 {
+			t.Errorf("%s, %s: %+v, not %d: %s", f.Rule, f.Measures.RSTReason, p, server.Process.Pid, f.Summary)
+		}
 	}
 }

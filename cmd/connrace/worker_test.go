@@ -25,6 +25,10 @@ func worker() {
 	}
 	l, err := net.Listen("tcp", os.Args[2])
 	must(err)
+	if os.Args[1] == "alone" {
+		fmt.Println("listens")
+		time.Sleep(time.Hour)
+	}
 	f, err := l.(*net.TCPListener).File()
 	must(err)
 	c := exec.Command(os.Getenv("EXE"), os.Args[1:]...)
@@ -66,6 +70,14 @@ func work(how string) {
 			os.Exit(3)
 		case "kill":
 			self.Kill()
+		case "memory":
+			for kept := [][]byte{}; ; {
+				b := make([]byte, 1<<20)
+				for i := 0; i < len(b); i += 4096 {
+					b[i] = 1
+				}
+				kept = append(kept, b)
+			}
 		}
 		time.Sleep(time.Hour)
 	}))

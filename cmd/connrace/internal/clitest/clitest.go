@@ -41,8 +41,11 @@ type Line struct {
 		Role      string
 		Note      string
 	}
+	LB       string
 	Measures struct {
-		Kernel *struct {
+		RSTReason  string `json:"rst_reason"`
+		DropReason string `json:"drop_reason"`
+		Kernel     *struct {
 			Queue, QueueLimit, Listen int
 			Overflows                 int `json:"listen_overflows"`
 			Limit                     int `json:"queue_limit"`

@@ -321,6 +321,10 @@ func (p *page) facts(f *found) []fact {
 	if k := m.Kernel; k != nil {
 		add("The target's kernel", k.String(), "")
 	}
+	add("Why the kernel reset it", m.RSTReason, "")
+	if m.DropReason != "" {
+		add("Dropped by the kernel", text.Plural(uint64(m.Dropped), "segment"), m.DropReason)
+	}
 	if f.Process != nil {
 		add("The process", text.Clean(f.Process.String()), text.Clean(f.Process.Command))
 	}

@@ -37,7 +37,7 @@ type book struct {
 	foreign   bool // the kernel's numbers of processes are not /proc's
 	events    events
 	tracer    *trace.Tracer // nil: the kernel's events are not seen
-	listening chan struct{} // somebody has begun to listen
+	listening chan struct{} // somebody has begun to listen, or has ended it
 }
 
 // held is a socket, and who has it.
@@ -255,7 +255,7 @@ func (b *book) answer(q *detect.HostQuestion) (a detect.HostAnswer) {
 	if q.LB == (tcpstate.Endpoint{}) {
 		return a
 	}
-	a.Drops = b.dropped(q)
+	a.Drops = slices.Clone(b.events.drops[conn{q.LB, q.Target}])
 	if r, ok := b.events.resets[conn{q.LB, q.Target}]; ok && r.Time-q.Time < resetNear && q.Time-r.Time < resetNear {
 		a.Reset = r.Reason
 	}

@@ -1,7 +1,6 @@
 package procs
 
 import (
-	"slices"
 	"time"
 
 	"connrace/cmd/connrace/internal/trace"
@@ -51,8 +50,9 @@ func newEvents() events {
 	}
 }
 
-// event notes what the kernel said. It reports whether somebody listens who did not before.
-func (b *book) event(e any) (listens bool) {
+// event notes what the kernel said. It reports whether somebody listens who did not before, or does
+// not any more.
+func (b *book) event(e any) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := &b.events
@@ -75,6 +75,7 @@ func (b *book) event(e any) (listens bool) {
 			of.remote = tcpstate.Endpoint{}
 		}
 		v.closes[of] = bounded(append(v.closes[of], c))
+		return e.Listener
 	case *trace.Exit:
 		x := exitOf(e.Task.Code)
 		x.Time = e.Time
@@ -200,13 +201,6 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		told.Exit = &x
 	}
 	return &told
-}
-
-// dropped are segments of a connection that the kernel dropped.
-func (b *book) dropped(q *detect.HostQuestion) []detect.HostDrop {
-	return slices.DeleteFunc(slices.Clone(b.events.drops[conn{q.LB, q.Target}]), func(d detect.HostDrop) bool {
-		return q.SYN && d.Seq != q.Seq
-	})
 }
 
 // exitOf is how a process ended by the code that wait(2) gives.

@@ -40,6 +40,8 @@ const helperFD = 3
 
 const (
 	lookEvery = 500 * time.Millisecond
+	// lookAgain is how soon it is looked again at the earliest, where somebody begins to listen.
+	lookAgain = 50 * time.Millisecond
 	// lookShare of the time at most goes into looking.
 	lookShare = 20
 )
@@ -174,6 +176,7 @@ func (b *book) learn() {
 			b.tracer.Watch(b.ports)
 		}
 		wait = max(lookEvery, lookShare*time.Since(began))
+		time.Sleep(lookAgain)
 	}
 }
 

@@ -45,6 +45,9 @@ type measuresDoc struct {
 	RST             optional   `json:"rst"`
 	RSTOrigin       optional   `json:"rst_origin"`
 	RSTOriginBasis  optional   `json:"rst_origin_basis"`
+	RSTReason       optional   `json:"rst_reason"`
+	DropReason      optional   `json:"drop_reason"`
+	Dropped         count      `json:"dropped"`
 	CloseCause      optional   `json:"close_cause"`
 	CloseCauseBasis optional   `json:"close_cause_basis"`
 	Retried         *retryDoc  `json:"retried"`
@@ -75,6 +78,7 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 		Idle: seconds(m.Idle), RTT: seconds(m.RTT), Outstanding: seconds(m.Outstanding), Delay: seconds(m.Delay),
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
 		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
+		RSTReason: optional(m.RSTReason), DropReason: optional(m.DropReason), Dropped: count{uint64(m.Dropped), m.DropReason != ""},
 		Kernel: kernelJSON(m.Kernel),
 	}
 	if m.SmallestLost > 0 {

@@ -59,6 +59,12 @@ func (f *Finding) Tries() (t Tries) {
 	return t
 }
 
+// ClientLeft reports whether most likely a client went away, and the LB with it.
+func (f *Finding) ClientLeft() bool { return f.byClient }
+
+// Restore says so of a finding that is read from a report.
+func (f *Finding) Restore(clientLeft bool) { f.byClient = clientLeft }
+
 // Tally counts what a finding, or several of a group, are about.
 func (r *Result) Tally(end tcpstate.Endpoint, t Tries) { r.recount(end, Tries{}, t) }
 

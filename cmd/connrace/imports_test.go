@@ -79,6 +79,7 @@ var layers = []struct {
 	{within + "annotate", []string{
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "outfile", within + "report",
 	}, "it copies captures and finds nothing by itself"},
+	{within + "merge", []string{"connrace/detect", "connrace/tcpstate", within + "baseline", within + "report"}, "it reads reports: no packet is left of what they are about"},
 	{within + "share", []string{"connrace/capture", "connrace/tcpstate", "golang.org/x/net/http2/hpack"}, "it makes a copy from what the decoder says of each frame, and finds nothing"},
 	{within + "wireshark", []string{"connrace/detect", within + "outfile"}, "Wireshark reads the packets"},
 	{within + "metrics", nil, "it shows figures and does not know of what"},

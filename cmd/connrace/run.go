@@ -30,6 +30,7 @@ func commands() []command {
 		{"analyze", "read captures and report what broke", analyzeHelp, analyzeCommand},
 		{"live", "watch an interface of this host (Linux)", liveHelp, liveCommand},
 		{"explain", "what a finding means: segments, cause, fix", explainHelp, explainCommand},
+		{"merge", "one report of many: hosts, days", mergeHelp, mergeCommand},
 		{"share", "a copy of a capture that others may see", shareHelp, shareCommand},
 		{"wireshark", "findings as fields, colours and buttons in Wireshark", wiresharkHelp, wiresharkCommand},
 		{"version", "print the version", versionHelp, versionCommand},

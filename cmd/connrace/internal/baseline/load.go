@@ -14,8 +14,8 @@ import (
 	"connrace/detect"
 )
 
-// schema is the JSON contract of the reports that can be compared with.
-const schema = "connrace/1"
+// Schema is the JSON contract of the reports that can be compared with.
+const Schema = "connrace/1"
 
 // Run are the figures of one run.
 type Run struct {
@@ -42,20 +42,10 @@ func Load(r io.Reader) (*Run, error) { return bounded(r, maxValue) }
 
 // bounded is Load with another bound of what the decoder keeps.
 func bounded(r io.Reader, most int64) (*Run, error) {
-	in := bufio.NewReader(r)
-	switch b, _ := in.Peek(3); {
-	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
-		return nil, errors.New("it is UTF-16, as PowerShell's > writes it; JSON is UTF-8")
-	case string(b) == "\xef\xbb\xbf":
-		in.Discard(3) // a byte order mark
-	case bytes.HasPrefix(b, []byte("<")):
-		if err := toEmbedded(in); err != nil {
-			return nil, err
-		}
+	d, err := decoder(r, most)
+	if err != nil {
+		return nil, err
 	}
-	l := &limiter{r: in, most: most}
-	d := json.NewDecoder(l)
-	l.d = d
 	for {
 		run, kind, err := load(d)
 		switch {
@@ -70,6 +60,26 @@ func bounded(r io.Reader, most int64) (*Run, error) {
 		}
 		return run, nil
 	}
+}
+
+// Decoder reads the JSON of a report, or of a page's, and keeps no more of it than a value.
+func Decoder(r io.Reader) (*json.Decoder, error) { return decoder(r, maxValue) }
+
+func decoder(r io.Reader, most int64) (*json.Decoder, error) {
+	in := bufio.NewReader(r)
+	switch b, _ := in.Peek(3); {
+	case bytes.HasPrefix(b, []byte("\xff\xfe")), bytes.HasPrefix(b, []byte("\xfe\xff")):
+		return nil, errors.New("it is UTF-16, as PowerShell's > writes it; JSON is UTF-8")
+	case string(b) == "\xef\xbb\xbf":
+		in.Discard(3) // a byte order mark
+	case bytes.HasPrefix(b, []byte("<")):
+		if err := toEmbedded(in); err != nil {
+			return nil, err
+		}
+	}
+	l := &limiter{r: in, most: most}
+	l.d = json.NewDecoder(l)
+	return l.d, nil
 }
 
 // Element begins the element of a page that holds the report, and EndElement ends it.
@@ -146,8 +156,8 @@ func load(d *json.Decoder) (run *Run, kind string, err error) {
 		return nil, l.kind, nil
 	case l.schema == "":
 		return nil, "?", errors.New("it names no schema")
-	case l.schema != schema:
-		return nil, "?", fmt.Errorf("its schema is %q, not %q", l.schema, schema)
+	case l.schema != Schema:
+		return nil, "?", fmt.Errorf("its schema is %q, not %q", l.schema, Schema)
 	case !l.totals:
 		return nil, "?", errors.New("it has no totals")
 	}
@@ -168,7 +178,7 @@ func (l *loader) field(key string) error {
 	case "schema":
 		return l.d.Decode(&l.schema)
 	case "captures":
-		return each(l.d, l.capture)
+		return Each(l.d, l.capture)
 	case "totals":
 		l.totals = true
 		var t struct {
@@ -183,36 +193,17 @@ func (l *loader) field(key string) error {
 		}
 		return err
 	case "targets":
-		return each(l.d, l.target)
+		return Each(l.d, l.target)
 	case "findings":
 		l.run.Kinds = map[string]int{}
-		return each(l.d, l.finding)
+		return Each(l.d, l.finding)
 	case "failures": // of all findings, not only of those that are shown
 		clear(l.run.Kinds)
 		return l.d.Decode(&l.run.Kinds)
 	case "streams":
-		return each(l.d, func(*json.Decoder) error { return skip(l.d) })
+		return Each(l.d, func(*json.Decoder) error { return skip(l.d) })
 	}
-	return l.pass()
-}
-
-// pass passes over a value that may be long, such as a log with what was joined.
-func (l *loader) pass() error {
-	for depth := 0; ; {
-		t, err := l.d.Token()
-		if err != nil {
-			return err
-		}
-		switch t {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
+	return Pass(l.d)
 }
 
 func (l *loader) capture(d *json.Decoder) error {
@@ -289,8 +280,8 @@ func (t *triesDoc) failed() uint64 {
 	return *t.Failed
 }
 
-// each decodes the elements of an array one by one. null is an empty one.
-func each(d *json.Decoder, element func(*json.Decoder) error) error {
+// Each decodes the elements of an array one by one. null is an empty one.
+func Each(d *json.Decoder, element func(*json.Decoder) error) error {
 	t, err := d.Token()
 	if err != nil || t == nil {
 		return err
@@ -305,6 +296,25 @@ func each(d *json.Decoder, element func(*json.Decoder) error) error {
 	}
 	_, err = d.Token()
 	return err
+}
+
+// Pass passes over a value that may be long, such as a log with what was joined.
+func Pass(d *json.Decoder) error {
+	for depth := 0; ; {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		switch t {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+	}
 }
 
 // skip passes over a value.

@@ -14,6 +14,7 @@ import (
 type Run struct {
 	Files    []string // captures as they were named; of live the interface
 	Live     bool
+	Merged   []string // reports that this one was made of; nil: it was made of captures
 	Flags    []string // that decide what is analysed, as they were given
 	Page     string   // where the report is written that can be compared with; "": nowhere
 	Baseline string   // the earlier report that this run was compared with; "": none
@@ -32,6 +33,9 @@ func (q *problem) check() (cmds []string) {
 	before := r.Baseline
 	if before == "" {
 		before = r.Page
+	}
+	if len(r.Merged) > 0 {
+		return r.checkMerged(before)
 	}
 	run := fed(r.Files) + "connrace " + r.files()
 	if r.Live {
@@ -59,10 +63,22 @@ func (q *problem) check() (cmds []string) {
 	return append(cmds, compare+" --baseline "+quoted(before))
 }
 
+// checkMerged is check where reports were merged.
+func (r *Run) checkMerged(before string) (cmds []string) {
+	if before == "" {
+		before = "before.json"
+		cmds = append(cmds, fed(r.Merged)+"connrace merge "+r.list(r.Merged)+" --format json > "+before+"  # before the change")
+	}
+	return append(cmds, "connrace merge AFTER.json... --baseline "+quoted(before)+"  # reports made after it")
+}
+
 // files are the captures in a command.
-func (r *Run) files() string {
+func (r *Run) files() string { return r.list(r.Files) }
+
+// list are files in a command.
+func (r *Run) list(files []string) string {
 	var names []string
-	for i, f := range r.Files {
+	for i, f := range files {
 		if i == mostFiles {
 			names = append(names, "...")
 			break

@@ -48,6 +48,11 @@ func NewCommon() Common {
 func (c *Common) AddWhat(fs *pflag.FlagSet) {
 	fs.Var(&c.LB, "lb", "a load balancer: `HOST` or CIDR (repeatable)")
 	fs.Var(&c.lbIdle, "lb-idle-timeout", "the load balancer's idle timeout, a `DURATION`\n(default: inferred from the capture)")
+	c.addShown(fs)
+}
+
+// addShown adds the flags that say what is shown, and how.
+func (c *Common) addShown(fs *pflag.FlagSet) {
 	fs.Var(c.Rules, "rule", "show only findings of the rule `ID` (repeatable)")
 	fs.Var(&c.severity, "severity", "show only findings of this `LEVEL` or above: error, warning,\ninfo")
 	fs.Var(&c.Format, "format", "output `FORMAT`: "+strings.Join(c.Format.Of, ", "))
@@ -57,8 +62,27 @@ func (c *Common) AddWhat(fs *pflag.FlagSet) {
 func (c *Common) AddHow(fs *pflag.FlagSet) {
 	fs.IntVar(&c.MaxFlows, "max-flows", 0, "keep at most `N` connections in mind (default: as many as fit into\na quarter of the available memory)")
 	fs.IntVar(&c.MaxTargets, "max-targets", detect.DefaultMaxTargets, "tell at most `N` targets apart; all further ones are counted\ntogether")
-	fs.BoolVar(&c.localTime, "local-time", false, "read and show times in local time instead of UTC")
+	c.addTimes(fs)
 	fs.BoolVar(&c.ShowQuery, "show-query", false, "show the queries and path parameters of requests; they can hold\nsecrets")
+	c.addFailOn(fs)
+}
+
+// AddReport adds the flags of what has no packets any more, but findings.
+func (c *Common) AddReport(fs *pflag.FlagSet) {
+	c.addShown(fs)
+	c.addTimes(fs)
+	c.addFailOn(fs)
+	c.AddBaseline(fs)
+	c.HTML.Add(fs)
+	c.Umask.AddTo(fs)
+	c.AddTalk(fs)
+}
+
+func (c *Common) addTimes(fs *pflag.FlagSet) {
+	fs.BoolVar(&c.localTime, "local-time", false, "read and show times in local time instead of UTC")
+}
+
+func (c *Common) addFailOn(fs *pflag.FlagSet) {
 	fs.Var(&c.failOn, "fail-on", "exit 1 when there is a finding of this `LEVEL` or above:\nerror, warning, info, never")
 }
 

@@ -160,6 +160,8 @@ type findingDoc struct {
 	Time          stamp          `json:"time"`
 	Lost          bool           `json:"lost"`
 	Open          bool           `json:"open"`
+	ClientLeft    bool           `json:"client_left"`
+	Unwatched     bool           `json:"pool_unwatched"`
 	Request       *requestDoc    `json:"request"`
 	Requests      []h2RequestDoc `json:"requests"`
 	Measures      measuresDoc    `json:"measures"`
@@ -209,7 +211,7 @@ func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findin
 	return findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
-		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open,
+		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),

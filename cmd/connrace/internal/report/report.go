@@ -32,6 +32,7 @@ type Report struct {
 	Joined       []Joined // captures of the same connections, pair by pair along the path
 	Interrupted  bool     // the input was not read to its end
 	Live         bool     // an interface was watched
+	Merged       []string // the reports that this one was made of; nil: it was made of captures
 	Flags        []string // that decide what is analysed, as they were given
 	Page         string   // where the report is written as HTML; "": nowhere
 
@@ -154,7 +155,7 @@ func (r *Report) seen() diagnosis.Seen {
 			names[diagnosis.TargetName(r.Analyses[i].Result.Targets[k].Target)] = true
 		}
 	}
-	run := diagnosis.Run{Live: r.Live, Flags: r.Flags, Page: r.Page}
+	run := diagnosis.Run{Live: r.Live, Merged: r.Merged, Flags: r.Flags, Page: r.Page}
 	for i := range r.Captures {
 		run.Files = append(run.Files, r.Captures[i].Path)
 	}

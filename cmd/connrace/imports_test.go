@@ -39,7 +39,7 @@ var layers = []struct {
 	{"cmd/pcapgen", []string{"connrace/pcaps", "connrace/tcpstate"}, "it writes captures; what is found in them is the business of its tests"},
 	{"cmd/peers", nil, "it runs programs from outside"},
 	{"cmd/connrace", []string{"connrace/capture", "connrace/cmd/connrace/internal", "connrace/detect", "github.com/spf13/pflag"}, "it names the commands; what they do is below"},
-	{within + "text", []string{"github.com/clipperhouse/displaywidth"}, "everything may import it, so it imports nothing"},
+	{within + "text", []string{"github.com/olekukonko/tablewriter/pkg/twwidth"}, "everything may import it, so it imports nothing"},
 	{within + "cli", []string{
 		"connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "confine", within + "outfile", within + "recorder", within + "term",
 	}, "it reads flags and runs nothing"},
@@ -71,7 +71,7 @@ var layers = []struct {
 	{within + "join", []string{"connrace/capture", "connrace/detect", "connrace/tcpstate"}, "it holds findings against captures, and renders nothing"},
 	{within + "baseline", []string{"connrace/detect"}, "figures are compared, wherever they come from"},
 	{within + "report", []string{
-		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog",
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog", "github.com/olekukonko/tablewriter",
 	}, "reports see findings and totals, never packets"},
 	{within + "html", []string{
 		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",

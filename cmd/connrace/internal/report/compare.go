@@ -173,10 +173,10 @@ var changeColumns = []column{
 }
 
 // comparison is the section about an earlier report.
-func (t *tables) comparison() {
+func (t *tables) comparison() error {
 	c := t.report.Baseline
 	if c == nil {
-		return
+		return nil
 	}
 	t.heading("Before and after")
 	for i, l := range t.report.sides() {
@@ -187,7 +187,7 @@ func (t *tables) comparison() {
 		t.paragraph("  ", text.Clean(d))
 	}
 	if len(c.Rules) == 0 {
-		return
+		return nil
 	}
 	var rows [][]cell
 	for i := range c.Rules {
@@ -199,7 +199,7 @@ func (t *tables) comparison() {
 		rows = append(rows, row)
 	}
 	t.WriteString("\n")
-	t.table(changeColumns, rows)
+	return t.table(changeColumns, rows)
 }
 
 // sides say what is compared with what: the earlier report, then this run.

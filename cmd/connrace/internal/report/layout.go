@@ -8,6 +8,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+
 	"connrace/cmd/connrace/internal/text"
 )
 
@@ -111,7 +115,7 @@ type grid struct {
 
 // table writes a table without borders. Columns without a value are left out; where the page is
 // too narrow, those that can go into others do; where that is not enough, each row is a paragraph.
-func (p *page) table(cs []column, rows [][]cell) {
+func (p *page) table(cs []column, rows [][]cell) error {
 	g := &grid{cs, rows, make([]bool, len(cs)), make([]int, len(cs))}
 	for i := range cs {
 		n := 0
@@ -133,9 +137,9 @@ func (p *page) table(cs []column, rows [][]cell) {
 	}
 	if !g.fits(p.width) {
 		p.paragraphs(g)
-		return
+		return nil
 	}
-	p.draw(g)
+	return p.draw(g)
 }
 
 // merge puts a column's values into another one.
@@ -237,71 +241,81 @@ func clip(l string, width int) string {
 }
 
 // draw writes the table.
-func (p *page) draw(g *grid) {
-	head, rule := make([]cell, len(g.cs)), 0
+func (p *page) draw(g *grid) error {
+	var left []tw.Align
+	var padding []tw.Padding
+	var head []string
+	var last int
+	for i := range g.cs {
+		if !g.gone[i] {
+			last = i
+		}
+	}
+	widths := tw.Mapper[int, int]{}
 	for i, c := range g.cs {
-		head[i].lines = strings.Split(c.head, "\n")
-		if !g.gone[i] {
-			rule += gap + g.widths[i]
+		if g.gone[i] {
+			continue
 		}
+		align, pad := tw.AlignLeft, tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}
+		if c.right {
+			align = tw.AlignRight
+		}
+		if i == last {
+			pad = tw.Padding{Overwrite: true}
+		}
+		widths[len(head)] = g.widths[i] + len(pad.Right)
+		left, padding, head = append(left, align), append(padding, pad), append(head, c.head)
 	}
-	p.drawRow(g, head)
-	p.WriteString(strings.Repeat("─", rule-gap) + "\n")
+	style := tw.CellConfig{
+		Alignment:  tw.CellAlignment{PerColumn: left},
+		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
+		Padding:    tw.CellPadding{PerColumn: padding},
+	}
+	separators := tw.Separators{ShowHeader: tw.On, ShowFooter: tw.Off, BetweenColumns: tw.Off, BetweenRows: tw.Off}
+	var b strings.Builder
+	t := tablewriter.NewTable(&b,
+		tablewriter.WithConfig(tablewriter.Config{Header: style, Row: style, Widths: tw.CellWidth{PerColumn: widths}}),
+		tablewriter.WithTrimSpace(tw.Off),
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders:  tw.BorderNone,
+			Symbols:  tw.NewSymbols(tw.StyleLight),
+			Settings: tw.Settings{Separators: separators, Lines: tw.Lines{ShowHeaderLine: tw.On}},
+		})),
+	)
+	t.Header(head)
 	for _, r := range g.rows {
-		p.drawRow(g, r)
-	}
-}
-
-// drawRow writes a row: as many lines as its highest cell has.
-func (p *page) drawRow(g *grid, row []cell) {
-	fitted := make([][]line, len(row))
-	for i := range row {
-		if !g.gone[i] {
-			fitted[i] = row[i].fit(g.widths[i])
+		var row []string
+		for i := range g.cs {
+			if !g.gone[i] {
+				row = append(row, strings.Join(p.lines(&r[i], g.widths[i]), "\n"))
+			}
+		}
+		if err := t.Append(row); err != nil {
+			return err
 		}
 	}
-	for k, more := 0, true; more; k++ {
-		var b strings.Builder
-		more = false
-		for i, ls := range fitted {
-			if g.gone[i] {
-				continue
-			}
-			var l line
-			if k < len(ls) {
-				l = ls[k]
-			}
-			more = more || k+1 < len(ls)
-			pad, painted := strings.Repeat(" ", max(0, g.widths[i]-text.Width(l.text))), p.paint(l.paint, l.text)
-			if g.cs[i].right {
-				pad, painted = painted, pad
-			}
-			b.WriteString(painted + pad + strings.Repeat(" ", gap))
-		}
-		p.WriteString(strings.TrimRight(b.String(), " ") + "\n")
+	if err := t.Render(); err != nil {
+		return err
 	}
+	for l := range strings.Lines(b.String()) {
+		p.WriteString(strings.TrimRight(l, " \n") + "\n")
+	}
+	return nil
 }
 
-// line is one of a cell, as it is shown.
-type line struct {
-	text  string
-	paint paint
-}
-
-// fit makes lines of a cell that are as wide as its column.
-func (c *cell) fit(width int) (out []line) {
+// lines are those of a cell, fitted to its column.
+func (p *page) lines(c *cell, width int) (out []string) {
 	for i, l := range c.lines {
 		ls := []string{clip(l, width)}
 		if !c.isCut(i) {
 			ls = text.Wrap(l, width, " ")
 		}
-		for _, l := range ls {
-			shown := line{text: l}
-			if i == 0 {
-				shown.paint = c.paint
+		if i == 0 {
+			for k := range ls {
+				ls[k] = p.paint(c.paint, ls[k])
 			}
-			out = append(out, shown)
 		}
+		out = append(out, ls...)
 	}
 	return out
 }

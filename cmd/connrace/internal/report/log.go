@@ -246,10 +246,10 @@ func byReason(l *lblog.Join) string {
 }
 
 // logs is the section about load balancers' logs.
-func (t *tables) logs() {
+func (t *tables) logs() error {
 	l := t.report.Log
 	if l == nil {
-		return
+		return nil
 	}
 	t.heading("The load balancer's log")
 	for i := range l.Files {
@@ -264,8 +264,10 @@ func (t *tables) logs() {
 	for _, n := range l.Notes {
 		t.paragraph("  - ", text.Clean(n))
 	}
-	t.joined(l)
-	t.unexplained(l)
+	if err := t.joined(l); err != nil {
+		return err
+	}
+	return t.unexplained(l)
 }
 
 // mostEntries bounds the entries of a log that are listed.
@@ -280,9 +282,9 @@ func entryColumns(last ...string) []column {
 	return cs
 }
 
-func (t *tables) joined(l *lblog.Join) {
+func (t *tables) joined(l *lblog.Join) error {
 	if len(l.Joined) == 0 {
-		return
+		return nil
 	}
 	js, left := most(l.Joined, t.o.Verbose)
 	rows := make([][]cell, len(js))
@@ -290,7 +292,7 @@ func (t *tables) joined(l *lblog.Join) {
 		j := &js[i]
 		rows[i] = t.entryRow(l, j.Entry, t.which(j), []string{joinedBy(j)})
 	}
-	t.list(entryColumns("FINDING", "JOINED BY"), rows, left, "explained ")
+	return t.list(entryColumns("FINDING", "JOINED BY"), rows, left, "explained ")
 }
 
 // which names the findings that explain an entry.
@@ -325,9 +327,9 @@ func joinedBy(j *lblog.Joined) string {
 	return by
 }
 
-func (t *tables) unexplained(l *lblog.Join) {
+func (t *tables) unexplained(l *lblog.Join) error {
 	if len(l.Unexplained) == 0 {
-		return
+		return nil
 	}
 	us, left := most(l.Unexplained, t.o.Verbose)
 	rows := make([][]cell, len(us))
@@ -338,7 +340,7 @@ func (t *tables) unexplained(l *lblog.Join) {
 		}
 		rows[i] = t.entryRow(l, us[i].Entry, []string{why})
 	}
-	t.list(entryColumns("UNEXPLAINED, BECAUSE"), rows, left, "unexplained ")
+	return t.list(entryColumns("UNEXPLAINED, BECAUSE"), rows, left, "unexplained ")
 }
 
 func most[T any](list []T, all bool) (shown []T, left int) {
@@ -348,12 +350,15 @@ func most[T any](list []T, all bool) (shown []T, left int) {
 	return list, 0
 }
 
-func (t *tables) list(columns []column, rows [][]cell, left int, of string) {
+func (t *tables) list(columns []column, rows [][]cell, left int, of string) error {
 	t.WriteString("\n")
-	t.table(columns, rows)
+	if err := t.table(columns, rows); err != nil {
+		return err
+	}
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", entries(left, of)))
 	}
+	return nil
 }
 
 // entryRow is a row about an entry; rest are the cells behind its first four.

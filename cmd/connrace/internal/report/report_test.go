@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/clipperhouse/displaywidth"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -191,7 +191,7 @@ func TestTableFits(t *testing.T) {
 	for _, o := range []*Options{{}, {Verbose: true, ShowQuery: true}} {
 		for l := range strings.Lines(string(table(t, r, o))) {
 			l = strings.TrimSuffix(l, "\n")
-			if n := displaywidth.String(l); n > defaultWidth {
+			if n := twwidth.Width(l); n > defaultWidth {
 				t.Errorf("%d columns: %s", n, l)
 			}
 			if text.Clean(l) != l {
@@ -258,7 +258,7 @@ func TestTableWidths(t *testing.T) {
 			}
 			for l := range strings.Lines(string(table(t, r, &o))) {
 				l = strings.TrimSuffix(l, "\n")
-				if n := displaywidth.String(l); n > o.Width {
+				if n := twwidth.Width(l); n > o.Width {
 					t.Errorf("%d columns of %d: %s", n, o.Width, l)
 				}
 				for w := range strings.FieldsSeq(l) {

@@ -24,16 +24,22 @@ func Table(w io.Writer, r *Report, o *Options) error {
 	t := &tables{report: r, o: o, page: newPage(o)}
 	t.clock = NewClock(o.Location, r.Times())
 	t.captures()
-	t.comparison()
+	if err := t.comparison(); err != nil {
+		return err
+	}
 	t.WriteString("\n")
 	t.paragraph("", t.verdict())
 	d := r.Diagnosis(o)
 	t.answer(d)
 	for i := range r.Analyses {
-		t.analysis(&r.Analyses[i])
+		if err := t.analysis(&r.Analyses[i]); err != nil {
+			return err
+		}
 	}
 	t.proofs(d)
-	t.logs()
+	if err := t.logs(); err != nil {
+		return err
+	}
 	t.notes()
 	return t.writeAll(w)
 }
@@ -105,7 +111,7 @@ func (t *tables) shown(a *Analysis) (fs []*detect.Finding, hidden int) {
 // showsInfo reports whether people are shown info findings.
 func (o *Options) showsInfo() bool { return o.Verbose || len(o.Rules) > 0 }
 
-func (t *tables) analysis(a *Analysis) {
+func (t *tables) analysis(a *Analysis) error {
 	if len(t.report.Analyses) > 1 {
 		var names []string
 		for _, i := range a.Captures {
@@ -113,10 +119,13 @@ func (t *tables) analysis(a *Analysis) {
 		}
 		t.heading("Analysis of " + strings.Join(names, ", "))
 	}
-	t.targets(a)
-	if fs, _ := t.shown(a); len(fs) > 0 {
-		t.findings(a, fs)
+	if err := t.targets(a); err != nil {
+		return err
 	}
+	if fs, _ := t.shown(a); len(fs) > 0 {
+		return t.findings(a, fs)
+	}
+	return nil
 }
 
 // verdict is what was looked at, and how much failed, in a sentence.
@@ -182,7 +191,7 @@ func word(lead, s string) string {
 }
 
 // findings lists findings: those that are alike in one row, with Options.Verbose each in its own.
-func (t *tables) findings(a *Analysis, fs []*detect.Finding) {
+func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
 	columns := []column{
 		{head: "#", right: true},
 		{head: "TIME " + t.clock.Name(fs[0].Time) + "\nidle"},
@@ -197,12 +206,15 @@ func (t *tables) findings(a *Analysis, fs []*detect.Finding) {
 		rows[i] = t.row(a, x)
 	}
 	t.WriteString("\n")
-	t.table(columns, rows)
+	if err := t.table(columns, rows); err != nil {
+		return err
+	}
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all; --rule, --since and --until choose)", text.Plural(uint64(left), "finding")))
 	} else if len(xs) < len(fs) {
 		t.paragraph("", "Findings that are alike are one row (-v lists each).")
 	}
+	return nil
 }
 
 // folds are the rows of the list, and how many findings are in none.

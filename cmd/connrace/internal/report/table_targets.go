@@ -21,9 +21,9 @@ var targetColumns = []column{
 }
 
 // targets are the figures of each target, the ones with the gravest findings first.
-func (t *tables) targets(a *Analysis) {
+func (t *tables) targets(a *Analysis) error {
 	if len(a.Result.Targets) == 0 {
-		return
+		return nil
 	}
 	targets, found := ranked(a)
 	left := 0
@@ -36,7 +36,9 @@ func (t *tables) targets(a *Analysis) {
 		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
 	}
 	t.WriteString("\n")
-	t.table(targetColumns, rows)
+	if err := t.table(targetColumns, rows); err != nil {
+		return err
+	}
 	if left > 0 {
 		t.paragraph("", fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(left), "target")))
 	}
@@ -48,6 +50,7 @@ func (t *tables) targets(a *Analysis) {
 			t.paragraph("  "+targets[i].Target.String()+"  ", text.Clean(advice))
 		}
 	}
+	return nil
 }
 
 // ranked are the targets, the ones with the gravest findings first, and how many findings

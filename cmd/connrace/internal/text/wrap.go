@@ -4,7 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/clipperhouse/displaywidth"
+	"github.com/olekukonko/tablewriter/pkg/twwidth"
 )
 
 // Wrap breaks a text into lines of at most n columns: behind one of the characters in
@@ -46,7 +46,7 @@ func fit(s string, n int, breaks string) (end, at int) {
 func Width(s string) int {
 	for i := range len(s) {
 		if s[i] >= utf8.RuneSelf {
-			return displaywidth.String(s)
+			return twwidth.Width(s)
 		}
 	}
 	return len(s)

@@ -28,10 +28,13 @@ type book struct {
 	processes map[int]*process // by number, those that are there as far as is known
 	listeners map[tcpstate.Endpoint][]*held
 	conns     map[conn]*held
-	ports     map[uint16]bool // that somebody listens on
-	looked    int64           // when it was looked last
-	before    int64           // and the time before that
-	searched  int64           // when all processes were
+	ports     map[uint16]int64 // on which somebody listened, and when last
+	refreshed int64            // when listeners' processes were learnt anew
+	asked     int64            // when connections were looked at because one was asked after
+	cleaned   int64            // when what is old was forgotten
+	looked    int64            // when it was looked last
+	before    int64            // and the time before that
+	searched  int64            // when all processes were
 	search    time.Duration
 	denied    bool // some process could not be looked into
 	foreign   bool // the kernel's numbers of processes are not /proc's
@@ -64,6 +67,12 @@ const (
 )
 
 const (
+	refreshEvery = 10 * int64(time.Second)
+	cleanEvery   = 10 * int64(time.Second)
+	askEvery     = int64(time.Second)
+)
+
+const (
 	stateListen = 10
 	// connected are the states of a connection whose socket a process may have.
 	connected = 1<<1 | 1<<4 | 1<<5 | 1<<8 // ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT
@@ -72,12 +81,14 @@ const (
 func newBook(root string, list lister) *book {
 	return &book{
 		root: root, list: list, processes: map[int]*process{}, listeners: map[tcpstate.Endpoint][]*held{}, conns: map[conn]*held{},
-		events: newEvents(), listening: make(chan struct{}, 1),
+		ports: map[uint16]int64{}, events: newEvents(), listening: make(chan struct{}, 1),
 	}
 }
 
 // look learns which sockets there are and who has them.
-func (b *book) look(now int64) error {
+// With conns, connections are looked at, too: where the kernel says who closes them, that is wanted
+// of those only that are asked after.
+func (b *book) look(now int64, conns bool) (ports map[uint16]bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wanted := map[uint32]*held{}
@@ -86,15 +97,43 @@ func (b *book) look(now int64) error {
 			wanted[h.inode] = h
 		}
 	}
-	ports := map[uint16]bool{}
-	err := b.list.Sockets(1<<stateListen, func(s *capture.Socket) {
+	ports = map[uint16]bool{}
+	again := now-b.refreshed >= refreshEvery // workers that have begun since share it, too
+	err = b.list.Sockets(1<<stateListen, func(s *capture.Socket) {
 		ports[s.Local.Port] = true
-		want(b.listener(s, now))
+		h := b.listener(s, now)
+		if want(h); again {
+			wanted[h.inode] = h
+		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = b.list.Sockets(connected, func(s *capture.Socket) {
+	if again {
+		b.refreshed = now
+	}
+	if conns {
+		err = b.list.Sockets(connected, b.connection(ports, want, now))
+	}
+	for port := range ports {
+		b.ports[port] = now
+	}
+	for port, last := range b.ports { // what comes for a listener that is gone matters, too
+		ports[port] = now-last <= keepFor
+	}
+	b.before, b.looked = b.looked, now
+	b.find(wanted, now)
+	if now-b.cleaned >= cleanEvery {
+		b.cleaned = now
+		b.forget(now)
+		b.events.forget(now)
+	}
+	return ports, err
+}
+
+// connection notes connections of listeners on some ports.
+func (b *book) connection(ports map[uint16]bool, want func(*held), now int64) func(*capture.Socket) {
+	return func(s *capture.Socket) {
 		if s.Inode == 0 || !ports[s.Local.Port] {
 			return
 		}
@@ -108,13 +147,7 @@ func (b *book) look(now int64) error {
 			b.conns[c] = h
 		}
 		want(h)
-	})
-	b.before, b.looked = b.looked, now
-	b.find(wanted, now)
-	b.forget(now)
-	b.events.forget(now)
-	b.ports = ports
-	return err
+	}
 }
 
 // listener is what is known of a listening socket.
@@ -156,8 +189,8 @@ func (b *book) find(wanted map[uint32]*held, now int64) {
 			in(pid)
 		}
 	}
-	const share = 20 // of the time at most goes into looking through all processes
-	if len(found) < len(wanted) && now-b.searched >= max(int64(time.Second), share*int64(b.search)) {
+	const share = 50 // of the time at most goes into looking through all processes
+	if (len(found) < len(wanted) || b.refreshed == now) && now-b.searched >= max(int64(time.Second), share*int64(b.search)) {
 		began := time.Now()
 		for _, pid := range pids(b.root) {
 			if p := b.processes[pid]; p == nil || p.Exit != nil { // whose number is another's now
@@ -173,6 +206,7 @@ func (b *book) find(wanted map[uint32]*held, now int64) {
 	}
 	known := map[int]*process{}
 	for inode, pids := range found {
+		var by []*process
 		for _, pid := range pids {
 			p, seen := known[pid]
 			if !seen {
@@ -180,8 +214,11 @@ func (b *book) find(wanted map[uint32]*held, now int64) {
 				known[pid] = p
 			}
 			if p != nil {
-				wanted[inode].by = append(wanted[inode].by, p)
+				by = append(by, p)
 			}
+		}
+		if by != nil {
+			wanted[inode].by = by
 		}
 	}
 }
@@ -245,6 +282,12 @@ func (b *book) missed() {
 
 // answer is what is known.
 func (b *book) answer(q *detect.HostQuestion) (a detect.HostAnswer) {
+	if b.tracer != nil && q.Close == 0 && !q.SYN && q.LB != (tcpstate.Endpoint{}) {
+		if now := time.Now().UnixNano(); now-b.asked >= askEvery {
+			b.asked = now
+			b.look(now, true)
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if q.SYN || q.LB == (tcpstate.Endpoint{}) {
@@ -361,8 +404,10 @@ func (b *book) has(q *detect.HostQuestion) *detect.Process {
 	if at == 0 {
 		at = q.Time
 	}
-	// Seen only later, or not any more right before, it may have been another one.
-	if h == nil || h.first > at || at-h.last > int64(2*time.Second)+2*(b.looked-b.before) {
+	// Seen only later, or not any more right before, it may have been another one: unless no close
+	// of it has been seen.
+	open := b.tracer != nil && q.Close == 0 && b.events.closes[conn{q.LB, q.Target}] == nil
+	if h == nil || h.first > at && !open || at-h.last > int64(2*time.Second)+2*(b.looked-b.before) {
 		return nil
 	}
 	by := h.by

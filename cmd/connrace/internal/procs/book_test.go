@@ -92,8 +92,8 @@ func TestBook(t *testing.T) {
 	h.process(13, 1, 103, "other", 5)
 	h.process(14, 1, 104, "one", 2)
 	h.process(15, 1, 105, "two", 2)
-	b.look(100 * sec)
-	b.look(101 * sec)
+	b.look(100*sec, true)
+	b.look(101*sec, true)
 
 	ask := func(lb tcpstate.Endpoint, closed int64) string {
 		return told(b, detect.HostQuestion{LB: lb, Target: target, Time: closed, Close: closed})
@@ -131,7 +131,7 @@ func TestBook(t *testing.T) {
 			t.Errorf("%s: %s, want %s", tt.what, tt.got, tt.want)
 		}
 	}
-	b.look(103 * sec)
+	b.look(103*sec, true)
 	if got := ask(lb, 101*sec); got != "nobody" {
 		t.Errorf("of the connection before: %s", got)
 	}
@@ -145,10 +145,10 @@ func TestBook(t *testing.T) {
 	b.exited(12, detect.Exit{Time: 103*sec + 1, Signal: 15})
 	b.exited(10, detect.Exit{Time: 103*sec + 2, Code: 3})
 	h.listen = nil
-	b.look(104 * sec)
+	b.look(104*sec, true)
 	h.process(20, 1, 2000, "again", 7)
 	h.listen = []capture.Socket{{Local: at("0.0.0.0:80"), Inode: 7}}
-	b.look(105 * sec)
+	b.look(105*sec, true)
 	for when, want := range map[int64]string{103 * sec: "10 master", 104*sec + 1: "10 master before 0/3", 105 * sec: "20 again", 200 * sec: "20 again"} {
 		if got := listens("10.0.0.2:80", when); got != want {
 			t.Errorf("at %d s %s listens, want %s", when/sec, got, want)
@@ -157,7 +157,7 @@ func TestBook(t *testing.T) {
 
 	// What is long gone is forgotten.
 	h.connect, h.listen = nil, nil
-	b.look(105*sec + keepFor + 2*sec)
+	b.look(105*sec+keepFor+2*sec, true)
 	if len(b.conns) != 0 || len(b.processes) == 0 {
 		t.Errorf("%d connections, %d processes", len(b.conns), len(b.processes))
 	}
@@ -176,7 +176,7 @@ func TestMissedExits(t *testing.T) {
 	h.listen = []capture.Socket{{Local: target, Inode: 1}}
 	h.connect = []capture.Socket{{Local: target, Remote: lb, Inode: 3}}
 	h.process(10, 1, 100, "server", 1, 3)
-	b.look(100 * sec)
+	b.look(100*sec, true)
 	h.process(10, 1, 200, "another")
 	b.missed()
 	b.exited(10, detect.Exit{Time: 100*sec + 1, Signal: 9})
@@ -194,11 +194,11 @@ func TestBookBounds(t *testing.T) {
 	for i := range maxConns + 100 {
 		h.connect = append(h.connect, capture.Socket{Local: target, Remote: tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 1, byte(i >> 16), byte(i >> 8)}), Port: uint16(i&0xff) + 1}, Inode: uint32(i + 2)})
 	}
-	b.look(sec)
+	b.look(sec, true)
 	h.connect = nil
-	for i := range 100 {
+	for i := range 2 * maxHeld {
 		h.listen[0].Inode = uint32(1e6 + i)
-		b.look(int64(i+2) * sec)
+		b.look(int64(i+2)*sec, true)
 	}
 	if len(b.conns) != maxConns || len(b.listeners[target]) > maxHeld {
 		t.Errorf("%d connections, %d listeners", len(b.conns), len(b.listeners[target]))

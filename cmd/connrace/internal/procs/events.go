@@ -15,7 +15,6 @@ type events struct {
 	resets  map[conn]detect.HostReset
 	signals map[int]signal // the newest, by whom it was sent to
 	ooms    map[int]int64  // when a process was chosen to end
-	cleaned int64
 }
 
 // closing is that a socket was closed.
@@ -105,10 +104,6 @@ func bounded[T any](all []T) []T { return all[max(len(all)-maxOfConn, 0):] }
 
 // forget gives up what is old. Where there is more than fits, all of that kind is.
 func (v *events) forget(now int64) {
-	if now-v.cleaned < int64(10*time.Second) {
-		return
-	}
-	v.cleaned = now
 	old := func(t int64) bool { return now-t > keepFor }
 	trim(v.closes, func(cs []closing) bool { return old(cs[len(cs)-1].time) })
 	trim(v.drops, func(ds []detect.HostDrop) bool { return old(ds[len(ds)-1].Time) })

@@ -40,6 +40,8 @@ const helperFD = 3
 
 const (
 	lookEvery = 500 * time.Millisecond
+	// lookSeldom is enough where the kernel says who begins and ends to listen.
+	lookSeldom = 5 * time.Second
 	// lookAgain is how soon it is looked again at the earliest, where somebody begins to listen.
 	lookAgain = 50 * time.Millisecond
 	// lookShare of the time at most goes into looking.
@@ -111,11 +113,12 @@ func begin(s *setup) (b *book, sees string, err error) {
 	if err := errors.Join(plan.GiveUp(), plan.Restrict()); err != nil {
 		return nil, "", err
 	}
-	if err := b.look(time.Now().UnixNano()); err != nil {
+	ports, err := b.look(time.Now().UnixNano(), true)
+	if err != nil {
 		return nil, "", err
 	}
 	if b.tracer = t; t != nil {
-		t.Watch(b.ports)
+		t.Watch(ports)
 		go b.take()
 	}
 	if b.denied {
@@ -171,17 +174,19 @@ func (b *book) learn() {
 		case <-b.listening:
 		}
 		began := time.Now()
-		b.look(began.UnixNano())
-		if b.tracer != nil {
-			b.tracer.Watch(b.ports)
+		ports, err := b.look(began.UnixNano(), b.tracer == nil)
+		if wait = max(lookEvery, lookShare*time.Since(began)); b.tracer != nil {
+			if err == nil {
+				b.tracer.Watch(ports)
+			}
+			wait = max(lookSeldom, wait)
 		}
-		wait = max(lookEvery, lookShare*time.Since(began))
 		time.Sleep(lookAgain)
 	}
 }
 
 // takeEvery is how long the kernel's events wait to be taken.
-const takeEvery = 50 * time.Millisecond
+const takeEvery = 100 * time.Millisecond
 
 // take takes the kernel's events, for good.
 func (b *book) take() {

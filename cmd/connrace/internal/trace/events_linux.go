@@ -128,7 +128,7 @@ var kinds = []struct {
 		return &OOM{Time: r.time(), PID: int(r.u32("victim"))}
 	}},
 	{"why packets are dropped", program{"kfree_skb", fields([]field{
-		{"reason", 4, argument(2), nil},
+		{"reason", 4, argument(2), named("skb_drop_reason", dropPrefix, dropReasons...)},
 		{"protocol", 2, read(0, "sk_buff.protocol"), internet},
 		{"port", 2, header(0, "sk_buff.transport_header", 2), watched},
 		{"netns", 4, netOfPacket(0), here(true)},
@@ -145,7 +145,8 @@ var kinds = []struct {
 		{"reason", 4, argument(2), nil},
 		{"netns", 4, optional(netOfSocket(0)), here(true)},
 		{"netns2", 4, optional(netOfPacket(1)), here(true)},
-		{"port", 2, read(0, "inet_sock.inet_sport"), nil},
+		// That of the segment that is answered, if one is.
+		{"port", 2, or(read(0, "inet_sock.inet_sport"), 1, header(1, "sk_buff.transport_header", 2)), watched},
 	}, ofSocket(0), []field{
 		{"ip", 40, header(1, "sk_buff.network_header", 0), nil},
 		{"tcp", 20, header(1, "sk_buff.transport_header", 0), nil},
@@ -159,6 +160,16 @@ var kinds = []struct {
 		return x
 	}},
 }
+
+// What the names of reasons begin with.
+const (
+	dropPrefix  = "SKB_DROP_REASON_"
+	resetPrefix = "SK_RST_REASON_"
+)
+
+// dropReasons are those that tell what somebody can change: a filter, or a full queue. Packets are
+// dropped for many others, most of them every day.
+var dropReasons = []string{"NETFILTER_DROP", "XDP", "TC_INGRESS", "IP_RPFILTER", "SOCKET_FILTER", "XFRM_POLICY", "SECURITY_HOOK", "TCP_LISTEN_OVERFLOW"}
 
 // internet keeps packets of IP.
 func internet(*layout) asm.Instructions {

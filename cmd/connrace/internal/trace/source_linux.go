@@ -1,6 +1,8 @@
 package trace
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/asm"
 )
 
@@ -144,5 +146,36 @@ func here(unknown bool) keep {
 			is = append(is, asm.JEq.Imm(asm.R1, 0, on))
 		}
 		return append(is, asm.Ja.Label(done), asm.Mov.Imm(asm.R0, 0).WithSymbol(on))
+	}
+}
+
+// named keeps values of an enum by their names, as far as this kernel has them.
+func named(enum, prefix string, wanted ...string) keep {
+	return func(l *layout) (is asm.Instructions) {
+		on := l.label()
+		for value, name := range l.names(enum, prefix) {
+			if slices.Contains(wanted, name) {
+				is = append(is, asm.JEq.Imm(asm.R1, int32(value), on))
+			}
+		}
+		return append(is, asm.Ja.Label(done), asm.Mov.Imm(asm.R0, 0).WithSymbol(on))
+	}
+}
+
+// or is the second source where an argument is not 0, else the first.
+func or(first source, n int, second source) source {
+	return func(l *layout, at, size int) (asm.Instructions, error) {
+		is, err := first(l, at, size)
+		if err != nil {
+			return nil, err
+		}
+		more, err := second(l, at, size)
+		if err != nil {
+			return nil, err
+		}
+		on := l.label()
+		is = append(is, asm.LoadMem(asm.R1, asm.R6, int16(8*n), asm.DWord), asm.JEq.Imm(asm.R1, 0, on))
+		is = append(is, more...)
+		return append(is, asm.Mov.Imm(asm.R0, 0).WithSymbol(on)), nil
 	}
 }

@@ -79,7 +79,7 @@ func (t *Tracer) open(netns uint32) error {
 	if len(t.links) == 0 {
 		return errors.New(strings.Join(t.Lacks, ", "))
 	}
-	t.drops, t.resets = l.names("skb_drop_reason", "SKB_DROP_REASON_"), l.names("sk_rst_reason", "SK_RST_REASON_")
+	t.drops, t.resets = l.names("skb_drop_reason", dropPrefix), l.names("sk_rst_reason", resetPrefix)
 	t.reader, err = ringbuf.NewReader(t.ring)
 	return err
 }
@@ -126,8 +126,10 @@ func reason(err error) string {
 // Watch says which ports are watched.
 func (t *Tracer) Watch(ports map[uint16]bool) error {
 	bits := make([]byte, sharedSize-portsAt)
-	for p := range ports {
-		bits[p/8] |= 1 << (p % 8)
+	for p, is := range ports {
+		if is {
+			bits[p/8] |= 1 << (p % 8)
+		}
 	}
 	_, err := t.memory.WriteAt(bits, portsAt)
 	return err

@@ -29,10 +29,12 @@ func deployed(t *testing.T, name string) string {
 }
 
 // unit are the settings of a systemd unit's [Service], each with all its values.
-func unit(t *testing.T) map[string][]string {
+func unit(t *testing.T) map[string][]string { return settingsOf(t, "connrace.service") }
+
+func settingsOf(t *testing.T, name string) map[string][]string {
 	settings := map[string][]string{}
 	section := ""
-	for line := range strings.Lines(deployed(t, "connrace.service")) {
+	for line := range strings.Lines(deployed(t, name)) {
 		line = strings.TrimSpace(line)
 		switch {
 		case line == "", strings.HasPrefix(line, "#"):
@@ -72,6 +74,25 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// The drop-in gives what the kernel's events take, and the helper what it keeps.
+func TestDropIn(t *testing.T) {
+	u := settingsOf(t, "connrace-processes.conf")
+	want := "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_BPF CAP_PERFMON CAP_NET_ADMIN"
+	for _, key := range []string{"AmbientCapabilities", "CapabilityBoundingSet"} {
+		if got := u[key]; !slices.Equal(got, []string{want}) {
+			t.Errorf("%s=%v", key, got)
+		}
+	}
+	if u["SystemCallFilter"][0] != "bpf" || u["ProtectProc"][0] != "default" {
+		t.Errorf("%v", u)
+	}
+	for key := range u {
+		if key != "LimitMEMLOCK" && unit(t)[key] == nil {
+			t.Errorf("%s is new", key)
+		}
+	}
+}
+
 // systemd reads the unit without a complaint, and rates it well.
 func TestSystemdAnalyze(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
@@ -83,6 +104,10 @@ func TestSystemdAnalyze(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := filepath.Join(t.TempDir(), "connrace.service")
+	dropIn := filepath.Join(name+".d", "processes.conf")
+	if err := errors.Join(os.Mkdir(name+".d", 0o700), os.WriteFile(dropIn, []byte(deployed(t, "connrace-processes.conf")), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	text := strings.ReplaceAll(deployed(t, "connrace.service"), "/usr/local/bin/connrace", self)
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -91,6 +116,7 @@ func TestSystemdAnalyze(t *testing.T) {
 	if err != nil || strings.Contains(string(out), "connrace.service") {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
+	os.Remove(dropIn) // with which it is rated as what it is: one that looks into processes
 	help, _ := exec.Command(analyze, "--help").Output()
 	if !strings.Contains(string(help), "--offline") {
 		t.Skip("this systemd-analyze rates only what is installed")
@@ -106,6 +132,7 @@ func TestDeployedCommands(t *testing.T) {
 	words := strings.Fields(unit(t)["ExecStart"][0])
 	commands["connrace.service"] = slices.DeleteFunc(words[1:], func(w string) bool { return w == "$CONNRACE_OPTS" })
 	commands["daemonset.yaml"] = readDaemonSet(t, "daemonset.yaml").Spec.Template.Spec.Containers[0].Args
+	commands["daemonset-processes.yaml"] = readDaemonSet(t, "daemonset-processes.yaml").Spec.Template.Spec.Containers[0].Args
 	commands["daemonset-pods.yaml"] = append([]string{"live", "--netns", "/run/netns/a"}, readDaemonSet(t, "daemonset-pods.yaml").Spec.Template.Spec.Containers[0].Args...)
 	cmd := regexp.MustCompile(`(?m)^CMD (.*)$`).FindStringSubmatch(deployed(t, "Dockerfile"))
 	var inImage []string
@@ -238,6 +265,7 @@ type metadata struct {
 
 type podSpec struct {
 	HostNetwork                   bool   `yaml:"hostNetwork"`
+	HostPID                       bool   `yaml:"hostPID"`
 	DNSPolicy                     string `yaml:"dnsPolicy"`
 	AutomountServiceAccountToken  *bool  `yaml:"automountServiceAccountToken"`
 	EnableServiceLinks            *bool  `yaml:"enableServiceLinks"`
@@ -317,12 +345,13 @@ func readDaemonSet(t *testing.T, name string) (d daemonSet) {
 
 func TestDaemonSets(t *testing.T) {
 	for _, tt := range []struct {
-		file         string
-		hostNetwork  bool
-		capabilities []string
+		file                 string
+		hostNetwork, hostPID bool
+		capabilities         []string
 	}{
-		{"daemonset.yaml", true, []string{"NET_RAW", "SETUID", "SETGID"}},
-		{"daemonset-pods.yaml", false, []string{"NET_RAW", "SYS_ADMIN"}},
+		{"daemonset.yaml", true, false, []string{"NET_RAW", "SETUID", "SETGID"}},
+		{"daemonset-processes.yaml", true, true, []string{"NET_RAW", "SETUID", "SETGID", "SYS_PTRACE", "DAC_READ_SEARCH", "BPF", "PERFMON", "NET_ADMIN"}},
+		{"daemonset-pods.yaml", false, false, []string{"NET_RAW", "SYS_ADMIN"}},
 	} {
 		d := readDaemonSet(t, tt.file)
 		pod := d.Spec.Template.Spec
@@ -331,7 +360,7 @@ func TestDaemonSets(t *testing.T) {
 				t.Errorf("%s: the selector does not select its own pods", tt.file)
 			}
 		}
-		if pod.HostNetwork != tt.hostNetwork || pod.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
+		if pod.HostNetwork != tt.hostNetwork || pod.HostPID != tt.hostPID || pod.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
 			pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken || len(pod.Containers) != 1 {
 			t.Errorf("%s: %+v", tt.file, pod)
 		}

@@ -231,8 +231,8 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 func (d *Detector) countRequest(t *target, f *tcpstate.Flow) {
 	t.requests++
 	d.totals.Requests++
-	if c := d.ledger.of(f); c != nil {
-		c.Requests++
+	if x := d.ledger.of(f); x != nil {
+		x.requests++
 	}
 }
 
@@ -271,8 +271,8 @@ func (d *Detector) onServerError(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	t.answers5xx++
 	t.noteAnswers5xx(e.Time)
-	if c := d.ledger.of(e.Flow); c != nil {
-		c.Answers5xx++
+	if x := d.ledger.of(e.Flow); x != nil {
+		x.answers5xx++
 	}
 }
 

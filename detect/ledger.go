@@ -2,6 +2,8 @@ package detect
 
 import (
 	"cmp"
+	"iter"
+	"math"
 	"slices"
 
 	"connrace/tcpstate"
@@ -21,14 +23,7 @@ type Connection struct {
 	Answers5xx  uint32
 	Marks       []Mark
 
-	kept [2]kept // of the LB's, and the target's
-}
-
-// kept is how many marks of a side there are, SYNs aside, and the last rank of those that may be
-// replaced; 0: it was not looked for.
-type kept struct {
-	n     int
-	worst uint32
+	first uint32 // of its marks, until they are put together: see ledger.finish
 }
 
 // A Mark is a segment that other captures of the connection have, too, by what its sender wrote
@@ -57,8 +52,7 @@ func (m *Mark) SYN() bool { return m.Control&tcpstate.SYN != 0 }
 
 const control = tcpstate.SYN | tcpstate.FIN | tcpstate.RST
 
-// rank orders marks by what they hold, as if by chance: two captures that share a part of a
-// connection choose the same ones of that part.
+// rank is a number that comes of what a mark holds as if by chance.
 func (m *Mark) rank() uint32 {
 	h := uint32(2166136261) // FNV-1a, by words
 	for _, w := range m.Identity() {
@@ -72,24 +66,52 @@ const (
 	maxConnections = 1 << 18 // in a ledger
 	firstMarks     = 3       // of one side are kept for being the first, SYNs aside
 	maxMarks       = 24      // of one side; the more there are, the better clocks can be compared
-	manyMarks      = 1 << 16 // of all connections; behind that the first ones of a side are enough,
-	fewMarks       = 9       // or these where the handshake was not captured
+	manyMarks      = 1 << 14 // of all connections; from then on fewMarks of a side are enough,
+	fewMarks       = 9       // chosen from one in eight
+	fewZeros       = 3
+	mostMarks      = 1 << 18 // and from then on the first ones where the handshake was captured
 )
 
-// ledger keeps the connections of an analysis. A nil one does nothing.
+// ledger keeps the connections of an analysis. A nil one does nothing. Marks have no pointers, and
+// what is looked up for each message is little: the traffic is all the same to the garbage
+// collector, and stays in the processor's cache.
 type ledger struct {
 	all    []Connection
-	marks  int
-	byFlow []uint32 // place in all of a flow, by its index, + 1; 0: none
+	marks  []link
+	free   uint32  // the place in marks of one that is of no flow, + 1, where others follow
+	kept   int     // marks, SYNs aside
+	byFlow []entry // by its index
 	cut    bool
 }
 
+// link is a mark, and the place in marks of the next one of its connection, + 1.
+type link struct {
+	Mark
+	next uint32
+}
+
+// entry is that of a flow that is not gone.
+type entry struct {
+	place                uint32 // in all, + 1; 0: there is none
+	first, last          uint32 // of its marks, + 1
+	requests, answers5xx uint32
+	kept                 [2]kept // of the LB's, and the target's
+}
+
+// kept is how many marks of a side there are, SYNs aside. Behind the first ones only those are
+// kept whose rank has so many leading zeros: two captures that share a part of a connection keep
+// the same ones of it, or one of them some of those that the other does.
+type kept struct{ n, zeros uint32 }
+
+// passes reports whether a mark is kept that is not one of the first.
+func (k *kept) passes(m *Mark) bool { return m.rank() <= math.MaxUint32>>k.zeros }
+
 // of is the entry of a flow; nil: there is none.
-func (l *ledger) of(f *tcpstate.Flow) *Connection {
-	if l == nil || int(f.Index()) >= len(l.byFlow) || l.byFlow[f.Index()] == 0 {
+func (l *ledger) of(f *tcpstate.Flow) *entry {
+	if l == nil || int(f.Index()) >= len(l.byFlow) || l.byFlow[f.Index()].place == 0 {
 		return nil
 	}
-	return &l.all[l.byFlow[f.Index()]-1]
+	return &l.byFlow[f.Index()]
 }
 
 // opened begins the entry of a new flow.
@@ -99,9 +121,9 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	}
 	i := int(e.Flow.Index())
 	if i >= len(l.byFlow) {
-		l.byFlow = append(l.byFlow, make([]uint32, i+1-len(l.byFlow))...)
+		l.byFlow = append(l.byFlow, make([]entry, i+1-len(l.byFlow))...)
 	}
-	l.byFlow[i] = 0
+	l.byFlow[i] = entry{}
 	if len(l.all) == maxConnections {
 		l.cut = true
 		return
@@ -109,94 +131,127 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	r := d.tracker.Ref(e.Flow, e.Seg)
 	capture, _ := d.locate(r.Frame())
 	l.all = append(l.all, Connection{Capture: capture, Stream: r.Stream, First: e.Time})
-	l.byFlow[i] = uint32(len(l.all))
+	l.byFlow[i].place = uint32(len(l.all))
+}
+
+// add adds a mark to those of a flow.
+func (l *ledger) add(x *entry, m Mark) {
+	at := l.free
+	if at != 0 {
+		l.free = l.marks[at-1].next
+		l.marks[at-1] = link{Mark: m}
+	} else {
+		l.marks = append(l.marks, link{Mark: m})
+		at = uint32(len(l.marks))
+	}
+	if x.last == 0 {
+		x.first = at
+	} else {
+		l.marks[x.last-1].next = at
+	}
+	x.last = at
+}
+
+// from yields the marks of a connection from one on.
+func (l *ledger) from(at uint32) iter.Seq[*Mark] {
+	return func(yield func(*Mark) bool) {
+		for ; at != 0; at = l.marks[at-1].next {
+			if !yield(&l.marks[at-1].Mark) {
+				return
+			}
+		}
+	}
 }
 
 // setUp keeps the SYNs of a flow, which its notes hold no longer than it takes to set it up.
 func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
-	c := l.of(f)
-	if c == nil {
+	x := l.of(f)
+	if x == nil {
 		return
 	}
-	m := d.tracker.Notes(f)
-	for i := range m.Half {
-		for _, s := range m.Half[i].SYNs {
-			x := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, FromLB: i == f.LB()}
+	n := d.tracker.Notes(f)
+	for i := range n.Half {
+	next:
+		for _, s := range n.Half[i].SYNs {
+			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, FromLB: i == f.LB()}
 			if s.HasTS {
-				x.Stamp = s.TSVal
+				m.Stamp = s.TSVal
 			}
-			if !slices.Contains(c.Marks, x) {
-				c.Marks = append(c.Marks, x)
+			for o := range l.from(x.first) {
+				if *o == m {
+					continue next
+				}
 			}
+			l.add(x, m)
 		}
 	}
 }
 
 // keep keeps the segment of an event.
 func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
-	c, s := l.of(e.Flow), e.Seg
-	if c == nil || s == nil {
+	x, s := l.of(e.Flow), e.Seg
+	if x == nil || s == nil {
+		return
+	}
+	room := uint32(maxMarks)
+	if l.kept >= mostMarks && e.Flow.BeginCaptured() {
+		room = firstMarks
+	} else if l.kept >= manyMarks {
+		room = fewMarks
+	}
+	if room == firstMarks && x.kept[0].n >= room && x.kept[1].n >= room {
 		return
 	}
 	m := markOf(s)
-	m.FromLB = d.tracker.Endpoint(e.Flow, e.Flow.LB()) == s.Src
-	k := &c.kept[0]
-	if !m.FromLB {
-		k = &c.kept[1]
+	m.FromLB = e.Side == e.Flow.LB()
+	if e.Kind == tcpstate.EstablishedNow { // whoever sent what shows it
+		m.FromLB = d.tracker.Endpoint(e.Flow, e.Flow.LB()) == s.Src
 	}
-	switch {
-	case k.n < firstMarks, l.marks < manyMarks && k.n < maxMarks, !e.Flow.BeginCaptured() && k.n < fewMarks:
-		l.marks++
-		k.n++
-		c.Marks = append(c.Marks, m)
-	case k.n == firstMarks && e.Flow.BeginCaptured() && l.marks >= manyMarks:
-	case k.worst == 0 || m.rank() < k.worst:
-		c.replace(k, m)
+	k := &x.kept[side(m.FromLB)]
+	if room == fewMarks {
+		k.zeros = max(k.zeros, fewZeros)
+	}
+	if k.n >= firstMarks && (room == firstMarks || !k.passes(&m)) {
+		return
+	}
+	l.kept++
+	k.n++
+	l.add(x, m)
+	for k.n > room {
+		k.zeros++
+		l.thin(x, m.FromLB)
 	}
 }
 
 // turned says that the ends of a flow are the other way round than was thought.
 func (l *ledger) turned(f *tcpstate.Flow) {
-	c := l.of(f)
-	if c == nil {
+	x := l.of(f)
+	if x == nil {
 		return
 	}
-	c.kept[0], c.kept[1] = c.kept[1], c.kept[0]
-	for i := range c.Marks {
-		c.Marks[i].FromLB = !c.Marks[i].FromLB
+	x.kept[0], x.kept[1] = x.kept[1], x.kept[0]
+	for m := range l.from(x.first) {
+		m.FromLB = !m.FromLB
 	}
 }
 
-// replace lets a mark take the place of the last one by rank of its side.
-func (c *Connection) replace(k *kept, m Mark) {
-	n, last, next := 0, -1, uint32(0)
-	for i := range c.Marks {
-		o := &c.Marks[i]
-		if o.FromLB != m.FromLB || o.SYN() {
-			continue
-		}
-		if n++; n <= firstMarks {
-			continue
-		}
-		if r := o.rank(); last < 0 || r > c.Marks[last].rank() {
-			if last >= 0 {
-				next = max(next, c.Marks[last].rank())
+// thin gives up the marks of a side that do not pass any more.
+func (l *ledger) thin(x *entry, fromLB bool) {
+	k := &x.kept[side(fromLB)]
+	n, before := 0, &x.first
+	for at := x.first; at != 0; at = *before {
+		o := &l.marks[at-1]
+		if o.FromLB == fromLB && !o.SYN() {
+			if n++; n > firstMarks && !k.passes(&o.Mark) {
+				*before = o.next
+				o.next, l.free = l.free, at
+				l.kept--
+				k.n--
+				continue
 			}
-			last = i
-		} else {
-			next = max(next, r)
 		}
+		x.last, before = at, &o.next
 	}
-	if last < 0 {
-		return
-	}
-	if m.rank() < c.Marks[last].rank() {
-		c.Marks[last] = m
-		next = max(next, m.rank())
-	} else {
-		next = c.Marks[last].rank()
-	}
-	k.worst = max(next, 1)
 }
 
 // markOf is a segment as a mark; from where, others know.
@@ -210,20 +265,20 @@ func markOf(s *tcpstate.Segment) Mark {
 
 // gone completes the entry of a flow that is forgotten.
 func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
-	c := l.of(f)
-	if c == nil {
+	x := l.of(f)
+	if x == nil {
 		return
 	}
 	l.setUp(d, f)
-	lb := f.LB()
+	c, lb := &l.all[x.place-1], f.LB()
 	c.LB, c.Target, c.Last = d.tracker.Endpoint(f, lb), d.tracker.Endpoint(f, 1-lb), f.LastTime
 	for k, i := range [...]int{lb, 1 - lb} {
 		if h := &f.Half[i]; h.SentSYN() {
 			c.ISN[k], c.HasISN[k] = h.ISN, true
 		}
 	}
-	slices.SortStableFunc(c.Marks, func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) })
-	l.byFlow[f.Index()] = 0
+	c.Requests, c.Answers5xx, c.first = x.requests, x.answers5xx, x.first
+	*x = entry{}
 }
 
 // fewShared is how many segments show that a capture is another one of the same connections: one
@@ -245,21 +300,29 @@ func (d *Detector) Shares(segs []tcpstate.Segment) bool {
 		}
 	}
 	n := 0
-	for i := range d.ledger.all {
-		for k := range d.ledger.all[i].Marks {
-			if id := d.ledger.all[i].Marks[k].Identity(); known[id] {
-				known[id] = false
-				n++
-			}
+	for i := range d.ledger.marks {
+		if id := d.ledger.marks[i].Identity(); known[id] {
+			known[id] = false
+			n++
 		}
 	}
 	return n >= fewShared
 }
 
-// finish is what was kept.
+// finish is what was kept, the marks of each connection in order of time.
 func (l *ledger) finish() ([]Connection, bool) {
 	if l == nil {
 		return nil, false
+	}
+	marks := make([]Mark, 0, len(l.marks))
+	for i := range l.all {
+		c := &l.all[i]
+		from := len(marks)
+		for m := range l.from(c.first) {
+			marks = append(marks, *m)
+		}
+		c.Marks = marks[from:len(marks):len(marks)]
+		slices.SortStableFunc(c.Marks, func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) })
 	}
 	return l.all, l.cut
 }

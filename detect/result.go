@@ -58,6 +58,26 @@ type Result struct {
 	// were more than are kept.
 	Connections    []Connection
 	ConnectionsCut bool
+
+	rows  map[tcpstate.Endpoint]int // see Row
+	known int                       // of Targets, that are in it
+}
+
+// Row is the row of a target; nil: it has none.
+func (r *Result) Row(end tcpstate.Endpoint) *Target {
+	if i, is := r.rows[end]; r.rows == nil || r.known > len(r.Targets) || is && r.Targets[i].Target != end {
+		r.rows, r.known = make(map[tcpstate.Endpoint]int, len(r.Targets)), 0
+	}
+	for ; r.known < len(r.Targets); r.known++ {
+		e := r.Targets[r.known].Target
+		if _, is := r.rows[e]; !is {
+			r.rows[e] = r.known
+		}
+	}
+	if i, is := r.rows[end]; is {
+		return &r.Targets[i]
+	}
+	return nil
 }
 
 // Totals are counts over the whole capture.

@@ -1,10 +1,6 @@
 package detect
 
-import (
-	"slices"
-
-	"connrace/tcpstate"
-)
+import "connrace/tcpstate"
 
 // Tries count what came of the LB's tries: requests, and connections that it wanted to set up.
 type Tries struct {
@@ -85,8 +81,7 @@ func (r *Result) recount(end tcpstate.Endpoint, was, by Tries) {
 		return
 	}
 	for _, ep := range [...]tcpstate.Endpoint{end, {}} {
-		i := slices.IndexFunc(r.Targets, func(t Target) bool { return t.Target == ep })
-		if i >= 0 && r.Targets[i].Tries.replace(was, by) {
+		if t := r.Row(ep); t != nil && t.Tries.replace(was, by) {
 			return
 		}
 	}

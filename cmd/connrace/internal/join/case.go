@@ -44,6 +44,7 @@ type Link struct {
 	Ways   []Way
 
 	pairs []pair
+	samples
 }
 
 // Translation is an address that is another one behind something on the path.
@@ -86,14 +87,13 @@ func Cases(points []Point) (cases []*Case) {
 				continue
 			}
 			l := &Link{A: a, B: b, pairs: pairs}
-			up, down := samples(x, y, pairs)
-			if !nearer(up, down) {
+			l.samples = sampled(x, y, pairs)
+			if !nearer(l.up, l.down) {
 				l.turn()
-				up, down = samples(y, x, l.pairs)
 			}
 			before[l.B]++
 			l.Shared = len(pairs)
-			l.Clock = newClock(up, down)
+			l.Clock = newClock(l.up, l.down)
 			links[[2]int{a, b}] = l
 			from, to := group[b], group[a]
 			for i := range group {
@@ -127,6 +127,7 @@ func (l *Link) turn() {
 		p.a, p.b = p.b, p.a
 		p.shift = [2]tcpstate.Seq{-p.shift[0], -p.shift[1]}
 	}
+	l.samples.turn()
 }
 
 // build puts a case together, of points that are in order.
@@ -148,6 +149,7 @@ func (c *Case) build(points []Point, links map[[2]int]*Link) {
 			}
 			if place[l.A] != x { // three clocks that contradict each other: the order stands
 				l.turn()
+				l.Clock = newClock(l.up, l.down)
 			}
 			l.A, l.B = x, y
 			c.unite(l)
@@ -221,7 +223,6 @@ func (c *Case) describe(l *Link) {
 			nat[t]++
 		}
 	}
-	ways := map[tcpstate.Endpoint][]pair{}
 	for _, p := range l.pairs {
 		a, b := &as[p.a], &bs[p.b]
 		if a.LB.Addr != b.LB.Addr {
@@ -229,9 +230,6 @@ func (c *Case) describe(l *Link) {
 		}
 		if a.Target != b.Target {
 			note("target", a.Target.String(), b.Target.String())
-		}
-		if len(ways) < mostTranslations || ways[a.Target] != nil {
-			ways[a.Target] = append(ways[a.Target], p)
 		}
 	}
 	for t, n := range nat {
@@ -241,24 +239,38 @@ func (c *Case) describe(l *Link) {
 	slices.SortFunc(l.NAT, func(x, y Translation) int {
 		return cmp.Or(cmp.Compare(x.Role, y.Role), cmp.Compare(y.N, x.N), cmp.Compare(x.From, y.From), cmp.Compare(x.To, y.To))
 	})
-	if !l.Clock.Known {
-		return
+	if l.Clock.Known {
+		l.Ways = ways(&l.Clock, &l.samples)
 	}
-	for t, ps := range ways {
-		up, down := samples(as, bs, ps)
-		if len(up) == 0 || len(down) == 0 {
-			continue
+	l.samples = samples{}
+}
+
+// ways are those to the targets of samples.
+func ways(k *Clock, s *samples) (out []Way) {
+	const none = 1<<63 - 1
+	all := make([]Way, len(s.targets))
+	of := make(map[tcpstate.Endpoint]*Way, len(s.targets)) // a target that has several names further on is one
+	for i := range all {
+		all[i] = Way{Target: s.targets[i][0], ToTarget: none, ToLB: none}
+		if t := all[i].Target; of[t] == nil {
+			of[t] = &all[i]
 		}
-		w := Way{Target: t, ToTarget: 1<<63 - 1, ToLB: 1<<63 - 1}
-		for _, s := range up {
-			w.ToTarget = min(w.ToTarget, s.ahead-l.Clock.offset(s.at))
-		}
-		for _, s := range down {
-			w.ToLB = min(w.ToLB, l.Clock.offset(s.at)-s.ahead)
-		}
-		l.Ways = append(l.Ways, w)
 	}
-	slices.SortFunc(l.Ways, func(x, y Way) int { return cmp.Compare(x.Target.String(), y.Target.String()) })
+	for _, x := range s.up {
+		w := of[s.targets[x.target][0]]
+		w.ToTarget = min(w.ToTarget, x.ahead-k.offset(x.at))
+	}
+	for _, x := range s.down {
+		w := of[s.targets[x.target][0]]
+		w.ToLB = min(w.ToLB, k.offset(x.at)-x.ahead)
+	}
+	for _, w := range all {
+		if w.ToTarget != none && w.ToLB != none && len(out) < mostTranslations {
+			out = append(out, w)
+		}
+	}
+	slices.SortFunc(out, func(x, y Way) int { return cmp.Compare(x.Target.String(), y.Target.String()) })
+	return out
 }
 
 // Links are those of points along a path.

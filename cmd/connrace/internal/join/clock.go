@@ -29,7 +29,20 @@ type Clock struct {
 
 // sample is a segment that both points have: by how much the further clock was ahead of the
 // nearer, at a time of the nearer one.
-type sample struct{ at, ahead int64 }
+type sample struct {
+	at, ahead int64
+	target    int32 // an index in samples.targets
+}
+
+// samples are those of two points: segments to the target, and segments to the LB.
+type samples struct {
+	up, down []sample
+	targets  [][2]tcpstate.Endpoint // as the two points name them
+}
+
+// maxSamples is about how many there are at most; of more connections than that takes those are
+// compared that are spread evenly.
+const maxSamples = 1 << 17
 
 const (
 	// maxDrift is how fast two clocks can part: each may be slewed by 500 ppm (adjtimex(2)).
@@ -42,41 +55,86 @@ const (
 	longEnough = int64(10e9)
 )
 
-// samples are the segments that two points share: those to the target, and those to the LB.
-func samples(a, b []detect.Connection, pairs []pair) (up, down []sample) {
+// sampled are the samples of connections that two points share.
+func sampled(a, b []detect.Connection, pairs []pair) samples {
+	var s samples
+	marks := 0
 	for _, p := range pairs {
-		for i := range a[p.a].Marks {
-			x := &a[p.a].Marks[i]
-			y, ok := counterpart(a[p.a].Marks, b[p.b].Marks, i, p.shift)
-			if !ok {
+		marks += len(a[p.a].Marks)
+	}
+	index := map[[2]tcpstate.Endpoint]int32{}
+	var hashes [2][]uint32
+	for i, step := 0, 1+marks/maxSamples; i < len(pairs); i += step {
+		p := &pairs[i]
+		x, y := &a[p.a], &b[p.b]
+		names := [2]tcpstate.Endpoint{x.Target, y.Target}
+		t, is := index[names]
+		if !is {
+			t = int32(len(s.targets))
+			index[names] = t
+			s.targets = append(s.targets, names)
+		}
+		hashes[0] = hashed(hashes[0][:0], x.Marks, p.shift)
+		hashes[1] = hashed(hashes[1][:0], y.Marks, [2]tcpstate.Seq{})
+		for k := range x.Marks {
+			m := &x.Marks[k]
+			o := counterpart(x.Marks, y.Marks, &hashes, k, p.shift)
+			if o == nil {
 				continue
 			}
-			if s := (sample{x.Time, y.Time - x.Time}); x.FromLB {
-				up = append(up, s)
+			if n := (sample{m.Time, o.Time - m.Time, t}); m.FromLB {
+				s.up = append(s.up, n)
 			} else {
-				down = append(down, s)
+				s.down = append(s.down, n)
 			}
 		}
 	}
-	return up, down
+	return s
 }
 
-// counterpart is the mark that is the i-th of others, where there is no doubt which copy it is.
-func counterpart(as, bs []detect.Mark, i int, shift [2]tcpstate.Seq) (y detect.Mark, ok bool) {
-	same := func(o *detect.Mark, x detect.Mark) bool { return o.FromLB == x.FromLB && o.Identity() == x.Identity() }
-	for k := range as {
-		if k != i && same(&as[k], as[i]) {
-			return y, false
+// turn lets the other point be the nearer one.
+func (s *samples) turn() {
+	for _, x := range [...][]sample{s.up, s.down} {
+		for i := range x {
+			x[i].at, x[i].ahead = x[i].at+x[i].ahead, -x[i].ahead
 		}
 	}
-	x, n := shifted(as[i], shift), 0
-	for k := range bs {
-		if same(&bs[k], x) {
-			y = bs[k]
-			n++
+	for i, t := range s.targets {
+		s.targets[i] = [2]tcpstate.Endpoint{t[1], t[0]}
+	}
+}
+
+// hashed are numbers that are the same of marks that are the same.
+func hashed(to []uint32, marks []detect.Mark, shift [2]tcpstate.Seq) []uint32 {
+	for i := range marks {
+		m := shifted(marks[i], shift)
+		to = append(to, uint32(m.Seq)^uint32(m.Ack)*16777619^m.Stamp<<16)
+	}
+	return to
+}
+
+// counterpart is the mark that is the i-th of others; nil: it is not there, or there is doubt which
+// copy it is.
+func counterpart(as, bs []detect.Mark, hashes *[2][]uint32, i int, shift [2]tcpstate.Seq) (y *detect.Mark) {
+	x := shifted(as[i], shift)
+	same := func(o *detect.Mark) bool { return o.FromLB == x.FromLB && o.Identity() == x.Identity() }
+	h := hashes[0][i]
+	for k, o := range hashes[0] {
+		if o == h && k != i {
+			if o := shifted(as[k], shift); same(&o) {
+				return nil
+			}
 		}
 	}
-	return y, n == 1
+	for k, o := range hashes[1] {
+		if o == h && same(&bs[k]) {
+			if y != nil {
+				return nil
+			}
+			y = &bs[k]
+		}
+	}
+	return y
 }
 
 // nearer reports whether the first of two points is the one nearer to the LB: a segment to the

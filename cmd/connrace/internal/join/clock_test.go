@@ -36,8 +36,8 @@ func TestEdge(t *testing.T) {
 // Times of damaged captures are further apart than an int64 holds.
 func TestFarApart(t *testing.T) {
 	const most = 1<<63 - 1
-	up := []sample{{-most, 5}, {most, 5}}
-	down := []sample{{-most + 1, 4}, {most - 1, 4}}
+	up := []sample{{at: -most, ahead: 5}, {at: most, ahead: 5}}
+	down := []sample{{at: -most + 1, ahead: 4}, {at: most - 1, ahead: 4}}
 	if c := newClock(up, down); !c.Known || c.At != 0 {
 		t.Errorf("%+v", c)
 	}

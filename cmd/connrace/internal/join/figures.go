@@ -149,17 +149,15 @@ func addTarget(r *detect.Result, x *detect.Target, names map[tcpstate.Endpoint]t
 	if n, is := names[name]; is {
 		name = n
 	}
-	i := slices.IndexFunc(r.Targets, func(t detect.Target) bool { return t.Target == name })
-	if i < 0 {
-		t := *x
-		t.Target = name
-		r.Targets = append(r.Targets, t)
+	t := r.Row(name)
+	if t == nil {
+		r.Targets = append(r.Targets, *x)
+		r.Targets[len(r.Targets)-1].Target = name
 		return
 	}
 	if again == nil {
 		again = &sums{}
 	}
-	t := &r.Targets[i]
 	t.Connections += less(x.Connections, again.connections)
 	t.Requests += less(x.Requests, again.requests)
 	t.Answers5xx += less(x.Answers5xx, again.answers5xx)

@@ -91,6 +91,10 @@ func (d *Decoder) headers(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment 
 	return segs
 }
 
+// Remembers reports whether frames came so far that decide how later ones are decoded: fragments,
+// handshakes of SOCKS. Else a Decoder that sees only a part of the capture finds the same segments.
+func (d *Decoder) Remembers() bool { return d.reasms.held != nil || d.socks.proxied != nil }
+
 // deeper counts a nested header; false when there are too many.
 func (d *Decoder) deeper() bool {
 	d.outer.depth++

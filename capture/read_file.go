@@ -48,6 +48,9 @@ type container interface {
 
 	// fill adds to info what the container knows.
 	fill(info *Info)
+
+	// clone is a copy that reads on by itself.
+	clone() container
 }
 
 // File reads a capture from a file or a stream. It is a Source.
@@ -62,6 +65,8 @@ type File struct {
 	afterGap bool
 	raw      *counter
 	stream   *decompressor // nil: not compressed
+	parts    *stretches    // nil: not noted
+	begins   *firstFrame   // what is read next, if that is known
 }
 
 // pathless replaces "open PATH: reason" by "PATH: reason", as everything else reads.
@@ -132,6 +137,13 @@ func (f *File) Read(batch []Frame) (int, error) {
 	}
 	for f.err == nil {
 		n, want, err := f.c.next(&f.w, batch, f.info.Frames+1)
+		if n > 0 && f.begins != nil {
+			if *f.begins != (firstFrame{batch[0].Time, batch[0].Length}) {
+				f.err = errChanged
+				break
+			}
+			f.begins = nil
+		}
 		if n > 0 {
 			f.w.delivered()
 			f.delivered(batch[:n])
@@ -170,17 +182,21 @@ func (f *File) delivered(batch []Frame) {
 		f.afterGap = false
 	}
 	f.info.Frames += uint64(len(batch))
-	first, last := f.info.First, f.info.Last
-	if !f.timed {
-		first, last = math.MaxInt64, math.MinInt64
-	}
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
 	for i := range batch {
 		if t := batch[i].Time; t != 0 {
 			first = min(first, t)
 			last = max(last, t)
 		}
 	}
-	if last != math.MinInt64 {
+	if f.parts != nil {
+		f.parts.delivered(f, batch, first, last)
+	}
+	switch {
+	case last == math.MinInt64:
+	case f.timed:
+		f.info.First, f.info.Last = min(f.info.First, first), max(f.info.Last, last)
+	default:
 		f.timed = true
 		f.info.First, f.info.Last = first, last
 	}

@@ -275,6 +275,11 @@ func (p *pcap) odd(w *window, batch []Frame, number uint64) (n, want int, err er
 	return 1, 0, nil
 }
 
+func (p *pcap) clone() container {
+	c := *p
+	return &c
+}
+
 func (p *pcap) fill(info *Info) {
 	info.LinkTypes = []LinkType{p.link}
 	info.Snaplen = p.snaplen

@@ -56,7 +56,8 @@ type pcapng struct {
 	swap       bool // the section is big-endian
 	strict     bool // resyncing: no huge blocks
 	interfaces []iface
-	ignored    int // interfaces beyond maxInterfaces
+	shared     bool // a clone has these interfaces
+	ignored    int  // interfaces beyond maxInterfaces
 	links      []LinkType
 	snaplen    uint32
 	unlimited  bool
@@ -350,7 +351,9 @@ func (p *pcapng) section(b []byte, swap bool) error {
 		return &DamageError{Reason: fmt.Sprintf("pcapng version %d.%d is not supported", major, minor)}
 	}
 	p.drops = p.totalDrops()
-	p.interfaces = p.interfaces[:0]
+	if p.interfaces = p.interfaces[:0]; p.shared {
+		p.interfaces, p.shared = nil, false
+	}
 	p.ignored = 0
 	return nil
 }
@@ -361,6 +364,13 @@ func (p *pcapng) order() byteOrder {
 		return binary.BigEndian
 	}
 	return binary.LittleEndian
+}
+
+func (p *pcapng) clone() container {
+	p.shared = true
+	c := *p
+	c.interfaces, c.links = slices.Clip(p.interfaces), slices.Clip(p.links)
+	return &c
 }
 
 func (p *pcapng) fill(info *Info) {

@@ -149,6 +149,11 @@ func radioFrame(data []byte) ([]byte, error) {
 	return data[4+int(data[3]):], nil
 }
 
+func (s *snoop) clone() container {
+	c := *s
+	return &c
+}
+
 func (s *snoop) fill(info *Info) {
 	info.LinkTypes = []LinkType{s.link}
 	// Implementations that cannot count say 0.

@@ -32,6 +32,7 @@ type Case struct {
 	conns   []conn
 	classOf [][]int32                                 // place in conns of each point's connections
 	called  []map[tcpstate.Endpoint]tcpstate.Endpoint // see names
+	hosts   []map[tcpstate.Addr]bool                  // of those, as the point nearest to the LB calls them
 }
 
 // Link is what two points that follow one another on the path have in common.

@@ -61,7 +61,7 @@ func joined(t testing.TB, lb, target string) (*join.Case, *detect.Result) {
 	}
 	m := cases[0].Merge()
 	for _, i := range m.Look().Captures() {
-		if err := m.Look().Read(context.Background(), i, open(t, []string{lb, target}[i]), []uint64{aFrames, bFrames}[i]); err != nil {
+		if err := m.Look().Read(context.Background(), i, &join.Again{File: open(t, []string{lb, target}[i]), Frames: []uint64{aFrames, bFrames}[i]}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -119,14 +119,16 @@ func TestMissed(t *testing.T) {
 	end()
 	lb, target := "real/nginx-node-nat-reset-lb.pcap", "real/nginx-node-nat-reset-target.pcap"
 	for name, again := range map[string]func(l *join.Look){
-		"interrupted": func(l *join.Look) { _ = l.Read(ended, 1, open(t, target), 1<<62) },
-		"shorter":     func(l *join.Look) { _ = l.Read(context.Background(), 1, open(t, "crowder.pcap"), 1<<62) },
-		"gone":        func(l *join.Look) { l.Missed(1) },
+		"interrupted": func(l *join.Look) { _ = l.Read(ended, 1, &join.Again{File: open(t, target), Frames: 1 << 62}) },
+		"shorter": func(l *join.Look) {
+			_ = l.Read(context.Background(), 1, &join.Again{File: open(t, "crowder.pcap"), Frames: 1 << 62})
+		},
+		"gone": func(l *join.Look) { l.Missed(1) },
 	} {
 		a, frames := point(t, lb, 0, 0)
 		b, _ := point(t, target, 1, 0)
 		m := join.Cases([]join.Point{a, b})[0].Merge()
-		if err := m.Look().Read(context.Background(), 0, open(t, lb), frames); err != nil {
+		if err := m.Look().Read(context.Background(), 0, &join.Again{File: open(t, lb), Frames: frames}); err != nil {
 			t.Fatal(err)
 		}
 		again(m.Look())

@@ -12,7 +12,7 @@ import (
 // judge says of the finding that is kept where its segments were seen, and holds it against that.
 // first is, by point, what its captures are counted from.
 func (m *Merger) judge(x *incident, first []int) {
-	if x.trails == nil {
+	if x.trails == nil || m.look.stopped.Load() {
 		return
 	}
 	s := m.scene(x)
@@ -48,12 +48,8 @@ func (m *Merger) scene(x *incident) *scene {
 // covers reports whether a point shares connections to a host with the first that has them, which
 // calls the host so.
 func (m *Merger) covers(p int, host tcpstate.Addr) bool {
-	for _, n := range m.names()[p] {
-		if n.Addr == host {
-			return true
-		}
-	}
-	return false
+	m.names()
+	return m.hosts[p][host]
 }
 
 // segs are what a point saw, nothing where it did not have the connection.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"connrace/capture"
 	"connrace/tcpstate"
@@ -14,6 +15,7 @@ import (
 type Look struct {
 	captures map[int]*watch // by index in the report
 	room     int            // segments that may yet be kept
+	stopped  atomic.Bool    // see Stop
 }
 
 // watch is what is looked for in one capture.
@@ -137,6 +139,10 @@ func merge[T any](all []T, of func(*T) (*window, *trail)) []T {
 // late is how much earlier than frames before it a frame of a capture may be.
 const late = int64(1e9)
 
+// Stop says that there is no time to compare what was read: findings are still told once, and
+// nothing more is proved of them. Any goroutine may say so.
+func (l *Look) Stop() { l.stopped.Store(true) }
+
 // Missed says that a capture cannot be read again to where it was read before: what does not show
 // there may have been there.
 func (l *Look) Missed(index int) {
@@ -147,41 +153,96 @@ func (l *Look) Missed(index int) {
 	}
 }
 
-// Read looks through a capture that was opened again, of which frames were read before.
-func (l *Look) Read(ctx context.Context, index int, in *capture.File, frames uint64) error {
+// Again is a capture that is read once more.
+type Again struct {
+	File   *capture.File
+	Frames uint64 // that were read before
+	// Stretches are its parts, where those can be read by themselves; nil: it is read from its
+	// beginning.
+	Stretches []capture.Stretch
+}
+
+// Read looks through a capture that was opened again.
+func (l *Look) Read(ctx context.Context, index int, in *Again) error {
 	w := l.captures[index]
-	last := uint64(0)
-	decoder := capture.NewDecoder()
-	batch := make([]capture.Frame, 256)
-	segs := make([]tcpstate.Segment, 0, 4)
-	at := 0
-	for ctx.Err() == nil {
-		n, _ := in.Read(batch)
-		if n == 0 { // how it ended was said when it was analysed
-			if last < frames {
+	r := reader{Look: l, watch: w, index: index, in: in, decoder: capture.NewDecoder(), batch: make([]capture.Frame, 256)}
+	from, to := uint64(0), in.Frames // frames that are to be read
+	for i := 0; i < len(in.Stretches); {
+		for i < len(in.Stretches) && !w.during(&in.Stretches[i]) {
+			i++
+		}
+		if i == len(in.Stretches) {
+			return nil
+		}
+		begin := &in.Stretches[i]
+		for from, to = begin.Before, in.Frames; i < len(in.Stretches) && w.during(&in.Stretches[i]); {
+			if i++; i < len(in.Stretches) {
+				to = in.Stretches[i].Before
+			}
+		}
+		if from > 0 {
+			if err := in.File.GoTo(begin); err != nil {
 				l.Missed(index)
+				return err
+			}
+		}
+		if err := r.read(ctx, to); err != nil || r.ended {
+			return err
+		}
+	}
+	if in.Stretches == nil {
+		return r.read(ctx, to)
+	}
+	return nil
+}
+
+// during reports whether frames of a stretch are looked for.
+func (w *watch) during(s *capture.Stretch) bool {
+	i, _ := slices.BinarySearchFunc(w.windows, s.First, func(w window, t int64) int { return cmp.Compare(w.to, t) })
+	return s.First <= s.Last && i < len(w.windows) && w.windows[i].from <= s.Last
+}
+
+// reader reads a capture again.
+type reader struct {
+	*Look
+	*watch
+	index   int
+	in      *Again
+	decoder *capture.Decoder
+	batch   []capture.Frame
+	segs    []tcpstate.Segment
+	at      int  // windows before it have passed
+	ended   bool // nothing more is to be seen
+}
+
+// read reads on up to a frame.
+func (r *reader) read(ctx context.Context, to uint64) error {
+	for ctx.Err() == nil {
+		n, _ := r.in.File.Read(r.batch)
+		if n == 0 { // how it ended was said when it was analysed
+			if r.ended = true; r.in.File.Info().Frames < to {
+				r.Missed(r.index)
 			}
 			return nil
 		}
-		last = batch[n-1].Number
-		for i := range batch[:n] {
-			f := &batch[i]
-			for at < len(w.windows) && w.windows[at].to < f.Time-late {
-				at++
+		for i := range r.batch[:n] {
+			f := &r.batch[i]
+			for r.at < len(r.windows) && r.windows[r.at].to < f.Time-late {
+				r.at++
 			}
-			if f.Number > frames || at == len(w.windows) {
+			if r.ended = r.at == len(r.windows); r.ended || f.Number > to {
 				return nil
 			}
-			if f.Time < w.windows[at].from {
+			if f.Time < r.windows[r.at].from {
 				continue
 			}
-			segs = decoder.Decode(f, segs[:0])
-			for j := range segs {
-				l.take(w, index, &segs[j])
+			r.segs = r.decoder.Decode(f, r.segs[:0])
+			for j := range r.segs {
+				r.take(r.watch, r.index, &r.segs[j])
 			}
 		}
 	}
-	l.Missed(index)
+	r.Missed(r.index)
 	return ctx.Err()
 }
 

@@ -23,7 +23,8 @@ const enough = 3
 func match(a, b []detect.Connection) []pair {
 	m := matcher{a: a, b: b, takenA: make([]bool, len(a)), takenB: make([]bool, len(b))}
 	m.byNumbers()
-	m.byMarks()
+	m.byMarks(true)
+	m.byMarks(false)
 	m.byOneNumber()
 	slices.SortFunc(m.pairs, func(x, y pair) int { return x.a - y.a })
 	return m.pairs
@@ -84,21 +85,37 @@ func (m *matcher) index(all []detect.Connection, taken []bool, withEnds bool) ma
 	return index
 }
 
-// byMarks pairs connections of which one end was not captured from the beginning, or whose
-// SYN-ACK never came to one of the points.
-func (m *matcher) byMarks() {
-	type key struct {
-		words  [4]uint32
-		fromLB bool
+// markKey is what a mark is known by, with the ends of its connection or without.
+type markKey struct {
+	words      [4]uint32
+	fromLB     bool
+	lb, target tcpstate.Endpoint
+}
+
+func keyOf(x *detect.Mark, c *detect.Connection, withEnds bool) markKey {
+	k := markKey{words: x.Identity(), fromLB: x.FromLB}
+	if withEnds {
+		k.lb, k.target = c.LB, c.Target
 	}
-	index := map[key]int{}
+	return k
+}
+
+// byMarks pairs connections of which one end was not captured from the beginning, or whose
+// SYN-ACK never came to one of the points: first those between the same ends, as others may have the
+// same numbers, then those of which addresses were translated.
+func (m *matcher) byMarks(withEnds bool) {
+	index := map[markKey]int{} // -1: several have it
 	for i := range m.b {
 		if m.takenB[i] {
 			continue
 		}
 		for k := range m.b[i].Marks {
-			x := &m.b[i].Marks[k]
-			index[key{x.Identity(), x.FromLB}] = i
+			key := keyOf(&m.b[i].Marks[k], &m.b[i], withEnds)
+			if j, is := index[key]; is && j != i && !withEnds {
+				index[key] = -1
+			} else {
+				index[key] = i
+			}
 		}
 	}
 	if len(index) == 0 {
@@ -111,8 +128,8 @@ func (m *matcher) byMarks() {
 		shared, syn := map[int]int{}, -1
 		for k := range m.a[i].Marks {
 			x := &m.a[i].Marks[k]
-			j, is := index[key{x.Identity(), x.FromLB}]
-			if !is || m.takenB[j] {
+			j, is := index[keyOf(x, &m.a[i], withEnds)]
+			if !is || j < 0 || m.takenB[j] {
 				continue
 			}
 			if shared[j]++; x.SYN() && (x.Stamp != 0 || sameEnds(&m.a[i], &m.b[j])) {

@@ -141,8 +141,9 @@ func (c *Case) names() []map[tcpstate.Endpoint]tcpstate.Endpoint {
 		return c.called
 	}
 	c.called = make([]map[tcpstate.Endpoint]tcpstate.Endpoint, len(c.Points))
+	c.hosts = make([]map[tcpstate.Addr]bool, len(c.Points))
 	for p := range c.called {
-		c.called[p] = map[tcpstate.Endpoint]tcpstate.Endpoint{}
+		c.called[p], c.hosts[p] = map[tcpstate.Endpoint]tcpstate.Endpoint{}, map[tcpstate.Addr]bool{}
 	}
 	for i := range c.conns {
 		first := tcpstate.Endpoint{}
@@ -154,7 +155,7 @@ func (c *Case) names() []map[tcpstate.Endpoint]tcpstate.Endpoint {
 			if first == (tcpstate.Endpoint{}) {
 				first = t
 			} else if _, has := c.called[p][t]; !has {
-				c.called[p][t] = first
+				c.called[p][t], c.hosts[p][first.Addr] = first, true
 			}
 		}
 	}

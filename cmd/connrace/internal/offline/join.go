@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"time"
 
 	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/report"
@@ -38,8 +39,8 @@ func (s *session) join() {
 	gone := map[int]bool{}
 	for _, c := range join.Cases(points) {
 		m := c.Merge()
-		s.lookAgain(m.Look())
-		a := report.Analysis{Result: m.Result(), Clocks: c.Links}
+		a := s.compare(m)
+		a.Clocks = c.Links
 		for k, i := range c.Of {
 			gone[i] = true
 			captures, p := r.Analyses[i].Captures, &c.Points[k]
@@ -91,21 +92,41 @@ func (s *session) point(a *report.Analysis) join.Point {
 	return p
 }
 
-// lookAgain reads the captures that hold connections of findings.
-func (s *session) lookAgain(l *join.Look) {
+// patience is how long the captures of an interrupted run are yet read and compared.
+const patience = 300 * time.Millisecond
+
+// compare makes an analysis of a case, by what the captures show of the connections of its findings.
+func (s *session) compare(m *join.Merger) (a report.Analysis) {
 	ctx := s.Ctx
 	if ctx.Err() != nil {
-		ctx = context.Background()
+		soon, end := context.WithTimeout(context.Background(), patience)
+		defer end()
+		ctx = soon
 	}
+	defer context.AfterFunc(ctx, m.Look().Stop)()
+	s.lookAgain(ctx, m.Look())
+	a.Result = m.Result()
+	if ctx.Err() != nil {
+		s.Warn("interrupted: what the captures show of the same connections was not compared to the end, so what one of them shows may stand for itself")
+	}
+	return a
+}
+
+// lookAgain reads the captures that hold connections of findings.
+func (s *session) lookAgain(ctx context.Context, l *join.Look) {
 	for _, i := range l.Captures() {
 		in, done, err := s.again(i)
 		if err == nil {
-			err = l.Read(ctx, i, in, s.Report.Captures[i].Frames)
+			err = l.Read(ctx, i, &join.Again{File: in, Frames: s.Report.Captures[i].Frames, Stretches: s.stretches[i]})
 			done()
 		} else {
 			l.Missed(i)
 		}
-		if err != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			l.Stop()
+			return
+		}
+		if err != nil {
 			s.fail(err)
 		}
 	}

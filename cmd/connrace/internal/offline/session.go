@@ -25,13 +25,17 @@ import (
 type session struct {
 	*pipeline.Session
 	flags     *Flags
-	annotated map[string]*outfile.File // what --annotate writes, by the file that it copies
-	apart     map[int]string           // why captures were not taken for a continuation, by index in report.Captures
-	sources   map[int]*source          // streams that are read again, by index in report.Captures
+	annotated map[string]*outfile.File  // what --annotate writes, by the file that it copies
+	apart     map[int]string            // why captures were not taken for a continuation, by index in report.Captures
+	sources   map[int]*source           // streams that are read again, by index in report.Captures
+	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
-	s := &session{Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, annotated: map[string]*outfile.File{}}
+	s := &session{
+		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{},
+		annotated: map[string]*outfile.File{}, stretches: map[int][]capture.Stretch{},
+	}
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin
 	return s
@@ -57,6 +61,9 @@ func (s *session) file(path string) {
 	}
 	defer done()
 	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
+	if s.Connections {
+		src.Note()
+	}
 	n, err := src.Read(s.Batch)
 	apart := s.place(src, s.Batch[:n])
 	index := len(s.Report.Captures)
@@ -66,6 +73,9 @@ func (s *session) file(path string) {
 		err = s.ReadLoop(src, &in, n)
 	}
 	stop()
+	if !in.Decoder.Remembers() {
+		s.stretches[index] = src.Stretches()
+	}
 	c := pipeline.Describe(path, src.Info())
 	if apart != "" && s.Connections {
 		s.apart[index] = path + ": " + apart // unless it is joined

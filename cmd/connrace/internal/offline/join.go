@@ -31,6 +31,7 @@ func (s *session) givenTwice(files []string) (once []string) {
 // join makes one analysis of those that hold the same connections.
 func (s *session) join() {
 	r := &s.Report
+	slices.SortStableFunc(r.Analyses, func(a, b report.Analysis) int { return slices.Compare(a.Captures, b.Captures) })
 	points := make([]join.Point, len(r.Analyses))
 	for i := range points {
 		points[i] = s.point(&r.Analyses[i])

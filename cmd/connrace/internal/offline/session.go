@@ -17,8 +17,6 @@ import (
 	"connrace/cmd/connrace/internal/pipeline"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/term"
-	"connrace/cmd/connrace/internal/text"
-	"connrace/tcpstate"
 )
 
 // session is one run of analyze: files in, one report out.
@@ -26,6 +24,9 @@ type session struct {
 	*pipeline.Session
 	flags     *Flags
 	annotated map[string]*outfile.File  // what --annotate writes, by the file that it copies
+	points    []*point                  // whose files may go on
+	at        *point                    // the one whose file is read, or was last
+	left      int                       // files behind that
 	apart     map[int]string            // why captures were not taken for a continuation, by index in report.Captures
 	sources   map[int]*source           // streams that are read again, by index in report.Captures
 	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
@@ -65,9 +66,10 @@ func (s *session) file(path string) {
 		src.Note()
 	}
 	n, err := src.Read(s.Batch)
-	apart := s.place(src, s.Batch[:n])
+	apart := s.place(path, src, s.Batch[:n])
 	index := len(s.Report.Captures)
 	s.Report.Captures = append(s.Report.Captures, report.Capture{})
+	s.Newest = nil
 	in := pipeline.Input{Decoder: capture.NewDecoder(), Index: index}
 	if n > 0 {
 		err = s.ReadLoop(src, &in, n)
@@ -89,58 +91,11 @@ func (s *session) file(path string) {
 		c.Warnings = append(c.Warnings, fmt.Sprintf("interrupted after frame %d: the input was not read to its end", c.Frames))
 	}
 	s.Report.Captures[index] = c
-	s.Cur.Last = max(s.Cur.Last, c.Last)
+	s.at.ended(c.Last, s.Newest)
 	for why, n := range in.Decoder.Skipped() {
 		s.Report.Skipped[why] += n
 	}
 	s.warnAboutPeriod(&c)
-}
-
-// overlap is how far a file that continues another one may begin before that ends: queues of
-// a network card hand over their frames some milliseconds out of order.
-const overlap = 10 * time.Millisecond
-
-// place decides where the file that begins with frames belongs: it continues the
-// analysis of the one before, or begins another and says why.
-func (s *session) place(src *capture.File, frames []capture.Frame) (apart string) {
-	links := slices.Clone(src.Info().LinkTypes)
-	slices.Sort(links)
-	var first int64
-	if len(frames) > 0 {
-		first = frames[0].Time
-	}
-	switch a := s.Cur; {
-	case a == nil:
-	case len(frames) == 0:
-		return ""
-	case a.Last != 0 && first < max(a.Last-int64(overlap), a.First):
-		apart = fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", text.Length(a.Last-first))
-	case s.Connections && s.sameAgain(frames):
-		apart = "holds the same connections as what came before it: analysed by itself, not as its continuation"
-	case a.Last != 0 && !slices.Equal(links, a.Links):
-		apart = "has other link types than what came before it: analysed by itself, not as its continuation"
-	default:
-		if a.Last == 0 {
-			a.Window = s.Window(first, s.flags.Location())
-		}
-		a.First, a.Links = first, links
-		return ""
-	}
-	s.Conclude()
-	s.Begin(first, links)
-	s.Cur.First = first
-	return apart
-}
-
-// sameAgain reports whether frames are of connections that the analysis has already: their capture
-// is another one of the same time, by a clock that is ahead.
-func (s *session) sameAgain(frames []capture.Frame) bool {
-	d := capture.NewDecoder()
-	var segs []tcpstate.Segment
-	for i := range frames {
-		segs = d.Decode(&frames[i], segs)
-	}
-	return s.Cur.Detector.Shares(segs)
 }
 
 // ended notes how reading ended.
@@ -176,7 +131,8 @@ func (s *session) warnAboutPeriod(c *report.Capture) {
 
 // finish completes the report, writes it, and returns the exit code.
 func (s *session) finish() int {
-	s.Conclude()
+	s.left = 0
+	s.conclude(nil)
 	if s.Connections {
 		s.join()
 		s.Late()
@@ -215,10 +171,12 @@ func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	}
 	defer a.HTML.File.Discard()
 	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
-	for _, f := range s.givenTwice(a.files) {
+	files := s.givenTwice(a.files)
+	for i, f := range files {
 		if s.Stopped() {
 			break
 		}
+		s.left = len(files) - 1 - i
 		s.file(f)
 	}
 	return a.HTML.Write(e, &s.Report, &s.Shown, s.finish())

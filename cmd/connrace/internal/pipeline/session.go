@@ -48,8 +48,9 @@ type Session struct {
 	// settled when all captures have been read: see Late.
 	Connections bool
 	Batch       []capture.Frame
-	own         decoded // what the frames of Batch are decoded to
-	noted       noted   // how far it has come
+	Newest      []tcpstate.Segment // that were analysed; what they point to may be gone
+	own         decoded            // what the frames of Batch are decoded to
+	noted       noted              // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -201,6 +202,7 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 		s.Listeners = nil
 	}
 	a.Detector.Segments(segs)
+	s.Newest = segs
 }
 
 // Late writes the JSON lines of findings that could not be written while they were settled.

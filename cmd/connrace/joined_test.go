@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"connrace/cmd/connrace/internal/cli"
+	"connrace/pcaps"
+)
+
+// rotated are the files of a capture that is cut at parts of its octets, by a clock that is ahead.
+func rotated(t *testing.T, name string, ahead int64, cuts ...float64) (files [][]byte) {
+	t.Helper()
+	b, err := pcaps.File(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	if le.Uint32(b) != 0xa1b2c3d4 {
+		t.Fatalf("%s: not in microseconds", name)
+	}
+	header := b[:24]
+	files = append(files, header[:24:24])
+	for rest := b[24:]; len(rest) > 0; {
+		if len(cuts) > 0 && float64(len(b)-len(rest)) > cuts[0]*float64(len(b)) {
+			cuts = cuts[1:]
+			files = append(files, header[:24:24])
+		}
+		record := append([]byte(nil), rest[:16+le.Uint32(rest[8:])]...)
+		at := int64(le.Uint32(record))*1e6 + int64(le.Uint32(record[4:])) + ahead/1e3
+		le.PutUint32(record, uint32(at/1e6))
+		le.PutUint32(record[4:], uint32(at%1e6))
+		files[len(files)-1] = append(files[len(files)-1], record...)
+		rest = rest[len(record):]
+	}
+	return files
+}
+
+// joinedReport is what a report says of captures that were joined.
+type joinedReport struct {
+	Totals struct {
+		Failed   uint64 `json:"failed_tries"`
+		Requests uint64
+	}
+	Findings []struct {
+		Lost    bool
+		Stream  int
+		Capture int
+	}
+	Joined []struct {
+		Points      []int
+		Connections uint64
+		Offset      float64   `json:"clock_offset_seconds"`
+		Bounds      []float64 `json:"offset_bounds_seconds"`
+	}
+}
+
+func (r *joinedReport) lost() (n uint64) {
+	for _, f := range r.Findings {
+		if f.Lost {
+			n++
+		}
+	}
+	return n
+}
+
+func analyseJoined(t *testing.T, paths ...string) (r joinedReport) {
+	t.Helper()
+	code, stdout, stderr := after(t, t.Context(), nil, append([]string{"--format", "json"}, paths...)...)
+	if code != cli.ExitOK {
+		t.Fatalf("exit %d: %s", code, stderr)
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Rotated files of each end continue each other, in whichever order the ends are given, and whatever
+// their clocks say: each failed try is told once.
+func TestRotatedFilesOfBothEnds(t *testing.T) {
+	for _, x := range []struct {
+		lb, target string
+		failed     uint64
+	}{
+		{"real/nginx-node-race-lb.pcap", "nginx-node-race.pcap", 20},
+		{"real/nginx-node-nat-reset-lb.pcap", "real/nginx-node-nat-reset-target.pcap", 18},
+	} {
+		for _, ahead := range []int64{0, 3e9, -3e9, 1e12} {
+			dir := t.TempDir()
+			name := map[string]string{}
+			put := func(key string, files [][]byte) {
+				for i, b := range files {
+					k := fmt.Sprintf("%s%d", key, i+1)
+					name[k] = filepath.Join(dir, k+".pcap")
+					if err := os.WriteFile(name[k], b, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			put("l", rotated(t, x.lb, 0, 0.3, 0.7))
+			put("t", rotated(t, x.target, ahead, 0.4))
+			var first joinedReport
+			for _, order := range [][]string{
+				{"l1", "l2", "l3", "t1", "t2"}, {"l1", "t1", "l2", "t2", "l3"}, {"t1", "l1", "l2", "t2", "l3"}, {"t1", "t2", "l1", "l2", "l3"},
+			} {
+				var paths []string
+				for _, k := range order {
+					paths = append(paths, name[k])
+				}
+				r := analyseJoined(t, paths...)
+				if len(r.Joined) != 1 || r.Totals.Failed != x.failed || r.lost() != x.failed {
+					t.Errorf("%s, %d ahead, %v: %+v, %d lost, %+v", x.lb, ahead, order, r.Totals, r.lost(), r.Joined)
+					continue
+				}
+				if first.Joined == nil {
+					first = r
+				}
+				if j, k := r.Joined[0], first.Joined[0]; j.Connections != k.Connections || j.Offset != k.Offset || r.Totals != first.Totals {
+					t.Errorf("%s, %d ahead, %v: %+v, %+v; in another order %+v, %+v", x.lb, ahead, order, r.Totals, j, first.Totals, k)
+				}
+			}
+		}
+	}
+}

@@ -16,7 +16,10 @@ import (
 // point analyses a capture of the corpus, which is the index-th of the run.
 func point(t testing.TB, name string, index int, later int64) (join.Point, uint64) {
 	t.Helper()
-	in := open(t, name)
+	return analyse(name, open(t, name), index, later)
+}
+
+func analyse(name string, in *capture.File, index int, later int64) (join.Point, uint64) {
 	d, dec := detect.New(detect.Options{Connections: true}), capture.NewDecoder()
 	batch := make([]capture.Frame, 256)
 	for {

@@ -23,9 +23,9 @@ const enough = 3
 func match(a, b []detect.Connection) []pair {
 	m := matcher{a: a, b: b, takenA: make([]bool, len(a)), takenB: make([]bool, len(b))}
 	m.byNumbers()
+	m.byOneNumber() // before a SYN alone, which is the same
 	m.byMarks(true)
 	m.byMarks(false)
-	m.byOneNumber()
 	slices.SortFunc(m.pairs, func(x, y pair) int { return x.a - y.a })
 	return m.pairs
 }

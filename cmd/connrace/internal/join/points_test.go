@@ -1,0 +1,133 @@
+package join_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/join"
+	"connrace/detect"
+	"connrace/pcaps"
+)
+
+// nano is a file of the corpus with times in nanoseconds.
+func nano(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := pcaps.File(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return otherEnd(t, append([]byte{0x4d, 0x3c, 0xb2, 0xa1}, b[4:24]...), nil, 0, 0, open(t, name))
+}
+
+// replaced is a capture behind a firewall that adds to the sequence numbers of the LB, or of the
+// target.
+func replaced(t *testing.T, file []byte, of []detect.Connection, fromLB bool, by uint32) []byte {
+	t.Helper()
+	out := bytes.Clone(file)
+	in, err := capture.NewFile("file", bytes.NewReader(file), capture.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	be, ways := binary.BigEndian, waysToTarget(of)
+	dec, batch := capture.NewDecoder(), make([]capture.Frame, 64)
+	for {
+		n, _ := in.Read(batch)
+		if n == 0 {
+			return out
+		}
+		for i := range batch[:n] {
+			segs := dec.Decode(&batch[i], nil)
+			if len(segs) == 0 {
+				continue
+			}
+			tcp := out[batch[i].Offset+16+14:] // behind the headers of the record and of Ethernet
+			tcp = tcp[tcp[0]&15*4:]
+			at := 4
+			if ways[endsOf(&segs[0])] != fromLB {
+				if at = 8; tcp[13]&0x10 == 0 {
+					continue
+				}
+			}
+			be.PutUint32(tcp[at:], be.Uint32(tcp[at:])+by)
+		}
+	}
+}
+
+// together is the result of captures that were taken along one path.
+func together(t *testing.T, files ...[]byte) (*join.Case, *detect.Result) {
+	t.Helper()
+	open := func(k int) *capture.File {
+		f, err := capture.NewFile("file", bytes.NewReader(files[k]), capture.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	points, frames := make([]join.Point, len(files)), make([]uint64, len(files))
+	for k := range files {
+		points[k], frames[k] = analyse([]string{"a", "b", "c"}[k], open(k), k, 0)
+	}
+	cases := join.Cases(points)
+	if len(cases) != 1 {
+		t.Fatalf("%d cases", len(cases))
+	}
+	m := cases[0].Merge()
+	for _, k := range m.Look().Captures() {
+		if err := m.Look().Read(context.Background(), k, &join.Again{File: open(k), Frames: frames[k]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cases[0], m.Result()
+}
+
+// A firewall that replaces one side's sequence numbers hides nothing: the same connections, and the
+// same proof of each finding.
+func TestReplacedNumbers(t *testing.T) {
+	lb, target := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	p, _ := point(t, "nginx-node-race.pcap", 0, 0)
+	for _, fromLB := range []bool{true, false} {
+		for _, by := range []uint32{1, 1 << 31, 3405691582} {
+			c, r := together(t, lb, replaced(t, target, p.Result.Connections, fromLB, by))
+			if l := c.Links[0]; l.OnlyAt[0] > 0 || r.Totals.LostRequests != 20 || r.Totals.Requests != 128 || count(r) != 20 {
+				t.Errorf("from the LB %t, by %d: %+v, %d findings, link %d, only at %v", fromLB, by, r.Totals.Tries, count(r), l.Shared, l.OnlyAt)
+			}
+			for _, f := range r.Findings {
+				if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget) {
+					t.Errorf("from the LB %t, by %d: %+v: %s", fromLB, by, f.Proof, f.Summary)
+				}
+			}
+		}
+	}
+}
+
+// Three points of one path, given in any order, are joined pairwise along it.
+func TestThreePoints(t *testing.T) {
+	lb, node := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	p, _ := point(t, "nginx-node-race.pcap", 0, 0)
+	pod := otherEnd(t, node, p.Result.Connections, 30e3, 5e9, nil)
+	for _, order := range [][]int{{0, 1, 2}, {2, 0, 1}, {1, 2, 0}} {
+		var files [][]byte
+		for _, k := range order {
+			files = append(files, [][]byte{lb, node, pod}[k])
+		}
+		c, r := together(t, files...)
+		var path []int
+		for _, k := range c.Of {
+			path = append(path, order[k])
+		}
+		if len(path) != 3 || path[0] != 0 || path[1] != 1 || len(c.Links) != 2 || c.Links[0].B != 1 || c.Links[1].A != 1 {
+			t.Errorf("given %v: path %v, %d links", order, path, len(c.Links))
+		}
+		if r.Totals.LostRequests != 20 || r.Totals.Requests != 128 || count(r) != 20 {
+			t.Errorf("given %v: %+v, %d findings", order, r.Totals.Tries, count(r))
+		}
+		for _, f := range r.Findings {
+			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget || len(f.Evidence[0].Seen) != 3) {
+				t.Errorf("given %v: %+v, %+v: %s", order, f.Proof, f.Evidence[0].Seen, f.Summary)
+			}
+		}
+	}
+}

@@ -10,7 +10,17 @@ import (
 	"connrace/detect"
 )
 
+func explainFlags() (server, lb *string, fs *pflag.FlagSet) {
+	fs = pflag.NewFlagSet("explain", pflag.ContinueOnError)
+	fs.SortFlags = false
+	server = fs.String("server", "", "settings of this server only: `NAME`, such as node, gunicorn or tomcat")
+	lb = fs.String("lb", "", "settings and log lines of this load balancer only: `NAME`, such as\nalb or nginx")
+	fs.BoolP("help", "h", false, "this text")
+	return server, lb, fs
+}
+
 func explainHelp() string {
+	_, _, fs := explainFlags()
 	return `Tell what a finding means: the segments, the cause, what to change; or how a cause of a
 target's close shows. Without RULE or CAUSE, list all.
 
@@ -18,10 +28,7 @@ Usage:
   connrace explain [RULE | CAUSE] [flags]
 
 Flags:
-      --server NAME   settings of this server only, such as node, gunicorn or tomcat
-      --lb NAME       settings and log lines of this load balancer only, such as alb or nginx
-  -h, --help          this text
-
+` + fs.FlagUsages() + `
 Example:
   connrace explain fin-request-crossing --server node --lb alb
   connrace explain request-timeout
@@ -30,8 +37,7 @@ Example:
 
 // explainCommand is the command.
 func explainCommand(_ context.Context, e *cli.Env, args []string) int {
-	fs := pflag.NewFlagSet("explain", pflag.ContinueOnError)
-	server, lb := fs.String("server", "", ""), fs.String("lb", "", "")
+	server, lb, fs := explainFlags()
 	if code, done := e.Parse(fs, explainHelp, args, flagSets); done {
 		return code
 	}

@@ -7,11 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
-
 	"connrace/cmd/connrace/internal/cli"
-	"connrace/cmd/connrace/internal/live"
-	"connrace/cmd/connrace/internal/offline"
 	"connrace/cmd/connrace/internal/procs"
 )
 
@@ -33,6 +29,7 @@ func commands() []command {
 		{"merge", "one report of many: hosts, days", mergeHelp, mergeCommand},
 		{"share", "a copy of a capture that others may see", shareHelp, shareCommand},
 		{"wireshark", "findings as fields, colours and buttons in Wireshark", wiresharkHelp, wiresharkCommand},
+		{"completion", "what a shell needs to complete commands, flags and rules", completionHelp, completionCommand},
 		{"version", "print the version", versionHelp, versionCommand},
 	}
 }
@@ -64,6 +61,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if c.name == args[0] {
 			return c.run(ctx, e, args[1:])
 		}
+	}
+	if args[0] == completeCommand {
+		return e.Print(complete(args[1:]).String())
 	}
 	if c := meant(args[0]); c != "" {
 		return e.Usage("", "unknown command or file %q: did you mean %q?", args[0], c)
@@ -127,11 +127,4 @@ func helpOn(e *cli.Env, args []string) int {
 		names = append(names, c.name)
 	}
 	return e.Usage("", "unknown command %q%s", args[0], cli.Suggest(args[0], names))
-}
-
-// flagSets are the flags of the commands that have many.
-func flagSets() []*pflag.FlagSet {
-	_, a := offline.NewFlags()
-	_, l := live.NewFlags()
-	return []*pflag.FlagSet{a, l}
 }

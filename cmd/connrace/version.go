@@ -2,22 +2,30 @@ package main
 
 import (
 	"context"
-	"runtime/debug"
+	"encoding/json"
 
 	"github.com/spf13/pflag"
 
 	"connrace/cmd/connrace/internal/cli"
 )
 
+func versionFlags() (format *cli.Choice, fs *pflag.FlagSet) {
+	c := cli.OneOf("text", "text", "json")
+	fs = pflag.NewFlagSet("version", pflag.ContinueOnError)
+	fs.Var(&c, "format", "output `FORMAT`: text, or json with version, commit, date, modified,\ngo, os, arch")
+	fs.BoolP("help", "h", false, "this text")
+	return &c, fs
+}
+
 func versionHelp() string {
-	return `Print the version.
+	_, fs := versionFlags()
+	return `Print which version this is, from which commit and of when, and what built it.
 
 Usage:
-  connrace version
+  connrace version [--format json]
 
 Flags:
-  -h, --help   this text
-
+` + fs.FlagUsages() + `
 Example:
   connrace version
 `
@@ -25,13 +33,17 @@ Example:
 
 // versionCommand is the command.
 func versionCommand(_ context.Context, e *cli.Env, args []string) int {
-	fs := pflag.NewFlagSet("version", pflag.ContinueOnError)
+	format, fs := versionFlags()
 	if code, done := e.Parse(fs, versionHelp, args, flagSets); done {
 		return code
 	}
 	if fs.NArg() > 0 {
 		return e.Usage("version", "takes no arguments")
 	}
-	info, _ := debug.ReadBuildInfo()
-	return e.Print("connrace " + cli.DescribeBuild(info) + "\n")
+	build := cli.ReadBuild()
+	if format.Value == "json" {
+		b, _ := json.MarshalIndent(build, "", "  ")
+		return e.Print(string(b) + "\n")
+	}
+	return e.Print("connrace " + build.String() + "\n")
 }

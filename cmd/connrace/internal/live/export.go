@@ -135,7 +135,7 @@ func newExports(x *exportFlags, showQuery bool, say func(string)) (*exports, err
 	if x.metrics == "" && x.otlp.url == nil {
 		return nil, nil
 	}
-	build := metrics.ReadBuild()
+	build := cli.ReadBuild()
 	o := &exports{
 		store: metrics.NewStore(cli.RuleIDs(), x.targets), say: say,
 		queues: map[tcpstate.Endpoint]metrics.Queue{}, sockets: map[string]metrics.Queue{},
@@ -148,7 +148,7 @@ func newExports(x *exportFlags, showQuery bool, say func(string)) (*exports, err
 				return nil, err
 			}
 		}
-		o.server = metrics.Serve(l, o.store, build)
+		o.server = metrics.Serve(l, o.store, metrics.Build{Version: build.Version, Revision: build.Commit, Go: build.Go})
 	}
 	if x.otlp.url != nil {
 		o.collector, err = otlp.Start(otlp.Options{Endpoint: x.otlp.url, Store: o.store, Version: build.Version, ShowQuery: showQuery})

@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -202,10 +201,9 @@ func (w *watch) openOutputs() (err error) {
 		}
 	}
 	if d := &l.dump; d.path != "" {
-		build, _ := debug.ReadBuildInfo()
 		w.dump, err = dump.NewQueue(dump.Options{
 			Path: d.path, Size: int64(d.size), Every: d.rotateEvery(), Files: d.files, Zone: l.Location(), Snaplen: uint32(l.snaplen),
-			Section: capture.Section{OS: runtime.GOOS, Application: "connrace " + cli.DescribeBuild(build)}, Name: w.src.InterfaceName, Umask: outfile.Umask(l.Umask),
+			Section: capture.Section{OS: runtime.GOOS, Application: "connrace " + cli.ReadBuild().String()}, Name: w.src.InterfaceName, Umask: outfile.Umask(l.Umask),
 		}, time.Now().UnixNano())
 		if err != nil {
 			return err

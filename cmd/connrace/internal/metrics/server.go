@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -16,21 +15,6 @@ import (
 
 // Build says which program this is.
 type Build struct{ Version, Revision, Go string }
-
-// ReadBuild reads what the linker has written into the program.
-func ReadBuild() Build {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return Build{}
-	}
-	b := Build{Version: info.Main.Version, Go: info.GoVersion}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			b.Revision = s.Value
-		}
-	}
-	return b
-}
 
 // Address completes the address that --metrics was given: a port by itself is one of
 // loopback, for figures tell about the host's traffic, and nobody has to prove who he is.

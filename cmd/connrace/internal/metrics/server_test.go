@@ -192,7 +192,7 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := Serve(l, s, ReadBuild())
+	srv := Serve(l, s, Build{})
 	base := "http://" + srv.Addr()
 	code, body := get(t, base+"/metrics")
 	for _, want := range []string{"connrace_requests_total 0\n", "connrace_build_info{", "go_goroutines ", `connrace_findings_total{rule="syn-dropped",target="other"} 0`} {

@@ -277,8 +277,16 @@ func (d *Detector) maxFindings() int {
 	if most == 0 {
 		most = tcpstate.DefaultMaxFlows
 	}
-	return max(most/4, 1<<14)
+	most = max(most/4, 1<<14)
+	if d.opt.Connections {
+		most = min(most, mostJoined)
+	}
+	return most
 }
+
+// mostJoined bounds them where captures are joined: as many are held again for each of those, about
+// 4 KB each with what else is held of their connections.
+const mostJoined = 1 << 16
 
 // inexact reports whether a stream number of a finding may not be Wireshark's.
 func (d *Detector) inexact(f *Finding) bool {

@@ -28,31 +28,77 @@ func (c *Case) figures() *detect.Result {
 		addExchanges(r, x.Exchanges, names[p], len(r.ExactStreams))
 		r.ExactStreams = append(r.ExactStreams, exact(x, len(c.Points[p].Spans))...)
 		for _, g := range x.Forgotten {
-			addForgotten(r, g, names[p])
+			g.Target = c.named(p, g.Target)
+			r.Forgotten = append(r.Forgotten, g)
 		}
 	}
 	return r
 }
 
-// addForgotten adds findings of a point that are only counted. Of which connections they are is
-// not known: of those that two points have alike, the larger number stands.
-func addForgotten(r *detect.Result, g detect.Group, names map[tcpstate.Endpoint]tcpstate.Endpoint) {
-	if n, is := names[g.Target]; is {
-		g.Target = n
+// recall takes out of the findings that a point only counts those that another point has whole.
+func (m *Merger) recall() {
+	for _, x := range m.incidents {
+		if x.conn < 0 || len(x.views) != 1 {
+			continue
+		}
+		for p, at := range m.conns[x.conn].at {
+			if r := m.Points[p].Result; at >= 0 && p != x.point && len(r.Forgotten) > 0 {
+				recall(r, x.f, r.Connections[at].Target)
+			}
+		}
 	}
-	i := slices.IndexFunc(r.Forgotten, func(o detect.Group) bool {
-		o.Count, o.Tries, o.First, o.Last = g.Count, g.Tries, g.First, g.Last
-		return o == g
-	})
+}
+
+// recall takes one out that is like a finding, and best one by the same rule.
+func recall(r *detect.Result, f *detect.Finding, target tcpstate.Endpoint) {
+	like := func(g *detect.Group) bool { return g.Target == target && g.Lost == f.Lost && g.Severity == f.Severity }
+	i := slices.IndexFunc(r.Forgotten, func(g detect.Group) bool { return like(&g) && g.Rule == f.Rule })
 	if i < 0 {
-		r.Forgotten = append(r.Forgotten, g)
+		i = slices.IndexFunc(r.Forgotten, func(g detect.Group) bool { return like(&g) })
+	}
+	if i < 0 {
 		return
 	}
-	o := &r.Forgotten[i]
-	if g.Count > o.Count {
-		g, *o = *o, g
+	g := &r.Forgotten[i]
+	was := g.Tries
+	g.Tries.Add(f.Tries(), -1)
+	r.Leave(g.Target, was)
+	r.Tally(g.Target, g.Tries)
+	if g.Count--; g.Count == 0 {
+		r.Leave(g.Target, g.Tries)
+		r.Forgotten = slices.Delete(r.Forgotten, i, i+1)
 	}
-	r.Leave(g.Target, g.Tries)
+}
+
+// forget keeps findings of a target that are only counted as the point has them that has most. Of which
+// connections they are is not known, and points may call them differently.
+func (m *Merger) forget() {
+	type of struct {
+		point int
+		n     uint64
+	}
+	best := map[tcpstate.Endpoint]of{}
+	for p := range m.Points {
+		sums := map[tcpstate.Endpoint]uint64{}
+		for _, g := range m.Points[p].Result.Forgotten {
+			sums[m.named(p, g.Target)] += g.Count
+		}
+		for t, n := range sums {
+			if n > best[t].n {
+				best[t] = of{p, n}
+			}
+		}
+	}
+	for p := range m.Points {
+		r := m.Points[p].Result
+		r.Forgotten = slices.DeleteFunc(r.Forgotten, func(g detect.Group) bool {
+			other := best[m.named(p, g.Target)].point != p
+			if other {
+				r.Leave(g.Target, g.Tries)
+			}
+			return other
+		})
+	}
 }
 
 // exact is ExactStreams of as many captures as a point has.

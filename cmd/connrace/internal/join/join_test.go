@@ -160,6 +160,32 @@ func TestForgotten(t *testing.T) {
 	}
 }
 
+// What one point only counts and the other has whole is counted once.
+func TestRecalled(t *testing.T) {
+	for few := range 2 {
+		points := make([]join.Point, 2)
+		for i, name := range []string{"real/nginx-node-race-lb.pcap", "nginx-node-race.pcap"} {
+			points[i], _ = point(t, name, i, 0)
+		}
+		r := points[few].Result
+		g := detect.Group{Rule: detect.FINRequestCrossing, Target: r.Targets[0].Target, Severity: detect.Error, Lost: true}
+		var kept []*detect.Finding
+		for _, f := range r.Findings {
+			if f.Lost && g.Count < 7 {
+				g.Count++
+				g.Tries.Add(f.Tries(), 1)
+			} else {
+				kept = append(kept, f)
+			}
+		}
+		r.Findings, r.Forgotten = kept, []detect.Group{g}
+		x := join.Cases(points)[0].Merge().Result()
+		if len(x.Forgotten) != 0 || x.Totals.LostRequests != 20 || x.Targets[0].LostRequests != 20 || count(x) != 20 {
+			t.Errorf("%+v, %+v, %d findings", x.Forgotten, x.Totals.Tries, count(x))
+		}
+	}
+}
+
 // The same races, seen from both ends: the target closed, and its RSTs are its own.
 func TestRace(t *testing.T) {
 	_, r := joined(t, "real/nginx-node-race-lb.pcap", "nginx-node-race.pcap")

@@ -125,11 +125,11 @@ func (m *Merger) finder(p int) func(*detect.Finding) int32 {
 }
 
 // named is what the first point calls a target that another point names so.
-func (m *Merger) named(p int, t tcpstate.Endpoint) tcpstate.Endpoint {
+func (c *Case) named(p int, t tcpstate.Endpoint) tcpstate.Endpoint {
 	if p == 0 {
 		return t
 	}
-	if n := m.names()[p][t]; n != (tcpstate.Endpoint{}) {
+	if n := c.names()[p][t]; n != (tcpstate.Endpoint{}) {
 		return n
 	}
 	return t
@@ -207,6 +207,8 @@ func (m *Merger) Result() *detect.Result {
 	for i := range m.Links {
 		m.Links[i].pairs = nil
 	}
+	m.recall()
+	m.forget()
 	m.number(first)
 	r := m.figures()
 	for _, x := range m.incidents {

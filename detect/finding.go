@@ -2,7 +2,6 @@ package detect
 
 import (
 	"fmt"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -145,88 +144,6 @@ func (f *Finding) TargetName() string {
 		return "unix:" + f.Socket
 	}
 	return f.Target.String()
-}
-
-// Streams are the streams of its capture that the evidence names, in ascending order.
-func (f *Finding) Streams() []uint32 {
-	seen := map[uint32]bool{}
-	if f.HasStream {
-		seen[f.Stream] = true
-	}
-	for _, e := range f.Evidence {
-		if e.Capture == f.Capture {
-			seen[e.Stream] = true
-		}
-	}
-	out := make([]uint32, 0, len(seen))
-	for s := range seen {
-		out = append(out, s)
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
-	return out
-}
-
-// DisplayFilter selects in Wireshark every stream of its capture that the evidence names;
-// "" when there is none. Where stream numbers cannot be relied on, it selects the
-// connection by its endpoints, and the evidence by its frames.
-func (f *Finding) DisplayFilter() string {
-	if f.Inexact {
-		return f.endsAndFrames()
-	}
-	ss := f.Streams()
-	switch len(ss) {
-	case 0:
-		return ""
-	case 1:
-		return fmt.Sprintf("tcp.stream eq %d", ss[0])
-	}
-	parts := make([]string, len(ss))
-	for i, s := range ss {
-		parts[i] = fmt.Sprint(s)
-	}
-	return "tcp.stream in {" + strings.Join(parts, ",") + "}"
-}
-
-func (f *Finding) endsAndFrames() string {
-	var frames []string
-	for i := range f.Evidence {
-		if e := &f.Evidence[i]; e.Capture == f.Capture {
-			frames = append(frames, fmt.Sprint(e.Frame))
-		}
-	}
-	var parts []string
-	if f.HasStream {
-		parts = append(parts, "("+f.TupleFilter()+")")
-	}
-	if len(frames) > 0 {
-		parts = append(parts, "frame.number in {"+strings.Join(frames, ",")+"}")
-	}
-	return strings.Join(parts, " || ")
-}
-
-// TupleFilter selects the connection by its addresses and ports, where stream numbers
-// cannot be relied on.
-func (f *Finding) TupleFilter() string {
-	if f.Socket != "" {
-		return "" // nothing of it is in any capture
-	}
-	if f.LB == (tcpstate.Endpoint{}) {
-		return endFilter(f.Target)
-	}
-	own := View{LB: f.LB, Target: f.Target}
-	for i := range f.Views {
-		if f.Views[i].Point <= f.Capture { // points are in the order of their captures
-			own = f.Views[i]
-		}
-	}
-	return own.TupleFilter()
-}
-
-func endFilter(e tcpstate.Endpoint) string {
-	if e.Addr.Is4() {
-		return fmt.Sprintf("ip.addr==%s && tcp.port==%d", e.Addr, e.Port)
-	}
-	return fmt.Sprintf("ipv6.addr==%s && tcp.port==%d", e.Addr, e.Port)
 }
 
 // seconds writes a time for people, to three digits: "5 s", "1.25 s", "12.3 ms", "25 µs".

@@ -34,7 +34,7 @@ func (v *View) DisplayFilter() string {
 }
 
 // TupleFilter selects it by its addresses and ports.
-func (v *View) TupleFilter() string { return endFilter(v.LB) + " && " + endFilter(v.Target) }
+func (v *View) TupleFilter() string { return string(v.appendTuple(make([]byte, 0, 128))) }
 
 // Proof is what captures at two points of the path show of a finding together. Only Prove makes
 // one.

@@ -169,7 +169,7 @@ func inSeconds(d detect.Duration) string {
 	if !d.Known {
 		return ""
 	}
-	return string(appendSeconds(nil, d.NS))
+	return string(seconds(d).appendJSON(nil))
 }
 
 func moment(ns int64) string {

@@ -106,25 +106,25 @@ type evidenceDoc struct {
 	Len     uint32    `json:"len"`
 	TTL     count     `json:"ttl"`
 	Role    string    `json:"role"`
-	Note    string    `json:"note"`
+	Note    shown     `json:"note"`
 	Seen    []seenDoc `json:"seen,omitempty"`
 }
 
-// evidenceJSON are segments of evidence; file is where their packets were written, nil:
+// appendEvidence appends segments of evidence; file is where their packets were written, nil:
 // nowhere.
-func evidenceJSON(a *Analysis, es []detect.Evidence, file *EvidenceFile) []evidenceDoc {
-	ds := make([]evidenceDoc, len(es))
+func appendEvidence(ds []evidenceDoc, a *Analysis, es []detect.Evidence, file *EvidenceFile) []evidenceDoc {
 	for i := range es {
 		e := &es[i]
-		ds[i] = evidenceDoc{
+		d := evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
-			Role: string(e.Role), Note: text.Clean(e.Note), Seen: seenJSON(a, e.Seen),
+			Role: string(e.Role), Note: shown(e.Note), Seen: seenJSON(a, e.Seen),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]
-			ds[i].Written = count{n, written}
+			d.Written = count{n, written}
 		}
+		ds = append(ds, d)
 	}
 	return ds
 }
@@ -135,7 +135,7 @@ func idleFromJSON(a *Analysis, f *detect.Finding) *evidenceDoc {
 	if f.IdleFrom == nil {
 		return nil
 	}
-	return &evidenceJSON(a, []detect.Evidence{*f.IdleFrom}, a.Files[f.ID])[0]
+	return &appendEvidence(nil, a, []detect.Evidence{*f.IdleFrom}, a.Files[f.ID])[0]
 }
 
 func side(e *detect.Evidence) string {
@@ -151,7 +151,7 @@ type findingDoc struct {
 	Rule          string         `json:"rule"`
 	Severity      string         `json:"severity"`
 	Confidence    string         `json:"confidence"`
-	Grounds       string         `json:"grounds"`
+	Grounds       shown          `json:"grounds"`
 	Capture       int            `json:"capture"`
 	Stream        count          `json:"stream"`
 	StreamExact   bool           `json:"stream_exact"`
@@ -172,9 +172,9 @@ type findingDoc struct {
 	Views         []viewDoc      `json:"views,omitempty"`
 	Process       *processDoc    `json:"process"`
 	Proof         *proofDoc      `json:"proof,omitempty"`
-	Summary       string         `json:"summary"`
-	Cause         string         `json:"cause"`
-	Fix           string         `json:"fix"`
+	Summary       shown          `json:"summary"`
+	Cause         shown          `json:"cause"`
+	Fix           shown          `json:"fix"`
 	DisplayFilter optional       `json:"display_filter"`
 	TupleFilter   string         `json:"tuple_filter"`
 }
@@ -207,13 +207,19 @@ func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
 	return out
 }
 
-func findingJSON(a *Analysis, f *detect.Finding, o *Options, kind string) findingDoc {
-	return findingDoc{
+// set makes the document one of a finding, in the room that it has.
+func (d *findingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string) *findingDoc {
+	file, es := a.Files[f.ID], d.Evidence[:0]
+	if es == nil {
+		es = make([]evidenceDoc, 0, 8)
+	}
+	*d = findingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
-		Grounds: text.Clean(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
+		Grounds: shown(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched,
-		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: evidenceJSON(a, f.Evidence, a.Files[f.ID]), File: fileJSON(a.Files[f.ID]),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: text.Clean(f.Summary), Cause: text.Clean(f.Cause), Fix: text.Clean(f.Fix),
+		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: appendEvidence(es, a, f.Evidence, file), File: fileJSON(file),
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: shown(f.Summary), Cause: shown(f.Cause), Fix: shown(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
+	return d
 }

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"maps"
 	"math"
@@ -17,19 +19,21 @@ const Schema = "connrace/1"
 
 // JSON writes the report as one object: a line for each key, for each element of its
 // lists. Streams are written one by one, there may be millions.
-func JSON(w io.Writer, r *Report, o *Options) error {
-	j := newObject(w)
+func JSON(w io.Writer, r *Report, o *Options) error { return newObject(w).report(r, o) }
+
+func (j *object) report(r *Report, o *Options) error {
 	j.field("schema", Schema)
 	j.captures(r)
 	j.totals(r)
 	j.targets(r)
 	j.problems(r.Diagnosis(o))
 	j.list("findings", func(add func(any)) {
+		var d findingDoc
 		for i := range r.Analyses {
 			a := &r.Analyses[i]
 			for _, f := range a.Result.Findings {
 				if o.Shows(f) {
-					add(findingJSON(a, f, o, ""))
+					add(d.set(a, f, o, ""))
 				}
 			}
 		}
@@ -55,7 +59,7 @@ const (
 func Embedded(w io.Writer, r *Report) error {
 	j := newObject(w)
 	j.compact = true
-	j.enc.SetEscapeHTML(true)
+	j.encode = appendForHTML
 	j.field("type", "summary")
 	j.field("schema", Schema)
 	j.list("captures", func(add func(any)) {
@@ -75,6 +79,13 @@ func Embedded(w io.Writer, r *Report) error {
 	})
 	j.failures(r)
 	return j.close()
+}
+
+// appendForHTML appends a value as JSON of which no character means anything in HTML.
+func appendForHTML(b []byte, v any) []byte {
+	var escaped bytes.Buffer
+	json.HTMLEscape(&escaped, appendJSON(nil, v))
+	return append(b, escaped.Bytes()...)
 }
 
 func (j *object) captures(r *Report) {

@@ -2,11 +2,8 @@ package report
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"connrace/cmd/connrace/internal/text"
@@ -17,18 +14,15 @@ import (
 // object writes a JSON object key by key.
 type object struct {
 	w       *bufio.Writer
-	buf     bytes.Buffer
-	enc     *json.Encoder
+	buf     []byte
+	encode  func(b []byte, v any) []byte
 	compact bool // all on one line
 	keys    int
 	err     error
 }
 
 func newObject(w io.Writer) *object {
-	j := &object{w: bufio.NewWriterSize(w, 1<<16)}
-	j.enc = json.NewEncoder(&j.buf)
-	j.enc.SetEscapeHTML(false) // filters contain &&
-	return j
+	return &object{w: bufio.NewWriterSize(w, 1<<16), encode: appendJSON}
 }
 
 func (j *object) write(s string) { j.note(j.w.WriteString(s)) }
@@ -67,9 +61,8 @@ func (j *object) value(v any) {
 	if j.err != nil {
 		return
 	}
-	j.buf.Reset()
-	j.note(0, j.enc.Encode(v))
-	j.note(j.w.Write(bytes.TrimSuffix(j.buf.Bytes(), []byte("\n"))))
+	j.buf = j.encode(j.buf[:0], v)
+	j.note(j.w.Write(j.buf))
 }
 
 func (j *object) field(name string, v any) {
@@ -95,16 +88,12 @@ func (j *object) list(name string, each func(add func(any))) {
 // seconds is a duration as a JSON number of seconds: exact, without a float's noise.
 type seconds detect.Duration
 
-func (s seconds) MarshalJSON() ([]byte, error) {
+func (s seconds) appendJSON(b []byte) []byte {
 	if !s.Known {
-		return []byte("null"), nil
+		return append(b, "null"...)
 	}
-	return appendSeconds(nil, s.NS), nil
-}
-
-func appendSeconds(b []byte, ns int64) []byte {
-	u := uint64(ns)
-	if ns < 0 {
+	u := uint64(s.NS)
+	if s.NS < 0 {
 		b = append(b, '-')
 		u = -u
 	}
@@ -125,26 +114,37 @@ func appendSeconds(b []byte, ns int64) []byte {
 // no time.
 type stamp int64
 
-func (t stamp) MarshalJSON() ([]byte, error) {
+func (t stamp) appendJSON(b []byte) []byte {
 	if t == 0 {
-		return []byte("null"), nil
+		return append(b, "null"...)
 	}
-	const layout = `"2006-01-02T15:04:05.000000000Z"`
-	return time.Unix(0, int64(t)).UTC().AppendFormat(make([]byte, 0, len(layout)), layout), nil
+	at := time.Unix(0, int64(t)).UTC()
+	b = at.AppendFormat(append(b, '"'), time.RFC3339) // which is faster than other formats
+	dot := len(b) - 1                                 // instead of the Z
+	b = strconv.AppendInt(b[:dot], 1e9+int64(at.Nanosecond()), 10)
+	b[dot] = '.'
+	return append(b, 'Z', '"')
+}
+
+// shown is a string from outside, made harmless.
+type shown string
+
+func (s shown) appendJSON(b []byte) []byte {
+	if text.Simple(string(s)) {
+		return appendSimple(b, string(s))
+	}
+	return appendString(b, text.Clean(string(s)))
 }
 
 // optional is a string from outside; null where it is empty.
 type optional string
 
-func (s optional) MarshalJSON() ([]byte, error) {
+func (s optional) appendJSON(b []byte) []byte {
 	if s == "" {
-		return []byte("null"), nil
+		return append(b, "null"...)
 	}
-	return []byte(`"` + escaped.Replace(text.Clean(string(s))) + `"`), nil
+	return shown(s).appendJSON(b)
 }
-
-// escaped escapes what JSON wants escaped of the printable characters that Clean leaves.
-var escaped = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
 // count is a number of which one value, given by the maker, means null.
 type count struct {
@@ -152,33 +152,29 @@ type count struct {
 	known bool
 }
 
-func (c count) MarshalJSON() ([]byte, error) {
+func (c count) appendJSON(b []byte) []byte {
 	if !c.known {
-		return []byte("null"), nil
+		return append(b, "null"...)
 	}
-	return strconv.AppendUint(nil, c.n, 10), nil
+	return strconv.AppendUint(b, c.n, 10)
 }
 
 // counts is a map from string to number that keeps its order.
 type counts struct {
-	keys []string
+	keys []string // an earlier report's, too: whatever is in a file
 	n    func(string) uint64
 }
 
-func (c counts) MarshalJSON() ([]byte, error) {
-	b := []byte("{")
+func (c counts) appendJSON(b []byte) []byte {
+	b = append(b, '{')
 	for i, k := range c.keys {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		name, err := json.Marshal(k) // an earlier report's, too: whatever is in a file
-		if err != nil {
-			return nil, err
-		}
-		b = append(append(b, name...), ':')
+		b = append(appendString(b, k), ':')
 		b = strconv.AppendUint(b, c.n(k), 10)
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 func endpoint(e tcpstate.Endpoint) optional {

@@ -1,8 +1,6 @@
 package report
 
 import (
-	"bytes"
-	"encoding/json"
 	"io"
 
 	"connrace/detect"
@@ -13,7 +11,8 @@ import (
 type Lines struct {
 	w   io.Writer
 	o   *Options
-	buf bytes.Buffer
+	buf []byte
+	doc findingDoc
 	err error
 
 	left map[int]bool // findings that were not shown when they were settled, by id
@@ -28,7 +27,7 @@ func (l *Lines) Finding(a *Analysis, f *detect.Finding) {
 		l.left[a.id(f)] = true
 		return
 	}
-	l.write(findingJSON(a, f, l.o, "finding"))
+	l.write(l.doc.set(a, f, l.o, "finding"))
 }
 
 // Update writes a finding again about which more was learnt; for the first time where
@@ -38,21 +37,16 @@ func (l *Lines) Update(a *Analysis, f *detect.Finding) {
 	case left && !l.o.Shows(f):
 	case left:
 		delete(l.left, a.id(f))
-		l.write(findingJSON(a, f, l.o, "finding"))
+		l.write(l.doc.set(a, f, l.o, "finding"))
 	default:
-		l.write(findingJSON(a, f, l.o, "update"))
+		l.write(l.doc.set(a, f, l.o, "update"))
 	}
 }
 
 func (l *Lines) write(doc any) {
-	l.buf.Reset()
-	enc := json.NewEncoder(&l.buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(doc); err != nil && l.err == nil {
-		l.err = err
-	}
+	l.buf = append(appendJSON(l.buf[:0], doc), '\n')
 	if l.err == nil {
-		_, l.err = l.w.Write(l.buf.Bytes())
+		_, l.err = l.w.Write(l.buf)
 	}
 }
 

@@ -22,7 +22,7 @@ func ASCII(s string) string {
 
 // escape writes all characters but the harmless ones as Go does.
 func escape(s string, harmless func(rune) bool) string {
-	if strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError || !harmless(r) }) < 0 {
+	if Simple(s) || strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError || !harmless(r) }) < 0 {
 		return s
 	}
 	var b strings.Builder
@@ -40,6 +40,28 @@ func escape(s string, harmless func(rune) bool) string {
 		i += n
 	}
 	return b.String()
+}
+
+// Simple reports whether a text can be written as it stands wherever there is an escape: all of
+// it is printable ASCII without a quotation mark or a backslash, as it nearly always is.
+func Simple(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		// An octet that is less than another one borrows from the top of its difference. One that
+		// borrows from the next may have that taken for escaped, which does no harm.
+		special := x | (x - ones*' ') | ((x ^ ones*'"') - ones) | ((x ^ ones*'\\') - ones) | ((x ^ ones*0x7f) - ones)
+		if special&tops != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 // Path is a request target as it is shown: see WithoutSecrets.

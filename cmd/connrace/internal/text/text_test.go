@@ -34,6 +34,18 @@ func TestClean(t *testing.T) {
 	}
 }
 
+func TestSimple(t *testing.T) {
+	for c := range 256 {
+		want := c >= ' ' && c < 0x7f && c != '"' && c != '\\'
+		for at := range 20 {
+			s := strings.Repeat("~ ", 10)
+			if got := Simple(s[:at] + string([]byte{byte(c)}) + s[at:]); got != want {
+				t.Errorf("%#x at %d: %v", c, at, got)
+			}
+		}
+	}
+}
+
 func FuzzClean(f *testing.F) {
 	f.Add("/a\x1b\xff\u202e")
 	f.Add(`"\"<&>` + "\u2028\\")

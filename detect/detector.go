@@ -257,7 +257,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	x.waits.end(d.stalled, d.tracker, f, e.Time)
 	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if d.tracker.NewestFromTarget(f).Set() {
-			x.losses.Add(request.Time)
+			x.losses.Add(request.Time, 0)
 		}
 		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
 			f.SetDecided()
@@ -398,7 +398,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	m := d.tracker.Notes(f)
 	d.targetOf(f).kept().waits.end(d.stalled, d.tracker, f, e.Time)
 	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
-		d.targetOf(f).tell().losses.Add(at)
+		d.targetOf(f).tell().losses.Add(at, 0)
 	}
 	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && !(f.Half[0].Arrived() && f.Half[1].Arrived()) {
 		d.totals.OneDirection++

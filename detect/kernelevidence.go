@@ -116,7 +116,7 @@ func (d *Detector) confirm(p *pending, said string, c Confidence) {
 	if f.Rule.IfFull != nil {
 		f.Rule = f.Rule.IfFull
 		f.Grounds = said
-		p.t.tell().drops.Add(drop{f.Time, f.Stream})
+		p.t.tell().drops.Add(f.Time, f.Stream)
 	} else {
 		f.Grounds = said + "; " + f.Grounds
 	}

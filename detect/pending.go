@@ -96,9 +96,9 @@ func (d *Detector) count(x *Facts, f *Finding) {
 	t.maxWaiting = max(t.maxWaiting, f.Measures.Waiting)
 	switch f.Rule.Queue {
 	case FullForSYNs:
-		t.tell().drops.Add(drop{f.Time, f.Stream})
+		t.tell().drops.Add(f.Time, f.Stream)
 	case FullForACKs:
-		t.tell().overflows.Add(f.Time)
+		t.tell().overflows.Add(f.Time, 0)
 	}
 	if f.Rule.advise != nil && f.Measures.Idle.Known {
 		t.tell().gone.Add(f.Measures.Idle.NS)

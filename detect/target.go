@@ -54,10 +54,10 @@ type told struct {
 
 	reached   [2]reached // sizes of segments that arrived, at the target and at the LB
 	waits     waits
-	overflows ring.Ring[int64]
-	drops     ring.Ring[drop]
+	overflows ring.Times // when the accept queue was found full
+	drops     ring.Times // when SYNs were dropped, and of which streams
 	clocks    clocks
-	losses    ring.Ring[int64] // when data or FINs of accepted connections were sent again
+	losses    ring.Times // when data or FINs of accepted connections were sent again
 
 	closes, lbCloses idle.Closes
 	atOnce           int              // closes right behind an answer that did not announce them
@@ -180,17 +180,14 @@ type recentSYN struct {
 // synAfter is the first SYN of an LB host behind a frame and within a second after a time.
 func (t *target) synAfter(lb tcpstate.Addr, after int64, frame uint64) (tcpstate.SegRef, bool) {
 	for i := t.syns.Search(func(s *recentSYN) bool { return s.ref.Frame() > frame }); i < t.syns.Len(); i++ {
-		if s := t.syns.At(i); s.lb == lb && s.ref.Time >= after && s.ref.Time <= after+second {
+		switch s := t.syns.At(i); {
+		case s.ref.Time > after+2*second: // frames may be out of order, but not by so much
+			return tcpstate.SegRef{}, false
+		case s.lb == lb && s.ref.Time >= after && s.ref.Time <= after+second:
 			return s.ref, true
 		}
 	}
 	return tcpstate.SegRef{}, false
-}
-
-// drop is a dropped SYN: when, and of which stream.
-type drop struct {
-	at     int64
-	stream uint32
 }
 
 // queueNear is how far apart signs of a full queue may lie and speak of the same one, by
@@ -198,27 +195,19 @@ type drop struct {
 const queueNear = 10 * second
 
 // overflowNear reports whether the listener's accept queue was found full around a time.
-func (x *told) overflowNear(from, to int64) bool {
-	return slices.ContainsFunc(x.overflows.All(), func(at int64) bool { return at >= from-queueNear && at <= to+queueNear })
-}
+func (x *told) overflowNear(from, to int64) bool { return len(around(&x.overflows, from, to)) > 0 }
 
 // lossy reports whether data or FINs of accepted connections were lost around a time: more than
 // one, for one alone may be lost anywhere.
-func (x *told) lossy(from, to int64) bool {
-	n := 0
-	for _, at := range x.losses.All() {
-		if at >= from-queueNear && at <= to+queueNear {
-			n++
-		}
-	}
-	return n > 1
-}
+func (x *told) lossy(from, to int64) bool { return len(around(&x.losses, from, to)) > 1 }
 
 // dropNear reports whether a SYN of another stream was dropped around a time.
 func (x *told) dropNear(from, to int64, stream uint32) bool {
-	return slices.ContainsFunc(x.drops.All(), func(d drop) bool {
-		return d.stream != stream && d.at >= from-queueNear && d.at <= to+queueNear
-	})
+	return slices.ContainsFunc(around(&x.drops, from, to), func(d ring.Moment) bool { return d.Of != stream })
+}
+
+func around(signs *ring.Times, from, to int64) []ring.Moment {
+	return signs.Between(from-queueNear, to+queueNear)
 }
 
 // longestIdle is more than any pool keeps a connection idle. Longer gaps come of a wrong
@@ -294,14 +283,14 @@ func (t *target) shift(by int64) {
 	}
 	x := t.told
 	x.waits.shift(by)
-	x.overflows.Each(func(at *int64) { *at += by })
+	x.overflows.Shift(by)
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })
-	x.losses.Each(func(at *int64) { *at += by })
+	x.losses.Shift(by)
 	for i := range x.clocks {
 		x.clocks[i].newest.Time += by
 	}
-	x.drops.Each(func(d *drop) { d.at += by })
+	x.drops.Shift(by)
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)
 }

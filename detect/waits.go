@@ -225,7 +225,7 @@ func (d *Detector) onFINRepeated(e *tcpstate.Event) {
 		return // it may not have been accepted
 	}
 	x := d.targetOf(f).tell()
-	if x.losses.Add(e.Time); e.Side != f.LB() {
+	if x.losses.Add(e.Time, 0); e.Side != f.LB() {
 		return
 	}
 	known := false

@@ -1,6 +1,8 @@
 package ring
 
 import (
+	"cmp"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -26,6 +28,43 @@ func TestRing(t *testing.T) {
 					t.Fatalf("%d of %d: %d is found at %d, want %d", n+1, most, x, got, i)
 				}
 			}
+		}
+	}
+}
+
+// Moments are those that a look at all of them finds, and the latest are kept.
+func TestTimes(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for most := 1; most < 40; most++ {
+		x := Times{Max: most}
+		var all []Moment
+		for n := range 5 * most {
+			m := Moment{int64(n) * 10, uint32(n)}
+			if r.IntN(9) == 0 && n < most {
+				m.At -= r.Int64N(50)
+			}
+			x.Add(m.At, m.Of)
+			all = append(all, m)
+			slices.SortStableFunc(all, func(a, b Moment) int { return cmp.Compare(a.At, b.At) })
+			kept := all[max(len(all)-most, 0):]
+			if !slices.Equal(x.All(), kept) {
+				t.Fatalf("%d of %d: %v, want %v", n+1, most, x.All(), kept)
+			}
+			from := r.Int64N(int64(n)*10 + 20)
+			to := from + r.Int64N(100) - 10
+			var want []Moment
+			for _, m := range kept {
+				if m.At >= from && m.At <= to {
+					want = append(want, m)
+				}
+			}
+			if got := x.Between(from, to); !slices.Equal(got, want) {
+				t.Fatalf("%d of %d, %d to %d: %v, want %v", n+1, most, from, to, got, want)
+			}
+		}
+		x.Shift(7)
+		if x.All()[0].At != all[len(all)-most].At+7 {
+			t.Fatal("not shifted")
 		}
 	}
 }

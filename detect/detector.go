@@ -255,7 +255,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 		}
 	}
 	x.waits.end(d.stalled, d.tracker, f, e.Time)
-	if m := d.tracker.Notes(f); m.Half[f.LB()].NCopies > 0 && !f.Decided() {
+	if f.Noted() && d.tracker.Notes(f).Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if d.tracker.NewestFromTarget(f).Set() {
 			x.losses.Add(request.Time, 0)
 		}
@@ -350,13 +350,15 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 // look costs less than to ask each. Of TLS it cannot tell: what looks like an answer may be
 // a close_notify.
 func (d *Detector) inOrder(f *tcpstate.Flow) bool {
-	m := d.tracker.Notes(f)
 	lb, target := f.Sides()
-	if f.HTTP2() {
+	if f.HTTP2() || !lb.Answered() || f.AnswerUnfinished() || f.MayBeTLS() || target.Holes() || lb.Holes() || target.HadReceived(lb.Nxt+1) {
 		return false
 	}
-	return lb.Answered() && !f.AnswerUnfinished() && !f.MayBeTLS() && m.Half[0].NRST == 0 && m.Half[1].NRST == 0 &&
-		!target.Holes() && !lb.Holes() && !target.HadReceived(lb.Nxt+1) && d.tracker.StillUnacked(f, 1-f.LB()) == nil
+	if !f.Noted() {
+		return true
+	}
+	m := d.tracker.Notes(f)
+	return m.Half[0].NRST == 0 && m.Half[1].NRST == 0 && d.tracker.StillUnacked(f, 1-f.LB()) == nil
 }
 
 // waits reports whether one side of a connection has sent octets again that the other has not

@@ -5,7 +5,7 @@ import "slices"
 // fin accounts for the FIN of a segment whose payload has been accounted for.
 func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 	h := &f.Half[dir]
-	m := &t.notes(f).Half[dir]
+	m := &t.setupNotes(f).Half[dir]
 	at := s.Seq.Add(s.Len)
 	ref := t.ref(s, f.stream, s.Seq)
 	ref.Seq = at
@@ -19,7 +19,7 @@ func (t *Tracker) fin(f *Flow, dir int, s *Segment) {
 		return
 	}
 	if at.After(h.Nxt) {
-		h.openHole(m, h.Nxt, at)
+		h.openHole(&t.notes(f).Half[dir], h.Nxt, at)
 		t.skip(f, f.side(dir), h.Nxt, uint32(at.Sub(h.Nxt))) // they may still come
 	}
 	if at.AtOrAfter(h.Nxt) {

@@ -24,7 +24,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h.Ack = s.Ack
 	h.flags |= flagAck
 	p.beginAt(s.Ack)
-	if f.flags&flowNoted == 0 {
+	if f.flags&(flowNoted|flowClosing) == 0 {
 		return
 	}
 	m, changed := &t.noteArena[f.notes].Half[1-dir], false

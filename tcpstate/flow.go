@@ -154,7 +154,7 @@ const (
 	flowCloseAnnounced           // the newest answer said Connection: close
 	flowV6                       // key stands for IPv6 addresses
 	flowSlow                     // rtt is in microseconds
-	flowNoted                    // its notes hold more than one SYN of each side and the final ACK
+	flowNoted                    // its notes hold something of what is rare
 	flowStale                    // it has no number in the current capture yet
 	flowHasPrevious              // the incarnation before it may still get segments
 	flowRenumbered               // see Tracker.markRenumbered
@@ -213,6 +213,9 @@ func (f *Flow) BeginCaptured() bool { return f.Half[0].SentSYN() || f.Half[1].Se
 
 // Closing reports whether a FIN or an RST was seen.
 func (f *Flow) Closing() bool { return f.flags&flowClosing != 0 }
+
+// Noted reports whether the flow has Notes of what is rare: all but SYNs, the final ACK and FINs.
+func (f *Flow) Noted() bool { return f.flags&flowNoted != 0 }
 
 // Reset reports whether an RST ended the connection.
 func (f *Flow) Reset() bool { return f.flags&flowReset != 0 }

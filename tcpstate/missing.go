@@ -8,9 +8,8 @@ type hole struct{ from, to Seq }
 // openHole notes that [from, to) was passed over.
 func (h *Half) openHole(m *HalfNotes, from, to Seq) {
 	h.flags |= flagHoles
-	if m.nholes < maxHoles {
-		m.holes[m.nholes] = hole{from, to}
-		m.nholes++
+	if len(m.holes) < maxHoles {
+		m.holes = append(m.holes, hole{from, to})
 		return
 	}
 	// No room: the last one swallows everything up to here and stays open.
@@ -19,7 +18,7 @@ func (h *Half) openHole(m *HalfNotes, from, to Seq) {
 
 // fillHole removes [from, to) from the holes.
 func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
-	for i := 0; i < int(m.nholes); i++ {
+	for i := 0; i < len(m.holes); i++ {
 		g := &m.holes[i]
 		if to.AtOrBefore(g.from) || from.AtOrAfter(g.to) {
 			continue
@@ -27,40 +26,44 @@ func (h *Half) fillHole(m *HalfNotes, from, to Seq) {
 		left, right := g.from.Before(from), to.Before(g.to)
 		switch {
 		case left && right:
-			if m.nholes < maxHoles {
-				m.holes[m.nholes] = hole{to, g.to}
-				m.nholes++
-				g.to = from
+			if len(m.holes) < maxHoles {
+				m.holes = append(m.holes, hole{to, g.to})
+				m.holes[i].to = from
 			}
 		case left:
 			g.to = from
 		case right:
 			g.from = to
 		default:
-			m.nholes--
-			*g = m.holes[m.nholes]
+			m.dropHole(i)
 			i--
 		}
 	}
-	if m.nholes == 0 {
+	if len(m.holes) == 0 {
 		h.flags &^= flagHoles
 	}
 }
 
 // forgetHoles drops the holes below x.
 func (h *HalfNotes) forgetHoles(x Seq) {
-	for i := 0; i < int(h.nholes); i++ {
+	for i := 0; i < len(h.holes); i++ {
 		if h.holes[i].to.AtOrBefore(x) {
-			h.nholes--
-			h.holes[i] = h.holes[h.nholes]
+			h.dropHole(i)
 			i--
 		}
 	}
 }
 
+// dropHole takes a hole out; the last one has its place then.
+func (h *HalfNotes) dropHole(i int) {
+	last := len(h.holes) - 1
+	h.holes[i] = h.holes[last]
+	h.holes = h.holes[:last]
+}
+
 // HoleBetween reports whether an octet of [from, to) is missing in the capture.
 func (h *HalfNotes) HoleBetween(from, to Seq) bool {
-	for _, g := range h.holes[:h.nholes] {
+	for _, g := range h.holes {
 		if g.from.Before(to) && g.to.After(from) {
 			return true
 		}

@@ -140,6 +140,8 @@ func (t *Tracker) numberOf(f *Flow, i int) uint32 {
 type Notes struct {
 	CloseTime int64 // time of the first FIN or RST, ns; 0: none
 	Half      [2]HalfNotes
+
+	rare *[2]rareNotes // nil: nothing was ever noted in them
 }
 
 // Bounds of the lists of one flow: the first ones tell the story, the rest is counted.
@@ -158,12 +160,17 @@ type HalfNotes struct {
 	NSYN int
 	// FinalACK is the first segment that acknowledges the peer's SYN.
 	FinalACK SegRef
-	// What follows is touched only where flowNoted is set: a healthy handshake leaves
-	// nothing in it.
-
 	// FIN is the FIN; its Seq is the FIN's own number, its Ack the lowest of all copies.
 	FIN     SegRef
 	lastFIN int64 // time of its newest copy; 0: there is one only
+
+	// What a connection that is set up, used and closed as most are has nothing of lies apart:
+	// in nothingRare, which is never written, unless flowNoted is set.
+	*rareNotes
+}
+
+// rareNotes are notes of one side that few connections have.
+type rareNotes struct {
 	// Abort is the first RST with ACK: the application's (tcp_send_active_reset).
 	Abort SegRef
 	// RSTs are all RSTs, NRST how many there were. Without ACK: reply RSTs
@@ -178,8 +185,7 @@ type HalfNotes struct {
 	NotifyKind NotifyKind
 	// Alert is the description of that TLS alert (RFC 8446 §6), where it was sent in the clear;
 	// 0: it was not, or is close_notify.
-	Alert  uint8
-	nholes uint8 // of holes
+	Alert uint8
 	// PrevTurn is the turn before the newest, kept where the newest may be none but a TLS
 	// alert; PrevAnswered and PrevAnswer are its fate.
 	PrevTurn     SegRef
@@ -211,7 +217,7 @@ type HalfNotes struct {
 	// icmp is what ICMP returns; nearly always there is none.
 	icmp *[]ICMPRef
 
-	holes [maxHoles]hole
+	holes []hole
 }
 
 // FINRepeated reports whether the FIN was sent again while the peer had not acknowledged it.
@@ -268,8 +274,11 @@ const (
 	setupOnly
 )
 
+// nothingRare is what is rare of most flows: all zero.
+var nothingRare rareNotes
+
 // noNotes is what Tracker.Notes returns for a flow without: all zero.
-var noNotes Notes
+var noNotes = Notes{Half: [2]HalfNotes{{rareNotes: &nothingRare}, {rareNotes: &nothingRare}}}
 
 // Notes are the notes of a flow; all zero when it has none. They are valid until the
 // tracker's next call.
@@ -282,11 +291,18 @@ func (t *Tracker) Notes(f *Flow) *Notes {
 
 // notes returns the notes of a flow for anything to be noted in, new ones if it has none.
 func (t *Tracker) notes(f *Flow) *Notes {
-	f.flags |= flowNoted
-	return t.setupNotes(f)
+	m := t.setupNotes(f)
+	if f.flags&flowNoted == 0 {
+		f.flags |= flowNoted
+		if m.rare == nil {
+			m.rare = new([2]rareNotes)
+		}
+		m.Half[0].rareNotes, m.Half[1].rareNotes = &m.rare[0], &m.rare[1]
+	}
+	return m
 }
 
-// setupNotes returns the notes of a flow for its first SYNs and final ACK to be noted in.
+// setupNotes returns the notes of a flow for its SYNs, final ACK and FINs to be noted in.
 func (t *Tracker) setupNotes(f *Flow) *Notes {
 	if f.notes != 0 {
 		return t.noteArena[f.notes]
@@ -306,7 +322,7 @@ func (t *Tracker) setupNotes(f *Flow) *Notes {
 
 // nothingNoted reports whether nothing in a flow's notes needs to be remembered.
 func (t *Tracker) nothingNoted(f *Flow) bool {
-	if f.flags&flowNoted == 0 {
+	if f.flags&(flowNoted|flowClosing) == 0 {
 		return true
 	}
 	if f.flags&flowClosing != 0 || (f.Half[0].flags|f.Half[1].flags)&flagTurnLow != 0 {
@@ -315,7 +331,7 @@ func (t *Tracker) nothingNoted(f *Flow) bool {
 	m := t.noteArena[f.notes]
 	for i := range m.Half {
 		h := &m.Half[i]
-		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || h.nholes > 0 || len(h.Old) > 0 || h.icmp != nil || h.Resent.Set() ||
+		if h.NSYN > 1 || h.FIN.Set() || h.NRST > 0 || h.Notify.Set() || h.NCopies > 0 || len(h.holes) > 0 || len(h.Old) > 0 || h.icmp != nil || h.Resent.Set() ||
 			h.unacked != nil && h.unacked.still(&f.Half[1-i]) {
 			return false
 		}
@@ -329,12 +345,13 @@ func (t *Tracker) dropNotes(f *Flow) {
 		return
 	}
 	m := t.noteArena[f.notes]
+	m.CloseTime = 0
 	for i := range m.Half {
+		h := &m.Half[i]
+		h.SYNs, h.NSYN, h.FinalACK, h.FIN, h.lastFIN = h.SYNs[:0], 0, SegRef{}, SegRef{}, 0
 		if f.flags&flowNoted != 0 {
-			m.CloseTime = 0
-			m.Half[i].reset()
-		} else {
-			m.Half[i].resetSetup()
+			h.rareNotes.reset()
+			h.rareNotes = &nothingRare
 		}
 	}
 	f.flags &^= flowNoted
@@ -347,25 +364,17 @@ func newNotes() *Notes {
 	m := new(Notes)
 	for i := range m.Half {
 		h := &m.Half[i]
-		h.SYNs = h.syn[:0]
+		h.SYNs, h.rareNotes = h.syn[:0], &nothingRare
 	}
 	return m
 }
 
 // reset empties notes and keeps the room of their lists.
-func (h *HalfNotes) reset() {
-	*h = HalfNotes{
-		SYNs: h.SYNs[:0], RSTs: h.RSTs[:0], Copies: h.Copies[:0],
-		Old: h.Old[:0], Refusals: h.Refusals[:0], unacked: h.unacked,
-	}
+func (h *rareNotes) reset() {
+	*h = rareNotes{RSTs: h.RSTs[:0], Copies: h.Copies[:0], Old: h.Old[:0], Refusals: h.Refusals[:0], unacked: h.unacked, holes: h.holes[:0]}
 	if h.unacked != nil {
 		*h.unacked = Unacked{}
 	}
-}
-
-// resetSetup is reset where flowNoted is not set.
-func (h *HalfNotes) resetSetup() {
-	h.SYNs, h.NSYN, h.FinalACK = h.SYNs[:0], 0, SegRef{}
 }
 
 // appendRef appends to a bounded list.

@@ -63,7 +63,7 @@ func story(t *testing.T, segs []Segment) string {
 		for i := range f.Half {
 			h := f.Half[i]
 			h.flags &^= flagPeerReply
-			end += fmt.Sprintf("\n%d %d %d %b turn %+v holes %d RSTs %d", h.Nxt, h.Ack, h.AnswerSeq, h.flags, f.recent[i].turn, tr.Notes(f).Half[i].nholes, tr.Notes(f).Half[i].NRST)
+			end += fmt.Sprintf("\n%d %d %d %b turn %+v holes %d RSTs %d", h.Nxt, h.Ack, h.AnswerSeq, h.flags, f.recent[i].turn, len(tr.Notes(f).Half[i].holes), tr.Notes(f).Half[i].NRST)
 		}
 	})
 	var buf [64]byte

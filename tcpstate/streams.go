@@ -62,22 +62,32 @@ func (m *SegRef) shift(by int64) {
 }
 
 func (h *HalfNotes) shift(by int64) {
-	for _, m := range []*SegRef{&h.FinalACK, &h.FIN, &h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
+	h.FinalACK.shift(by)
+	h.FIN.shift(by)
+	shift(&h.lastFIN, by)
+	for i := range h.SYNs {
+		h.SYNs[i].shift(by)
+	}
+	if h.rareNotes != &nothingRare {
+		h.rareNotes.shift(by)
+	}
+}
+
+func (h *rareNotes) shift(by int64) {
+	for _, m := range []*SegRef{&h.Abort, &h.Notify, &h.PrevTurn, &h.TurnAcked, &h.Continuation} {
 		m.shift(by)
 	}
-	shift(&h.lastFIN, by)
 	if u := h.unacked; u != nil {
 		u.First.shift(by)
 		u.Last.shift(by)
 	}
-	for i := range h.SYNs {
-		h.SYNs[i].shift(by)
-	}
 	for i := range h.RSTs {
 		h.RSTs[i].shift(by)
 	}
-	for i := range h.ICMP() {
-		(*h.icmp)[i].shift(by)
+	if h.icmp != nil {
+		for i := range *h.icmp {
+			(*h.icmp)[i].shift(by)
+		}
 	}
 	for _, l := range [][]SegRef{h.Copies, h.Old, h.Refusals} {
 		for i := range l {

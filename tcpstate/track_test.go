@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"testing"
 )
 
@@ -123,15 +124,15 @@ func TestHoles(t *testing.T) {
 	f := only(t, w.t)
 	m := &w.t.Notes(f).Half[1-f.LB()]
 	if !m.HoleBetween(500, 520) || m.HoleBetween(510, 520) {
-		t.Fatalf("holes %v", m.holes[:m.nholes])
+		t.Fatalf("holes %v", m.holes)
 	}
 	w.target(ACK, 500, 110, 4)
 	if !m.HoleBetween(504, 505) || m.HoleBetween(500, 504) {
-		t.Fatalf("holes %v", m.holes[:m.nholes])
+		t.Fatalf("holes %v", m.holes)
 	}
 	w.target(ACK, 504, 110, 6)
 	if m.HoleBetween(500, 520) {
-		t.Fatalf("holes %v", m.holes[:m.nholes])
+		t.Fatalf("holes %v", m.holes)
 	}
 }
 
@@ -378,16 +379,22 @@ func check(t *testing.T, tr *Tracker) {
 				t.Fatalf("half %d: its turn may have begun at %d, %d is its first octet", i, tr.Notes(f).Half[i].TurnLow, f.recent[i].turn.Seq)
 			}
 		}
-		if f.flags&(flowNoted|flowClosing) != 0 && f.notes == 0 || f.flags&(flowNoted|flowClosing) == flowClosing {
+		if f.flags&(flowNoted|flowClosing) != 0 && f.notes == 0 {
 			t.Fatalf("flow %d has lost its marks", f.index)
 		}
 		for i := range tr.Notes(f).Half {
 			m := &tr.Notes(f).Half[i]
-			if len(m.RSTs) > maxRSTs || len(m.Copies) > maxCopies || len(m.SYNs) > maxCopies || m.nholes > maxHoles {
+			if (m.rareNotes == &nothingRare) == f.Noted() {
+				t.Fatalf("flow %d: noted %t, and lies elsewhere", f.index, f.Noted())
+			}
+			if len(m.RSTs) > maxRSTs || len(m.Copies) > maxCopies || len(m.SYNs) > maxCopies || len(m.holes) > maxHoles {
 				t.Fatalf("marks out of bounds: %+v", m)
 			}
 		}
 	})
+	if !reflect.ValueOf(nothingRare).IsZero() {
+		t.Fatalf("marks of nobody: %+v", nothingRare)
+	}
 	checkWaiting(t, tr)
 	if live != tr.Live() || indexed != tr.index.n {
 		t.Fatalf("%d flows live, %d counted; %d in the index, %d counted", live, tr.Live(), indexed, tr.index.n)

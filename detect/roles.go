@@ -2,6 +2,8 @@ package detect
 
 import (
 	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
 
 	"connrace/tcpstate"
 )
@@ -11,7 +13,7 @@ import (
 type roles struct {
 	isTarget, isLB func(tcpstate.Endpoint) bool
 	live           bool
-	shared         map[uint64]uint8 // by endKey: connections, up to 2
+	shared         ends // how many connections they have
 }
 
 // Bounds of the endpoints that are counted.
@@ -21,7 +23,7 @@ const (
 )
 
 func newRoles(o *Options) roles {
-	return roles{isTarget: o.IsTarget, isLB: o.IsLB, live: o.Live, shared: map[uint64]uint8{}}
+	return roles{isTarget: o.IsTarget, isLB: o.IsLB, live: o.Live}
 }
 
 // of is tcpstate.Config.Role.
@@ -43,41 +45,76 @@ func (r *roles) of(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
 
 // sharedEnd tells the LB's end by the other end's being shared by several connections.
 func (r *roles) sharedEnd(a, b tcpstate.Endpoint) (int, tcpstate.Basis) {
-	na, nb := r.shared[endKey(a)], r.shared[endKey(b)]
-	switch {
-	case na > 1 && nb <= 1:
+	switch na, nb := r.shared.several(endKey(a)), r.shared.several(endKey(b)); {
+	case na && !nb:
 		return 1, tcpstate.ByShared
-	case nb > 1 && na <= 1:
+	case nb && !na:
 		return 0, tcpstate.ByShared
 	}
 	return -1, 0
 }
 
-// note counts the connections of an endpoint, as far as 2.
+// note counts a connection of an endpoint.
 func (r *roles) note(ep tcpstate.Endpoint) {
-	key := endKey(ep)
-	n, known := r.shared[key]
-	switch {
-	case n >= 2:
-		return
-	case known:
-	case r.live && len(r.shared) >= liveShared:
-		clear(r.shared) // whoever is shared shows it again soon
-	case len(r.shared) >= maxShared:
-		return
+	if r.live && r.shared.n >= liveShared {
+		r.shared = ends{} // whoever is shared shows it again soon
 	}
-	r.shared[key] = n + 1
+	r.shared.note(endKey(ep), maxShared)
 }
 
-// endKey stands for an endpoint: of IPv4 it is address and port.
+// ends count the connections of endpoints as far as two: an open table with linear probing of
+// their keys, of which the lowest bit says that there were several. 0 is nobody.
+type ends struct {
+	slots []uint64
+	n     int
+}
+
+// at is the place of a key in the table, or where it would be.
+func (e *ends) at(key uint64) *uint64 {
+	mask := uint64(len(e.slots) - 1)
+	hi, lo := bits.Mul64(key, endFactor)
+	for i := hi ^ lo; ; i++ {
+		if p := &e.slots[i&mask]; *p == 0 || *p&^1 == key {
+			return p
+		}
+	}
+}
+
+// several reports whether the endpoint of a key had more than one connection.
+func (e *ends) several(key uint64) bool { return e.n > 0 && *e.at(key)&1 != 0 }
+
+// note counts a connection of a key, if it is one of the first so many.
+func (e *ends) note(key uint64, most int) {
+	if 4*(e.n+1) > 3*len(e.slots) {
+		old := e.slots
+		e.slots = make([]uint64, max(2*len(old), 64))
+		for _, k := range old {
+			if k != 0 {
+				*e.at(k &^ 1) = k
+			}
+		}
+	}
+	switch p := e.at(key); {
+	case *p != 0:
+		*p |= 1
+	case e.n < most:
+		*p = key
+		e.n++
+	}
+}
+
+// endKey stands for an endpoint: of IPv4 it is address and port. It is even, and not 0.
 func endKey(ep tcpstate.Endpoint) uint64 {
 	if ep.Addr.Is4() {
-		return ep.Addr.Lo<<16 | uint64(ep.Port)
+		return (ep.Addr.Lo<<16|uint64(ep.Port))<<1 | 1<<63
 	}
-	return maphash.Comparable(endSeed, ep)
+	return maphash.Comparable(endSeed, ep)&^1 | 2
 }
 
-var endSeed = maphash.MakeSeed()
+var (
+	endSeed   = maphash.MakeSeed()
+	endFactor = rand.Uint64() | 1<<63 | 1 // keeps a capture from being made of endpoints that meet in the table
+)
 
 // resolveRoles looks again at the roles of a flow without a handshake: a shared endpoint
 // may have shown itself since.

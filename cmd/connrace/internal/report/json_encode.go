@@ -48,6 +48,9 @@ func encoderOf(t reflect.Type) encoder {
 	if e, ok := encoders.Load(t); ok {
 		return e.(encoder)
 	}
+	encoders.Store(t, encoder(func(b []byte, v reflect.Value) []byte { // for a type that holds itself
+		return encoderOf(t)(b, v)
+	}))
 	e := newEncoder(t)
 	encoders.Store(t, e)
 	return e

@@ -62,7 +62,8 @@ func TestEncoder(t *testing.T) {
 // Forms that few reports have.
 func TestEncoderForms(t *testing.T) {
 	type inner struct {
-		A int8 `json:"a"`
+		A     int8    `json:"a"`
+		Again []inner `json:"again"`
 	}
 	type outer struct {
 		inner
@@ -77,7 +78,7 @@ func TestEncoderForms(t *testing.T) {
 	for _, v := range []any{
 		struct{}{},
 		&outer{},
-		[]outer{{inner: inner{-1}, Any: seconds{NS: 1, Known: true}, Map: map[string]stamp{"b\x00": 1, "a": 0}, Float: 1e-7, To: &inner{}}},
+		[]outer{{inner: inner{-1, []inner{{}}}, Any: seconds{NS: 1, Known: true}, Map: map[string]stamp{"b\x00": 1, "a": 0}, Float: 1e-7, To: &inner{}}},
 		outer{Left: []int{1, 2}, Any: 0.25, Nil: []string{"", "é"}, None: map[string]string{}},
 	} {
 		if got, want := appendJSON(nil, v), standard(nil, v); !bytes.Equal(got, want) {

@@ -21,10 +21,7 @@ type Ring[T any] struct {
 // Add adds a value, in the place of the oldest once the ring is full.
 func (r *Ring[T]) Add(x T) {
 	r.Count++
-	most := r.Max
-	if most == 0 {
-		most = DefaultMax
-	}
+	most := r.most()
 	if n := len(r.v); n < most {
 		if n == cap(r.v) { // most rings stay tiny; those that fill get fewer copies than by append, and no room left over
 			r.v = slices.Grow(r.v, min(most-n, max(3*n, 1)))
@@ -37,6 +34,16 @@ func (r *Ring[T]) Add(x T) {
 		r.next = 0
 	}
 }
+
+func (r *Ring[T]) most() int {
+	if r.Max == 0 {
+		return DefaultMax
+	}
+	return r.Max
+}
+
+// full reports whether the next value takes the place of the oldest.
+func (r *Ring[T]) full() bool { return len(r.v) == r.most() }
 
 // Len is how many values are kept.
 func (r *Ring[T]) Len() int { return len(r.v) }

@@ -8,59 +8,67 @@ type Moment struct {
 	Of uint32
 }
 
-// Times keeps the latest moments of a kind in their order, to be asked about any span of time:
-// in an outage every event asks. The zero value is ready for use.
+// Times are the newest moments of a kind, to be asked about spans of time: in an outage every
+// event asks. They come nearly in their order. The zero value is ready for use.
 type Times struct {
 	Max int // how many are kept; 0: DefaultMax
 
-	v []Moment // the earliest first, some more than are kept
+	newest  Ring[Moment]
+	ordered []Moment // the same, the earliest first, behind begin
+	begin   int
 }
 
-// Add adds a moment, mostly the latest one.
+// Add adds a moment, in the place of the one added first once there are so many.
 func (t *Times) Add(at int64, of uint32) {
-	room := t.most() + t.most()/4 + 1
-	if n := len(t.v); n == room { // not each time, for all are moved
-		t.v = t.v[:copy(t.v, t.All())]
-	} else if n == cap(t.v) { // as a Ring grows
-		t.v = slices.Grow(t.v, min(room-n, max(3*n, 1)))
+	t.newest.Max = t.Max
+	if t.newest.full() {
+		t.remove(*t.newest.At(0))
 	}
-	t.v = slices.Insert(t.v, t.after(at), Moment{at, of})
+	m := Moment{at, of}
+	t.newest.Add(m)
+	if n := len(t.ordered); n == cap(t.ordered) && t.begin > n/4 { // not each time, for all are moved
+		t.ordered = t.ordered[:copy(t.ordered, t.ordered[t.begin:])]
+		t.begin = 0
+	}
+	t.ordered = slices.Insert(t.ordered, t.after(at), m)
+}
+
+func (t *Times) remove(m Moment) {
+	i := t.after(m.At - 1)
+	for t.ordered[i] != m {
+		i++ // of several at one time
+	}
+	if i == t.begin {
+		t.begin++
+	} else {
+		t.ordered = slices.Delete(t.ordered, i, i+1)
+	}
 }
 
 // after is the place of the first moment that is later than a time.
 func (t *Times) after(at int64) int {
-	if n := len(t.v); n == 0 || t.v[n-1].At <= at {
+	if n := len(t.ordered); n == t.begin || t.ordered[n-1].At <= at {
 		return n
 	}
-	i, _ := slices.BinarySearchFunc(t.v, at, func(m Moment, at int64) int {
+	i, _ := slices.BinarySearchFunc(t.ordered[t.begin:], at, func(m Moment, at int64) int {
 		if m.At <= at {
 			return -1
 		}
 		return 1
 	})
-	return i
+	return t.begin + i
 }
 
-// All are the moments kept, the earliest first. They are the ring's own.
-func (t *Times) All() []Moment { return t.v[max(len(t.v)-t.most(), 0):] }
-
-func (t *Times) most() int {
-	if t.Max == 0 {
-		return DefaultMax
-	}
-	return t.Max
-}
-
-// Between are those of the moments kept that lie between two times or at them.
+// Between are the moments kept that lie between two times or at them, the earliest first.
 func (t *Times) Between(from, to int64) []Moment {
-	end := t.after(to)
-	begin := max(t.after(from-1), len(t.v)-t.most())
-	return t.v[min(begin, end):end]
+	i, end := t.after(from-1), t.after(to)
+	return t.ordered[min(i, end):end]
 }
 
 // Shift moves all by a time.
 func (t *Times) Shift(by int64) {
-	for i := range t.v {
-		t.v[i].At += by
+	t.newest.Each(func(m *Moment) { m.At += by })
+	for i := range t.ordered {
+		t.ordered[i].At += by
 	}
 }

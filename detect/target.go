@@ -277,6 +277,11 @@ const burstLasts = 300 * millisecond
 // shift moves the times that are remembered.
 func (t *target) shift(by int64) {
 	t.used += by
+	for i, at := range t.answered5xx {
+		if at != 0 {
+			t.answered5xx[i] += by
+		}
+	}
 	t.syns.Each(func(s *recentSYN) { s.ref.Time += by })
 	if t.told == &silent {
 		return

@@ -172,7 +172,7 @@ func TestLiveFilterBesideQueue(t *testing.T) {
 		}
 	})
 	connect := acceptNever(t, n, 8080, 1, false)
-	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl")
+	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl", "--processes", "auto")
 	n.watching(1, live)
 	n.until("the listener is warned of", func() bool { return strings.Contains(live.stderr.String(), "its listen backlog is 1") })
 	connect(2 + 2) // two have room
@@ -223,7 +223,7 @@ func TestLiveRefused(t *testing.T) {
 	c.Env = append(os.Environ(), "EXE="+exe, "GORACE=atexit_sleep_ms=0")
 	server := n.run(c)
 	n.until("it listens", func() bool { return strings.Contains(server.stdout.String(), "\n") })
-	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl")
+	live := n.connrace("live", "-i", "lo", "--target", ":8080", "--format", "jsonl", "--processes", "auto")
 	n.watching(1, live)
 	n.until("processes are looked for", func() bool { return strings.Contains(live.stderr.String(), "seen of processes") })
 	server.end(syscall.SIGKILL)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -134,9 +135,13 @@ func (n *netNS) start(name string, args ...string) *process {
 	return n.run(exec.Command(name, args...))
 }
 
-// connrace starts this program.
+// connrace starts this program. It names processes only if that is asked for: built for tests, its
+// helper may take a second to begin.
 func (n *netNS) connrace(args ...string) *process {
 	n.t.Helper()
+	if args[0] == "live" && !slices.Contains(args, "--processes") {
+		args = append(args, "--processes", "off")
+	}
 	return n.run(connraceCommand(n.t, args...))
 }
 

@@ -30,7 +30,7 @@
 //     about a target on the target's line under hosts. go test ./pcaps -update brings them
 //     into their form.
 //  6. UPDATE=1 go test ./detect ./cmd/connrace -run 'README|Alerts' writes what lists rules: the
-//     tables of README.md and pcaps/README.md, the expressions of deploy/alerts.yml.
+//     tables of docs/rules.md and pcaps/README.md, the expressions of deploy/alerts.yml.
 //  7. go test ./detect ./pcaps ./cmd/... names whatever is still missing.
 //
 // If a fact is missing: what one segment changes is a field of tcpstate.Half or Notes (a Flow

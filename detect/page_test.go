@@ -54,14 +54,14 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// The tables of the rules in the READMEs. With UPDATE=1 the test writes them.
+// The tables of the rules in docs/rules.md and pcaps/README.md. With UPDATE=1 the test writes them.
 func TestREADMETables(t *testing.T) {
 	cell := func(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 	for _, x := range []struct {
 		name, head string
 		row        func(*Rule) string
 	}{
-		{"../README.md", "| rule | severity | what happened | what to change |\n|---|---|---|---|\n", func(r *Rule) string {
+		{"../docs/rules.md", "| rule | severity | what happened | what to change |\n|---|---|---|---|\n", func(r *Rule) string {
 			return fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.ID, r.grades(), cell(r.Sequence), cell(r.Fix))
 		}},
 		{"../pcaps/README.md", "| rule | decisive segment |\n|---|---|\n", func(r *Rule) string {

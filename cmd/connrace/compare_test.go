@@ -57,14 +57,14 @@ func TestCompareSchema(t *testing.T) {
 	}
 }
 
-// The README and the schema name every kind of log.
+// docs/logs.md and the schema name every kind of log.
 func TestLogKindsNamed(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../docs/logs.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := "takes the logs of " + lblog.Products("and") + ", plain"; !strings.Contains(strings.Join(strings.Fields(string(readme)), " "), want) {
-		t.Errorf("the README does not say: %s", want)
+		t.Errorf("docs/logs.md does not say: %s", want)
 	}
 	text, err := os.ReadFile("../../docs/connrace-1.schema.json")
 	if err != nil {

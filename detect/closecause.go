@@ -95,7 +95,7 @@ var CloseCauses = []*CloseCause{
 	{
 		ID: CloseRequestTimeout, Label: "by its own limit for a request", Knobs: requestKnobs,
 		How:   "A request was outstanding for as long as others that the target closed upon: three or more within a second (a watchdog looks now and then), or two to 50 ms; or, alone, for a whole number of seconds from 5 on. Few requests were closed upon sooner or answered later.",
-		Timer: TimerNote{Head: "The target's own limit for a request", Also: TimerOutstanding},
+		Timer: TimerNote{Head: "The target's own limit for a request", Text: "The shortest wait is nearest to it: a request may have waited to be accepted before its time began, and a watchdog only looks now and then.", Also: TimerOutstanding},
 		shows: (*theClose).byRequestTimer,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target gave the request up%s: its own time limit for a request, or a watchdog's that kills the worker.", known(" after about %s", t.Request))

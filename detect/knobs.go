@@ -60,7 +60,7 @@ var poolKnobs = []Knob{
 	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
-	{"HAProxy", "retry-on conn-failure empty-response", "with `http-request disable-l7-retry if METH_POST`; its pool has no fixed age: half of the idle connections go every pool-purge-delay (5 s)"},
+	{"HAProxy", "retry-on conn-failure empty-response", "sends a request again whose connection was closed; add `http-request disable-l7-retry if METH_POST`, so that no POST runs twice. It has no idle timeout to lower: every pool-purge-delay (5 s) it closes half of the connections that were not needed"},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
@@ -81,21 +81,27 @@ var poolKnobs = []Knob{
 	{"Go", "http.Transport{IdleConnTimeout: 4 * time.Second}", "default 90 s, of http.DefaultTransport"},
 }
 
-// workerKnobs are the watchdogs and recyclers that end a process with a request in it.
-var workerKnobs = []Knob{
+// watchdogKnobs are how long a request may take before its worker is killed.
+var watchdogKnobs = []Knob{
 	{"gunicorn", "--timeout 60 --max-requests 0", "timeout: default 30 s; max-requests restarts workers, default off"},
 	{"uWSGI", "harakiri = 60", "also max-requests, max-worker-lifetime, cheaper; worker-reload-mercy (60 s) is how long a reload waits"},
+}
+
+// workerKnobs are the watchdogs and recyclers that end a process with a request in it.
+var workerKnobs = slices.Concat(watchdogKnobs, []Knob{
 	{"uvicorn", "--timeout-graceful-shutdown 30", "limit-max-requests restarts the process, default off"},
 	{"Puma", "worker_timeout 60", "kills a worker that stopped answering its parent"},
 	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},
 	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
 	{"Unicorn", "timeout 60", "kills a worker that takes longer"},
 	{"Passenger", "passenger_max_requests 0;", "0: a process is not restarted by the number of its requests"},
-}
+})
 
 // requestKnobs are how long a request may take.
-var requestKnobs = slices.Concat(workerKnobs, []Knob{
+var requestKnobs = slices.Concat(watchdogKnobs, []Knob{
 	{"Node.js", "server.setTimeout(0); server.requestTimeout = 300_000", "setTimeout: default none since Node 13, 2 minutes before; requestTimeout is for a request to arrive"},
+	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},
+	{"Unicorn", "timeout 60", "kills a worker that takes longer"},
 	{"PHP-FPM", "request_terminate_timeout = 60s", "default 0: none; kills the worker"},
 	{"Pekko HTTP", "pekko.http.server.request-timeout = 60 s", "default 20 s"},
 	{"Akka HTTP", "akka.http.server.request-timeout = 60 s", ""},

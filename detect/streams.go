@@ -196,8 +196,9 @@ func (x *Facts) aboutGoAway() *advice {
 	}
 	return &advice{
 		cause: "Its GOAWAY says that it never processed these requests.",
-		fix: "Let the LB repeat what a GOAWAY refuses: that is safe whatever the method, POST too (Envoy retry_on: reset-before-request, nginx grpc_next_upstream error timeout non_idempotent, " +
-			"HAProxy retry-on conn-failure empty-response), and let the target announce its end first and refuse later (two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do).",
+		fix: "Let the LB repeat what a GOAWAY refuses; that is safe whatever the method, POST too. " +
+			"In Envoy it is retry_on: reset-before-request, in nginx grpc_next_upstream error timeout non_idempotent, in HAProxy retry-on conn-failure empty-response. " +
+			"And let the target announce its end before it refuses: by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
 	}
 }
 

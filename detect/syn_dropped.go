@@ -27,7 +27,7 @@ var SYNDropped = &Rule{
 	Severity: Error,
 	Mildest:  Warning,
 	Lost:     LostIfGivenUp,
-	Title:    "SYN dropped, the queue looks full",
+	Title:    "SYN dropped, most likely by a full queue",
 	Diagram: `
 LB                                target
  | --- P. 1:101 ack 1 ------------> |   another connection: a request waits

@@ -71,27 +71,27 @@ func TestCompare(t *testing.T) {
 		want          []string
 	}{
 		{run(1000, 20, "x=20 keepalive-mismatch=1", five), run(5000, 0, "", raised), []string{
-			"fixed", "The fix is in effect: 20 of 1,000 requests were lost before (20 per thousand), none of 5,000 after; at the rate before it would have been about 100",
+			"fixed", "The fix is in effect: 20 of 1,000 requests failed before (20 per thousand), none of 5,000 after; at the rate before it would have been about 100",
 			"The idle timeout of a:1 went from 5 to 65 s, above the load balancer's 60 s.", "Gone: keepalive-mismatch (1), x (20).",
 		}},
 		{run(40000, 12, "x=12"), run(5000, 0, ""), []string{
-			"unclear", "Not enough traffic to tell: 12 of 40,000 requests were lost before (0.3 per thousand), none of 5,000 after, but at the rate before it would only have been 1.5; about 9,986 requests without a loss would do",
+			"unclear", "Not enough traffic to tell: 12 of 40,000 requests failed before (0.3 per thousand), none of 5,000 after, but at the rate before it would only have been 1.5; about 9,986 requests without a failure would do",
 			"Gone, which may be chance: x (12).",
 		}},
 		{run(1000, 20, "x=20", five), run(1000, 5, "x=5", five), []string{
-			"improved", "The fix is not in effect everywhere: better, but not gone: 20 of 1,000 requests were lost before (20 per thousand), 5 of 1,000 after (5); that is no chance (p 0.004)",
+			"improved", "The fix is not in effect everywhere: better, but not gone: 20 of 1,000 requests failed before (20 per thousand), 5 of 1,000 after (5); that is no chance (p 0.004)",
 			"The idle timeout of a:1 is 5 s as before.",
 		}},
 		{run(1000, 2, "x=2"), run(1000, 40, "x=2 y=38"), []string{
-			"worse", "The fix is not in effect, it is worse: 2 of 1,000 requests were lost before (2 per thousand), 40 of 1,000 after (40); that is no chance (p < 0.001)", "New: y (38).",
+			"worse", "The fix is not in effect, it is worse: 2 of 1,000 requests failed before (2 per thousand), 40 of 1,000 after (40); that is no chance (p < 0.001)", "New: y (38).",
 		}},
 		{run(1000, 10, "x=10"), run(1000, 12, "x=12"), []string{
-			"unclear", "The fix is not in effect: 10 of 1,000 requests were lost before (10 per thousand), 12 of 1,000 after (12); the difference may be chance (p 0.832)",
+			"unclear", "The fix is not in effect: 10 of 1,000 requests failed before (10 per thousand), 12 of 1,000 after (12); the difference may be chance (p 0.832)",
 		}},
-		{run(10, 0, ""), run(20, 0, ""), []string{"none", "Nothing was lost, neither of 10 requests before nor of 20 after"}},
+		{run(10, 0, ""), run(20, 0, ""), []string{"none", "Nothing failed, neither of 10 requests before nor of 20 after"}},
 		{run(10, 1, ""), run(0, 0, ""), []string{"unclear", "There is nothing to compare: 10 requests before, 0 after"}},
 		{run(1000, 20, "", five), run(5000, 0, "", Target{Target: "b:1", Idle: 5.02, LBIdle: 60}), []string{
-			"unclear", "Not enough traffic to tell: 20 of 1,000 requests were lost before (20 per thousand), none of 5,000 after, but the target still closes idle connections before the load balancer does: the race stays possible",
+			"unclear", "Not enough traffic to tell: 20 of 1,000 requests failed before (20 per thousand), none of 5,000 after, but the target still closes idle connections before the load balancer does: the race stays possible",
 			"No target is in both reports: compare only runs of the same service.",
 			"The idle timeout of the targets is 5.02 s as before, not above the load balancer's 60 s: the race stays possible.",
 		}},
@@ -123,7 +123,7 @@ func TestAnswers(t *testing.T) {
 		{"the LB lets go first", races, run(1000, 0, "", at(0, 3, 2.9, 0)), InEffect, "the load balancer now closes after 3 s idle"},
 		{"nothing is used again", races, run(1000, 0, "", at(0, 0, 0, 0)), InEffect, "no connection is used again"},
 		{"no pauses", races, run(1000, 0, "", at(0, 0, 1.5, 0)), NotEnough, "again after more than the 5 s idle at which it closed before (1.5 s at most)"},
-		{"too few", races, run(100, 0, "", at(0, 60, 31, 0)), NotEnough, "about 150 requests without a loss would do"},
+		{"too few", races, run(100, 0, "", at(0, 60, 31, 0)), NotEnough, "about 150 requests without a failure would do"},
 		{"another target was sound", run(1000, 20, "fin-request-crossing=20", at(5, 0, 4.9, 0)), run(1000, 0, "", at(0, 0, 1, 0)), InEffect, "in effect"},
 		{"still there", races, run(1000, 15, "request-after-fin=15", at(5, 0, 4.99, 15)), NotInEffect, "the difference may be chance"},
 		{"better", races, run(10000, 30, "fin-request-crossing=30", at(5, 0, 4.99, 30)), NotInEffect, "not in effect everywhere"},

@@ -214,7 +214,7 @@ func (t *Timer) Moved() bool {
 // summary is the answer, or else the verdict, in words.
 func (c *Comparison) summary() string {
 	b, a := c.Runs.Before, c.Runs.After
-	was := fmt.Sprintf("%s of %s requests were lost before (%s per thousand)", number(b.failing()), number(b.Requests), Figure(c.PerThousand.Before))
+	was := fmt.Sprintf("%s of %s requests failed before (%s per thousand)", number(b.failing()), number(b.Requests), Figure(c.PerThousand.Before))
 	is := fmt.Sprintf("%s of %s after (%s)", number(a.failing()), number(a.Requests), Figure(c.PerThousand.After))
 	none := fmt.Sprintf("%s, none of %s after", was, number(a.Requests))
 	if a.Open > 0 {
@@ -222,7 +222,7 @@ func (c *Comparison) summary() string {
 	}
 	switch {
 	case c.Verdict == None:
-		return fmt.Sprintf("Nothing was lost, neither of %s requests before nor of %s after", number(b.Requests), number(a.Requests))
+		return fmt.Sprintf("Nothing failed, neither of %s requests before nor of %s after", number(b.Requests), number(a.Requests))
 	case b.Requests == 0 || a.Requests == 0:
 		return fmt.Sprintf("There is nothing to compare: %s requests before, %s after", number(b.Requests), number(a.Requests))
 	case c.Answer == InEffect:
@@ -230,7 +230,7 @@ func (c *Comparison) summary() string {
 	case c.Answer == NotEnough && c.Expected < enough:
 		need := math.Ceil(enough * float64(b.Requests) / float64(b.failing()))
 		return fmt.Sprintf("Not enough traffic to tell: %s, but at the rate before it would only have been %s; "+
-			"about %s requests without a loss would do", none, Figure(c.Expected), number(uint64(need)))
+			"about %s requests without a failure would do", none, Figure(c.Expected), number(uint64(need)))
 	case c.Answer == NotEnough:
 		return fmt.Sprintf("Not enough traffic to tell: %s, but %s", none, c.shown)
 	case c.Answer == Replaced:

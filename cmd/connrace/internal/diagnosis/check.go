@@ -90,6 +90,9 @@ func (r *Run) list(files []string) string {
 
 // name is a capture in a command.
 func (r *Run) name(f string) string {
+	if strings.HasPrefix(f, "/dev/fd/") || strings.HasPrefix(f, "/proc/self/fd/") {
+		return "<(...)" // a pipe that the shell made
+	}
 	if !r.Live && f != "-" && (strings.HasPrefix(f, "-") || !strings.ContainsAny(f, "./")) {
 		f = "./" + f // else it is a flag or, it may be, a command
 	}

@@ -265,6 +265,7 @@ func (q *problem) known() (ts []*detect.Target) {
 // sample keeps up to sampleSize values: all, or each second, fourth, eighth of them.
 type sample struct {
 	kept   []int64
+	lo, hi int64
 	n      uint64
 	factor uint64 // 0: 1
 }
@@ -275,6 +276,10 @@ func (s *sample) add(d detect.Duration) {
 	if !d.Known {
 		return
 	}
+	if s.n == 0 || d.NS < s.lo {
+		s.lo = d.NS
+	}
+	s.hi = max(s.hi, d.NS)
 	s.factor = max(s.factor, 1)
 	if s.n++; s.n%s.factor != 0 {
 		return

@@ -48,9 +48,9 @@ func (a *Answer) headline(d *Diagnosis) (title, lede string) {
 	case len(d.Problems) == 0:
 		return "Nothing found", "0 findings in " + looked + "." + came
 	case worst == detect.Info:
-		return "No request was lost", "Only harmless things were found in " + looked + "." + came
+		return "No request failed", "Only harmless things were found in " + looked + "." + came
 	}
-	return "No request was lost, but something is wrong", "In " + looked + "." + came
+	return "No request failed, but something is wrong", "In " + looked + "." + came
 }
 
 // to names the target if there is only one.

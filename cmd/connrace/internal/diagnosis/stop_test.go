@@ -63,7 +63,7 @@ func TestStop(t *testing.T) {
 		var got []string
 		for _, q := range d.Problems {
 			title := q.Title
-			if s, _, ok := strings.Cut(title, ":"); ok {
+			if s, _, ok := strings.Cut(title, ", dropped"); ok {
 				title = s
 			}
 			title, _, _ = strings.Cut(strings.Replace(title, " by its", " of all ages", 1), " of all ages")

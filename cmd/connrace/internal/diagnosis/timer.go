@@ -53,7 +53,11 @@ func (q *problem) timer() Timer {
 		}
 	case detect.TimerOutstanding:
 		if d := q.waited.median(); d > 0 {
-			t.Lines = append(t.Lines, "It came "+text.Short(d)+" after the request (median).")
+			came := text.Short(d)
+			if lo, hi := q.waited.lo, q.waited.hi; hi-lo > lo/10 {
+				came = text.Short(lo) + " to " + text.Short(hi)
+			}
+			t.Lines = append([]string{"The close came " + came + " after the request."}, t.Lines...)
 		}
 	}
 	return t

@@ -11,7 +11,7 @@ import (
 func (q *problem) title() string {
 	switch {
 	case q.after.all != nil:
-		return "The target stopped: it dropped its connections and took no new ones"
+		return "The target stopped, dropped its connections and took no new ones"
 	case q.reason == stopped:
 		return "The target closed connections of all ages at once, as in a restart"
 	case q.unwatched:
@@ -46,9 +46,9 @@ func (q *problem) tally() string {
 	case q.OpenTries > 0:
 		return text.Plural(q.OpenTries, "try") + " to " + where + " still had no answer when the capture ended."
 	case q.Rule.About == detect.AboutTarget:
-		return "No request to " + where + " was lost, but the next one can be."
+		return "No request to " + where + " failed, but the next one can."
 	default:
-		s = fmt.Sprintf("No request to %s was lost, but this was seen %s", where, howOften(q.Count))
+		s = fmt.Sprintf("No request to %s failed, but this was seen %s", where, howOften(q.Count))
 	}
 	s += q.times().when(q.seen)
 	if n := q.late.n; n > 0 {

@@ -29,7 +29,7 @@ func (p *page) baseline() baselineText {
 		t.Details = append(t.Details, text.Sentence(text.Clean(d)))
 	}
 	t.Rates = append(t.Rates, changeText{
-		"lost requests", rate(int(before.Lost), baseline.Figure(c.PerThousand.Before)), rate(int(now.Lost), baseline.Figure(c.PerThousand.After)), "",
+		"failed tries", rate(int(before.Lost), baseline.Figure(c.PerThousand.Before)), rate(int(now.Lost), baseline.Figure(c.PerThousand.After)), "",
 	})
 	for i := range c.Rules {
 		r := &c.Rules[i]

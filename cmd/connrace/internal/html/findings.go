@@ -359,7 +359,7 @@ func (p *page) text(f *found) string {
 		b.WriteString(text.Clean(q.TraceID) + " " + text.Clean(q.RequestID) + " ")
 	}
 	if f.Lost {
-		b.WriteString("lost ")
+		b.WriteString("failed ")
 	}
 	for _, s := range f.Streams() {
 		fmt.Fprintf(&b, "stream %d ", s)

@@ -302,7 +302,7 @@ func TestVerdict(t *testing.T) {
 	}{
 		{"crossings", all, "20 of 200 requests got no answer, and 2 connections failed", "The target's keep-alive timeout: 5\u00a0s", "502"},
 		{"drops", drops, "2 connections could not be set up", "No timer: the listen queue", "could not connect"},
-		{"warnings", mild, "No request was lost, but something is wrong", "No timer: the listen queue", "2 connections came late."},
+		{"warnings", mild, "No request failed, but something is wrong", "No timer: the listen queue", "2 connections came late."},
 		{"nothing", none, "Nothing found", "", "0 findings in 2,000 frames"},
 	} {
 		v := newPage(c.r, &report.Options{}).verdict()

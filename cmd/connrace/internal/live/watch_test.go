@@ -349,7 +349,7 @@ func TestRunningRepeated(t *testing.T) {
 	r := report.NewRunning(&b, &report.Options{})
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano()
 	r.Repeated(&report.Repeated{Rule: detect.PortReuse, Severity: detect.Warning, Target: "10.0.0.1:80", Count: 1234, Lost: 5, First: at - 1e9, Last: at})
-	if want := "2026-01-02 UTC\n03:04:05.000000  1,234 × port-reuse  10.0.0.1:80, 5 lost, since 03:04:04.000000\n"; b.String() != want {
+	if want := "2026-01-02 UTC\n03:04:05.000000  1,234 × port-reuse  10.0.0.1:80, 5 failed, since 03:04:04.000000\n"; b.String() != want {
 		t.Errorf("wrote %q", b.String())
 	}
 }

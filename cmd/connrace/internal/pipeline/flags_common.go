@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,7 +145,7 @@ func (c *Common) deciding() (words []string) {
 		words = append(words, "--lb", lb)
 	}
 	if c.lbIdle > 0 {
-		words = append(words, "--lb-idle-timeout", time.Duration(c.lbIdle).String())
+		words = append(words, "--lb-idle-timeout", strconv.FormatFloat(time.Duration(c.lbIdle).Seconds(), 'f', -1, 64)+"s")
 	}
 	return words
 }

@@ -65,7 +65,7 @@ func brief(q *diagnosis.Problem) string {
 		return "no connection failed at " + q.Where()
 	}
 	if parts == nil {
-		parts = append(parts, text.Plural(q.Count, "finding")+", nothing lost")
+		parts = append(parts, text.Plural(q.Count, "finding")+", nothing failed")
 	}
 	return strings.Join(parts, ", ") + " at " + q.Where()
 }

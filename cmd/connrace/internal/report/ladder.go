@@ -130,7 +130,7 @@ func (l *ladder) rung(e *detect.Evidence, label string, i int) {
 		note += fmt.Sprintf(" (stream %d)", e.Stream)
 	}
 	if l.f.Lost && e.Role == detect.RoleRequest && e.Stream == l.f.Stream {
-		note += ": LOST"
+		note += ": FAILED"
 	}
 	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8d  %*s  | %s |  %s", e.Frame, l.stampWidth(), l.clock.Stamp(e.Time), bar, note), " "))
 }

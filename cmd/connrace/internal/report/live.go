@@ -92,7 +92,7 @@ func (l *Running) Finding(a *Analysis, f *detect.Finding) {
 func gradeOf(f *detect.Finding) string {
 	grade := fmt.Sprintf("%s, %s", f.Severity, f.Confidence)
 	if f.Lost {
-		grade += ", lost"
+		grade += ", failed"
 	}
 	return grade
 }
@@ -116,7 +116,7 @@ func (l *Running) Repeated(r *Repeated) {
 	p := newPage(l.o)
 	lost := ""
 	if r.Lost > 0 {
-		lost = ", " + text.Grouped(r.Lost) + " lost"
+		lost = ", " + text.Grouped(r.Lost) + " failed"
 	}
 	l.head(&p, r.Last, r.Rule, r.Severity, fmt.Sprintf("%s × %s  %s%s, since %s", text.Grouped(r.Count), r.Rule.ID, text.Clean(r.Target), lost, l.clock.Time(r.First)))
 	l.write(&p)

@@ -20,9 +20,9 @@ func TestRunningUpdate(t *testing.T) {
 		l.Update(a, f)
 		f.Cause = "A dead host."
 		l.Update(a, f)
-		want := []string{"#2 is error, suspected, lost: A firewall.", "#2 is error, suspected, lost: A dead host."}
+		want := []string{"#2 is error, suspected, failed: A firewall.", "#2 is error, suspected, failed: A dead host."}
 		if open {
-			want[0] = "#2 is error, suspected, lost: syn-unanswered, the SYN was never answered"
+			want[0] = "#2 is error, suspected, failed: syn-unanswered, the SYN was never answered"
 		}
 		if got := strings.Join(strings.Fields(b.String()), " "); l.Err() != nil || !strings.HasSuffix(got, strings.Join(want, " ")) {
 			t.Errorf("open %v: %s", open, got)

@@ -5,7 +5,6 @@ package report
 import (
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -64,13 +63,13 @@ func (r *Report) NameOf(index int) string {
 	if path == "-" || path == "" {
 		return "standard input"
 	}
-	base := filepath.Base(path)
+	name := text.FileName(path)
 	for i := range r.Captures {
-		if i != index && filepath.Base(r.Captures[i].Path) == base {
+		if i != index && text.FileName(r.Captures[i].Path) == name {
 			return text.Clean(path)
 		}
 	}
-	return text.Clean(base)
+	return name
 }
 
 // Analysis is one run of the detector, over one capture or several that continue each

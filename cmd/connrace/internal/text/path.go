@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -26,4 +27,13 @@ func AtPath(path string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, err)
+}
+
+// FileName is what a file of a path is called: its name, or of a device or a pipe (/dev/fd/63), whose
+// name says nothing, the whole path.
+func FileName(path string) string {
+	if strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/") {
+		return Clean(path)
+	}
+	return Clean(filepath.Base(path))
 }

@@ -138,6 +138,39 @@ func TestFieldsAreOnTheEvidence(t *testing.T) {
 	}
 }
 
+// Of joined captures each shows what it has of the evidence, whichever of them the finding names.
+func TestJoinedFieldsAreOnTheEvidence(t *testing.T) {
+	w := newTshark(t)
+	if runtime.GOOS == "windows" {
+		t.Skip("there the script does not find the capture's name")
+	}
+	capture, r := write(t, t.TempDir(), "crowder")
+	want := expected(r)
+	r.Captures = append(r.Captures, report.Capture{Path: "other.pcap"})
+	r.Analyses[0].Captures = []int{0, 1}
+	for _, f := range r.Analyses[0].Result.Findings {
+		f.Capture = 1
+		for i := range f.Evidence {
+			e := &f.Evidence[i]
+			here := detect.Seen{Frame: e.Frame, Time: e.Time}
+			e.Capture, e.Frame, e.Time = 1, e.Frame+1, e.Time+3e9
+			e.Seen = []detect.Seen{here, {Point: 1, Capture: 1, Frame: e.Frame, Time: e.Time}}
+		}
+	}
+	var j bytes.Buffer
+	if err := report.JSON(&j, r, &report.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(capture+".connrace.json", j.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	got := w.fields(capture, "connrace.rule", "-E", "aggregator=|",
+		"-e", "frame.number", "-e", "connrace.rule", "-e", "connrace.finding", "-e", "connrace.role", "-e", "connrace.summary")
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // TestFindingsAreExpertInformation counts each once, in its severity, and tells whether the
 // JSON is older than the capture.
 func TestFindingsAreExpertInformation(t *testing.T) {

@@ -43,18 +43,27 @@ local function findings_of(report)
 				evidence = {},
 			}
 			for _, e in ipairs(array(f.evidence)) do
-				local frame = whole(array(e).frame)
-				if frame and frame > 0 then
-					table.insert(x.evidence, {
-						frame = frame, time = seconds(e.time), capture = e.capture, role = string_of(e.role), note = string_of(e.note),
-					})
+				e = array(e)
+				local function add(at)
+					local frame = whole(at.frame)
+					if frame and frame > 0 then
+						table.insert(x.evidence, {
+							frame = frame, time = seconds(at.time), capture = at.capture, role = string_of(e.role), note = string_of(e.note),
+						})
+					end
+				end
+				add(e)
+				for _, s in ipairs(array(e.seen)) do -- of joined captures, where others have it
+					if array(s).capture ~= e.capture then
+						add(array(s))
+					end
 				end
 			end
 			-- Where it is counted: at the request that it is about.
 			local request = whole(array(f.request).frame)
 			x.main = x.evidence[1]
 			for _, e in ipairs(x.evidence) do
-				if e.frame == request then
+				if e.frame == request and e.capture == f.capture then
 					x.main = e
 				end
 			end

@@ -212,6 +212,7 @@ type row struct {
 	Ladder              template.HTML
 	Proof, Caption      string
 	Filter, Tuple       string
+	Others              []report.Filter // for the captures of other points
 	Frames              []frameText
 	Facts               []fact
 }
@@ -229,7 +230,7 @@ func (p *page) row(f *found) row {
 		ID: f.id, Grade: f.Severity.String(), Time: p.Stamp(f.Time), Target: f.At(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
-		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(), Streams: report.Streams(f.Finding, p.o.ShowQuery),
+		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(), Others: p.r.OtherFilters(f.a, f.Finding), Streams: report.Streams(f.Finding, p.o.ShowQuery),
 	}
 	if f.LB != (tcpstate.Endpoint{}) {
 		r.LB = f.LB.String()

@@ -87,6 +87,9 @@ func TestJoinedLadder(t *testing.T) {
 			t.Errorf("the section has no %q", want)
 		}
 	}
+	if !strings.Contains(page, `<span>in target.pcap</span> <span class="copyable"><code>tcp.stream eq 4</code>`) {
+		t.Error("no filter for the other capture")
+	}
 	if !strings.Contains(page, "Times on the left are those of web-1.pcap, on the right those of target.pcap") {
 		t.Error("nothing says whose times they are")
 	}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/csv"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -59,6 +60,8 @@ var csvColumns = []struct {
 	{"outage", func(r *csvRow) string { return only(r.outage > 0, uint64(r.outage)) }},
 	{"problem", func(r *csvRow) string { return strconv.Itoa(r.problem.Number) }},
 	{"problem_title", func(r *csvRow) string { return r.problem.Title }},
+	{"proof", func(r *csvRow) string { return r.proof() }},
+	{"seen", func(r *csvRow) string { return r.seen() }},
 }
 
 // csvRow is a finding as a row.
@@ -156,6 +159,34 @@ func (r *csvRow) frames() string {
 		b = strconv.AppendUint(b, r.f.Evidence[i].Frame, 10)
 	}
 	return string(b)
+}
+
+// proof is what joined captures show together.
+func (r *csvRow) proof() string {
+	if r.f.Proof == nil {
+		return ""
+	}
+	return r.f.Proof.Text
+}
+
+// seen is where the other points of joined captures saw the frames of evidence.
+func (r *csvRow) seen() string {
+	var all []string
+	for i := range r.f.Evidence {
+		e := &r.f.Evidence[i]
+		if len(e.Seen) == 0 {
+			continue
+		}
+		for _, s := range r.a.Sightings(r.f, e) {
+			switch {
+			case s.Absent:
+				all = append(all, fmt.Sprintf("%d: not in %s", e.Frame, r.a.Points[s.Point].Name))
+			case s.Frame != e.Frame || s.Capture != r.a.capture(e.Capture):
+				all = append(all, fmt.Sprintf("%d: frame %d of %s", e.Frame, s.Frame, r.r.NameOf(s.Capture)))
+			}
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 func only(known bool, n uint64) string {

@@ -66,6 +66,9 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 			filter = f.TupleFilter()
 		}
 	}
+	for _, o := range t.report.OtherFilters(a, f) {
+		filter += ", in " + o.Capture + " " + o.Text
+	}
 	if filter != "" {
 		t.paragraph(labelled+"Wireshark: ", filter)
 	}

@@ -175,7 +175,7 @@ func TestLadder(t *testing.T) {
 		{detect.Finding{Rule: detect.KeepAliveMismatch}, "\n"},
 	} {
 		c.f.HasStream, c.f.Time = len(c.f.Evidence) > 0, at("2024-01-01T00:00:00Z")
-		lines := drawLadder(&c.f, NewClock(nil, []int64{c.f.Time}))
+		lines := drawLadder(&Analysis{}, &c.f, NewClock(nil, []int64{c.f.Time}))
 		if got := "\n" + strings.Join(lines, "\n") + "\n"; strings.TrimSpace(got) != strings.TrimSpace(c.want) {
 			t.Errorf("%s:%s", c.f.Rule.ID, got)
 		}

@@ -14,7 +14,11 @@ import (
 //
 //	285  15.000036  | <-- F. 774 ack 332 -------\ /--- |  FIN: has not seen the request
 //	288  15.000208  | --- P. 332:663(331) ack 774--X--> |  first octet of the request
+//
+// Of joined captures the arrow of a segment that never arrived ends short of the line, in an x, and
+// that of one whose alleged sender did not send it begins short of it, in an o.
 type ladder struct {
+	a     *Analysis
 	f     *detect.Finding
 	clock *Clock
 	base  Relative
@@ -27,12 +31,12 @@ type ladder struct {
 const mostRungs = 16
 
 // drawLadder is the ladder of a finding in lines; nil if it is not about one connection.
-func drawLadder(f *detect.Finding, c *Clock) []string {
+func drawLadder(a *Analysis, f *detect.Finding, c *Clock) []string {
 	if !f.HasStream || len(f.Evidence) == 0 {
 		return nil
 	}
 	es := Story(f)
-	l := &ladder{f: f, clock: c, base: NewRelative(f, es), cross: crossed(f, es)}
+	l := &ladder{a: a, f: f, clock: c, base: NewRelative(f, es), cross: crossed(f, es)}
 	labels := make([]string, len(es))
 	for i := range es {
 		labels[i] = l.label(es[i])
@@ -125,6 +129,7 @@ func (l *ladder) rung(e *detect.Evidence, label string, i int) {
 	case l.cross[1]:
 		bar[at+1] = 'X'
 	}
+	l.stop(bar, e)
 	note := text.Clean(e.Note)
 	if e.Stream != l.f.Stream {
 		note += fmt.Sprintf(" (stream %d)", e.Stream)
@@ -132,5 +137,33 @@ func (l *ladder) rung(e *detect.Evidence, label string, i int) {
 	if l.f.Lost && e.Role == detect.RoleRequest && e.Stream == l.f.Stream {
 		note += ": FAILED"
 	}
-	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8d  %*s  | %s |  %s", e.Frame, l.stampWidth(), l.clock.Stamp(e.Time), bar, note), " "))
+	frame := fmt.Sprint(e.Frame)
+	if e.Capture != l.f.Capture {
+		frame = fmt.Sprintf("%d:%d", l.a.capture(e.Capture), e.Frame)
+	}
+	l.lines = append(l.lines, strings.TrimRight(fmt.Sprintf("%8s  %*s  | %s |  %s", frame, l.stampWidth(), l.clock.Stamp(l.a.At(l.f, e)), bar, note), " "))
+}
+
+// stop lets the arrow of a segment that one end did not see begin or end on the path.
+func (l *ladder) stop(bar []byte, e *detect.Evidence) {
+	if len(l.a.Points) < 2 {
+		return
+	}
+	const short = 6
+	for _, s := range l.a.Sightings(l.f, e) {
+		mark := byte('x')
+		switch {
+		case !s.Absent:
+		case s.Point == len(l.a.Points)-1:
+			if !e.FromLB {
+				mark = 'o'
+			}
+			copy(bar[len(bar)-short:], string(mark)+strings.Repeat(" ", short))
+		case s.Point == 0:
+			if e.FromLB {
+				mark = 'o'
+			}
+			copy(bar, "  "+string(mark))
+		}
+	}
 }

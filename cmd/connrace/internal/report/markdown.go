@@ -250,7 +250,7 @@ func (m *markdown) proof(a *Analysis, f *detect.Finding) {
 		}
 		m.say(lines...)
 	}
-	if lines := drawLadder(f, m.clock); lines != nil {
+	if lines := drawLadder(a, f, m.clock); lines != nil {
 		m.say("```text")
 		for _, l := range lines {
 			m.line(l)
@@ -258,7 +258,11 @@ func (m *markdown) proof(a *Analysis, f *detect.Finding) {
 		m.line("```")
 	}
 	if filter := f.DisplayFilter(); filter != "" {
-		m.say("Wireshark: " + code(filter))
+		line := "Wireshark: " + code(filter)
+		for _, o := range m.report.OtherFilters(a, f) {
+			line += ", in " + code(o.Capture) + " " + code(o.Text)
+		}
+		m.say(line)
 	}
 }
 

@@ -16,6 +16,19 @@ type Sighting struct {
 	Absent  bool  // it did not come by, although the point was capturing; Capture and what follows are 0
 }
 
+// A Filter selects a finding's connection in one of several joined captures.
+type Filter struct{ Capture, Text string }
+
+// OtherFilters are display filters for the captures of other points than the finding's own.
+func (r *Report) OtherFilters(a *Analysis, f *detect.Finding) (fs []Filter) {
+	for i := range f.Views {
+		if v := &f.Views[i]; a.PointOf(a.capture(v.Point)) != a.PointOf(a.capture(f.Capture)) {
+			fs = append(fs, Filter{r.NameOf(a.capture(v.Capture)), v.DisplayFilter()})
+		}
+	}
+	return fs
+}
+
 // PointOf is the place in Points of the one that took a capture of the report.
 func (a *Analysis) PointOf(capture int) int {
 	at := slices.Index(a.Captures, capture)

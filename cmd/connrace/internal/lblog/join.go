@@ -48,11 +48,13 @@ const (
 	ClientLeft
 	// AtTheEdge: the capture begins or ends there.
 	AtTheEdge
+	// NeverSent: captures at both ends show that the load balancer sent nothing of it.
+	NeverSent
 	nReasons
 )
 
 func (r Reason) String() string {
-	return [...]string{"nothing-failed", "target-answered", "answer-complete", "not-on-the-wire", "no-packet", "contested", "client-left", "edge-of-capture"}[r]
+	return [...]string{"nothing-failed", "target-answered", "answer-complete", "not-on-the-wire", "no-packet", "contested", "client-left", "edge-of-capture", "never-sent"}[r]
 }
 
 // Title says it in words, of several entries.
@@ -61,6 +63,7 @@ func (r Reason) Title() string {
 		"nothing of it in the capture", "answered by the target itself", "reset behind a complete answer", "never reached the wire",
 		"no packet of the target at that moment",
 		"fitting only findings that explain others", "given up by the client", "at the edge of the capture",
+		"claimed by the log and never sent, as captures at both ends show",
 	}[r]
 }
 
@@ -139,6 +142,7 @@ type Capture struct {
 	Findings  []Finding
 	Targets   []detect.Target
 	Exchanges []*detect.Exchanges
+	BothEnds  []BothEnds
 }
 
 // transit is how long segments were on their way between the load balancer of a target

@@ -421,6 +421,52 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// What a log claims and neither end of the path has, the load balancer never sent. Where an end did
+// not look, or somebody else was at it, that is not said.
+func TestNeverSent(t *testing.T) {
+	target, at := ep("10.0.0.5:80"), func(d time.Duration) uint32 { return uint32(noon.Add(d).Unix()) }
+	entry := func(when time.Time, path string) string {
+		return fmt.Sprintf("%s [error] 1#1: *2 upstream prematurely closed connection while reading response header from upstream, client: 1.2.3.4, server: , request: \"GET %[2]s HTTP/1.1\", upstream: \"http://10.0.0.5:80%[2]s\"\n",
+			when.Format(nginxTime), path)
+	}
+	whole := []Span{{noon.Add(-time.Hour).UnixNano(), noon.Add(time.Hour).UnixNano()}}
+	for _, c := range []struct {
+		name   string
+		change func(*Capture)
+		log    string
+		want   Reason
+	}{
+		{"nothing at either end", func(*Capture) {}, "/ghost", NeverSent},
+		{"the target's end has one, by its clock", func(c *Capture) {
+			c.BothEnds[0].Active[target] = []uint32{at(0), at(5*time.Minute + 3*time.Second)}
+		}, "/ghost", NoPacket},
+		{"it may have been sent a while ago", func(c *Capture) {
+			c.Exchanges[0].Seconds[target] = []uint32{at(0), at(4 * time.Minute)}
+		}, "/ghost", NoPacket},
+		{"the target's capture begins later", func(c *Capture) {
+			c.BothEnds[0].AtTarget = []Span{{noon.Add(4 * time.Minute).UnixNano(), whole[0].Last}}
+		}, "/ghost", NoPacket},
+		{"the target is no other time in the capture", func(c *Capture) { c.BothEnds[0].Active = nil }, "/ghost", NoPacket},
+		{"no entry shows whose clock it is", func(c *Capture) { c.Findings = nil }, "/ghost", NoPacket},
+		{"one end alone", func(c *Capture) { c.BothEnds = nil }, "/ghost", NoPacket},
+	} {
+		x := around(try1(1, detect.FINRequestCrossing, noon, "/a", ""))
+		x.Spans = whole
+		x.Exchanges = []*detect.Exchanges{{Seconds: map[endpoint][]uint32{target: {at(0)}}}}
+		x.BothEnds = []BothEnds{{
+			LB: "lb.pcap", Target: "target.pcap", AtLB: whole, AtTarget: whole, Ahead: 3e9, Active: map[endpoint][]uint32{target: {at(3 * time.Second)}},
+		}}
+		c.change(&x)
+		o := (&analysed{capture: x}).join(t, entry(noon, "/a")+entry(noon.Add(5*time.Minute), c.log))
+		u := o.Unexplained
+		if len(u) == 0 || u[len(u)-1].Reason != c.want {
+			t.Errorf("%s: %+v", c.name, u)
+		} else if c.want == NeverSent && u[0].Why != "the load balancer never sent what its log claims: in the 132 s before it neither lb.pcap nor target.pcap has a request or a new connection to 10.0.0.5:80" {
+			t.Errorf("%s: %s", c.name, u[0].Why)
+		}
+	}
+}
+
 func TestZoneHint(t *testing.T) {
 	log := fmt.Sprintf("%s [error] 1#1: *2 upstream prematurely closed connection while reading response header from upstream, client: 1.2.3.4, server: , request: \"GET /a HTTP/1.1\", upstream: \"http://10.0.0.5:80/a\"\n",
 		noon.Add(5*time.Hour+30*time.Minute).Format(nginxTime))

@@ -44,6 +44,7 @@ func (j *Joiner) explainAbsence(s *slot) Unexplained {
 		return set(TargetAnswered, "%s", s.Why)
 	}
 	why, quiet := j.quiet(s.Entry)
+	claim, refuted := j.neverSent(s.Entry)
 	switch {
 	case len(s.fits) > 0:
 		return set(Contested, "%s, but more entries fit than there are findings", fitting(s.fits))
@@ -53,6 +54,8 @@ func (j *Joiner) explainAbsence(s *slot) Unexplained {
 		return set(AnswerComplete, "no answer broke off at that moment: the reset came behind a complete one")
 	case s.Failure == ClientGone:
 		return set(ClientLeft, "the client went away first")
+	case refuted:
+		return set(NeverSent, "%s", claim)
 	case j.atEdge(s.Entry) && s.Wait > 0:
 		return set(AtTheEdge, "the log says when the request came, not when it had failed: that may lie outside of the capture")
 	case j.atEdge(s.Entry):
@@ -153,10 +156,8 @@ func (j *Joiner) quiet(e *Entry) (why string, quiet bool) {
 	if e.Target != (endpoint{}) {
 		seconds, whom = j.activity.seconds[e.Target], e.Target.String()
 	}
-	from, to := (e.begin()-j.offset-near)/1e9, (e.last()-j.offset+near)/1e9
-	i := sort.Search(len(seconds), func(i int) bool { return int64(seconds[i]) >= from })
 	switch {
-	case j.activity.incomplete || i < len(seconds) && int64(seconds[i]) <= to:
+	case j.activity.incomplete || busy(seconds, e.begin()-j.offset-near, e.last()-j.offset+near):
 		return "", false
 	case len(seconds) == 0:
 		return "the capture shows no connection to " + whom + " at all", true

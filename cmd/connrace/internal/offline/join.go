@@ -46,7 +46,7 @@ func (s *session) join() {
 			gone[i] = true
 			captures, p := r.Analyses[i].Captures, &c.Points[k]
 			a.Captures = append(a.Captures, captures...)
-			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets)})
+			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets), Exchanges: p.Result.Exchanges})
 			p.Result = nil
 		}
 		merged = append(merged, a)

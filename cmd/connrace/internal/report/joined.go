@@ -21,6 +21,9 @@ type Point struct {
 	Capture int    // the first of them, by its index in Report.Captures
 	Name    string // what texts call it
 	Place   Place
+	// Exchanges are what it shows of targets, by the names that it knows them by; nil: no log is
+	// compared.
+	Exchanges *detect.Exchanges
 }
 
 // Place is where on the path from the load balancer to the target a point is.

@@ -26,6 +26,9 @@ func (r *Report) LogCapture() lblog.Capture {
 		for _, f := range a.Result.Findings {
 			c.Findings = append(c.Findings, lblog.Finding{ID: a.id(f), Finding: f})
 		}
+		if b, ok := r.bothEnds(a); ok {
+			c.BothEnds = append(c.BothEnds, b)
+		}
 	}
 	return c
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"slices"
 
+	"connrace/cmd/connrace/internal/lblog"
 	"connrace/detect"
 )
 
@@ -65,4 +66,34 @@ func (a *Analysis) Sightings(f *detect.Finding, e *detect.Evidence) []Sighting {
 		out = append(out, x)
 	}
 	return out
+}
+
+// bothEnds are joined captures at the load balancer and at the target that lost nothing.
+func (r *Report) bothEnds(a *Analysis) (b lblog.BothEnds, ok bool) {
+	n := len(a.Points) - 1
+	if n < 1 || a.Points[0].Place != AtLB || a.Points[n].Place != AtTarget {
+		return b, false
+	}
+	near, far := &a.Points[0], &a.Points[n]
+	if far.Exchanges == nil || far.Exchanges.Incomplete {
+		return b, false
+	}
+	ahead, _, known := a.Clocks.Ahead(0, n, r.Captures[near.Capture].First)
+	if !known {
+		return b, false
+	}
+	b = lblog.BothEnds{LB: near.Name, Target: far.Name, Active: far.Exchanges.Seconds, Ahead: ahead}
+	for _, i := range a.Captures {
+		c := &r.Captures[i]
+		if c.Drops > 0 || c.Truncated || c.Interrupted {
+			return b, false
+		}
+		switch a.PointOf(i) {
+		case 0:
+			b.AtLB = append(b.AtLB, lblog.Span{First: c.First, Last: c.Last})
+		case n:
+			b.AtTarget = append(b.AtTarget, lblog.Span{First: c.First - ahead, Last: c.Last - ahead})
+		}
+	}
+	return b, true
 }

@@ -37,7 +37,7 @@ func (l *ladder) locate(a *report.Analysis) {
 		}
 		s.at = since(at, l.zero)
 		own := lbSide
-		if p := a.PointOf(a.Captures[s.Capture]); p == len(a.Points)-1 {
+		if a.Own(s.Evidence) == len(a.Points)-1 {
 			own = targetSide
 		}
 		s.lag = [2]int64{way, way} // where nothing is known

@@ -40,12 +40,15 @@ func (a *Analysis) PointOf(capture int) int {
 	return p
 }
 
+// Own is the place in Points of the one that has a segment of evidence.
+func (a *Analysis) Own(e *detect.Evidence) int { return a.PointOf(a.capture(e.Capture)) }
+
 // At is the time of a segment of evidence by the clock of its finding's own capture.
 func (a *Analysis) At(f *detect.Finding, e *detect.Evidence) int64 {
 	if len(a.Points) == 0 || e.Capture == f.Capture {
 		return e.Time
 	}
-	ahead, _, _ := a.Clocks.Ahead(a.PointOf(a.capture(e.Capture)), a.PointOf(a.capture(f.Capture)), e.Time)
+	ahead, _, _ := a.Clocks.Ahead(a.Own(e), a.PointOf(a.capture(f.Capture)), e.Time)
 	return e.Time + ahead
 }
 

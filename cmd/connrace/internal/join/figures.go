@@ -56,6 +56,9 @@ func recall(r *detect.Result, f *detect.Finding, target tcpstate.Endpoint) {
 	if i < 0 {
 		i = slices.IndexFunc(r.Forgotten, func(g detect.Group) bool { return like(&g) })
 	}
+	if i < 0 && target != (tcpstate.Endpoint{}) { // of too many targets those stand together
+		recall(r, f, tcpstate.Endpoint{})
+	}
 	if i < 0 {
 		return
 	}

@@ -37,6 +37,12 @@ func run(args []string, stdout io.Writer) error {
 	fs.DurationVar(&c.duration, "duration", 100*time.Second, "capture time that the packets are spread over")
 	fs.IntVar(&c.snaplen, "snaplen", 0, "bytes kept of each packet; 0: all")
 	fs.Uint64Var(&c.seed, "seed", 1, "of the random numbers")
+	var o outage
+	fs.IntVar(&o.stalled, "stalled", 0, "another capture: of an outage with so many requests that have no answer")
+	fs.IntVar(&o.syns, "syns", 0, "the same, with so many connections that are asked for in vain")
+	fs.IntVar(&o.slow, "slow", 0, "another capture: of so many connections with answers that are late")
+	fs.IntVar(&o.rounds, "rounds", 40, "with -slow: answers on each")
+	fs.DurationVar(&o.late, "late", 300*time.Millisecond, "with -slow: how late, below 500ms")
 	response := fs.String("response", "100-1000", "bytes of an answer, `FROM-TO`")
 	format := fs.String("format", "pcap", "pcap or pcapng")
 	nano := fs.Bool("nano", false, "times in nanoseconds instead of microseconds")
@@ -62,6 +68,12 @@ func run(args []string, stdout io.Writer) error {
 		w = f
 	}
 	b := bufio.NewWriterSize(w, 1<<20)
+	if o.stalled > 0 || o.slow > 0 {
+		if err := o.write(b, c.format); err != nil {
+			return err
+		}
+		return b.Flush()
+	}
 	found, err := generate(c, b)
 	if err != nil {
 		return err

@@ -1,15 +1,19 @@
 // Command peers measures what connrace costs beside other programs that read captures:
-// cat, which only reads, tcpdump, which copies, and with -slow tshark and tcptrace. It
-// makes the captures itself, and fails if what connrace finds in them is not what was put
-// in. The result is Markdown.
+// cat, which only reads, tcpdump, which copies, floor.c, which follows connections and judges
+// nothing, and those that keep flows; with -slow tshark and tcptrace, too. It makes the captures
+// itself, and fails if what connrace finds in them is not what was put in. The result is Markdown;
+// -write makes of it the page docs/speed.md.
 //
 //	go run ./cmd/peers
 //	go run ./cmd/peers -size 0.1 -slow
+//	go run ./cmd/peers -full -write docs/speed.md
 //	go run ./cmd/peers -growth -full
 package main
 
 import (
+	"bytes"
 	"context"
+	_ "embed" // floor.c
 	"errors"
 	"flag"
 	"fmt"
@@ -39,6 +43,7 @@ type bench struct {
 	dir    string // of programs and captures, removed at the end
 	rounds int
 	slow   bool // also the programs that take long
+	peers  bool // also the programs that keep flows
 	limit  time.Duration
 	seed   uint64
 	stderr io.Writer
@@ -48,7 +53,7 @@ type bench struct {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	fs := flag.NewFlagSet("peers", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	b := &bench{stderr: stderr}
+	b := &bench{stderr: stderr, peers: true}
 	fs.IntVar(&b.rounds, "rounds", 3, "how often each program runs")
 	fs.BoolVar(&b.slow, "slow", false, "also tshark and tcptrace, once; they take minutes and gigabytes of memory")
 	fs.DurationVar(&b.limit, "limit", 10*time.Minute, "with -slow: how long one of them may take")
@@ -56,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	size := fs.Float64("size", 0.3, "packets, connections and faults, as a share of the full sizes")
 	full := fs.Bool("full", false, "the full sizes: 1 GB, 10 million packets; with -growth also 100 million")
 	growth := fs.Bool("growth", false, "how costs grow with connections and packets, at the full sizes if -size is not given")
+	page := fs.String("write", "", "write a page about it all to this `FILE`")
 	parent := fs.String("dir", os.TempDir(), "where captures are made, one at a time")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -79,6 +85,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	if err := b.build(ctx); err != nil {
 		return err
 	}
+	if *page != "" {
+		var doc bytes.Buffer
+		if err := b.page(ctx, *size, args, &doc); err != nil {
+			return err
+		}
+		return os.WriteFile(*page, doc.Bytes(), 0o666)
+	}
 	if *growth {
 		return b.growth(ctx, growing(*size, *full), stdout)
 	}
@@ -93,7 +106,21 @@ func (b *bench) build(ctx context.Context) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build, in the folder of the module: %w\n%s", errors.Join(ctx.Err(), err), out)
 	}
+	if err := os.Mkdir(filepath.Join(b.dir, "scratch"), 0o777); err != nil {
+		return err
+	}
+	source := filepath.Join(b.dir, floor)
+	if err := os.WriteFile(source, floorSource, 0o666); err != nil {
+		return err
+	}
+	// Where there is no compiler the table goes without.
+	if out, err := exec.CommandContext(ctx, "gcc", "-O2", "-o", filepath.Join(b.dir, "floor"), source).CombinedOutput(); err != nil {
+		b.note(fmt.Sprintf("floor.c cannot be built: %v %s", err, bytes.TrimSpace(out)))
+	}
 	return nil
 }
+
+//go:embed floor/floor.c
+var floorSource []byte
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.stderr, format+"\n", args...) }

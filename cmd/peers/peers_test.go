@@ -72,10 +72,32 @@ func TestCompare(t *testing.T) {
 	if _, err := exec.LookPath("tshark"); err == nil && tshark == 0 && !strings.Contains(out.String(), "Not measured: ") {
 		t.Error("tshark is there, but not in the table")
 	}
-	if captures != 3 || ours != 6 {
+	if captures != 4 || ours != 8 {
 		t.Errorf("%d captures, %d runs of connrace", captures, ours)
 	}
 	empty(t, dir)
+}
+
+// The page has all its parts, with figures of each capture.
+func TestPage(t *testing.T) {
+	needGo(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "speed.md")
+	if err := run(t.Context(), []string{"-size", "0.001", "-rounds", "1", "-dir", dir, "-write", file}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + string(page))
+	for _, want := range []string{
+		"    go run ./cmd/peers -size 0.001", "\nMeasured on ", "one request on each, ", "| connrace, one processor ", " requests stalled, ", "answers after 300ms, ", "| 2 / 1 ",
+	} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("no %q", want)
+		}
+	}
 }
 
 func TestGrowth(t *testing.T) {
@@ -114,7 +136,8 @@ func TestMeasure(t *testing.T) {
 	}
 	t.Setenv("PATH", "")
 	rs, err := b.measure(t.Context(), s)
-	if err != nil || len(rs) != 2 || len(b.notes) != 4 {
+	// floor.c needs gcc, which was there or not.
+	if err != nil || len(rs) < 2 || len(rs) > 3 || len(b.notes) < 4 {
 		t.Errorf("%v %v %v", rs, b.notes, err)
 	}
 	s.wants["fin-request-crossing"]++

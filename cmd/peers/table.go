@@ -12,12 +12,16 @@ import (
 
 // compare measures all programs on each capture.
 func (b *bench) compare(ctx context.Context, all []workload, w io.Writer) error {
-	t := newTable("capture", "command", "CPU ns/packet", "wall s", "peak MiB", "CPU / tcpdump")
+	t := newTable("capture", "command", "CPU ns/packet", "wall s", "peak MiB", "CPU / floor", "CPU / tcpdump", "less than connrace")
 	err := b.each(ctx, all, func(s *sample, rs []result) {
-		base := find(rs, tcpdump)
+		base, least, own := find(rs, tcpdump), find(rs, floor), find(rs, alone)
 		title := s.title()
 		for _, r := range rs {
-			t.row(title, r.name, s.perPacket(r.cpu), fmt.Sprintf("%.2f", r.wall.Seconds()), mebibytes(r.peak), ratio(r.cpu, base.cpu))
+			ahead := ""
+			if r.cpu < own.cpu && !r.ours {
+				ahead = "yes"
+			}
+			t.row(title, r.name, s.perPacket(r.cpu), fmt.Sprintf("%.2f", r.wall.Seconds()), mebibytes(r.peak), ratio(r.cpu, least.cpu), ratio(r.cpu, base.cpu), ahead)
 			title = ""
 		}
 	})
@@ -31,7 +35,7 @@ func (b *bench) compare(ctx context.Context, all []workload, w io.Writer) error 
 // packets.
 func (b *bench) growth(ctx context.Context, all []workload, w io.Writer) error {
 	t := newTable("connections", "packets", "tcpdump ns/packet", "connrace ns/packet", "CPU / tcpdump", "connrace peak MiB")
-	b.slow = false
+	b.slow, b.peers = false, false
 	err := b.each(ctx, all, func(s *sample, rs []result) {
 		base, own := find(rs, tcpdump), find(rs, connrace)
 		t.row(thousands(s.flows), thousands(s.workload.packets), s.perPacket(base.cpu), s.perPacket(own.cpu),
@@ -137,7 +141,7 @@ func newTable(head ...string) *table {
 	t.row(head...)
 	rule := make([]string, len(head))
 	for i, h := range head {
-		if rule[i] = "---:"; h == "capture" || h == "command" {
+		if rule[i] = "---:"; h == "capture" || h == "command" || h == "program" || h == "less than connrace" {
 			rule[i] = "---"
 		}
 	}

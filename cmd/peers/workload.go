@@ -17,8 +17,10 @@ import (
 type workload struct {
 	name                   string
 	packets, flows, faults int
+	requests               int    // on a connection
 	response               string // bytes of an answer, from-to
 	snaplen                int
+	outage                 []string // for pcapgen, instead of all that; what is to be found is not known
 }
 
 // share is a part of n, but something.
@@ -27,14 +29,44 @@ func share(size float64, n int) int { return max(1, int(size*float64(n))) }
 // small is a capture of small packets, cut to their headers. However small it is, it has
 // a fault of each kind.
 func small(packets, flows int) workload {
-	return workload{"small packets", packets, flows, min(max(15, packets/30_000), 300), "100-1000", 96}
+	return workload{
+		name: "small packets", packets: packets, flows: flows, faults: min(max(15, packets/30_000), 300),
+		requests: 20, response: "100-1000", snaplen: 96,
+	}
+}
+
+// once is a capture of connections for one request each.
+func once(packets, flows int) workload {
+	w := small(packets, flows)
+	w.name, w.requests = "small packets, one request on each", 1
+	return w
 }
 
 // compared are the captures of the table beside others.
 func compared(size float64) []workload {
-	http := workload{"packets of HTTP", share(size, 1_000_000), share(size, 1000), max(15, share(size, 300)), "1000-60000", 0}
-	packets := share(size, 10_000_000)
-	return []workload{http, small(packets, share(size, 10_000)), small(packets, share(size, 1_000_000))}
+	http := workload{
+		name: "packets of HTTP", packets: share(size, 1_000_000), flows: share(size, 1000), faults: max(15, share(size, 300)),
+		requests: 20, response: "1000-60000",
+	}
+	packets, many := share(size, 10_000_000), share(size, 1_000_000)
+	return []workload{http, small(packets, share(size, 10_000)), small(packets, many), once(packets, many)}
+}
+
+// outages are pairs of captures of one target in trouble: much waits, and the same where little
+// does.
+func outages(size float64) []workload {
+	outage := func(name string, packets, flows int, args ...string) workload {
+		return workload{name: name, packets: packets, flows: flows, outage: args}
+	}
+	stalled, syns, slow := share(size, 5000), share(size, 60_000), share(size, 4000)
+	stall := func(n int) workload {
+		return outage(fmt.Sprintf("%s requests stalled", thousands(n)), 3*syns+4*n, syns+n, "-stalled", strconv.Itoa(n), "-syns", strconv.Itoa(syns))
+	}
+	late := func(ms string) workload {
+		const rounds = 40
+		return outage("answers after "+ms, slow*(3+2*rounds), slow, "-slow", strconv.Itoa(slow), "-late", ms)
+	}
+	return []workload{stall(stalled), stall(5), late("300ms"), late("150ms")}
 }
 
 // growing are the captures of the table of growth.
@@ -68,12 +100,12 @@ type sample struct {
 	file    string
 	packets int
 	octets  int64
-	wants   map[string]int // findings by rule
+	wants   map[string]int // findings by rule; nil: not known
 }
 
 // make writes the capture, and reads it once so that it is in the page cache.
 func (b *bench) make(ctx context.Context, w workload) (*sample, error) {
-	b.say("%s %s, %s connections", thousands(w.packets), w.name, thousands(w.flows))
+	b.say("%s packets: %s, %s connections", thousands(w.packets), w.name, thousands(w.flows))
 	const spare = 100 << 20
 	if free, ok := freeSpace(b.dir); ok && free < w.octets()+spare {
 		return nil, fmt.Errorf("%s has %d MB free, a capture needs up to %d MB: see -dir and -size",
@@ -83,13 +115,18 @@ func (b *bench) make(ctx context.Context, w workload) (*sample, error) {
 	wants := filepath.Join(b.dir, "wants")
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "pcapgen"), "-o", s.file, "-wants", wants,
 		"-packets", strconv.Itoa(w.packets), "-flows", strconv.Itoa(w.flows), "-faults", strconv.Itoa(w.faults),
-		"-response", w.response, "-snaplen", strconv.Itoa(w.snaplen), "-seed", strconv.FormatUint(b.seed, 10))
+		"-requests", strconv.Itoa(w.requests), "-response", w.response, "-snaplen", strconv.Itoa(w.snaplen), "-seed", strconv.FormatUint(b.seed, 10))
+	if w.outage != nil {
+		cmd.Args = append(cmd.Args[:3], w.outage...)
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("pcapgen: %w %s", errors.Join(ctx.Err(), err), out)
 	}
 	var err error
-	if s.wants, err = readWants(wants); err != nil {
-		return nil, err
+	if w.outage == nil {
+		if s.wants, err = readWants(wants); err != nil {
+			return nil, err
+		}
 	}
 	s.packets, s.octets, err = count(s.file)
 	return s, err

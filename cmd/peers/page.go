@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// page measures everything, and writes the page about it.
+func (b *bench) page(ctx context.Context, size float64, args []string, w io.Writer) error {
+	fmt.Fprintf(w, `# Speed
+
+What connrace costs beside other programs. This page is written by
+
+    go run ./cmd/peers %s
+
+which makes the captures, runs each program %d times in turn, and takes medians. CPU is user and system time of all
+threads. What connrace finds is compared with what was put into the captures; a wrong answer ends the run.
+
+%s
+
+`, strings.Join(args, " "), b.rounds, machine(ctx))
+	fmt.Fprint(w, `## Beside others
+
+cat only reads, and tcpdump copies. floor.c (`+"`cmd/peers/floor`"+`) is the least that a program can do that follows TCP: it finds the
+connection of each packet, follows numbers and heads, and judges nothing. The others keep flows, and judge nothing either. A
+row says "yes" where a program took less processor time than connrace on one processor.
+
+`)
+	if err := b.compare(ctx, compared(size), w); err != nil {
+		return err
+	}
+	fmt.Fprint(w, `
+## In an outage
+
+Captures of one target in trouble beside the same with little that waits: what a packet costs must not grow with what waits.
+
+`)
+	b.peers, b.slow = false, false
+	if err := b.trouble(ctx, outages(size), w); err != nil {
+		return err
+	}
+	fmt.Fprint(w, `
+## Processors
+
+`+"`--workers N`"+` is how many processors are used at most. Reading, following connections and judging are done side by side: three
+things, of which following connections is the largest. So there is no gain from a fourth processor, and none to speak of where
+reading is nearly all of the work. The result is the same, byte for byte. Wall seconds:
+
+`)
+	return b.processors(ctx, compared(size), w)
+}
+
+// trouble measures pairs of captures.
+func (b *bench) trouble(ctx context.Context, all []workload, w io.Writer) error {
+	t := newTable("capture", "CPU ns/packet", "to the next", "peak MiB")
+	var rows [][]string
+	var costs []time.Duration
+	err := b.each(ctx, all, func(s *sample, rs []result) {
+		own := find(rs, alone)
+		rows = append(rows, []string{s.title(), s.perPacket(own.cpu), "", mebibytes(own.peak)})
+		costs = append(costs, own.cpu/time.Duration(s.packets))
+	})
+	if err != nil {
+		return err
+	}
+	for i, r := range rows {
+		if i%2 == 0 {
+			r[2] = ratio(costs[i], costs[i+1])
+		}
+		t.row(r...)
+	}
+	_, err = io.WriteString(w, t.String())
+	return err
+}
+
+// processors measures connrace with one and more of them.
+func (b *bench) processors(ctx context.Context, all []workload, w io.Writer) error {
+	b.peers, b.slow = false, false
+	t := newTable("capture", "1", "2", "3", "8", "2 / 1")
+	for _, x := range all {
+		s, err := b.make(ctx, x)
+		if err != nil {
+			return err
+		}
+		row := []string{s.title()}
+		var walls []time.Duration
+		for _, n := range []string{"1", "2", "3", "8"} {
+			var runs []cost
+			for range b.rounds {
+				c := command{name: connrace, args: []string{b.dir + "/connrace", "-q", "--format", "json", "--workers", n, s.file}, ours: true}
+				got, err := b.once(ctx, &c, s)
+				if err != nil {
+					return err
+				}
+				runs = append(runs, got)
+			}
+			wall := medians(runs).wall
+			walls = append(walls, wall)
+			row = append(row, fmt.Sprintf("%.2f", wall.Seconds()))
+		}
+		t.row(append(row, ratio(walls[1], walls[0]))...)
+		if err := os.Remove(s.file); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
+}
+
+// machine describes the machine and the programs.
+func machine(ctx context.Context) string {
+	said := []string{fmt.Sprintf("%s/%s, %d processors (%s), %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())}
+	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+		said = append(said, "load average at the start: "+strings.Fields(string(load))[0])
+	}
+	for _, c := range [][]string{{"tcpdump", "--version"}, {"softflowd", "-V"}, {"nfpcapd", "-V"}, {"argus", "-h"}, {"ndpiReader", "-h"}, {"suricata", "-V"}} {
+		if _, err := exec.LookPath(c[0]); err != nil {
+			continue
+		}
+		out, _ := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if line = strings.TrimSpace(line); strings.ContainsAny(line, "0123456789") {
+				said = append(said, strings.Trim(line[:min(len(line), 60)], "| "))
+				break
+			}
+		}
+	}
+	return "Measured on " + strings.Join(said, "; ") + "."
+}
+
+// processor is the processor's name.
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if name, value, ok := strings.Cut(s.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown"
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -20,7 +21,8 @@ type decompressor struct {
 	name     string
 	r        io.Reader
 	release  func()
-	trailing bool // the input goes on behind the compressed data
+	ahead    *readAhead
+	trailing atomic.Bool // the input goes on behind the compressed data
 }
 
 // decompress puts a decompressor in front of the window where the stream starts with the
@@ -46,6 +48,10 @@ func (f *File) decompress() error {
 	f.stream = d
 	f.info.Compression = name
 	f.w = newWindow(d)
+	if f.opt.Ahead > 0 {
+		d.ahead = newReadAhead(d, f.opt.Ahead)
+		f.w = newWindow(d.ahead)
+	}
 	return nil
 }
 
@@ -87,7 +93,11 @@ func (d *decompressor) Read(p []byte) (int, error) {
 }
 
 func (d *decompressor) close() {
-	if d != nil && d.release != nil {
+	if d == nil {
+		return
+	}
+	d.ahead.close()
+	if d.release != nil {
 		d.release()
 	}
 }
@@ -118,7 +128,7 @@ func (m *members) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if string(magic) != "\x1f\x8b" {
-			m.d.trailing = true
+			m.d.trailing.Store(true)
 			return 0, io.EOF
 		}
 		if err := m.z.Reset(m.in); err != nil {

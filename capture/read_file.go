@@ -16,6 +16,9 @@ type ReadOptions struct {
 	// Resync goes on behind damage: the reader looks for the next records that make
 	// sense, marks the first of them with Frame.AfterGap and notes the gap in Info.
 	Resync bool
+	// Ahead is how many octets of a compressed file are inflated ahead, about, in a goroutine of
+	// its own that begins at once; 0: none. Close ends it. It is for files: a pipe may not end.
+	Ahead int
 }
 
 // Info is what a File knows about the capture so far.
@@ -207,7 +210,7 @@ func (f *File) Info() Info {
 	info := f.info
 	info.Bytes = f.w.offset()
 	info.Gaps = slices.Clone(info.Gaps)
-	if f.stream != nil && f.stream.trailing {
+	if f.stream != nil && f.stream.trailing.Load() {
 		info.Warnings = append(info.Warnings, "what follows the "+f.stream.name+" data was ignored")
 	}
 	f.c.fill(&info)

@@ -12,6 +12,42 @@ import (
 // stdinName is what messages call standard input.
 const stdinName = "standard input"
 
+// inflateAhead is how much of a compressed file is inflated ahead, of two at most: the one that is
+// read and the next one.
+const inflateAhead = 32 << 20
+
+// opened is a file that has been opened before its turn.
+type opened struct {
+	path string
+	f    *capture.File
+	done func()
+	err  error
+}
+
+// openNext opens the file that comes next, so that it is inflated beside the one before.
+func (s *session) openNext(path string) {
+	if st, err := os.Stat(path); path != "-" && s.flags.Workers > 1 && err == nil && st.Mode().IsRegular() {
+		s.next = &opened{path: path}
+		s.next.f, s.next.done, s.next.err = s.open(path)
+	}
+}
+
+// take is a file that has its turn.
+func (s *session) take(path string) (f *capture.File, done func(), err error) {
+	if n := s.next; n != nil && n.path == path {
+		s.next = nil
+		return n.f, n.done, n.err
+	}
+	return s.open(path)
+}
+
+// discardNext closes a file whose turn does not come.
+func (s *session) discardNext() {
+	if n := s.next; n != nil && n.err == nil {
+		n.done()
+	}
+}
+
 // open opens a file, "-" for standard input. done releases it.
 func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	o := capture.ReadOptions{Resync: s.flags.resync}
@@ -32,6 +68,8 @@ func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	var r io.Reader = h
 	if st, errStat := h.Stat(); errStat != nil || !st.Mode().IsRegular() {
 		r, err = s.keep(path, infile.Stream(s.Ctx, h))
+	} else if s.flags.Workers > 1 {
+		o.Ahead = inflateAhead
 	}
 	if err == nil {
 		f, err = capture.NewFile(path, r, o)

@@ -30,6 +30,7 @@ type session struct {
 	apart     map[int]string            // why captures were not taken for a continuation, by index in report.Captures
 	sources   map[int]*source           // streams that are read again, by index in report.Captures
 	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
+	next      *opened                   // the file that comes next; nil: it is opened in its turn
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
@@ -51,9 +52,9 @@ func (s *session) fail(err error) {
 	s.Env.Errorf("%v", err)
 }
 
-// file analyses one file, "-" for standard input.
-func (s *session) file(path string) {
-	src, done, err := s.open(path)
+// file analyses one file, "-" for standard input; others come behind it.
+func (s *session) file(path string, others []string) {
+	src, done, err := s.take(path)
 	if err != nil {
 		if s.Ctx.Err() == nil {
 			s.fail(err)
@@ -61,6 +62,9 @@ func (s *session) file(path string) {
 		return
 	}
 	defer done()
+	if len(others) > 0 {
+		s.openNext(others[0])
+	}
 	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
 	if s.Connections {
 		src.Note()
@@ -171,13 +175,10 @@ func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	}
 	defer a.HTML.File.Discard()
 	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
-	files := s.givenTwice(a.files)
-	for i, f := range files {
-		if s.Stopped() {
-			break
-		}
-		s.left = len(files) - 1 - i
-		s.file(f)
+	defer s.discardNext()
+	for files := s.givenTwice(a.files); len(files) > 0 && !s.Stopped(); files = files[1:] {
+		s.left = len(files) - 1
+		s.file(files[0], files[1:])
 	}
 	return a.HTML.Write(e, &s.Report, &s.Shown, s.finish())
 }

@@ -6,14 +6,14 @@
 //
 //	go run ./cmd/peers
 //	go run ./cmd/peers -size 0.1 -slow
-//	go run ./cmd/peers -full -write docs/speed.md
+//	go run ./cmd/peers -full -live -write docs/speed.md
 //	go run ./cmd/peers -growth -full
 package main
 
 import (
 	"bytes"
 	"context"
-	_ "embed" // floor.c
+	_ "embed" // floor.c and burst.c
 	"errors"
 	"flag"
 	"fmt"
@@ -44,6 +44,7 @@ type bench struct {
 	rounds int
 	slow   bool // also the programs that take long
 	peers  bool // also the programs that keep flows
+	watch  bool // also those that capture from an interface
 	limit  time.Duration
 	seed   uint64
 	stderr io.Writer
@@ -61,6 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	size := fs.Float64("size", 0.3, "packets, connections and faults, as a share of the full sizes")
 	full := fs.Bool("full", false, "the full sizes: 1 GB, 10 million packets; with -growth also 100 million")
 	growth := fs.Bool("growth", false, "how costs grow with connections and packets, at the full sizes if -size is not given")
+	fs.BoolVar(&b.watch, "live", false, "those that capture from an interface instead, with -write too; it needs root")
 	page := fs.String("write", "", "write a page about it all to this `FILE`")
 	parent := fs.String("dir", os.TempDir(), "where captures are made, one at a time")
 	if err := fs.Parse(args); err != nil {
@@ -92,6 +94,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		}
 		return os.WriteFile(*page, doc.Bytes(), 0o666)
 	}
+	if b.watch {
+		return b.live(ctx, *size, stdout)
+	}
 	if *growth {
 		return b.growth(ctx, growing(*size, *full), stdout)
 	}
@@ -122,5 +127,8 @@ func (b *bench) build(ctx context.Context) error {
 
 //go:embed floor/floor.c
 var floorSource []byte
+
+//go:embed floor/burst.c
+var burstSource []byte
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.stderr, format+"\n", args...) }

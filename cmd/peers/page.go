@@ -54,7 +54,16 @@ things, of which following connections is the largest. So there is no gain from 
 reading is nearly all of the work. The result is the same, byte for byte. Wall seconds:
 
 `)
-	return b.processors(ctx, compared(size), w)
+	if err := b.processors(ctx, compared(size), w); err != nil || !b.watch {
+		return err
+	}
+	fmt.Fprintf(w, `
+## Live
+
+A burst of %s packets a second for %d s between two interfaces of a network namespace, on the same processors:
+
+`, thousands(rate), burstTime)
+	return b.live(ctx, 1, w)
 }
 
 // trouble measures pairs of captures.

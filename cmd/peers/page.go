@@ -25,7 +25,7 @@ threads. What connrace finds is compared with what was put into the captures; a 
 
 %s
 
-`, strings.Join(args, " "), b.rounds, machine(ctx))
+`, shown(args), b.rounds, machine(ctx))
 	fmt.Fprint(w, `## Beside others
 
 cat only reads, and tcpdump copies. floor.c (`+"`cmd/peers/floor`"+`) is the least that a program can do that follows TCP: it finds the
@@ -40,10 +40,12 @@ row says "yes" where a program took less processor time than connrace on one pro
 ## In an outage
 
 Captures of one target in trouble beside the same with little that waits: what a packet costs must not grow with what waits.
+What 5,000 waiting requests cost, by the packet, is "to the next" times what 5 do.
 
 `)
 	b.peers, b.slow = false, false
-	if err := b.trouble(ctx, outages(size), w); err != nil {
+	const whole = 20 // times as large as the others may be
+	if err := b.trouble(ctx, outages(min(1, whole*size)), w); err != nil {
 		return err
 	}
 	fmt.Fprint(w, `
@@ -64,6 +66,23 @@ A burst of %s packets a second for %d s between two interfaces of a network name
 
 `, thousands(rate), burstTime)
 	return b.live(ctx, 1, w)
+}
+
+// shown are the arguments that make the page, wherever it is made.
+func shown(args []string) string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		switch name := strings.TrimLeft(args[i], "-"); name {
+		case "dir":
+			i++
+		case "write":
+			i++
+			out = append(out, "-write", "docs/speed.md")
+		default:
+			out = append(out, args[i])
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // trouble measures pairs of captures.
@@ -136,7 +155,8 @@ func machine(ctx context.Context) string {
 		out, _ := exec.CommandContext(ctx, c[0], c[1:]...).CombinedOutput()
 		for line := range strings.Lines(string(out)) {
 			if line = strings.TrimSpace(line); strings.ContainsAny(line, "0123456789") {
-				said = append(said, strings.Trim(line[:min(len(line), 60)], "| "))
+				line, _, _ = strings.Cut(line, ". ") // "This is softflowd version 1.1.0. Valid …"
+				said = append(said, strings.TrimPrefix(line, "This is "))
 				break
 			}
 		}

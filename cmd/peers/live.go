@@ -85,7 +85,7 @@ func (b *bench) live(ctx context.Context, size float64, w io.Writer) error {
 			return fmt.Errorf("%s: %w %s", strings.Join(args, " "), err, out)
 		}
 	}
-	t := newTable("command", "captured", "dropped", "CPU s", "packets per CPU second")
+	t := newTable("command", "sent in s", "captured", "dropped", "CPU s", "packets per CPU second")
 	for _, x := range b.watchers("burst1") {
 		if _, err := exec.LookPath(x.args[0]); err != nil {
 			b.note(x.args[0] + " is not installed here")
@@ -107,7 +107,11 @@ func (b *bench) live(ctx context.Context, size float64, w io.Writer) error {
 		cmd.Wait() // with the code of an interrupted one
 		captured, dropped := x.seen(stdout.String(), stderr.String())
 		cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		t.row(x.name, thousands(captured), thousands(dropped), fmt.Sprintf("%.2f", cpu.Seconds()), thousands(int(float64(captured)/cpu.Seconds())))
+		took := "-"
+		if f := strings.Fields(string(out)); len(f) == 2 {
+			took = f[1]
+		}
+		t.row(x.name, took, thousands(captured), thousands(dropped), fmt.Sprintf("%.2f", cpu.Seconds()), thousands(int(float64(captured)/cpu.Seconds())))
 		b.say("  %s: sent %s", x.name, strings.TrimSpace(string(out)))
 	}
 	_, err = io.WriteString(w, t.String())

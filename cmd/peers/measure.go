@@ -42,7 +42,7 @@ func (b *bench) commands(file string) []command {
 		{name: "cat", args: []string{"cat", file}},
 		{name: tcpdump, args: []string{"tcpdump", "-nn", "-r", file, "-w", "/dev/null"}},
 		{name: floor, args: []string{filepath.Join(b.dir, "floor"), file}},
-		{name: alone, args: append(own, "--workers", "1"), ours: true},
+		{name: alone, args: append([]string{"env", "GOMAXPROCS=1"}, own...), ours: true},
 		{name: connrace, args: own, ours: true},
 	}
 	if b.peers {

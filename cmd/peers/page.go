@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -48,23 +49,16 @@ What 5,000 waiting requests cost, by the packet, is "to the next" times what 5 d
 	if err := b.trouble(ctx, outages(min(1, whole*size)), w); err != nil {
 		return err
 	}
-	fmt.Fprint(w, `
-## Processors
-
-`+"`--workers N`"+` is how many processors are used at most. Reading, following connections and judging are done side by side: three
-things, of which following connections is the largest. So there is no gain from a fourth processor, and none to speak of where
-reading is nearly all of the work. The result is the same, byte for byte. Wall seconds:
-
-`)
-	if err := b.processors(ctx, compared(size), w); err != nil || !b.watch {
-		return err
+	if !b.watch {
+		return nil
 	}
 	fmt.Fprintf(w, `
 ## Live
 
-A burst of %s packets a second for %d s between two interfaces of a network namespace, on the same processors:
+A burst of %s packets, at most %s a second, between two interfaces of a network namespace, sent by the same
+processors: where these have other work it takes longer.
 
-`, thousands(rate), burstTime)
+`, thousands(rate*burstTime), thousands(rate))
 	return b.live(ctx, 1, w)
 }
 
@@ -108,45 +102,15 @@ func (b *bench) trouble(ctx context.Context, all []workload, w io.Writer) error 
 	return err
 }
 
-// processors measures connrace with one and more of them.
-func (b *bench) processors(ctx context.Context, all []workload, w io.Writer) error {
-	b.peers, b.slow = false, false
-	t := newTable("capture", "1", "2", "3", "8", "2 / 1")
-	for _, x := range all {
-		s, err := b.make(ctx, x)
-		if err != nil {
-			return err
-		}
-		row := []string{s.title()}
-		var walls []time.Duration
-		for _, n := range []string{"1", "2", "3", "8"} {
-			var runs []cost
-			for range b.rounds {
-				c := command{name: connrace, args: []string{b.dir + "/connrace", "-q", "--format", "json", "--workers", n, s.file}, ours: true}
-				got, err := b.once(ctx, &c, s)
-				if err != nil {
-					return err
-				}
-				runs = append(runs, got)
-			}
-			wall := medians(runs).wall
-			walls = append(walls, wall)
-			row = append(row, fmt.Sprintf("%.2f", wall.Seconds()))
-		}
-		t.row(append(row, ratio(walls[1], walls[0]))...)
-		if err := os.Remove(s.file); err != nil {
-			return err
-		}
-	}
-	_, err := io.WriteString(w, t.String())
-	return err
-}
-
 // machine describes the machine and the programs.
 func machine(ctx context.Context) string {
 	said := []string{fmt.Sprintf("%s/%s, %d processors (%s), %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), processor(), runtime.Version())}
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {
-		said = append(said, "load average at the start: "+strings.Fields(string(load))[0])
+		busy := strings.Fields(string(load))[0]
+		said = append(said, "load average at the start: "+busy)
+		if n, err := strconv.ParseFloat(busy, 64); err == nil && n > float64(runtime.NumCPU())/2 {
+			said = append(said, "others were at work, so that wall seconds say nothing and CPU time is more than it would be")
+		}
 	}
 	for _, c := range [][]string{{"tcpdump", "--version"}, {"softflowd", "-V"}, {"nfpcapd", "-V"}, {"argus", "-h"}, {"ndpiReader", "-h"}, {"suricata", "-V"}} {
 		if _, err := exec.LookPath(c[0]); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/infile"
@@ -26,7 +27,7 @@ type opened struct {
 
 // openNext opens the file that comes next, so that it is inflated beside the one before.
 func (s *session) openNext(path string) {
-	if st, err := os.Stat(path); path != "-" && s.flags.Workers > 1 && err == nil && st.Mode().IsRegular() {
+	if st, err := os.Stat(path); path != "-" && runtime.GOMAXPROCS(0) > 1 && err == nil && st.Mode().IsRegular() {
 		s.next = &opened{path: path}
 		s.next.f, s.next.done, s.next.err = s.open(path)
 	}
@@ -68,7 +69,7 @@ func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	var r io.Reader = h
 	if st, errStat := h.Stat(); errStat != nil || !st.Mode().IsRegular() {
 		r, err = s.keep(path, infile.Stream(s.Ctx, h))
-	} else if s.flags.Workers > 1 {
+	} else if runtime.GOMAXPROCS(0) > 1 {
 		o.Ahead = inflateAhead
 	}
 	if err == nil {

@@ -48,7 +48,7 @@ const (
 	flagHoles                           // octets below Nxt are missing
 	flagUsed                            // a turn before the newest was answered
 	flagTurn                            // there is a turn
-	flagTurnLow                         // the turn may have begun at HalfNotes.TurnLow
+	flagTurnLow                         // the turn may have begun at rareNotes.TurnLow
 	flagArrived                         // one of them arrived, if only to wait: see sequencer
 	flagSpoke                           // it acknowledged what it had acknowledged before
 )

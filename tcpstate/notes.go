@@ -253,7 +253,7 @@ type RSTRef struct {
 
 // Reply reports whether an RST looks like those of a host that has no socket for the segment
 // that it answers (tcp_v4_send_reset): its flags are exactly RST, it has no options, and its
-// window is 0. One that answers a SYN has an ACK, too, and is not among HalfNotes.RSTs.
+// window is 0. One that answers a SYN has an ACK, too, and is not among rareNotes.RSTs.
 func (r RSTRef) Reply() bool { return r.Flags() == RST && r.Plain() }
 
 // Plain reports whether an RST is as Linux sends all that no socket stands behind: without

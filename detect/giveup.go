@@ -65,6 +65,7 @@ func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
 // the wait's length made of it: the client went away, or the LB's own time was up.
 func (f *Finding) Hear(client bool, log string) {
 	f.blameClient(client)
+	f.timeUp = !client
 	f.Severity, f.own = Error, &advice{"The LB's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", timeUpFix}
 	if client {
 		f.Severity = Warning

@@ -61,6 +61,9 @@ func (f *Finding) ClientLeft() bool { return f.byClient }
 // Restore says so of a finding that is read from a report.
 func (f *Finding) Restore(clientLeft bool) { f.byClient = clientLeft }
 
+// TimeUp reports whether the LB gave up because its own time was up, as its log says.
+func (f *Finding) TimeUp() bool { return f.timeUp }
+
 // Tally counts what a finding, or several of a group, are about.
 func (r *Result) Tally(end tcpstate.Endpoint, t Tries) { r.recount(end, Tries{}, t) }
 

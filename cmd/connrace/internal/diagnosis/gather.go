@@ -76,6 +76,7 @@ type problem struct {
 	idle    sample
 	waited  sample // Measures.Outstanding
 	http2   bool   // requests of HTTP/2 are among them
+	timeUp  int    // findings of which the LB's log says that its own time was up
 	answers uint64 // that say 5xx
 	late    sample // Measures.Delay, of what was not lost
 	after   bursts // what a target did that had stopped
@@ -168,6 +169,9 @@ func (q *problem) addFound(f *Found) {
 	m := &f.Measures
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)
+	if f.TimeUp() {
+		q.timeUp++
+	}
 	if !f.Lost {
 		q.late.add(m.Delay)
 	}

@@ -63,8 +63,11 @@ func (q *problem) clientLeft() bool {
 		n = &q.cause.Timer
 	}
 	d := q.waited.median()
-	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d)
+	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d) && !q.isTimeUp()
 }
+
+// isTimeUp reports whether the LB's log says of most of it that its own time was up.
+func (q *problem) isTimeUp() bool { return 2*q.timeUp > len(q.Findings) }
 
 // lbIdle is the longest idle timeout that is known of the targets' LBs, as it was configured or
 // else as it shows; 0: none is.

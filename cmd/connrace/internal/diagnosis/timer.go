@@ -46,7 +46,7 @@ func (q *problem) timer() Timer {
 	}
 	switch n.Also {
 	case detect.TimerPatience:
-		return patience(q.waited.median())
+		return patience(q.waited.median(), q.isTimeUp())
 	case detect.TimerIdle:
 		if d := q.idle.median(); d > 0 {
 			t.Lines = append(t.Lines, "It had been idle for "+text.Short(d)+" (median).")
@@ -135,8 +135,15 @@ func isRound(ns int64) bool {
 	return ns >= roundLimit-limitSlack && (ns+limitSlack)%roundLimit <= 2*limitSlack
 }
 
-// patience says how long the LB waited for an answer: a round time is its own limit.
-func patience(ns int64) Timer {
+// patience says how long the LB waited for an answer: a round time is its own limit, and what
+// is known to be, by its log.
+func patience(ns int64, known bool) Timer {
+	if known {
+		return Timer{
+			Head:  "The load balancer's limit for an answer",
+			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), and its log says that its own time was up."},
+		}
+	}
 	if isRound(ns) {
 		return Timer{
 			Head:  "The load balancer's limit for an answer: " + text.Short((ns+limitSlack)/roundLimit*roundLimit),

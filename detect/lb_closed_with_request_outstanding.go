@@ -39,8 +39,8 @@ LB                                target
 		LB:      "The same.",
 		Between: "The same.",
 	},
-	Cause: "A round or repeated wait is the LB's own timeout: the application is slow. Any other is " +
-		"most likely a client that went away.",
+	Cause: "A round wait is the LB's own timeout: the application is slow. Another that repeats itself is that, " +
+		"or its clients' timeout; any other is most likely a client that went away.",
 	Causes: []string{
 		"the LB's read timeout (nginx 60 s, ALB 60 s idle timeout)",
 		"an application slow, blocked or waiting for its database",

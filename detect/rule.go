@@ -188,7 +188,7 @@ var noTimer = TimerNote{
 // queueTimer is the note of a full queue.
 var queueTimer = TimerNote{
 	Head: "No timer: the listen queue",
-	Text: "The target accepts connections more slowly than they come, and its backlog is full.",
+	Text: "The target accepts connections more slowly than they come, which fills its backlog.",
 }
 
 // Lost says when a finding of a rule means that the LB's try has failed: its request,

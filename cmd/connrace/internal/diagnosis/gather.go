@@ -252,7 +252,7 @@ func (q *problem) others() string {
 	if len(of) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" So in %s of them; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), strings.Join(of, ", "))
+	return fmt.Sprintf(" So in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(q.Count, "finding"), strings.Join(of, ", "))
 }
 
 // known are the targets of the problem of which something is known, in order.

@@ -56,14 +56,16 @@ func (q *problem) lines() {
 	}
 }
 
-// clientLeft reports whether it was most likely the client that gave up, and no limit of the LB.
+// clientLeft reports whether it was most likely the client that gave up, and no limit of the LB. A
+// wait that repeats itself is a limit, whoever set it.
 func (q *problem) clientLeft() bool {
 	n := &q.Rule.Timer
 	if q.cause != nil {
 		n = &q.cause.Timer
 	}
 	d := q.waited.median()
-	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d) && !q.isTimeUp()
+	alone := q.Severity < detect.Error || 2*q.ClientAborts > q.Count
+	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d) && !q.isTimeUp() && alone
 }
 
 // isTimeUp reports whether the LB's log says of most of it that its own time was up.

@@ -52,7 +52,9 @@ func (q *problem) list5xx() (cmds []string) {
 		from = "-i "
 	}
 	for _, f := range r.Files[:min(len(r.Files), mostFiles)] {
-		cmds = append(cmds, fmt.Sprintf(`%stshark %s%s -Y 'http.response.code >= 500 or http2.headers.status >= 500'`, fed(r.Files), from, r.name(f)))
+		for _, field := range []string{"http.response.code", "http2.headers.status"} {
+			cmds = append(cmds, fmt.Sprintf(`%stshark %s%s -Y '%s >= 500'`, fed(r.Files), from, r.name(f), field))
+		}
 	}
 	return cmds
 }

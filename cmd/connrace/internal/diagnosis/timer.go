@@ -46,7 +46,7 @@ func (q *problem) timer() Timer {
 	}
 	switch n.Also {
 	case detect.TimerPatience:
-		return patience(q.waited.median(), q.isTimeUp())
+		return q.patience(q.waited.median())
 	case detect.TimerIdle:
 		if d := q.idle.median(); d > 0 {
 			t.Lines = append(t.Lines, "It had been idle for "+text.Short(d)+" (median).")
@@ -137,8 +137,8 @@ func isRound(ns int64) bool {
 
 // patience says how long the LB waited for an answer: a round time is its own limit, and what
 // is known to be, by its log.
-func patience(ns int64, known bool) Timer {
-	if known {
+func (q *problem) patience(ns int64) Timer {
+	if q.isTimeUp() {
 		return Timer{
 			Head:  "The load balancer's limit for an answer",
 			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), and its log says that its own time was up."},
@@ -148,6 +148,13 @@ func patience(ns int64, known bool) Timer {
 		return Timer{
 			Head:  "The load balancer's limit for an answer: " + text.Short((ns+limitSlack)/roundLimit*roundLimit),
 			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), a round time."},
+		}
+	}
+	if !q.clientLeft() {
+		return Timer{
+			Head: "The load balancer waited " + text.Short(ns),
+			Lines: []string{"That time (the median) repeats itself: a limit that somebody set, at the load balancer or at its clients. Whose it was, the load balancer's " +
+				"log says: nginx writes 504 or 499, an ALB 504 or 460, HAProxy sH or CH."},
 		}
 	}
 	return Timer{

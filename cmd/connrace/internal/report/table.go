@@ -170,7 +170,10 @@ func (t *tables) verdict() string {
 func came(x *detect.Tries) (s string) {
 	if n := x.Failed(); n > 0 {
 		s = ", " + text.Plural(n, "failed try")
-		if x.LostRequests > 0 && x.FailedConnections > 0 {
+		switch {
+		case x.LostRequests == 0:
+			s = ", " + text.Plural(n, "failed connection")
+		case x.FailedConnections > 0:
 			s += fmt.Sprintf(" (%s and %s)", text.Plural(x.LostRequests, "request"), text.Plural(x.FailedConnections, "connection"))
 		}
 	}

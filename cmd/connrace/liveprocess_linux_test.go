@@ -94,8 +94,16 @@ func hostCalls(t *testing.T) chan func() {
 	return calls
 }
 
+// skipRaced: with the race detector the helper looks at a process when that is long gone.
+func skipRaced(t *testing.T) {
+	if raced {
+		t.Skip("too slow with the race detector; .ci/run tests this without it, too")
+	}
+}
+
 // A finding names the process that had the connection, and how that ended.
 func TestLiveProcess(t *testing.T) {
+	skipRaced(t)
 	t.Parallel()
 	for how, want := range map[string]clitest.Exit{"memory": {Signal: 9, OOM: true, Limit: memoryOfWorker}, "kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}} {
 		t.Run(how, func(t *testing.T) {
@@ -127,6 +135,7 @@ func TestLiveProcess(t *testing.T) {
 // Without the kernel's events, the process that has a socket is learnt beforehand, and the
 // connector tells of its end.
 func TestLiveProcessByProc(t *testing.T) {
+	skipRaced(t)
 	t.Parallel()
 	const tries = 3 // on a busy machine it may be learnt too late
 	for try := range tries {

@@ -180,7 +180,7 @@ func TestAnswers5xx(t *testing.T) {
 		"The target sent these answers; no connection failed for them."; q.What != want || q.Failed() != 0 || q.Rule != nil {
 		t.Errorf("%+v", q)
 	}
-	if len(q.Check) != 1 || !strings.HasPrefix(q.Check[0], "tshark -r 'a b.pcap' -Y ") {
+	if len(q.Check) != 2 || !strings.HasPrefix(q.Check[0], "tshark -r 'a b.pcap' -Y ") {
 		t.Errorf("%q", q.Check)
 	}
 	warning := closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 5*time.Second)

@@ -6,7 +6,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// openHost begins to learn which processes have which sockets, and says what can be seen of them.
+// openHost begins to learn which processes have which sockets.
 func (w *watch) openHost() {
 	if w.o.processes.Value == "off" || w.Env.Self == "" {
 		return
@@ -17,10 +17,6 @@ func (w *watch) openHost() {
 		return
 	}
 	w.host = h
-	if !w.o.Quiet {
-		w.status.Clear()
-		w.Env.Hint("connrace: " + h.Sees)
-	}
 }
 
 // listens names the process that listens on an endpoint, if it is known.

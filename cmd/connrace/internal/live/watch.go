@@ -229,6 +229,9 @@ func (w *watch) start(first *detect.KernelSample) {
 	}
 	w.usr1 = make(chan os.Signal, 1)
 	notifyUSR1(w.usr1)
+	if w.host != nil && !w.o.Quiet {
+		w.Env.Hint("connrace: " + w.host.Sees)
+	}
 	w.status.Text(fmt.Sprintf("watching %s ...", w.name), "")
 }
 

@@ -92,8 +92,11 @@ func newEncoder(t reflect.Type) encoder {
 		}
 	}
 	return func(b []byte, v reflect.Value) []byte {
-		// Floating point; it does not fail, for no figure is infinite.
-		x, _ := json.Marshal(v.Interface())
+		// Floating point; JSON has no number for what is infinite, or none.
+		x, err := json.Marshal(v.Interface())
+		if err != nil {
+			return append(b, "null"...)
+		}
 		return append(b, x...)
 	}
 }

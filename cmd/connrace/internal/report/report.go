@@ -59,6 +59,9 @@ type Capture struct {
 // NameOf is what texts call a capture: the name of its file, with its directory where others have
 // the same.
 func (r *Report) NameOf(index int) string {
+	if index < 0 || index >= len(r.Captures) {
+		return "another capture"
+	}
 	path := r.Captures[index].Path
 	if path == "-" || path == "" {
 		return "standard input"

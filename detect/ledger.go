@@ -103,6 +103,9 @@ type entry struct {
 // the same ones of it, or one of them some of those that the other does.
 type kept struct{ n, zeros uint32 }
 
+// mostZeros are those of rank 0, which passes always.
+const mostZeros = 32
+
 // passes reports whether a mark is kept that is not one of the first.
 func (k *kept) passes(m *Mark) bool { return m.rank() <= math.MaxUint32>>k.zeros }
 
@@ -214,10 +217,13 @@ func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
 	if k.n >= firstMarks && (room == firstMarks || !k.passes(&m)) {
 		return
 	}
+	if k.zeros == mostZeros && k.n >= room { // made so that all have the least rank
+		return
+	}
 	l.kept++
 	k.n++
 	l.add(x, m)
-	for k.n > room {
+	for k.n > room && k.zeros < mostZeros {
 		k.zeros++
 		l.thin(x, m.FromLB)
 	}

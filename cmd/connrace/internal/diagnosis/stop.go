@@ -35,10 +35,10 @@ func newStops() stops {
 	return stops{map[tcpstate.Endpoint]*bursts{}, map[absence]*bursts{}}
 }
 
-// note adds a finding, or many of a period.
+// note adds a finding, or many of a period; not of one so long that there may be a lull in it.
 func (x *stops) note(r reason, at site, first, last int64) {
 	switch {
-	case at.socket != "":
+	case at.socket != "" || last-first > lull:
 	case r == stopped:
 		b := x.at[at.Endpoint]
 		if b == nil {
@@ -65,7 +65,11 @@ func (x *stops) reason(r reason, at tcpstate.Endpoint, when int64) reason {
 	if !r.mayFollow() || x.at[at] == nil {
 		return r
 	}
-	for _, gone := range x.gone[absence{at, r.rule}].all {
+	absences := x.gone[absence{at, r.rule}]
+	if absences == nil || absences.gap > lull { // so many that they are told as fewer, with pauses in them
+		return r
+	}
+	for _, gone := range absences.all {
 		if when < gone.first || when > gone.last {
 			continue
 		}

@@ -101,3 +101,15 @@ func TestStopCounted(t *testing.T) {
 		t.Errorf("%+v", d.Problems)
 	}
 }
+
+// Of those that are only counted, over hours, it is not known that all of them followed the stop.
+func TestStopCountedOverHours(t *testing.T) {
+	f := closed(find(t, "closed-with-request-outstanding"), detect.CloseMass, 0)
+	f.Time = 9000e9
+	a := diagnosis.NewAnswer(&diagnosis.Seen{})
+	a.AddCounted(&detect.Group{Rule: find(t, "connection-refused"), Target: web, Count: 7, Tries: detect.Tries{FailedConnections: 7}, First: 101e9, Last: 9001e9}, nil)
+	a.Add(diagnosis.Found{Finding: f, ID: 1})
+	if d := a.Diagnosis(); len(d.Problems) != 2 {
+		t.Errorf("%+v", d.Problems)
+	}
+}

@@ -256,7 +256,7 @@ func (w *watch) configure(a *pipeline.Analysis, o *detect.Options) {
 		o.IsLocal = w.sampler.isLocal
 	}
 	if w.host != nil {
-		o.Host = w.host.Ask
+		o.Host = w.ask
 	}
 }
 

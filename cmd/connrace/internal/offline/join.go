@@ -81,7 +81,7 @@ func (s *session) point(a *report.Analysis) join.Point {
 	p := join.Point{Result: a.Result}
 	for _, i := range a.Captures {
 		c := &s.Report.Captures[i]
-		p.Spans = append(p.Spans, join.Span{Capture: i, Name: s.Report.NameOf(i), First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated})
+		p.Spans = append(p.Spans, join.Span{Capture: i, Name: s.Report.NameOf(i), First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated || c.Gaps > 0})
 	}
 	if len(a.Captures) == 0 {
 		return p

@@ -277,7 +277,7 @@ func Describe(path string, info capture.Info) report.Capture {
 	c := report.Capture{
 		Path: path, Format: info.Format, Compression: info.Compression, Frames: info.Frames, Bytes: info.Bytes,
 		First: info.First, Last: info.Last, Snaplen: info.Snaplen, Drops: info.Drops, DropsKnown: info.DropsKnown,
-		Warnings: info.Warnings,
+		Warnings: info.Warnings, Gaps: info.GapCount,
 	}
 	for _, l := range info.LinkTypes {
 		c.LinkTypes = append(c.LinkTypes, uint16(l))

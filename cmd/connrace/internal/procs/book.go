@@ -310,9 +310,11 @@ const resetNear = int64(time.Second)
 
 // listens is who listened on an endpoint at a time, or had until then.
 func (b *book) listens(e tcpstate.Endpoint, at int64) *detect.Process {
-	for _, hs := range [][]*held{
+	all := [][]*held{
 		b.listeners[e], b.listeners[tcpstate.Endpoint{Addr: tcpstate.Addr4(make([]byte, 4)), Port: e.Port}], b.listeners[tcpstate.Endpoint{Port: e.Port}],
-	} {
+	}
+	for i := range 2 * len(all) { // one that is there goes before any that is gone
+		hs := all[i%len(all)]
 		// Those that were there then, else those that were there last before.
 		there := func(h *held) bool { return h.last >= at || h.last == b.looked }
 		var then []*held
@@ -325,7 +327,7 @@ func (b *book) listens(e tcpstate.Endpoint, at int64) *detect.Process {
 				then = append(then, h)
 			}
 		}
-		if len(then) == 0 {
+		if len(then) == 0 || there(then[0]) != (i < len(all)) {
 			continue
 		}
 		var by []*process

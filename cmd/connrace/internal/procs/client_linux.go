@@ -96,6 +96,9 @@ func (h *Helper) Ask(q *detect.HostQuestion) detect.HostAnswer {
 	return a.HostAnswer
 }
 
+// Gone reports whether it does not answer any more.
+func (h *Helper) Gone() bool { return h.gone }
+
 // Close ends the helper.
 func (h *Helper) Close() error {
 	h.f.Close()

@@ -31,6 +31,9 @@ func Open(string, string, bool) (*Helper, error) {
 // Ask asks.
 func (*Helper) Ask(*detect.HostQuestion) (a detect.HostAnswer) { return a }
 
+// Gone reports whether it does not answer.
+func (*Helper) Gone() bool { return false }
+
 // Close ends the helper.
 func (*Helper) Close() error { return nil }
 

@@ -63,7 +63,7 @@ func (b *book) event(e any) (changed bool) {
 		c := closing{time: e.Time, by: b.task(&e.Task), how: detect.CloseByShutdown, code: e.Task.Code}
 		switch {
 		case c.by == nil:
-			return false
+			c.how = "" // the network did; it is closed all the same
 		case e.Exiting:
 			c.how = detect.CloseByExit
 		case e.ByCall || e.Listener:
@@ -94,7 +94,11 @@ func (b *book) event(e any) (changed bool) {
 		of := conn{e.From, e.To}
 		v.drops[of] = bounded(append(v.drops[of], detect.HostDrop{Time: e.Time, Seq: e.Seq, Flags: tcpstate.Flags(e.Flags), Reason: e.Reason}))
 	case *trace.Reset:
-		v.resets[conn{e.Remote, e.Local}] = detect.HostReset{Time: e.Time, Reason: e.Reason}
+		of := conn{e.Remote, e.Local}
+		if was, known := v.resets[of]; known && e.Time-was.Time < resetNear {
+			break // what it sends behind its first RST is because of that
+		}
+		v.resets[of] = detect.HostReset{Time: e.Time, Reason: e.Reason}
 	}
 	return false
 }
@@ -102,24 +106,25 @@ func (b *book) event(e any) (changed bool) {
 // bounded are the newest ones.
 func bounded[T any](all []T) []T { return all[max(len(all)-maxOfConn, 0):] }
 
-// forget gives up what is old. Where there is more than fits, all of that kind is.
+// forget gives up what is old; where there is more than fits, sooner.
 func (v *events) forget(now int64) {
-	old := func(t int64) bool { return now-t > keepFor }
-	trim(v.closes, func(cs []closing) bool { return old(cs[len(cs)-1].time) })
-	trim(v.drops, func(ds []detect.HostDrop) bool { return old(ds[len(ds)-1].Time) })
-	trim(v.resets, func(r detect.HostReset) bool { return old(r.Time) })
-	trim(v.signals, func(s signal) bool { return old(s.time) })
-	trim(v.ooms, old)
+	trim(v.closes, now, func(cs []closing) int64 { return cs[len(cs)-1].time })
+	trim(v.drops, now, func(ds []detect.HostDrop) int64 { return ds[len(ds)-1].Time })
+	trim(v.resets, now, func(r detect.HostReset) int64 { return r.Time })
+	trim(v.signals, now, func(s signal) int64 { return s.time })
+	trim(v.ooms, now, func(t int64) int64 { return t })
 }
 
-func trim[K comparable, V any](m map[K]V, old func(V) bool) {
-	for k, v := range m {
-		if old(v) {
-			delete(m, k)
+func trim[K comparable, V any](m map[K]V, now int64, last func(V) int64) {
+	for keep := keepFor; ; keep /= 2 {
+		for k, v := range m {
+			if now-last(v) > keep {
+				delete(m, k)
+			}
 		}
-	}
-	if len(m) > maxEvents {
-		clear(m)
+		if len(m) <= maxEvents || keep < 10*int64(time.Second) {
+			return
+		}
 	}
 }
 
@@ -172,7 +177,7 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 	var c *closing
 	cs := b.events.closes[of]
 	for i := range cs {
-		if d := cs[i].time - at; d < -before || d > within {
+		if d := cs[i].time - at; d < -before || d > within || cs[i].by == nil {
 			continue
 		}
 		if c != nil && c.by != cs[i].by {

@@ -181,7 +181,7 @@ func (b *book) learn() {
 			}
 			wait = max(lookSeldom, wait)
 		}
-		time.Sleep(lookAgain)
+		time.Sleep(max(lookAgain, lookShare*time.Since(began)))
 	}
 }
 

@@ -48,10 +48,19 @@ func encoderOf(t reflect.Type) encoder {
 	if e, ok := encoders.Load(t); ok {
 		return e.(encoder)
 	}
-	encoders.Store(t, encoder(func(b []byte, v reflect.Value) []byte { // for a type that holds itself
-		return encoderOf(t)(b, v)
+	// A type that holds itself finds this one, and so does who comes meanwhile.
+	var made sync.WaitGroup
+	made.Add(1)
+	var e encoder
+	first, known := encoders.LoadOrStore(t, encoder(func(b []byte, v reflect.Value) []byte {
+		made.Wait()
+		return e(b, v)
 	}))
-	e := newEncoder(t)
+	if known {
+		return first.(encoder)
+	}
+	e = newEncoder(t)
+	made.Done()
 	encoders.Store(t, e)
 	return e
 }

@@ -50,6 +50,7 @@ type Capture struct {
 	First, Last int64 // ns since the Unix epoch, 0: no frame had a time
 	Snaplen     uint32
 	Truncated   bool // cut off or damaged
+	Gaps        int  // damaged places that were skipped
 	Interrupted bool // not read to its end; Warnings say so
 	Drops       uint64
 	DropsKnown  bool

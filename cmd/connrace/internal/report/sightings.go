@@ -81,14 +81,19 @@ func (r *Report) bothEnds(a *Analysis) (b lblog.BothEnds, ok bool) {
 	if far.Exchanges == nil || far.Exchanges.Incomplete {
 		return b, false
 	}
+	if t := &a.Result.Totals; t.HTTP2InTLS+t.HTTP2Unread+t.OtherProtocols > 0 { // a request may show nowhere
+		return b, false
+	}
+	const steady = int64(500e6)
 	ahead, _, known := a.Clocks.Ahead(0, n, r.Captures[near.Capture].First)
-	if !known {
+	later, _, still := a.Clocks.Ahead(0, n, r.Captures[near.Capture].Last)
+	if !known || !still || max(ahead-later, later-ahead) > steady {
 		return b, false
 	}
 	b = lblog.BothEnds{LB: near.Name, Target: far.Name, Active: far.Exchanges.Seconds, Ahead: ahead}
 	for _, i := range a.Captures {
 		c := &r.Captures[i]
-		if c.Drops > 0 || c.Truncated || c.Interrupted {
+		if c.Drops > 0 || c.Truncated || c.Gaps > 0 || c.Interrupted {
 			return b, false
 		}
 		switch a.PointOf(i) {

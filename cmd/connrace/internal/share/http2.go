@@ -173,7 +173,9 @@ func (h *half) framePayload() {
 // fragment adds to the header block what a frame has of it, and masks it where it ends.
 func (h *half) fragment(b []byte) {
 	skip, pad := 0, 0
-	if h.typ != frameContinuation {
+	if h.typ == frameContinuation {
+		h.holed = h.holed || len(h.block) == 0 // what it continues was not captured
+	} else {
 		if h.flags&flagPadded != 0 {
 			skip, pad = 1, int(b[0])
 		}
@@ -251,6 +253,9 @@ func (h *half) hpack(b []byte) []byte {
 		if c&0x40 != 0 && !r.bad {
 			h.insert(e)
 		}
+	}
+	if r.bad {
+		h.loseTable() // what it had to put there is not known
 	}
 	return out
 }

@@ -57,6 +57,16 @@ const (
 	planted = "Zq7#Kw9$Xv2&Jb4!Pn6"
 )
 
+// What stands for what is planted must not be the same by chance, now and then.
+func init() {
+	readKey = func(key []byte) (int, error) {
+		for i := range key {
+			key[i] = byte(i)
+		}
+		return len(key), nil
+	}
+}
+
 // leaks fails if three octets of what was planted, or an address, are in a copy.
 func leaks(t testing.TB, name string, out []byte) {
 	t.Helper()

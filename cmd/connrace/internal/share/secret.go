@@ -23,9 +23,12 @@ type secret struct {
 // maxAddrs bounds the memory for addresses.
 const maxAddrs = 1 << 16
 
+// readKey reads what nobody can guess.
+var readKey = crand.Read
+
 func newSecret() (*secret, error) {
 	key := make([]byte, sha256.Size)
-	if _, err := crand.Read(key); err != nil {
+	if _, err := readKey(key); err != nil {
 		return nil, err
 	}
 	return &secret{mac: hmac.New(sha256.New, key), addrs: map[tcpstate.Addr]tcpstate.Addr{}}, nil

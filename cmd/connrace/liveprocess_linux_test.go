@@ -40,7 +40,10 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 	n.watching(1, live)
 	n.until("the worker answers", func() bool { return p.request() == nil })
 	time.Sleep(1200 * time.Millisecond) // connections are learnt twice a second
-	fmt.Fprintf(p.c, "GET /end HTTP/1.1\r\nHost: app\r\n\r\n")
+	p.c.SetDeadline(time.Time{})        // the answer's has nearly passed where the worker was slow to begin
+	if _, err := fmt.Fprintf(p.c, "GET /end HTTP/1.1\r\nHost: app\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
 	n.until("the finding", func() bool { return strings.Contains(live.stdout.String(), `"finding"`) })
 	live.endSoon(syscall.SIGINT)
 	fs := clitest.Of(clitest.Lines(t, live.stdout.String()), "finding")

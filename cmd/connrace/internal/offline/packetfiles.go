@@ -188,9 +188,15 @@ func (s *session) preparePackets() (err error) {
 		}
 	}
 	copies := s.flags.packets.copies(s.flags.files)
-	for _, from := range slices.Sorted(maps.Keys(copies)) {
-		if s.annotated[from], err = outfile.Create(copies[from], outfile.Umask(s.flags.Umask)); err != nil {
+	for _, to := range slices.Sorted(maps.Values(copies)) {
+		out, err := outfile.Create(to, outfile.Umask(s.flags.Umask))
+		if err != nil {
 			return err
+		}
+		if len(copies) > 1 { // each is begun again in its turn: there may be more of them than files can be open
+			out.Discard()
+		} else {
+			s.annotated = out
 		}
 	}
 	return nil
@@ -198,9 +204,7 @@ func (s *session) preparePackets() (err error) {
 
 // discardPackets removes what is temporary.
 func (s *session) discardPackets() {
-	for _, f := range s.annotated {
-		f.Discard()
-	}
+	s.annotated.Discard()
 	for _, c := range s.sources {
 		c.close()
 	}
@@ -221,9 +225,8 @@ func (s *session) writePackets() {
 	}
 	names := s.flags.packets.copies(s.flags.files)
 	for i := range s.Report.Captures {
-		path := s.Report.Captures[i].Path
-		if out := s.annotated[path]; out != nil {
-			told(s.annotate(ctx, i, out, names[path]))
+		if to := names[s.Report.Captures[i].Path]; to != "" {
+			told(s.annotate(ctx, i, to))
 		}
 	}
 	told(s.exhibit(ctx))
@@ -244,7 +247,15 @@ func (s *session) again(index int) (in *capture.File, done func(), err error) {
 }
 
 // annotate writes the copy of a capture with comments.
-func (s *session) annotate(ctx context.Context, index int, out *outfile.File, name string) error {
+func (s *session) annotate(ctx context.Context, index int, name string) error {
+	out := s.annotated
+	if out == nil {
+		var err error
+		if out, err = outfile.Create(name, outfile.Umask(s.flags.Umask)); err != nil {
+			return err
+		}
+		defer out.Discard()
+	}
 	in, done, err := s.again(index)
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 type session struct {
 	*pipeline.Session
 	flags     *Flags
-	annotated map[string]*outfile.File  // what --annotate writes, by the file that it copies
+	annotated *outfile.File             // what --annotate writes of the only capture
 	points    []*point                  // whose files may go on
 	at        *point                    // the one whose file is read, or was last
 	left      int                       // files behind that
@@ -36,7 +36,7 @@ type session struct {
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s := &session{
 		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{},
-		annotated: map[string]*outfile.File{}, stretches: map[int][]capture.Stretch{},
+		stretches: map[int][]capture.Stretch{},
 	}
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin

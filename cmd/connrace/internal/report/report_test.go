@@ -162,6 +162,18 @@ func TestTableEmpty(t *testing.T) {
 	golden(t, "table-no-packets.txt", table(t, r, &Options{}))
 }
 
+// Offline those are kept that come first, live those that come last.
+func TestTableUnlisted(t *testing.T) {
+	for live, want := range map[bool]string{false: "The last 7 are counted only.", true: "The first 7 are counted only."} {
+		r := sample()
+		r.Live = live
+		r.Analyses[0].Result.Forgotten = []detect.Group{{Rule: detect.FINRequestCrossing, Count: 7}}
+		if got := string(table(t, r, &Options{})); !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
+			t.Errorf("live %t: no %q in\n%s", live, want, got)
+		}
+	}
+}
+
 // Nothing that a capture can hold makes a line too long, or gets control characters into
 // it.
 func TestTableFits(t *testing.T) {

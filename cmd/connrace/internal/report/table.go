@@ -155,7 +155,11 @@ func (t *tables) verdict() string {
 		line += " Findings" + word(" since ", t.report.Since) + word(" until ", t.report.Until) + " only; the figures of traffic are of the whole capture."
 	}
 	if x.Unlisted > 0 {
-		line += fmt.Sprintf(" The %s oldest are counted only.", text.Grouped(x.Unlisted))
+		which := "last"
+		if t.report.Live { // there the newest are kept
+			which = "first"
+		}
+		line += fmt.Sprintf(" The %s %s are counted only.", which, text.Grouped(x.Unlisted))
 	}
 	if n := all - int(x.Unlisted) - shown - hidden; n > 0 {
 		line += fmt.Sprintf(" %s not shown (--rule, --severity).", text.Grouped(uint64(n)))

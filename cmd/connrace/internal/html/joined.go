@@ -42,7 +42,7 @@ func (p *page) joined() (cards []joinedCard) {
 		}
 		if k := &j.Clock; k.Known {
 			c.Facts = append(c.Facts, fact{
-				"Clock of " + c.B, ahead(k.Offset),
+				"Clock of " + c.B, ahead(j),
 				fmt.Sprintf("if the fastest segments took equally long both ways; else at most %s less or %s more", text.Span(k.Offset-k.Lo), text.Span(k.Hi-k.Offset)),
 			})
 			if k.DriftKnown {
@@ -64,13 +64,14 @@ func (p *page) joined() (cards []joinedCard) {
 	return cards
 }
 
-// ahead says how far a clock is from another.
-func ahead(ns int64) string {
+// ahead says how far the clock of the second point is from that of the first.
+func ahead(j *report.Joined) string {
+	s := text.Plain(j.Apart())
 	switch {
-	case ns < 0:
-		return text.Span(-ns) + " behind"
-	case ns > 0:
-		return text.Span(ns) + " ahead"
+	case j.Clock.Offset < 0:
+		return s + " behind"
+	case j.Clock.Offset > 0:
+		return s + " ahead"
 	}
-	return "the same"
+	return s
 }

@@ -77,9 +77,9 @@ func TestJoinedLadder(t *testing.T) {
 	}
 	section := regexp.MustCompile(`(?s)<section id="joined".*?</section>`).FindString(page)
 	for _, want := range []string{
-		"clocks 3 s apart (± 1 ms); 8 ms to 10.0.1.9:8080 and 7 ms back, 1 ms to 10.0.1.10:80 and 1 ms back.",
+		"clocks 3 s ± 1 ms apart; by that 8 ms to 10.0.1.9:8080 and 7 ms back, 1 ms to 10.0.1.10:80 and 1 ms back.",
 		"<dt>At the load balancer</dt><dd>web-1.pcap</dd>", "<dt>Only in web-1.pcap</dt><dd>2 connections</dd>",
-		"<dt>Clock of target.pcap</dt><dd>3 s ahead <small>if the fastest segments took equally long both ways; else at most 1 ms less or 1 ms more</small>",
+		"<dt>Clock of target.pcap</dt><dd>3 s ± 1 ms ahead <small>if the fastest segments took equally long both ways; else at most 1 ms less or 1 ms more</small>",
 		`<td><code>10.0.1.9:8080</code></td><td class="n">8 ms</td><td class="n">7 ms</td>`,
 		`<td>load balancer</td><td><code>10.0.0.2</code></td><td><code>10.78.0.1</code></td><td class="n">1</td>`,
 	} {

@@ -85,10 +85,7 @@ func (j *Joined) Text() string {
 	if !k.Known {
 		return s + "how the clocks stand to each other cannot be told."
 	}
-	d := k.Offset
-	s += "clocks " + text.Short(max(d, -d)) + " apart"
-	off := max(k.Hi-k.Offset, k.Offset-k.Lo)
-	s += fmt.Sprintf(" (± %s)", text.Short(off))
+	s += "clocks " + j.Apart() + " apart"
 	if k.DriftKnown && k.Drift != 0 {
 		s += fmt.Sprintf(", drifting by %.1f ppm", k.Drift*1e6)
 	}
@@ -98,7 +95,7 @@ func (j *Joined) Text() string {
 		if len(j.Ways) > 1 {
 			to = w.Target.String()
 		}
-		s += fmt.Sprintf("%s %s to %s and %s back", [2]string{";", ","}[min(i, 1)], text.Short(w.ToTarget), to, text.Short(w.ToLB))
+		s += fmt.Sprintf("%s %s to %s and %s back", [2]string{"; by that", ","}[min(i, 1)], text.Short(w.ToTarget), to, text.Short(w.ToLB))
 	}
 	if n := len(j.Ways) - most; n > 0 {
 		s += fmt.Sprintf(", and %d more targets", n)
@@ -112,6 +109,17 @@ func (j *Joined) Text() string {
 		}
 	}
 	return s
+}
+
+// Apart is how far the clocks are apart and how far off that can be: the one says nothing without
+// the other.
+func (j *Joined) Apart() string {
+	k := &j.Clock
+	d := "0"
+	if k.Offset != 0 {
+		d = text.Short(max(k.Offset, -k.Offset))
+	}
+	return d + "\u00a0±\u00a0" + text.Short(max(k.Hi-k.Offset, k.Offset-k.Lo))
 }
 
 type linkDoc struct {
@@ -128,8 +136,10 @@ type linkDoc struct {
 }
 
 type wayDoc struct {
-	ToTarget seconds `json:"to_target"`
-	ToLB     seconds `json:"to_lb"`
+	ToTarget       seconds   `json:"to_target"`
+	ToTargetBounds []seconds `json:"to_target_bounds"`
+	ToLB           seconds   `json:"to_lb"`
+	ToLBBounds     []seconds `json:"to_lb_bounds"`
 }
 
 type natDoc struct {
@@ -163,7 +173,12 @@ func linkJSON(x *Joined) linkDoc {
 		d.Drift = &ppm
 	}
 	for _, w := range x.Ways {
-		d.OneWay[w.Target.String()] = wayDoc{known(w.ToTarget), known(w.ToLB)}
+		// What the clocks may be off by, the one way may be longer and the other shorter.
+		more, less := k.Hi-k.Offset, k.Offset-k.Lo
+		d.OneWay[w.Target.String()] = wayDoc{
+			known(w.ToTarget), []seconds{known(max(w.ToTarget-more, 0)), known(w.ToTarget + less)},
+			known(w.ToLB), []seconds{known(max(w.ToLB-less, 0)), known(w.ToLB + more)},
+		}
 	}
 	for _, n := range x.NAT {
 		d.NAT = append(d.NAT, natDoc{n.Role, n.From, n.To, n.N})

@@ -13,6 +13,7 @@ type label struct {
 	*step
 	title, numbers string
 	ends           [2]float64 // of its arrow, px right of the LB's line: the left one and the right one
+	between        []float64  // the lines of points between, likewise
 	at             float64    // where it begins, px along the arrow from its left end
 	anchor         string     // where its place is sure, for nobody knows how wide a font is
 }
@@ -38,7 +39,17 @@ func (b *label) span() (above, below float64) {
 
 // height is where its arrow is, x px right of the LB's line.
 func (b *label) height(x float64) float64 {
-	return b.y[lbSide] + (b.y[targetSide]-b.y[lbSide])*(x-b.ends[0])/(b.ends[1]-b.ends[0])
+	x0, y0, x1, y1 := b.ends[0], b.y[lbSide], b.ends[1], b.y[targetSide]
+	for k := range b.mids { // between those that are next to x
+		switch m := &b.mids[k]; {
+		case m.seen == nil:
+		case b.between[k] <= x:
+			x0, y0 = b.between[k], m.y
+		case b.between[k] < x1:
+			x1, y1 = b.between[k], m.y
+		}
+	}
+	return y0 + (y1-y0)*(x-x0)/(x1-x0)
 }
 
 // below reports whether its arrow goes by there.
@@ -53,6 +64,9 @@ func (l *ladder) labels(c *columns) []label {
 		all[i] = label{step: x, title: cut(x.title, 36), numbers: flagNames(x.Flags) + " " + numbers(bs, l.f, x.Evidence)}
 		for end := range all[i].ends {
 			all[i].ends[end] = c.x(x, side(end)) - c.line[lbSide]
+		}
+		for _, x := range c.mids {
+			all[i].between = append(all[i].between, x-c.line[lbSide])
 		}
 	}
 	for i := range all {
@@ -112,10 +126,14 @@ func (b *label) hides(all []label, i int, at float64) (n float64) {
 }
 
 func (b *label) draw(s *svg, c *columns) {
-	dy := b.y[targetSide] - b.y[lbSide]
-	turn := math.Atan2(dy, b.ends[1]-b.ends[0])
-	at := b.at + map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
-	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide]+b.ends[0], b.y[lbSide], turn*180/math.Pi, b.anchor)
+	// An arrow that bends where a point saw it is followed from where the label begins to where it ends.
+	part := b.width() / math.Hypot(b.ends[1]-b.ends[0], b.y[targetSide]-b.y[lbSide])
+	x0 := b.ends[0] + b.at/b.width()*part*(b.ends[1]-b.ends[0])
+	x1 := x0 + part*(b.ends[1]-b.ends[0])
+	y0 := b.height(x0)
+	turn := math.Atan2(b.height(x1)-y0, x1-x0)
+	at := map[string]float64{"middle": b.width() / 2, "end": b.width()}[b.anchor]
+	s.add(`<g transform="translate(%v %v) rotate(%v)" text-anchor="%v">`, c.line[lbSide]+x0, y0, turn*180/math.Pi, b.anchor)
 	y := -5
 	if b.title != "" {
 		s.add(`<text class="what" x="%v" y="%v">%v</text>`, at, y, b.title)

@@ -18,6 +18,7 @@ const (
 	lbSide side = iota
 	targetSide
 	pathLine // between the two, where joined captures show that something lies there
+	firstMid // of the points between the two, from the LB on
 )
 
 func from(e *detect.Evidence) side {
@@ -35,8 +36,10 @@ func from(e *detect.Evidence) side {
 type ladder struct {
 	f *detect.Finding
 	vantage
-	both   *both // of joined captures; nil: of one
-	zero   int64 // time of the first step, of joined captures
+	points []report.Point // of joined captures, along the path; nil: of one
+	views  []*detect.View // the connection at each of them; nil: it is not there
+	off    int64          // by how much their clocks may be off
+	zero   int64          // time of the first step, of joined captures
 	steps  []step
 	breaks []gap
 	left   int // steps left out
@@ -69,6 +72,15 @@ type step struct {
 
 	seen   [2]*report.Sighting // where joined captures have it; nil: an end does not, or there is one capture
 	absent [2]bool             // it was not at that end: it ended on the path, or began there
+	mids   []mid               // what the points between the two ends have of it
+}
+
+// mid is a segment at a point between the two ends.
+type mid struct {
+	seen   *report.Sighting // nil: the point does not have it
+	absent bool             // it did not come by
+	at     int64            // ns after the first step
+	y      float64
 }
 
 // when is the time at an end, ns after the first step.
@@ -230,7 +242,7 @@ func crossed(a, b *detect.Evidence) bool {
 	return a.Ack.AtOrBefore(b.Seq) && b.Ack.AtOrBefore(a.Seq)
 }
 
-// moment is a step at one of the ends.
+// moment is a step at one of the lines.
 type moment struct {
 	t    int64
 	step int
@@ -244,7 +256,11 @@ func (l *ladder) moments() []moment {
 	for i := range l.steps {
 		s := &l.steps[i]
 		sender := from(s.Evidence)
-		ms = append(ms, moment{s.when(sender), i, sender, true}, moment{s.when(1 - sender), i, 1 - sender, false})
+		ms = append(ms, moment{s.when(sender), i, sender, true})
+		for k := range s.passed() {
+			ms = append(ms, moment{s.mids[k].at, i, firstMid + side(k), false})
+		}
+		ms = append(ms, moment{s.when(1 - sender), i, 1 - sender, false})
 	}
 	slices.SortStableFunc(ms, func(a, b moment) int { return cmp.Compare(a.t, b.t) })
 	return ms
@@ -262,7 +278,7 @@ func (l *ladder) place() {
 		reach = min(max(14+10*math.Log10(float64(unit)/50e3), 10), 50)
 	}
 	y, flying := float64(firstY), 0
-	least := [3]float64{firstY, firstY, firstY} // where the next one fits at each end, and on the path
+	least := slices.Repeat([]float64{firstY}, int(firstMid)+max(len(l.points)-2, 0)) // where the next one fits at each line
 	var before *moment
 	for _, m := range l.moments() {
 		s := &l.steps[m.step]
@@ -277,12 +293,17 @@ func (l *ladder) place() {
 			}
 		}
 		lane := m.end
-		if s.absent[m.end] && m.end != l.text() {
+		if m.end < pathLine && s.absent[m.end] && m.end != l.text() {
 			lane = pathLine
 		}
 		y = max(y, least[lane])
-		s.y[m.end] = y
 		least[lane] = y + l.room(s, m)
+		if m.end >= firstMid {
+			s.mids[m.end-firstMid].y = y
+			before = &m
+			continue
+		}
+		s.y[m.end] = y
 		if m.send {
 			flying++
 		} else {
@@ -298,7 +319,9 @@ func (l *ladder) room(s *step, m moment) float64 {
 	switch {
 	case m.end == l.text():
 		return 22 + lineHeight*float64(max(len(s.notes), 1))
-	case m.send || l.both != nil:
+	case m.end >= firstMid:
+		return 6
+	case m.send || l.points != nil:
 		return 30
 	}
 	return 17

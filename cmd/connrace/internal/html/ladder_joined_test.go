@@ -90,8 +90,83 @@ func TestJoinedLadder(t *testing.T) {
 	if !strings.Contains(page, `<span>in target.pcap</span> <span class="copyable"><code>tcp.stream eq 4</code>`) {
 		t.Error("no filter for the other capture")
 	}
-	if !strings.Contains(page, "Times on the left are those of web-1.pcap, on the right those of target.pcap") {
+	if !strings.Contains(page, "Times on the left are those of web-1.pcap, on the right those of target.pcap, by one clock") {
 		t.Error("nothing says whose times they are")
+	}
+}
+
+// threePoints is the report on two captures with a third one taken between: the LB's FIN came by there,
+// but neither RST, of which one was lost before, and the other was made behind.
+func threePoints() (*report.Report, *detect.Finding) {
+	r, f := joinedSample()
+	r.Captures = append(r.Captures, r.Captures[1])
+	r.Captures[1].Path = "captures/node.pcap"
+	a := &r.Analyses[0]
+	a.Captures = []int{0, 1, 2}
+	a.Points = []report.Point{a.Points[0], {Capture: 1, Name: "node.pcap", Place: report.Between}, {Capture: 2, Name: "target.pcap", Place: report.AtTarget}}
+	for i := range f.Evidence {
+		e := &f.Evidence[i]
+		node := detect.Seen{Point: 1, Absent: true}
+		switch e.Role {
+		case detect.RoleFIN:
+			node = detect.Seen{Point: 1, Capture: 1, Frame: 70, After: -3 * millisecond}
+		case detect.RoleRequest:
+			node = detect.Seen{Point: 1, Capture: 1, Frame: 71, After: 6 * millisecond}
+		case detect.RoleLBFIN:
+			node = detect.Seen{Point: 1, Capture: 1, Frame: 72, After: 3 * millisecond}
+		}
+		if e.Capture == 1 {
+			e.Capture = 2
+		}
+		if len(e.Seen) == 2 {
+			e.Seen[1].Point, e.Seen[1].Capture = 2, 2*e.Seen[1].Capture
+			e.Seen = []detect.Seen{e.Seen[0], node, e.Seen[1]}
+		}
+	}
+	f.Views[1].Point, f.Views[1].Capture = 2, 2
+	f.Views = []detect.View{f.Views[0], {Point: 1, Capture: 1, Stream: 2, LB: f.LB, Target: ep("10.9.0.1:80")}, f.Views[1]}
+	return r, f
+}
+
+// Of three points each has its line: a segment goes by where it was seen, in the order of that point,
+// and ends before the first one that does not have it.
+func TestThreePointLadder(t *testing.T) {
+	r, f := threePoints()
+	l := newLadderOf(&r.Analyses[0], f, nil, false)
+	checkLadder(t, l)
+	c := l.columns()
+	if len(c.mids) != 1 || c.mids[0] != (c.line[lbSide]+c.line[targetSide])/2 {
+		t.Fatalf("lines at %v and %v", c.line, c.mids)
+	}
+	lb, node, target := c.line[lbSide], c.mids[0], c.line[targetSide]
+	for role, want := range map[detect.Role][2]float64{
+		detect.RoleFIN: {target, lb}, detect.RoleRequest: {lb, target}, detect.RoleLBFIN: {lb, (node + target) / 2}, detect.RoleRST: {(lb + node) / 2, lb},
+	} {
+		if x0, _, x1, _ := l.stepOf(t, role).ends(&c); x0 != want[0] || x1 != want[1] {
+			t.Errorf("%s goes from %v to %v, not %v", role, x0, x1, want)
+		}
+	}
+	if x0, _, x1, _ := l.steps[len(l.steps)-1].ends(&c); l.steps[len(l.steps)-1].Capture == 2 && (x0 != target || x1 != (node+target)/2) {
+		t.Errorf("the target's RST goes from %v to %v", x0, x1)
+	}
+	// The node had the FIN before the request: they cross left of it.
+	if fin, request := l.stepOf(t, detect.RoleFIN), l.stepOf(t, detect.RoleRequest); fin.mids[0].y >= request.mids[0].y || !meet(fin, request) {
+		t.Errorf("at the node the FIN is at %v, the request at %v", fin.mids[0].y, request.mids[0].y)
+	}
+	svg := regexp.MustCompile(`(?s)<svg class="ladder".*?</svg>`).FindString(render(t, r, report.Options{}))
+	for _, want := range []string{
+		"with node.pcap between them, where 1 segment ends for the load balancer end: they never arrived at node.pcap, where 1 segment begins in the name of the target: not from node.pcap, where 1 segment ends for the target end: they never arrived at target.pcap;",
+		">node.pcap<", ">target becomes 10.9.0.1:80<", `class="via"`, ">70<", ">71<", ">72<", ">never arrived at node.pcap<", ">not from node.pcap<",
+	} {
+		if !strings.Contains(svg, want) {
+			t.Errorf("the drawing has no %q", want)
+		}
+	}
+	if strings.Contains(svg, `line path`) {
+		t.Error("a line of the path is drawn beside that of the point on it")
+	}
+	if t.Failed() {
+		t.Log(svg)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"math"
+	"slices"
 	"strings"
 
 	"connrace/cmd/connrace/internal/report"
@@ -24,6 +25,7 @@ const (
 // columns are where a ladder's parts are.
 type columns struct {
 	line  [3]float64 // the ends' lines, and where that of the path would be
+	mids  []float64  // those of the points between
 	text  float64    // descriptions begin here
 	guess float64    // estimated times
 	after string     // text-anchor of those
@@ -31,19 +33,32 @@ type columns struct {
 
 func (l *ladder) columns() columns {
 	if l.text() == lbSide {
-		return columns{lines(textWidth+12, ladderWidth-marginWidth), 0, ladderWidth - marginWidth + 10, "start"}
+		return columns{lines(textWidth+12, ladderWidth-marginWidth), l.between(textWidth+12, ladderWidth-marginWidth), 0, ladderWidth - marginWidth + 10, "start"}
 	}
-	return columns{lines(marginWidth, ladderWidth-textWidth-12), ladderWidth - textWidth, marginWidth - 10, "end"}
+	return columns{lines(marginWidth, ladderWidth-textWidth-12), nil, ladderWidth - textWidth, marginWidth - 10, "end"}
 }
 
 func lines(lb, target float64) [3]float64 { return [3]float64{lb, target, (lb + target) / 2} }
 
-// x is where a step leaves or arrives at an end, or on the path instead.
+// x is where a step leaves or arrives at an end, or on the path instead: behind the last point
+// that has it.
 func (c *columns) x(s *step, end side) float64 {
-	if s.absent[end] {
-		return c.line[pathLine]
+	x := c.line[end]
+	if !s.absent[end] {
+		return x
 	}
-	return c.line[end]
+	for k := range s.mids {
+		if end == targetSide {
+			k = len(s.mids) - 1 - k
+		}
+		if s.mids[k].seen != nil {
+			return (x + c.mids[k]) / 2
+		}
+		if s.mids[k].absent {
+			x = c.mids[k]
+		}
+	}
+	return (x + c.line[1-end]) / 2
 }
 
 // draw makes the SVG. frame names a frame, clock writes a time.
@@ -55,8 +70,8 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 		ladderWidth, l.height, ladderWidth, l.height,
 		fmt.Sprintf("Sequence of finding %d: %s between the load balancer on the left and the target on the right%s; the table below lists them", id, text.Plural(uint64(n), "segment"), l.ended()))
 	l.heads(&s, &c)
-	if l.both != nil {
-		l.pathHead(&s, &c)
+	if l.points != nil {
+		l.pathHeads(&s, &c)
 	}
 	l.lines(&s, &c)
 	for i := range l.breaks {
@@ -74,7 +89,7 @@ func (l *ladder) draw(id int, frame func(*detect.Evidence) string, clock func(in
 			s.add(`<g class="%v"><title>%v</title>`, strings.TrimSpace("seg "+x.class), l.tooltip(x, frame, clock))
 			if words {
 				labels[i].draw(&s, &c)
-				if l.both == nil {
+				if l.points == nil {
 					l.describe(&s, &c, x, frame(x.Evidence), clock(x.Time), digits)
 				} else {
 					l.describeBoth(&s, &c, x, clock, digits)
@@ -103,8 +118,8 @@ func (l *ladder) heads(s *svg, c *columns) {
 			x = [2]float64{0, ladderWidth}[end]
 		}
 		note := ""
-		if l.both != nil {
-			note = " · " + cut(l.both[end].Name, 28)
+		if l.points != nil {
+			note = " · " + cut(l.at(side(end)).Name, 28-4*min(len(c.mids), 4))
 		} else if l.captured[end] {
 			note = " · captured here"
 		}
@@ -117,17 +132,17 @@ func (l *ladder) heads(s *svg, c *columns) {
 
 // lines are the vertical lines, open at the breaks.
 func (l *ladder) lines(s *svg, c *columns) {
-	for i, x := range c.line {
+	for i, x := range append(slices.Clone(c.line[:]), c.mids...) {
 		class := "line"
 		if i == int(pathLine) {
-			if class = "line path"; l.both == nil {
-				break
+			if class = "line path"; len(l.points) != 2 {
+				continue
 			}
 		}
 		y := float64(headY - 8)
 		for _, b := range l.breaks {
 			s.add(`<path class="%v" d="M%v %vV%v"/>`, class, x, y, b.from)
-			if i != int(pathLine) { // where the time is written
+			if i < int(pathLine) { // in the middle the time is written
 				s.add(`<path class="line off" d="M%v %vV%v"/>`, x, b.from, b.to)
 			}
 			y = b.to
@@ -170,20 +185,29 @@ func (x *step) ends(c *columns) (x0, y0, x1, y1 float64) {
 
 func (x *step) arrow(s *svg, c *columns) {
 	x0, y0, x1, y1 := x.ends(c)
-	d := math.Hypot(x1-x0, y1-y0)
-	ux, uy := (x1-x0)/d, (y1-y0)/d
+	s.add(`<path class="way" d="M%v %v`, x0, y0)
+	fx, fy := x0, y0 // where it comes from
+	for k := range x.passed() {
+		fx, fy = c.mids[k], x.mids[k].y
+		s.add(`L%v %v`, fx, fy)
+	}
+	d := math.Hypot(x1-fx, y1-fy)
+	ux, uy := (x1-fx)/d, (y1-fy)/d
 	dead := x.dead || x.absent[1-from(x.Evidence)]
 	tip := 2.0 // before the line
 	if dead {
 		tip = 12
 	}
 	tx, ty := x1-ux*tip, y1-uy*tip
-	s.add(`<path class="way" d="M%v %vL%v %v"/>`, x0, y0, tx-ux*5, ty-uy*5)
+	s.add(`L%v %v"/>`, tx-ux*5, ty-uy*5)
 	s.add(`<path class="tip" d="M%v %vL%v %vL%v %vZ"/>`, tx, ty, tx-ux*9-uy*4, ty-uy*9+ux*4, tx-ux*9+uy*4, ty-uy*9-ux*4)
 	if dead {
 		s.add(`<path class="dead" d="M%v %vl8 8m0 -8l-8 8"/>`, x1-ux*4-4, y1-uy*4-4)
 	}
 	s.add(`<circle class="dot" cx="%v" cy="%v" r="2.5"/>`, x0, y0)
+	for k := range x.passed() {
+		s.add(`<circle class="dot" cx="%v" cy="%v" r="2.5"/>`, c.mids[k], x.mids[k].y)
+	}
 }
 
 // describe writes frame, time and note beside the end where it was captured, and the
@@ -273,7 +297,7 @@ func (l *ladder) proof() string {
 // caption says how far the drawing can be trusted.
 func (l *ladder) caption() string {
 	const scale = " Distances are not to scale."
-	if l.both != nil {
+	if l.points != nil {
 		return l.captionBoth() + scale
 	}
 	if !l.rtt.Known {

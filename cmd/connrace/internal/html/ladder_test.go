@@ -171,6 +171,19 @@ func checkLadder(t *testing.T, l *ladder) {
 		if sender := from(s.Evidence); s.y[sender] > s.y[1-sender] {
 			t.Errorf("step %d points upwards: %v", i, s.y)
 		}
+		y := s.y[from(s.Evidence)]
+		for k := range s.passed() {
+			if s.mids[k].y < y || s.mids[k].y > s.y[1-from(s.Evidence)] {
+				t.Errorf("step %d points upwards on its way: %v, %+v", i, s.y, s.mids)
+			}
+			y = s.mids[k].y
+			for j := range l.steps[:i] {
+				o := &l.steps[j].mids[k]
+				if m := &s.mids[k]; o.seen != nil && (o.at < m.at && o.y > m.y || o.at > m.at && o.y < m.y) {
+					t.Errorf("steps %d and %d are in the wrong order on their way: %+v, %+v", j, i, o, s.mids[k])
+				}
+			}
+		}
 	}
 	for end, steps := range ends {
 		slices.SortStableFunc(steps, func(a, b *step) int { return int(math.Copysign(1, a.y[end]-b.y[end])) })

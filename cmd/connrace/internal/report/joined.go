@@ -176,8 +176,10 @@ func linkJSON(x *Joined) linkDoc {
 		// What the clocks may be off by, the one way may be longer and the other shorter.
 		more, less := k.Hi-k.Offset, k.Offset-k.Lo
 		d.OneWay[w.Target.String()] = wayDoc{
-			known(w.ToTarget), []seconds{known(max(w.ToTarget-more, 0)), known(w.ToTarget + less)},
-			known(w.ToLB), []seconds{known(max(w.ToLB-less, 0)), known(w.ToLB + more)},
+			known(w.ToTarget),
+			[]seconds{known(max(w.ToTarget-more, 0)), known(w.ToTarget + less)},
+			known(w.ToLB),
+			[]seconds{known(max(w.ToLB-less, 0)), known(w.ToLB + more)},
 		}
 	}
 	for _, n := range x.NAT {

@@ -32,6 +32,7 @@ type Info struct {
 	First, Last int64      // earliest and latest Frame.Time; 0 where no frame had one
 	Drops       uint64     // packets that the capturing system says it lost
 	DropsKnown  bool       // whether it says so (pcapng interface statistics)
+	Comments    bool       // some packet has one (pcapng): see Remarked
 	Gaps        []Gap      // the first thousand, only with ReadOptions.Resync
 	GapCount    int
 	GapBytes    int64

@@ -63,7 +63,13 @@ type pcapng struct {
 	unlimited  bool
 	drops      uint64 // of the sections before this one
 	dropsKnown bool
-	copy       *copier // nil: the file is only read, not copied
+	comments   bool        // of packets: there are some
+	blocks     blockReader // nil: nobody wants more of the file than its frames
+}
+
+// blockReader is given every block once it was read; f is its frame, if it is one.
+type blockReader interface {
+	block(p *pcapng, kind uint32, b []byte, f *Frame, is bool)
 }
 
 // openPcapng reads the first section header.
@@ -174,7 +180,7 @@ func checkTrailer(b []byte, total int, swap bool) error {
 
 func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err error) {
 	for n < len(batch) {
-		if p.copy == nil {
+		if p.blocks == nil {
 			if k := p.plain(w, batch[n:], number+uint64(n)); k > 0 {
 				n += k
 				continue
@@ -212,8 +218,8 @@ func (p *pcapng) next(w *window, batch []Frame, number uint64) (n, want int, err
 			f.Offset = offset
 			n++
 		}
-		if p.copy != nil {
-			p.copy.block(p, kind, b, f, is)
+		if p.blocks != nil {
+			p.blocks.block(p, kind, b, f, is)
 		}
 	}
 	return n, 0, nil
@@ -247,6 +253,9 @@ func (p *pcapng) plain(w *window, batch []Frame, number uint64) (n int) {
 			uint64(index) >= uint64(len(p.interfaces)) || captured > min(total-packetMin, maxPacket) ||
 			binary.LittleEndian.Uint32(b[total-4:]) != length {
 			break
+		}
+		if room := total - packetMin - captured; room >= 8 && !p.comments {
+			p.commented(p.packetOptions(b[:total]))
 		}
 		i := &p.interfaces[index]
 		ts := uint64(high)<<32 | uint64(low)
@@ -310,12 +319,12 @@ func (p *pcapng) block(f *Frame, kind uint32, b []byte, total int, swap bool) (i
 	case blockSection:
 		return false, p.section(b, swap)
 	case blockEnhanced, blockPacket:
-		index := p.order().Uint32(b[8:])
-		if kind == blockPacket {
-			index = uint32(p.order().Uint16(b[8:])) // and a count of drops
-		}
+		index := p.index(kind, b)
 		if uint64(index) >= uint64(len(p.interfaces)) {
 			return false, p.noInterface(index)
+		}
+		if !p.comments {
+			p.commented(p.packetOptions(b))
 		}
 		i := &p.interfaces[index]
 		ts := uint64(p.order().Uint32(b[12:]))<<32 | uint64(p.order().Uint32(b[16:]))
@@ -379,6 +388,7 @@ func (p *pcapng) fill(info *Info) {
 	if p.unlimited {
 		info.Snaplen = 0
 	}
+	info.Comments = p.comments
 	info.Drops, info.DropsKnown = p.totalDrops(), p.dropsKnown
 	if p.ignored > 0 {
 		info.Warnings = append(info.Warnings,

@@ -29,7 +29,7 @@ func Annotate(dst io.Writer, f *File, last uint64, comments func(frame uint64) [
 	f.w.spill = &c.spill
 	switch p := f.c.(type) {
 	case *pcapng:
-		p.copy = c
+		p.blocks = c
 		c.block(p, blockSection, f.w.buf[:f.w.pos], nil, false)
 	case *pcap:
 		p.copy = c

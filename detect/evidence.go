@@ -48,6 +48,7 @@ type Evidence struct {
 	TTL      uint8 // 0: unknown
 	Role     Role
 	Note     string // what it shows, a few words
+	Comment  string // what the capture's maker wrote on the packet, on one line, as it is there; "": nothing
 	Seen     []Seen // at the points of joined captures, along the path from the LB; nil: there is one point
 }
 

@@ -17,6 +17,7 @@ type Process struct {
 	Container string // its id; "": it is in none, or that is unknown
 	Pod       string // its uid, as Container
 	Unit      string // systemd's
+	Basis     string // what names it: ByComment; "": the host itself
 	// Closed is how it closed the target's socket, where the kernel said that: CloseByExit,
 	// CloseByCall, CloseByShutdown; "": unknown, or it did not.
 	Closed string

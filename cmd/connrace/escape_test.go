@@ -35,8 +35,8 @@ var evil = []string{
 	"{{7*7}}${jndi:ldap://x}\\n",
 }
 
-// evilCapture is the race of crowder with such texts in the request, in the capture's
-// comments, in its interface's name and in the names of its hosts.
+// evilCapture is the race of crowder with such texts in the request, in the comments of the
+// capture and of its packets, in its interface's name and in the names of its hosts.
 func evilCapture(t *testing.T, text string) []byte {
 	t.Helper()
 	s, err := pcaps.Load("crowder")
@@ -74,7 +74,17 @@ func evilCapture(t *testing.T, text string) []byte {
 	for range 2 {
 		rest = rest[binary.LittleEndian.Uint32(rest[4:]):]
 	}
-	return append([]byte(head), rest...)
+	out := []byte(head)
+	for len(rest) > 0 { // each packet with a comment
+		b := rest[:binary.LittleEndian.Uint32(rest[4:])]
+		if rest = rest[len(b):]; binary.LittleEndian.Uint32(b) != 6 {
+			out = append(out, b...)
+			continue
+		}
+		end := 28 + (binary.LittleEndian.Uint32(b[20:])+3)&^3
+		out = append(out, block(6, string(b[8:end])+option(1, text)+option(0, ""))...)
+	}
+	return out
 }
 
 // unprintable is the first character that a terminal should not see.
@@ -172,7 +182,7 @@ func TestEscape(t *testing.T) {
 					t.Fatalf("%s: %d comments, %v", path, len(texts), err)
 				}
 				for _, c := range texts {
-					if x, bad := unprintable([]byte(c.Text)); bad {
+					if x, bad := unprintable([]byte(c.Text)); bad && c.Text != text { // the packet's own, which stays as it was
 						t.Errorf("comment: %s", x)
 					}
 				}

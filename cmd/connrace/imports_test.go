@@ -54,7 +54,7 @@ var layers = []struct {
 		within + "infile", within + "lblog", within + "memory", within + "outfile", within + "report", within + "term",
 	}, "it leads frames to a report and knows neither files nor interfaces"},
 	{within + "offline", []string{
-		"connrace/capture", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "join",
+		"connrace/capture", "connrace/detect", "connrace/tcpstate", "github.com/spf13/pflag", within + "annotate", within + "cli", within + "confine", within + "infile", within + "join",
 		within + "memory", within + "outfile", within + "pipeline", within + "report", within + "term",
 	}, "it reads files: nothing of an interface is known"},
 	{within + "live", []string{

@@ -222,7 +222,7 @@ func (r *row) Link() string { return fmt.Sprintf("f%d", r.ID) }
 
 // frameText is a segment in a table.
 type frameText struct {
-	Frame, Time, From, Flags, Numbers, Absolute, Stream, Note string
+	Frame, Time, From, Flags, Numbers, Absolute, Stream, Note, Comment string
 }
 
 func (p *page) row(f *found) row {
@@ -248,10 +248,15 @@ func (p *page) row(f *found) row {
 	}
 	es := report.Story(f.Finding)
 	bs := report.NewRelative(f.Finding, es)
+	before := ""
 	for _, e := range es {
+		comment := ""
+		if e.Comment != before {
+			comment, before = cut(text.Clean(e.Comment), 400), e.Comment
+		}
 		r.Frames = append(r.Frames, frameText{
 			Frame: f.frame(e), Time: p.Stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),
-			Numbers: numbers(bs, f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: text.Clean(e.Note),
+			Numbers: numbers(bs, f.Finding, e), Absolute: absolute(e), Stream: uintText(uint64(e.Stream)), Note: text.Clean(e.Note), Comment: comment,
 		})
 	}
 	r.Facts = p.facts(f)
@@ -327,7 +332,11 @@ func (p *page) facts(f *found) []fact {
 		add("Dropped by the kernel", text.Plural(uint64(m.Dropped), "segment"), m.DropReason)
 	}
 	if f.Process != nil {
-		add("The process", text.Clean(f.Process.String()), text.Clean(f.Process.Command))
+		note := f.Process.Command
+		if f.Process.Basis == detect.ByComment {
+			note = "by the capture's comments; " + note
+		}
+		add("The process", text.Clean(f.Process.String()), strings.TrimSuffix(text.Clean(note), "; "))
 	}
 	if m.Retried {
 		add("Tried again", fmt.Sprintf("stream %d, frame %d", m.RetryStream, m.RetryFrame), "")

@@ -149,10 +149,11 @@ func (s *spool) close() {
 
 // keep lets a stream be read again later if that will be needed.
 func (s *session) keep(path string, r io.Reader) (io.Reader, error) {
-	if s.flags.packets.annotate == "" && s.flags.packets.evidence == "" && !s.Connections {
+	i := len(s.Report.Captures)
+	if _, regular := r.(*os.File); !regular && s.flags.packets.annotate == "" && s.flags.packets.evidence == "" && !s.Connections {
+		s.once[i] = true
 		return r, nil
 	}
-	i := len(s.Report.Captures)
 	s.sources[i].close() // of an input that was none
 	c := &source{path: path}
 	s.sources[i] = c

@@ -1,5 +1,6 @@
 // Package offline is the command analyze: files in, one report out. A file continues the one
-// before or begins an analysis of its own; --annotate and --evidence read them once more.
+// before or begins an analysis of its own; --annotate and --evidence read them once
+// more, and so does remark where packets have comments.
 package offline
 
 import (
@@ -30,12 +31,14 @@ type session struct {
 	apart     map[int]string            // why captures were not taken for a continuation, by index in report.Captures
 	sources   map[int]*source           // streams that are read again, by index in report.Captures
 	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
+	commented []int                     // captures with comments on packets, likewise
+	once      map[int]bool              // streams that cannot be read again, likewise
 	next      *opened                   // the file that comes next; nil: it is opened in its turn
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s := &session{
-		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{},
+		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, once: map[int]bool{},
 		stretches: map[int][]capture.Stretch{},
 	}
 	s.Shown.Streams = flags.streams
@@ -83,6 +86,9 @@ func (s *session) file(path string, others []string) {
 		s.stretches[index] = src.Stretches()
 	}
 	c := pipeline.Describe(path, src.Info())
+	if src.Info().Comments {
+		s.commented = append(s.commented, index)
+	}
 	if apart != "" && s.Connections {
 		s.apart[index] = path + ": " + apart // unless it is joined
 	} else if apart != "" {
@@ -139,6 +145,9 @@ func (s *session) finish() int {
 	s.conclude(nil)
 	if s.Connections {
 		s.join()
+	}
+	s.remark()
+	if s.Connections {
 		s.Late()
 	}
 	s.Complete()

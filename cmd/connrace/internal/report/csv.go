@@ -62,6 +62,7 @@ var csvColumns = []struct {
 	{"problem_title", func(r *csvRow) string { return r.problem.Title }},
 	{"proof", func(r *csvRow) string { return r.proof() }},
 	{"seen", func(r *csvRow) string { return r.seen() }},
+	{"comments", func(r *csvRow) string { return strings.Join(comments(r.a, r.f), " | ") }},
 }
 
 // csvRow is a finding as a row.

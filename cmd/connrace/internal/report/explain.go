@@ -48,6 +48,7 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 	for _, l := range Streams(f, t.o.ShowQuery) {
 		t.paragraph("         ", l)
 	}
+	before := ""
 	for _, e := range Story(f) {
 		lead := fmt.Sprintf("         %s%7d  %s  %-6s  %-4s ", t.file(a, e.Capture), e.Frame, t.clock.Stamp(e.Time), who(e), e.Flags)
 		line := text.Clean(e.Note)
@@ -58,6 +59,10 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 			line += fmt.Sprintf(" (stream %d)", e.Stream)
 		}
 		t.paragraph(lead, line)
+		if e.Comment != "" && e.Comment != before {
+			t.paragraph("           comment: ", text.Clean(e.Comment))
+		}
+		before = e.Comment
 	}
 	filter := f.DisplayFilter()
 	if len(filter) > t.width-20 && f.HasStream {

@@ -107,6 +107,7 @@ type evidenceDoc struct {
 	TTL     count     `json:"ttl"`
 	Role    string    `json:"role"`
 	Note    shown     `json:"note"`
+	Comment optional  `json:"comment"`
 	Seen    []seenDoc `json:"seen,omitempty"`
 }
 
@@ -118,7 +119,7 @@ func appendEvidence(ds []evidenceDoc, a *Analysis, es []detect.Evidence, file *E
 		d := evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
-			Role: string(e.Role), Note: shown(e.Note), Seen: seenJSON(a, e.Seen),
+			Role: string(e.Role), Note: shown(e.Note), Comment: optional(e.Comment), Seen: seenJSON(a, e.Seen),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]

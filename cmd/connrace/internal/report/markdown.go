@@ -257,6 +257,12 @@ func (m *markdown) proof(a *Analysis, f *detect.Finding) {
 		}
 		m.line("```")
 	}
+	if lines := comments(a, f); lines != nil {
+		for i, l := range lines {
+			lines[i] = "- " + escape("comment on frame "+l)
+		}
+		m.say(lines...)
+	}
 	if filter := f.DisplayFilter(); filter != "" {
 		line := "Wireshark: " + code(filter)
 		for _, o := range m.report.OtherFilters(a, f) {

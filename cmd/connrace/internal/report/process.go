@@ -1,6 +1,8 @@
 package report
 
 import (
+	"cmp"
+
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 )
@@ -12,6 +14,7 @@ type processDoc struct {
 	Container optional `json:"container"`
 	Pod       optional `json:"pod"`
 	Unit      optional `json:"unit"`
+	Basis     string   `json:"basis"`
 	Closed    optional `json:"closed_by"`
 	Exit      *exitDoc `json:"exit"`
 }
@@ -32,7 +35,7 @@ func processJSON(p *detect.Process) *processDoc {
 	}
 	d := &processDoc{
 		PID: p.PID, Name: text.Clean(p.Name), Command: optional(p.Command), Container: optional(p.Container), Pod: optional(p.Pod),
-		Unit: optional(p.Unit), Closed: optional(p.Closed),
+		Unit: optional(p.Unit), Basis: cmp.Or(p.Basis, "host"), Closed: optional(p.Closed),
 	}
 	if e := p.Exit; e != nil {
 		d.Exit = &exitDoc{

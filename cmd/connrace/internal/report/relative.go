@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 
 	"connrace/detect"
@@ -19,6 +20,23 @@ func Story(f *detect.Finding) []*detect.Evidence {
 		es = append(es, &f.Evidence[i])
 	}
 	return es
+}
+
+// comments are what the makers of captures wrote on packets of the evidence, with their frames.
+// Packets in a row that have the same are told once.
+func comments(a *Analysis, f *detect.Finding) (lines []string) {
+	before := ""
+	for _, e := range Story(f) {
+		if e.Comment != "" && e.Comment != before {
+			frame := fmt.Sprint(e.Frame)
+			if e.Capture != f.Capture {
+				frame = fmt.Sprintf("%d:%d", a.capture(e.Capture), e.Frame)
+			}
+			lines = append(lines, frame+": "+e.Comment)
+		}
+		before = e.Comment
+	}
+	return lines
 }
 
 // Relative are the sequence numbers from which those of each connection are counted, the

@@ -42,6 +42,8 @@ type Socket struct {
 	// Inode is the number by which /proc/PID/fd names it; 0: no process has it, be it that none
 	// has accepted it yet, or that all have closed it.
 	Inode uint32
+	// V6Only: it listens on :: for IPv6 only.
+	V6Only bool
 }
 
 // UnixListener is a listening unix socket.

@@ -123,11 +123,14 @@ func (w *Witness) stat(path string, st *unix.Stat_t) error {
 	return unix.Fstatat(int(w.root.Fd()), strings.TrimLeft(path, "/"), st, 0)
 }
 
+// attrV6Only is of a socket that may listen (INET_DIAG_SKV6ONLY).
+const attrV6Only = 11
+
 // listener takes a TCP socket's message (struct inet_diag_msg).
 func (w *Witness) listener(m []byte) {
 	const (
 		port, addr, rqueue, wqueue, size = 4, 8, 56, 60, 72
-		attrMemInfo, attrV6Only          = 7, 11
+		attrMemInfo                      = 7
 		memDrops                         = 8 // SK_MEMINFO_DROPS
 	)
 	if len(m) < size {
@@ -169,7 +172,13 @@ func (w *Witness) Sockets(states uint32, each func(*Socket)) error {
 				}
 				return e
 			}
-			each(&Socket{Local: of(addr, port), Remote: of(peerAddr, peerPort), Inode: native32(m[inode:])})
+			s := Socket{Local: of(addr, port), Remote: of(peerAddr, peerPort), Inode: native32(m[inode:])}
+			for kind, v := range attributes(m[size:]) {
+				if kind == attrV6Only && len(v) >= 1 {
+					s.V6Only = v[0] != 0
+				}
+			}
+			each(&s)
 		}
 		if err := w.diag.tcp(family, states, 0, take); err != nil {
 			return err

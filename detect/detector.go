@@ -37,6 +37,7 @@ type Detector struct {
 	pending   pendings   // decided, waiting for what belongs to them
 	waiting   int        // their weight
 	due       int64      // when the first of them is complete
+	asked     int64      // when the host was asked last
 	settled   []*pending // complete, in the order of completion; with findings
 	findings  []*Finding
 	kept      int // their weight

@@ -171,6 +171,7 @@ func (d *Detector) Shift(by int64) {
 		}
 	}
 	d.lookAgain += by
+	d.asked += by
 	if d.due != never {
 		d.due += by
 	}

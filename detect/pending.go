@@ -111,8 +111,16 @@ func (d *Detector) count(x *Facts, f *Finding) {
 	}
 }
 
+// gatherTime is how long findings whose time has come wait for others, where a host is asked about
+// them: to ask costs much more than what is asked.
+const gatherTime = second / 4
+
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
+	if d.opt.Host != nil && now-d.asked < gatherTime {
+		return
+	}
+	var due []*pending
 	for len(d.pending) > 0 && d.pending[0].until <= now {
 		switch p := d.pop(); {
 		case p.longer > now:
@@ -120,9 +128,15 @@ func (d *Detector) flushDue(now int64) {
 			d.push(p)
 		case d.probed(p.f) && p.f.ID == 0:
 			p.waits = false
+		case d.opt.Host != nil:
+			due = append(due, p)
 		default:
 			d.complete(p)
 		}
+	}
+	if len(due) > 0 {
+		d.asked = now
+		d.complete(due...)
 	}
 	if d.due = never; len(d.pending) > 0 {
 		d.due = d.pending[0].until
@@ -143,13 +157,19 @@ func (d *Detector) pop() *pending {
 	return p
 }
 
-// complete enriches a finding and hands it over, or what has become of one that was told.
-func (d *Detector) complete(p *pending) {
-	p.waits = false
-	if d.enrich(p); p.f.ID == 0 {
-		d.emit(p)
-	} else if d.explain(p); d.opt.OnUpdate != nil {
-		d.opt.OnUpdate(p.f)
+// complete enriches findings and hands them over, or what has become of those that were told.
+func (d *Detector) complete(ps ...*pending) {
+	for _, p := range ps {
+		p.waits = false
+		d.enrich(p)
+	}
+	d.askHost(ps)
+	for _, p := range ps {
+		if p.f.ID == 0 {
+			d.emit(p)
+		} else if d.explain(p); d.opt.OnUpdate != nil {
+			d.opt.OnUpdate(p.f)
+		}
 	}
 }
 
@@ -177,7 +197,6 @@ func (d *Detector) enrich(p *pending) {
 	if f.Rule.Repeated {
 		d.gradeWait(p)
 	}
-	d.askHost(p)
 }
 
 // gradeQueue grades a finding about ignored segments by what else happened to its listener. What

@@ -72,23 +72,41 @@ type HostReset struct {
 	Reason string
 }
 
-// askHost adds to a finding what the target's host knows of its processes.
-func (d *Detector) askHost(p *pending) {
-	f := p.f
-	if d.opt.Host == nil || f.Severity == Info || f.Socket != "" || d.opt.IsLocal != nil && !d.opt.IsLocal(f.Target.Addr) {
+// askHost adds to findings what the target's host knows of its processes.
+func (d *Detector) askHost(ps []*pending) {
+	if d.opt.Host == nil {
 		return
 	}
-	q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: cmp.Or(f.closedAt(), p.close.Time), SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
-	if q.SYN {
-		q.Close = 0
+	var qs []HostQuestion
+	var of []*pending
+	for _, p := range ps {
+		f := p.f
+		if f.Severity == Info || f.Socket != "" || d.opt.IsLocal != nil && !d.opt.IsLocal(f.Target.Addr) {
+			continue
+		}
+		q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: cmp.Or(f.closedAt(), p.close.Time), SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
+		if q.SYN {
+			q.Close = 0
+		}
+		qs, of = append(qs, q), append(of, p)
 	}
-	a := d.opt.Host(&q)
-	d.hear(p, &a)
+	if len(qs) == 0 {
+		return
+	}
+	for i, a := range d.opt.Host(qs) {
+		d.learnOfHost(of[i], &qs[i], &a)
+	}
+}
+
+// learnOfHost adds an answer to a finding.
+func (d *Detector) learnOfHost(p *pending, q *HostQuestion, a *HostAnswer) {
+	f := p.f
+	d.hear(p, a)
 	if f.Process = a.Process; f.Process == nil {
 		return
 	}
-	f.Summary += "; " + f.Process.tell(&q)
-	if own := f.Process.advice(&q); own != nil && f.own == nil && f.Lost {
+	f.Summary += "; " + f.Process.tell(q)
+	if own := f.Process.advice(q); own != nil && f.own == nil && f.Lost {
 		f.own = own
 	}
 }
@@ -194,8 +212,11 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	}
 	what := p.String()
 	cause := fmt.Sprintf("The target's %s %s.", what, e)
-	if q.SYN {
+	switch {
+	case q.SYN:
 		cause = fmt.Sprintf("Nothing listened any more: %s %s.", what, e)
+	case p.Closed == "" && e.Time > q.Close:
+		cause = fmt.Sprintf("Most likely the target's %s, which %s right after the close.", what, e)
 	}
 	switch {
 	case e.OOM:

@@ -17,11 +17,14 @@ func asked(t *testing.T, name string, answer func(*detect.HostQuestion) detect.H
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := detect.New(detect.Options{Host: func(x *detect.HostQuestion) detect.HostAnswer {
+	d := detect.New(detect.Options{Host: func(xs []detect.HostQuestion) (as []detect.HostAnswer) {
 		if q == (detect.HostQuestion{}) {
-			q = *x
+			q = xs[0]
 		}
-		return answer(x)
+		for i := range xs {
+			as = append(as, answer(&xs[i]))
+		}
+		return as
 	}})
 	d.Segments(s.Segments())
 	r := d.Finish()
@@ -100,9 +103,9 @@ func TestNoProcess(t *testing.T) {
 	f, _ := asked(t, "closed-with-request-outstanding", func(*detect.HostQuestion) (a detect.HostAnswer) { return a })
 	s, _ := pcaps.Load("closed-with-request-outstanding")
 	d := detect.New(detect.Options{
-		Host: func(*detect.HostQuestion) detect.HostAnswer {
+		Host: func(qs []detect.HostQuestion) []detect.HostAnswer {
 			t.Error("another host's is asked after")
-			return detect.HostAnswer{}
+			return make([]detect.HostAnswer, len(qs))
 		},
 		IsLocal: func(tcpstate.Addr) bool { return false },
 	})

@@ -26,8 +26,9 @@ type Options struct {
 	Exchanges bool // keep what a load balancer's log is compared with
 	// Connections: keep what another capture of the same connections is compared with.
 	Connections bool
-	// Host answers what the host whose kernel is a witness knows of its processes; nil: nothing.
-	Host func(*HostQuestion) HostAnswer
+	// Host answers what the host whose kernel is a witness knows of its processes, to each question
+	// in turn; nil: nothing.
+	Host func([]HostQuestion) []HostAnswer
 	// OnSegment is called behind each segment with its frame and its stream.
 	OnSegment func(frame uint64, stream uint32)
 	// OnIncident is called with each finding when it is decided, before it waits for what

@@ -2,8 +2,11 @@ package live
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"connrace/cmd/connrace/internal/procs"
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -21,17 +24,23 @@ func (w *watch) openHost() {
 	w.host = h
 }
 
-// ask asks the helper, and warns where it does not know all.
-func (w *watch) ask(q *detect.HostQuestion) detect.HostAnswer {
-	was := w.host.Lost
-	a := w.host.Ask(q)
+// ask asks the helper, and warns where it does not answer.
+func (w *watch) ask(qs []detect.HostQuestion) []detect.HostAnswer {
+	as := w.host.Ask(qs)
 	switch {
 	case w.host.Gone():
 		w.warnOnce("", errors.New("processes are not named any more: the helper does not answer"))
-	case w.host.Lost > was:
-		w.warnOnce("", errors.New("some of the kernel's events had no room: who closed a connection may be unknown"))
+	case w.host.Late():
+		w.warnOnce("", errors.New("processes are not named for now: the helper has not answered yet"))
 	}
-	return a
+	return as
+}
+
+// sayLost warns of what the kernel said and nobody could take.
+func (w *watch) sayLost(now time.Time) {
+	if n, ok := w.unheard.news(w.host.Lost, now); ok {
+		w.note(fmt.Sprintf("%s of the kernel's had no room: who closed a connection then may be unknown", text.Plural(n, "event")))
+	}
 }
 
 // listens names the process that listens on an endpoint, if it is known.
@@ -39,7 +48,7 @@ func (w *watch) listens(e tcpstate.Endpoint, at int64) string {
 	if w.host == nil {
 		return ""
 	}
-	if p := w.ask(&detect.HostQuestion{Target: e, Time: at, SYN: true}).Process; p != nil {
+	if p := w.ask([]detect.HostQuestion{{Target: e, Time: at, SYN: true}})[0].Process; p != nil {
 		return ", " + p.String()
 	}
 	return ""

@@ -74,6 +74,7 @@ type watch struct {
 	began int64 // what the clock said then
 
 	host    *procs.Helper // nil: no process is named
+	unheard dropNews      // events of the kernel's
 	sampler *sampler      // nil: the kernel is not asked
 	warned  map[backlog]bool
 	missing map[string]bool // unix sockets that nobody listens on
@@ -376,6 +377,9 @@ func (w *watch) second(now time.Time) {
 	}
 	if n, ok := w.drops.news(w.src.Stats().Drops, now); ok {
 		w.sayDrops(n)
+	}
+	if w.host != nil {
+		w.sayLost(now)
 	}
 	if w.Listeners != nil && now.After(w.unseen) {
 		w.unseen = now.Add(unseenEvery)

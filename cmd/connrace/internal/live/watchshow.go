@@ -154,6 +154,10 @@ func (w *watch) end() int {
 	if n, ok := w.drops.news(w.src.Stats().Drops, now.Add(time.Hour)); ok {
 		w.sayDrops(n)
 	}
+	if w.host != nil {
+		w.host.Count()
+		w.sayLost(now.Add(time.Hour))
+	}
 	w.Report.Captures[0] = w.described()
 	w.Report.Skipped = w.in.Decoder.Skipped()
 	w.Spans = []lblog.Span{w.watched(now)} // with and without packets

@@ -22,33 +22,51 @@ type conn struct{ remote, local tcpstate.Endpoint }
 // book is what is known of sockets and processes. A process that is gone can no longer be asked
 // after, so who has which socket is learnt beforehand, again and again, and kept for a while.
 type book struct {
-	mu        sync.Mutex
-	root      string // of proc(5)
-	list      lister
+	root   string        // of proc(5)
+	tracer *trace.Tracer // nil: the kernel's events are not seen
+	// listening: somebody has begun to listen, or has ended it.
+	listening chan struct{}
+	foreign   bool // the kernel's numbers of processes are not /proc's
+
+	looking sync.Mutex // held by who looks; it may take long
+	searcher
+
+	mu        sync.Mutex       // of what follows; never held while /proc is searched
 	processes map[int]*process // by number, those that are there as far as is known
 	listeners map[tcpstate.Endpoint][]*held
 	conns     map[conn]*held
 	ports     map[uint16]int64 // on which somebody listened, and when last
-	refreshed int64            // when listeners' processes were learnt anew
-	asked     int64            // when connections were looked at because one was asked after
-	cleaned   int64            // when what is old was forgotten
 	looked    int64            // when it was looked last
 	before    int64            // and the time before that
-	searched  int64            // when all processes were
+	ends      map[int]ending   // of processes that are not known, while it is looked; nil: it is not
+	events    events
+	lost      uint64 // what was not kept of what the kernel said
+}
+
+// searcher is what only who looks needs.
+type searcher struct {
+	list      lister
+	refreshed int64 // when listeners' processes were learnt anew
+	asked     int64 // when connections were looked at because one was asked after
+	cleaned   int64 // when what is old was forgotten
+	searched  int64 // when all processes were
 	search    time.Duration
 	denied    bool // some process could not be looked into
-	foreign   bool // the kernel's numbers of processes are not /proc's
-	events    events
-	tracer    *trace.Tracer // nil: the kernel's events are not seen
-	listening chan struct{} // somebody has begun to listen, or has ended it
 }
 
 // held is a socket, and who has it.
 type held struct {
 	inode       uint32
+	only6       bool       // it listens for IPv6 alone
 	by          []*process // nil: not known; several inherited it
 	tries       int        // how often it was searched for
 	first, last int64      // when it was seen
+}
+
+// ending is how a process ended, and when it had begun (0: not known).
+type ending struct {
+	detect.Exit
+	start uint64
 }
 
 const (
@@ -62,7 +80,7 @@ const (
 	maxBy = 64
 	// maxTries is how often a socket's process is searched for: it may be one that cannot be seen.
 	maxTries = 3
-	// maxProcesses bounds the processes in mind.
+	// maxProcesses bounds the processes in mind. Of one more the name is told, but not its end.
 	maxProcesses = 1 << 14
 )
 
@@ -70,6 +88,8 @@ const (
 	refreshEvery = 10 * int64(time.Second)
 	cleanEvery   = 10 * int64(time.Second)
 	askEvery     = int64(time.Second)
+	// askPatience is how long an answer waits until connections have been looked at.
+	askPatience = 500 * time.Millisecond
 )
 
 const (
@@ -80,8 +100,8 @@ const (
 
 func newBook(root string, list lister) *book {
 	return &book{
-		root: root, list: list, processes: map[int]*process{}, listeners: map[tcpstate.Endpoint][]*held{}, conns: map[conn]*held{},
-		ports: map[uint16]int64{}, events: newEvents(), listening: make(chan struct{}, 1),
+		root: root, searcher: searcher{list: list}, processes: map[int]*process{}, listeners: map[tcpstate.Endpoint][]*held{}, conns: map[conn]*held{},
+		ports: map[uint16]int64{}, listening: make(chan struct{}, 1),
 	}
 }
 
@@ -89,6 +109,69 @@ func newBook(root string, list lister) *book {
 // With conns, connections are looked at, too: where the kernel says who closes them, that is wanted
 // of those only that are asked after.
 func (b *book) look(now int64, conns bool) (ports map[uint16]bool, err error) {
+	b.looking.Lock()
+	defer b.looking.Unlock()
+	return b.lookAlone(now, conns)
+}
+
+// lookSoon looks at connections because one is asked after, unless somebody looks already.
+func (b *book) lookSoon() {
+	if !b.looking.TryLock() {
+		return
+	}
+	now := time.Now().UnixNano()
+	if now-b.asked < askEvery {
+		b.looking.Unlock()
+		return
+	}
+	b.asked = now
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer b.looking.Unlock()
+		b.lookAlone(now, true)
+	}()
+	select {
+	case <-done:
+	case <-time.After(askPatience):
+	}
+}
+
+// lookAlone looks; b.looking is held.
+func (b *book) lookAlone(now int64, conns bool) (ports map[uint16]bool, err error) {
+	ports = map[uint16]bool{}
+	var listening, open []capture.Socket
+	err = b.list.Sockets(1<<stateListen, func(s *capture.Socket) {
+		ports[s.Local.Port] = true
+		listening = append(listening, *s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if conns {
+		err = b.list.Sockets(connected, func(s *capture.Socket) {
+			if s.Inode != 0 && ports[s.Local.Port] && len(open) < maxConns {
+				open = append(open, *s)
+			}
+		})
+	}
+	again := now-b.refreshed >= refreshEvery // workers that have begun since share it, too
+	if again {
+		b.refreshed = now
+	}
+	wanted := b.note(listening, open, again, ports, now)
+	b.find(wanted, again, now)
+	if now-b.cleaned >= cleanEvery {
+		b.cleaned = now
+		b.check(now)
+		b.forget(now)
+	}
+	return ports, err
+}
+
+// note notes the sockets that there are, and returns those whose processes are wanted. To the ports
+// come those on which somebody listened.
+func (b *book) note(listening, open []capture.Socket, again bool, ports map[uint16]bool, now int64) map[uint32]*held {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wanted := map[uint32]*held{}
@@ -97,57 +180,36 @@ func (b *book) look(now int64, conns bool) (ports map[uint16]bool, err error) {
 			wanted[h.inode] = h
 		}
 	}
-	ports = map[uint16]bool{}
-	again := now-b.refreshed >= refreshEvery // workers that have begun since share it, too
-	err = b.list.Sockets(1<<stateListen, func(s *capture.Socket) {
-		ports[s.Local.Port] = true
-		h := b.listener(s, now)
+	for i := range listening {
+		h := b.listener(&listening[i], now)
 		if want(h); again {
 			wanted[h.inode] = h
 		}
-	})
-	if err != nil {
-		return nil, err
 	}
-	if again {
-		b.refreshed = now
-	}
-	if conns {
-		err = b.list.Sockets(connected, b.connection(ports, want, now))
-	}
-	for port := range ports {
-		b.ports[port] = now
-	}
-	for port, last := range b.ports { // what comes for a listener that is gone matters, too
-		ports[port] = now-last <= keepFor
-	}
-	b.before, b.looked = b.looked, now
-	b.find(wanted, now)
-	if now-b.cleaned >= cleanEvery {
-		b.cleaned = now
-		b.forget(now)
-		b.events.forget(now)
-	}
-	return ports, err
-}
-
-// connection notes connections of listeners on some ports.
-func (b *book) connection(ports map[uint16]bool, want func(*held), now int64) func(*capture.Socket) {
-	return func(s *capture.Socket) {
-		if s.Inode == 0 || !ports[s.Local.Port] {
-			return
-		}
+	for i := range open {
+		s := &open[i]
 		c := conn{s.Remote, s.Local}
 		h := b.conns[c]
 		if h == nil || h.inode != s.Inode {
 			if h == nil && len(b.conns) >= maxConns {
-				return
+				continue
 			}
 			h = &held{inode: s.Inode, first: now}
 			b.conns[c] = h
 		}
 		want(h)
 	}
+	for port := range ports {
+		b.ports[port] = now
+	}
+	for port, last := range b.ports { // what comes for a listener that is gone matters, too
+		if ports[port] = now-last <= keepFor; !ports[port] {
+			delete(b.ports, port)
+		}
+	}
+	b.before, b.looked = b.looked, now
+	b.ends = map[int]ending{}
+	return wanted
 }
 
 // listener is what is known of a listening socket.
@@ -158,7 +220,7 @@ func (b *book) listener(s *capture.Socket, now int64) *held {
 			return h
 		}
 	}
-	h := &held{inode: s.Inode, first: now}
+	h := &held{inode: s.Inode, only6: s.V6Only, first: now}
 	if b.looked == 0 {
 		h.first = 0 // since when it listens is not known
 	}
@@ -170,11 +232,9 @@ func (b *book) listener(s *capture.Socket, now int64) *held {
 }
 
 // find searches for the processes that have some sockets: first those that have had others, then,
-// seldom, all of them.
-func (b *book) find(wanted map[uint32]*held, now int64) {
-	if len(wanted) == 0 {
-		return
-	}
+// seldom, all of them. It holds b.mu only where it begins and ends: events and answers do not wait
+// for /proc.
+func (b *book) find(wanted map[uint32]*held, again bool, now int64) {
 	found := map[uint32][]int{}
 	in := func(pid int) {
 		err := sockets(b.root, pid, func(inode uint32) {
@@ -184,71 +244,120 @@ func (b *book) find(wanted map[uint32]*held, now int64) {
 		})
 		b.denied = b.denied || err != nil && isDenied(err)
 	}
-	for pid, p := range b.processes {
-		if p.Exit == nil {
+	all := false
+	if len(wanted) > 0 {
+		known := b.alive()
+		for pid := range known {
 			in(pid)
 		}
-	}
-	const share = 50 // of the time at most goes into looking through all processes
-	if (len(found) < len(wanted) || b.refreshed == now) && now-b.searched >= max(int64(time.Second), share*int64(b.search)) {
-		began := time.Now()
-		for _, pid := range pids(b.root) {
-			if p := b.processes[pid]; p == nil || p.Exit != nil { // whose number is another's now
-				in(pid)
+		const share = 50 // of the time at most goes into looking through all processes
+		if (len(found) < len(wanted) || again) && now-b.searched >= max(int64(time.Second), share*int64(b.search)) {
+			all = true
+			began := time.Now()
+			for _, pid := range pids(b.root) {
+				if _, done := known[pid]; !done {
+					in(pid)
+				}
 			}
-		}
-		b.searched, b.search = now, time.Since(began)
-		for inode, h := range wanted {
-			if found[inode] == nil {
-				h.tries++
-			}
+			b.searched, b.search = now, time.Since(began)
 		}
 	}
-	known := map[int]*process{}
-	for inode, pids := range found {
-		var by []*process
+	read := map[int]process{}
+	for _, pids := range found {
 		for _, pid := range pids {
-			p, seen := known[pid]
-			if !seen {
-				p = b.process(pid)
-				known[pid] = p
+			if _, done := read[pid]; !done {
+				if p, err := readProcess(b.root, pid); err == nil {
+					read[pid] = p
+				}
 			}
-			if p != nil {
+		}
+	}
+
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kept := map[int]*process{}
+	for pid, p := range read {
+		kept[pid] = b.keep(p)
+	}
+	b.ends = nil
+	for inode, h := range wanted {
+		if found[inode] == nil && all {
+			h.tries++
+		}
+		var by []*process
+		for _, pid := range found[inode] {
+			if p := kept[pid]; p != nil {
 				by = append(by, p)
 			}
 		}
 		if by != nil {
-			wanted[inode].by = by
+			h.by = by
 		}
 	}
 }
 
-// process is a process that is there now; nil: it is gone, or there are too many.
-func (b *book) process(pid int) *process {
-	p, err := readProcess(b.root, pid)
-	if err != nil {
-		return nil
+// alive are the processes in mind that are there as far as is known, and when they began.
+func (b *book) alive() map[int]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := map[int]uint64{}
+	for pid, p := range b.processes {
+		if p.isAlive() {
+			all[pid] = p.start
+		}
 	}
-	if was := b.processes[pid]; was != nil && was.start == p.start && was.Exit == nil {
-		*was = p // it may have become another program
+	return all
+}
+
+// keep notes what was read of a process.
+func (b *book) keep(p process) *process {
+	if was := b.processes[p.PID]; was != nil && was.start == p.start {
+		if was.isAlive() {
+			if p.Command == "" { // it is ending
+				p.Command = was.Command
+			}
+			*was = p // it may have become another program
+		}
 		return was
 	}
-	if len(b.processes) >= maxProcesses {
-		return nil
+	if e, ended := b.ends[p.PID]; ended && (e.start == 0 || e.start == p.start) {
+		b.events.explain(&p, &e.Exit)
+		p.Exit = &e.Exit
 	}
-	b.processes[pid] = &p
+	if len(b.processes) < maxProcesses {
+		b.processes[p.PID] = &p
+	}
 	return &p
+}
+
+// check looks which of the processes in mind are gone without that having been told.
+func (b *book) check(now int64) {
+	var gone []process
+	for pid, start := range b.alive() {
+		if s, err := began(b.root, pid); err != nil || s != start {
+			gone = append(gone, process{Process: detect.Process{PID: pid}, start: start})
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range gone {
+		if p := b.processes[gone[i].PID]; p != nil && p.start == gone[i].start && p.isAlive() {
+			p.gone = now
+		}
+	}
 }
 
 // forget gives up what is long gone.
 func (b *book) forget(now int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for c, h := range b.conns {
 		if now-h.last > keepFor {
 			delete(b.conns, c)
 		}
 	}
 	for pid, p := range b.processes {
-		if p.Exit != nil && now-p.Exit.Time > keepFor {
+		if p.Exit != nil && now-p.Exit.Time > keepFor || p.gone != 0 && now-p.gone > keepFor {
 			delete(b.processes, pid)
 		}
 	}
@@ -260,168 +369,27 @@ func (b *book) forget(now int64) {
 	}
 }
 
-// exited notes that a process has ended.
-func (b *book) exited(pid int, e detect.Exit) {
+// exited notes that a process has ended; start as in ending.
+func (b *book) exited(pid int, start uint64, e detect.Exit) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p := b.processes[pid]; p != nil && p.Exit == nil {
+	b.end(pid, start, e)
+}
+
+func (b *book) end(pid int, start uint64, e detect.Exit) {
+	switch p := b.processes[pid]; {
+	case p != nil && p.isAlive() && (p.start == start || p.start == 0 || start == 0):
+		b.events.explain(p, &e)
 		p.Exit = &e
+	case b.ends != nil && len(b.ends) < maxEvents: // it may be one that is being found
+		b.ends[pid] = ending{e, start}
 	}
 }
 
-// missed notes that exits may have been missed: numbers may be those of others by now.
+// missed notes that exits have been missed: numbers may be those of others by now.
 func (b *book) missed() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	for pid, p := range b.processes {
-		if now, err := readProcess(b.root, pid); err != nil || now.start != p.start {
-			delete(b.processes, pid)
-		}
-	}
-}
-
-// answer is what is known.
-func (b *book) answer(q *detect.HostQuestion) (a detect.HostAnswer) {
-	if b.tracer != nil && q.Close == 0 && !q.SYN && q.LB != (tcpstate.Endpoint{}) {
-		if now := time.Now().UnixNano(); now-b.asked >= askEvery {
-			b.asked = now
-			b.look(now, true)
-		}
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if q.SYN || q.LB == (tcpstate.Endpoint{}) {
-		a.Process = b.listens(q.Target, q.Time)
-	} else {
-		a.Process = b.has(q)
-	}
-	if q.LB == (tcpstate.Endpoint{}) {
-		return a
-	}
-	a.Drops = slices.Clone(b.events.drops[conn{q.LB, q.Target}])
-	if r, ok := b.events.resets[conn{q.LB, q.Target}]; ok && r.Time-q.Time < resetNear && q.Time-r.Time < resetNear {
-		a.Reset = r.Reason
-	}
-	return a
-}
-
-// resetNear is how far what the kernel says of an RST may lie from its packet.
-const resetNear = int64(time.Second)
-
-// listens is who listened on an endpoint at a time, or had until then.
-func (b *book) listens(e tcpstate.Endpoint, at int64) *detect.Process {
-	all := [][]*held{
-		b.listeners[e], b.listeners[tcpstate.Endpoint{Addr: tcpstate.Addr4(make([]byte, 4)), Port: e.Port}], b.listeners[tcpstate.Endpoint{Port: e.Port}],
-	}
-	for i := range 2 * len(all) { // one that is there goes before any that is gone
-		hs := all[i%len(all)]
-		// Those that were there then, else those that were there last before.
-		there := func(h *held) bool { return h.last >= at || h.last == b.looked }
-		var then []*held
-		for _, h := range hs {
-			switch {
-			case h.first > at:
-			case len(then) == 0 || there(h) && !there(then[0]) || !there(then[0]) && h.last > then[0].last:
-				then = append(then[:0], h)
-			case there(h) || !there(then[0]) && h.last == then[0].last:
-				then = append(then, h)
-			}
-		}
-		if len(then) == 0 || there(then[0]) != (i < len(all)) {
-			continue
-		}
-		var by []*process
-		for _, h := range then {
-			for _, p := range h.by {
-				if !slices.Contains(by, p) {
-					by = append(by, p)
-				}
-			}
-		}
-		gone := !there(then[0])
-		if gone {
-			for _, on := range []tcpstate.Endpoint{e, {Addr: tcpstate.Addr4(make([]byte, 4)), Port: e.Port}, {Port: e.Port}} {
-				if told := b.closedBy(conn{local: on}, then[0].last, 0, at-then[0].last); told != nil {
-					told.Until = then[0].last
-					return told
-				}
-			}
-		}
-		p := root(by)
-		if p == nil {
-			return nil
-		}
-		told := p.Process
-		if told.Exit = nil; gone {
-			told.Exit = p.exitAbout(then[0].last, int64(2*time.Second)+b.looked-b.before)
-			told.Until = then[0].last
-		}
-		return &told
-	}
-	return nil
-}
-
-// root is the process that stands for several which share a listener: the one that all others
-// come from; nil: there is none.
-func root(by []*process) (r *process) {
-	for _, p := range by {
-		if !slices.ContainsFunc(by, func(q *process) bool { return q.PID == p.parent }) {
-			if r != nil {
-				return nil
-			}
-			r = p
-		}
-	}
-	return r
-}
-
-// How far the end of a process may lie from the close of a socket that it had to have to do with
-// it: the kernel closes its sockets, and tells of its end behind that, or before.
-const (
-	exitBefore = int64(2 * time.Second) // its last thread may end later than the one that counts
-	exitAfter  = int64(500 * time.Millisecond)
-)
-
-// exitAbout is how the process ended, if it did within a time behind a moment.
-func (p *process) exitAbout(at, within int64) *detect.Exit {
-	if e := p.Exit; e != nil && e.Time >= at-exitBefore && e.Time <= at+within {
-		told := *e
-		return &told
-	}
-	return nil
-}
-
-// closeNear is how far what the kernel says of a close may lie from its packet.
-const closeNear = int64(time.Second)
-
-// has is who had a connection.
-func (b *book) has(q *detect.HostQuestion) *detect.Process {
-	if q.Close != 0 {
-		if p := b.closedBy(conn{q.LB, q.Target}, q.Close, closeNear, closeNear); p != nil {
-			return p
-		}
-	}
-	h := b.conns[conn{q.LB, q.Target}]
-	at := q.Close
-	if at == 0 {
-		at = q.Time
-	}
-	// Seen only later, or not any more right before, it may have been another one: unless no close
-	// of it has been seen.
-	open := b.tracer != nil && q.Close == 0 && b.events.closes[conn{q.LB, q.Target}] == nil
-	if h == nil || h.first > at && !open || at-h.last > int64(2*time.Second)+2*(b.looked-b.before) {
-		return nil
-	}
-	by := h.by
-	if len(by) > 1 { // it was inherited: only an end tells whose it was
-		by = slices.DeleteFunc(slices.Clone(by), func(p *process) bool { return q.Close == 0 || p.exitAbout(at, exitAfter) == nil })
-	}
-	if len(by) != 1 {
-		return nil
-	}
-	told := by[0].Process
-	if told.Exit = nil; q.Close != 0 {
-		told.Exit = by[0].exitAbout(at, exitAfter)
-	}
-	return &told
+	b.lost++
+	b.mu.Unlock()
+	b.check(time.Now().UnixNano())
 }

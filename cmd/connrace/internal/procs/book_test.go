@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"connrace/capture"
+	"connrace/cmd/connrace/internal/trace"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -119,7 +120,7 @@ func TestBook(t *testing.T) {
 
 	// A worker is killed; its number becomes another's, which then has the same connection's ports.
 	h.gone(11)
-	b.exited(11, detect.Exit{Time: 101*sec + 7, Signal: 9})
+	b.exited(11, 0, detect.Exit{Time: 101*sec + 7, Signal: 9})
 	h.process(11, 1, 999, "stranger", 6)
 	h.connect = []capture.Socket{{Local: target, Remote: lb, Inode: 6}}
 	for _, tt := range []struct{ what, got, want string }{
@@ -142,8 +143,8 @@ func TestBook(t *testing.T) {
 	// The listener ends with its last process, and another one begins.
 	h.gone(10)
 	h.gone(12)
-	b.exited(12, detect.Exit{Time: 103*sec + 1, Signal: 15})
-	b.exited(10, detect.Exit{Time: 103*sec + 2, Code: 3})
+	b.exited(12, 0, detect.Exit{Time: 103*sec + 1, Signal: 15})
+	b.exited(10, 0, detect.Exit{Time: 103*sec + 2, Code: 3})
 	h.listen = nil
 	b.look(104*sec, true)
 	h.process(20, 1, 2000, "again", 7)
@@ -179,9 +180,111 @@ func TestMissedExits(t *testing.T) {
 	b.look(100*sec, true)
 	h.process(10, 1, 200, "another")
 	b.missed()
-	b.exited(10, detect.Exit{Time: 100*sec + 1, Signal: 9})
+	b.exited(10, 0, detect.Exit{Time: 100*sec + 1, Signal: 9})
 	if got := told(b, detect.HostQuestion{LB: lb, Target: target, Time: 100 * sec, Close: 100 * sec}); got != "10 server" {
 		t.Error(got)
+	}
+}
+
+// A process that ended without that having been told is forgotten all the same, and its number is
+// another's then.
+func TestGoneUnnoticed(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.listen = []capture.Socket{{Local: at("10.0.0.2:80"), Inode: 1}}
+	h.process(10, 1, 100, "server", 1)
+	h.process(11, 10, 100, "server", 1)
+	b.look(100*sec, false)
+	h.gone(11)
+	b.look(111*sec, false)
+	b.exited(11, 0, detect.Exit{Time: 112 * sec, Code: 1}) // is of another one of that number
+	if p := b.processes[11]; p == nil || p.gone != 111*sec || p.Exit != nil {
+		t.Errorf("%+v", p)
+	}
+	b.look(122*sec+keepFor, false)
+	if b.processes[11] != nil || b.processes[10] == nil {
+		t.Errorf("%v in mind", b.processes)
+	}
+}
+
+// An end that is told while it is looked is not missed.
+func TestEndsWhileItIsLooked(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	lb, target := at("10.0.0.1:4000"), at("10.0.0.2:80")
+	h.connect = []capture.Socket{{Local: target, Remote: lb, Inode: 3}}
+	h.process(10, 1, 100, "server", 3)
+	wanted := b.note(nil, h.connect, true, map[uint16]bool{80: true}, 100*sec)
+	b.exited(10, 0, detect.Exit{Time: 100*sec + 1, Signal: 9})
+	b.find(wanted, true, 100*sec)
+	if got := told(b, detect.HostQuestion{LB: lb, Target: target, Time: 100 * sec, Close: 100 * sec}); got != "10 server 9/0" {
+		t.Error(got)
+	}
+	if b.ends != nil {
+		t.Error("ends are kept for good")
+	}
+}
+
+// slowHost takes its time to list sockets.
+type slowHost struct {
+	*host
+	begun, goOn chan struct{}
+}
+
+func (h *slowHost) Sockets(states uint32, each func(*capture.Socket)) error {
+	h.begun <- struct{}{}
+	<-h.goOn
+	return h.host.Sockets(states, each)
+}
+
+// While it is looked, however long that takes, questions are answered and events are taken.
+func TestAnswersWhileItIsLooked(t *testing.T) {
+	h := &slowHost{&host{t: t, root: t.TempDir()}, make(chan struct{}, 4), make(chan struct{})}
+	b := newBook(h.root, h)
+	b.tracer = &trace.Tracer{}
+	done := make(chan struct{})
+	go func() {
+		b.look(sec, true)
+		close(done)
+	}()
+	<-h.begun
+	b.exited(10, 0, detect.Exit{Time: sec, Signal: 9})
+	if got := told(b, detect.HostQuestion{LB: at("10.0.0.1:4000"), Target: at("10.0.0.2:80"), Time: sec}); got != "nobody" {
+		t.Error(got)
+	}
+	close(h.goOn)
+	<-done
+}
+
+// What listens on :: for IPv6 alone has no connection of IPv4.
+func TestListensForIPv6Alone(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.listen = []capture.Socket{{Local: at("[::]:80"), Inode: 1, V6Only: true}, {Local: at("[::]:81"), Inode: 2}}
+	h.process(10, 1, 100, "six", 1)
+	h.process(11, 1, 101, "both", 2)
+	b.look(100*sec, false)
+	for e, want := range map[string]string{"10.0.0.2:80": "nobody", "[2001:db8::2]:80": "10 six", "10.0.0.2:81": "11 both", "[2001:db8::2]:81": "11 both"} {
+		if got := told(b, detect.HostQuestion{Target: at(e), Time: 100 * sec, SYN: true}); got != want {
+			t.Errorf("%s: %s, want %s", e, got, want)
+		}
+	}
+}
+
+// What ended some time after it had closed the connection did not close it by ending.
+func TestEndsAfterTheClose(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	lb, target := at("10.0.0.1:4000"), at("10.0.0.2:80")
+	h.listen = []capture.Socket{{Local: target, Inode: 1}}
+	h.connect = []capture.Socket{{Local: target, Remote: lb, Inode: 3}}
+	h.process(10, 1, 100, "server", 1, 3)
+	b.look(100*sec, true)
+	b.exited(10, 0, detect.Exit{Time: 101 * sec, Code: 1})
+	for closed, want := range map[int64]string{101*sec + 1e6: "10 server 0/1", 101*sec - 1e6: "10 server 0/1", 101*sec - 300e6: "10 server"} {
+		if got := told(b, detect.HostQuestion{LB: lb, Target: target, Time: closed, Close: closed}); got != want {
+			t.Errorf("closed %d ms before: %s, want %s", (101*sec-closed)/1e6, got, want)
+		}
 	}
 }
 

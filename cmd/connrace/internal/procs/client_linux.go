@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -28,11 +29,13 @@ const Command = "_processes"
 
 // Helper is the helper as seen by who asks it. It belongs to one goroutine.
 type Helper struct {
-	cmd  *exec.Cmd
-	f    *os.File
-	in   *json.Decoder
-	out  *json.Encoder
-	gone bool
+	cmd     *exec.Cmd
+	f       *os.File
+	out     *json.Encoder
+	answers chan answer // closed: it answers no more
+	asked   uint64      // the last request's number
+	late    bool        // it has not been answered yet
+	gone    bool
 	// Sees says in one line what it can see and what not, and why.
 	Sees string
 	// Lost is how many of the kernel's events had no room when it was asked last.
@@ -42,8 +45,10 @@ type Helper struct {
 const (
 	// beginWithin is how long the helper may take to begin.
 	beginWithin = 10 * time.Second
-	// answerWithin is how long the helper may take to answer, before it is given up: packets wait.
+	// answerWithin is how long is waited for an answer: packets wait, too.
 	answerWithin = 2 * time.Second
+	// mostAsked bounds what is asked at once.
+	mostAsked = 64
 )
 
 // Open starts the helper for a network namespace, as in capture.LiveOptions: program is connrace.
@@ -54,7 +59,8 @@ func Open(program, netns string, events bool) (*Helper, error) {
 		return nil, err
 	}
 	f, other := os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket")
-	h := &Helper{f: f, in: json.NewDecoder(f), out: json.NewEncoder(f)}
+	h := newHelper(f)
+	in := json.NewDecoder(f)
 	h.cmd = exec.Command(program, Command)
 	h.cmd.Args[0] = "connrace"
 	h.cmd.ExtraFiles = []*os.File{other}
@@ -69,7 +75,7 @@ func Open(program, netns string, events bool) (*Helper, error) {
 	}
 	f.SetDeadline(time.Now().Add(beginWithin))
 	var a hello
-	err = errors.Join(h.out.Encode(&setup{NetNS: netns, Events: events}), h.in.Decode(&a))
+	err = errors.Join(h.out.Encode(&setup{NetNS: netns, Events: events}), in.Decode(&a))
 	if err == nil && a.Err != "" {
 		err = errors.New(a.Err)
 	}
@@ -78,26 +84,79 @@ func Open(program, netns string, events bool) (*Helper, error) {
 		return nil, fmt.Errorf("the helper does not begin: %w", err)
 	}
 	h.Sees = a.Sees
+	f.SetDeadline(time.Time{})
+	go h.read(in)
 	return h, nil
 }
 
-// Ask asks. Of a helper that does not answer no more is asked.
-func (h *Helper) Ask(q *detect.HostQuestion) detect.HostAnswer {
-	if h.gone {
-		return detect.HostAnswer{}
+func newHelper(f *os.File) *Helper {
+	return &Helper{f: f, out: json.NewEncoder(f), answers: make(chan answer, 1)}
+}
+
+// read passes answers on, until there are no more. At most one is not yet taken.
+func (h *Helper) read(in *json.Decoder) {
+	defer close(h.answers)
+	for {
+		var a answer
+		if in.Decode(&a) != nil {
+			return
+		}
+		h.answers <- a
 	}
-	h.f.SetDeadline(time.Now().Add(answerWithin))
-	var a answer
-	if h.out.Encode(q) != nil || h.in.Decode(&a) != nil {
+}
+
+// Ask asks. What is not known, or not in time, is zero.
+func (h *Helper) Ask(qs []detect.HostQuestion) []detect.HostAnswer {
+	all := make([]detect.HostAnswer, 0, len(qs))
+	for part := range slices.Chunk(qs, mostAsked) {
+		as := h.ask(part)
+		all = append(all, as...)
+		all = append(all, make([]detect.HostAnswer, len(part)-len(as))...)
+	}
+	return all
+}
+
+// Count asks for Lost alone.
+func (h *Helper) Count() { h.ask(nil) }
+
+// ask asks at once. As long as it has not answered what was asked before, it is not asked.
+func (h *Helper) ask(qs []detect.HostQuestion) []detect.HostAnswer {
+	if h.late {
+		select {
+		case _, there := <-h.answers:
+			h.late, h.gone = false, !there
+		default:
+		}
+	}
+	if h.late || h.gone {
+		return nil
+	}
+	h.asked++
+	h.f.SetWriteDeadline(time.Now().Add(answerWithin))
+	if h.out.Encode(&request{h.asked, qs}) != nil {
 		h.gone = true
-		return detect.HostAnswer{}
+		return nil
 	}
-	h.Lost = a.Lost
-	return a.HostAnswer
+	patience := time.NewTimer(answerWithin)
+	defer patience.Stop()
+	select {
+	case a, there := <-h.answers:
+		if h.gone = !there || a.ID != h.asked || len(a.Answers) != len(qs); h.gone {
+			return nil
+		}
+		h.Lost = a.Lost
+		return a.Answers
+	case <-patience.C:
+		h.late = true
+		return nil
+	}
 }
 
 // Gone reports whether it does not answer any more.
 func (h *Helper) Gone() bool { return h.gone }
+
+// Late reports whether it has not answered what it was asked.
+func (h *Helper) Late() bool { return h.late }
 
 // Close ends the helper.
 func (h *Helper) Close() error {

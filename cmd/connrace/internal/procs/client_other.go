@@ -29,7 +29,15 @@ func Open(string, string, bool) (*Helper, error) {
 }
 
 // Ask asks.
-func (*Helper) Ask(*detect.HostQuestion) (a detect.HostAnswer) { return a }
+func (*Helper) Ask(qs []detect.HostQuestion) []detect.HostAnswer {
+	return make([]detect.HostAnswer, len(qs))
+}
+
+// Count asks for Lost alone.
+func (*Helper) Count() {}
+
+// Late reports whether it has not answered.
+func (*Helper) Late() bool { return false }
 
 // Gone reports whether it does not answer.
 func (*Helper) Gone() bool { return false }

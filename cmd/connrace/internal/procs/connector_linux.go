@@ -84,7 +84,7 @@ func (c *connector) run(b *book) {
 		case err == nil:
 			if pid, e, ok := parseExit(buf[:n]); ok {
 				e.Time += sinceBoot()
-				b.exited(pid, e)
+				b.exited(pid, 0, e)
 			}
 		case !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR):
 			return

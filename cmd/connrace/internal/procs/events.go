@@ -10,11 +10,11 @@ import (
 
 // events are what the kernel said, for a while: a finding asks for it seconds later.
 type events struct {
-	closes  map[conn][]closing // of a listener remote is zero
-	drops   map[conn][]detect.HostDrop
-	resets  map[conn]detect.HostReset
-	signals map[int]signal // the newest, by whom it was sent to
-	ooms    map[int]int64  // when a process was chosen to end
+	closes  recent[conn, []closing] // of a listener remote is zero
+	drops   recent[conn, []detect.HostDrop]
+	resets  recent[conn, detect.HostReset]
+	signals recent[int, signal] // the newest, by whom it was sent to
+	ooms    recent[int, int64]  // when a process was chosen to end
 }
 
 // closing is that a socket was closed.
@@ -33,8 +33,10 @@ type signal struct {
 }
 
 const (
-	// maxEvents bounds those of each kind.
+	// maxEvents bounds those of each half of a kind.
 	maxEvents = 1 << 14
+	// eventsNeeded is how long one is needed at least: findings wait for less, as a rule.
+	eventsNeeded = 5 * int64(time.Second)
 	// maxOfConn bounds those of a connection.
 	maxOfConn = 16
 	// signalBefore is how long before a process ends by a signal that may have been sent.
@@ -42,11 +44,33 @@ const (
 	oomBefore    = 60 * int64(time.Second)
 )
 
-func newEvents() events {
-	return events{
-		closes: map[conn][]closing{}, drops: map[conn][]detect.HostDrop{}, resets: map[conn]detect.HostReset{},
-		signals: map[int]signal{}, ooms: map[int]int64{},
+// recent holds what came last, in two halves: where the younger one is full, the older one goes.
+type recent[K comparable, V any] struct {
+	young, old map[K]V
+	since      int64 // when the younger half began
+}
+
+func (r *recent[K, V]) get(k K) V {
+	if v, ok := r.young[k]; ok {
+		return v
 	}
+	return r.old[k]
+}
+
+// put notes a value. It returns how many had to go that may still be needed.
+func (r *recent[K, V]) put(k K, v V, now int64) (lost int) {
+	if age := now - r.since; len(r.young) >= maxEvents || age > keepFor || r.young == nil {
+		if age < eventsNeeded {
+			lost = len(r.old)
+		}
+		r.old, r.young = r.young, r.old
+		if r.since = now; r.young == nil {
+			r.young = map[K]V{}
+		}
+		clear(r.young)
+	}
+	r.young[k] = v
+	return lost
 }
 
 // event notes what the kernel said. It reports whether somebody listens who did not before, or does
@@ -55,6 +79,7 @@ func (b *book) event(e any) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := &b.events
+	lost := 0
 	switch e := e.(type) {
 	case *trace.Listen:
 		b.task(&e.Task)
@@ -73,59 +98,41 @@ func (b *book) event(e any) (changed bool) {
 		if e.Listener {
 			of.remote = tcpstate.Endpoint{}
 		}
-		v.closes[of] = bounded(append(v.closes[of], c))
-		return e.Listener
+		lost = v.closes.put(of, bounded(v.closes.get(of), c), e.Time)
+		changed = e.Listener
 	case *trace.Exit:
 		x := exitOf(e.Task.Code)
 		x.Time = e.Time
-		if p := b.processes[e.Task.PID]; p != nil && p.is(&e.Task) {
-			v.explain(p, &x)
-			p.Exit = &x
-		}
+		b.end(e.Task.PID, e.Task.Start, x)
 	case *trace.Signal:
 		s := signal{time: e.Time, number: e.Number}
 		if !e.Kernel && e.From.PID != e.To {
 			s.from = b.task(&e.From)
 		}
-		v.signals[e.To] = s
+		lost = v.signals.put(e.To, s, e.Time)
 	case *trace.OOM:
-		v.ooms[e.PID] = e.Time
+		lost = v.ooms.put(e.PID, e.Time, e.Time)
 	case *trace.Drop:
 		of := conn{e.From, e.To}
-		v.drops[of] = bounded(append(v.drops[of], detect.HostDrop{Time: e.Time, Seq: e.Seq, Flags: tcpstate.Flags(e.Flags), Reason: e.Reason}))
+		d := detect.HostDrop{Time: e.Time, Seq: e.Seq, Flags: tcpstate.Flags(e.Flags), Reason: e.Reason}
+		lost = v.drops.put(of, bounded(v.drops.get(of), d), e.Time)
 	case *trace.Reset:
 		of := conn{e.Remote, e.Local}
-		if was, known := v.resets[of]; known && e.Time-was.Time < resetNear {
+		if was := v.resets.get(of); was.Time != 0 && e.Time-was.Time < resetNear {
 			break // what it sends behind its first RST is because of that
 		}
-		v.resets[of] = detect.HostReset{Time: e.Time, Reason: e.Reason}
+		lost = v.resets.put(of, detect.HostReset{Time: e.Time, Reason: e.Reason}, e.Time)
 	}
-	return false
+	b.lost += uint64(lost)
+	return changed
 }
 
-// bounded are the newest ones.
-func bounded[T any](all []T) []T { return all[max(len(all)-maxOfConn, 0):] }
-
-// forget gives up what is old; where there is more than fits, sooner.
-func (v *events) forget(now int64) {
-	trim(v.closes, now, func(cs []closing) int64 { return cs[len(cs)-1].time })
-	trim(v.drops, now, func(ds []detect.HostDrop) int64 { return ds[len(ds)-1].Time })
-	trim(v.resets, now, func(r detect.HostReset) int64 { return r.Time })
-	trim(v.signals, now, func(s signal) int64 { return s.time })
-	trim(v.ooms, now, func(t int64) int64 { return t })
-}
-
-func trim[K comparable, V any](m map[K]V, now int64, last func(V) int64) {
-	for keep := keepFor; ; keep /= 2 {
-		for k, v := range m {
-			if now-last(v) > keep {
-				delete(m, k)
-			}
-		}
-		if len(m) <= maxEvents || keep < 10*int64(time.Second) {
-			return
-		}
+// bounded are the newest ones, with one more.
+func bounded[T any](all []T, more T) []T {
+	if len(all) >= maxOfConn {
+		all = all[1:]
 	}
+	return append(all, more)
 }
 
 // is reports whether a process is a task's.
@@ -141,17 +148,22 @@ func (b *book) task(t *trace.Task) *process {
 	if p := b.processes[t.PID]; p != nil && p.is(t) {
 		return p
 	}
-	if p, err := readProcess(b.root, t.PID); err == nil && p.is(t) && !b.foreign {
-		p.Name = t.Name
-		if len(b.processes) < maxProcesses {
-			b.processes[t.PID] = &p
-		}
-		return &p
-	}
-	// It is gone already. What it came from is where it was, most likely, if it has its name.
 	p := &process{Process: detect.Process{PID: t.PID, Name: t.Name}, parent: t.Parent, start: t.Start}
-	if from := b.processes[t.Parent]; from != nil && from.Name == t.Name && !b.foreign {
+	if b.foreign {
+		return p
+	}
+	read, err := readProcess(b.root, t.PID)
+	there := err == nil && read.is(t)
+	if there {
+		p, p.Name = &read, t.Name
+	}
+	// It is gone already, or ending: without a command line. What it came from is where it was, most
+	// likely, if it has its name.
+	if from := b.processes[t.Parent]; p.Command == "" && from != nil && from.Name == t.Name {
 		p.Command, p.Container, p.Pod, p.Unit, p.groups = from.Command, from.Container, from.Pod, from.Unit, from.groups
+	}
+	if there && len(b.processes) < maxProcesses {
+		b.processes[t.PID] = p
 	}
 	return p
 }
@@ -161,11 +173,11 @@ func (v *events) explain(p *process, x *detect.Exit) {
 	if x.Signal == 0 {
 		return
 	}
-	if at, chosen := v.ooms[p.PID]; chosen && x.Signal == 9 && x.Time-at <= oomBefore {
+	if at := v.ooms.get(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore {
 		x.OOM, x.Limit = true, memoryLimit(p.groups)
 		return
 	}
-	if s, sent := v.signals[p.PID]; sent && s.number == x.Signal && x.Time-s.time <= signalBefore && s.from != nil {
+	if s := v.signals.get(p.PID); s.time != 0 && s.number == x.Signal && x.Time-s.time <= signalBefore && s.from != nil {
 		killer := s.from.Process
 		killer.Exit = nil
 		x.Killer = &killer
@@ -175,7 +187,7 @@ func (v *events) explain(p *process, x *detect.Exit) {
 // closedBy is who closed a socket about a time, as the kernel said; nil: it did not.
 func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 	var c *closing
-	cs := b.events.closes[of]
+	cs := b.events.closes.get(of)
 	for i := range cs {
 		if d := cs[i].time - at; d < -before || d > within || cs[i].by == nil {
 			continue

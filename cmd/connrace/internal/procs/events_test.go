@@ -1,11 +1,14 @@
 package procs
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/trace"
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // A listener that is there goes before one that is gone, whose address fits better.
@@ -36,15 +39,59 @@ func TestFirstResetTells(t *testing.T) {
 	}
 }
 
-// Where there is more than fits, what is newest stays.
-func TestTrimKeepsTheNewest(t *testing.T) {
-	m := map[int]int64{}
-	for i := range maxEvents + 1000 {
-		m[i] = int64(i) * 1e7
+// Where there is more than fits, what is newest stays, and what may still be needed is counted.
+func TestRecent(t *testing.T) {
+	for _, tt := range []struct {
+		what string
+		step int64 // between two
+		lost bool
+	}{{"slowly", 1e6, false}, {"in a flood", 1e3, true}} {
+		var r recent[int, int64]
+		lost := 0
+		const n = 5*maxEvents + 10
+		for i := range n {
+			lost += r.put(i, int64(i), sec+int64(i)*tt.step)
+			if len(r.young)+len(r.old) > 2*maxEvents {
+				t.Fatal("it grows")
+			}
+		}
+		if r.get(n-1) != n-1 || r.get(n-maxEvents) != n-maxEvents || r.get(0) != 0 {
+			t.Errorf("%s: the newest are not there, or the oldest are", tt.what)
+		}
+		if (lost > 0) != tt.lost || tt.lost && lost+len(r.young)+len(r.old) != n {
+			t.Errorf("%s: %d lost, %d left", tt.what, lost, len(r.young)+len(r.old))
+		}
 	}
-	now := int64(maxEvents+1000) * 1e7
-	trim(m, now, func(at int64) int64 { return at })
-	if _, there := m[maxEvents+999]; !there || len(m) > maxEvents {
-		t.Errorf("%d left, the newest: %v", len(m), there)
+}
+
+// A flood of what the kernel says takes bounded memory, and is counted where it is too much.
+func TestFloodOfEvents(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	b.foreign = true
+	for i := range 4 * maxEvents {
+		from := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Port: 1}
+		b.event(&trace.Drop{Time: sec + int64(i), From: from, To: at("10.0.0.5:80"), Reason: "NETFILTER_DROP"})
+		b.event(&trace.Signal{Time: sec + int64(i), Number: 9, To: i})
+	}
+	if n := len(b.events.drops.young) + len(b.events.drops.old); n > 2*maxEvents || b.lost != 2*2*maxEvents {
+		t.Errorf("%d drops in mind, %d lost", n, b.lost)
+	}
+}
+
+// A process that is ending has no command line any more: it is its parent's, if they have one name.
+func TestTaskThatEnds(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.process(10, 1, 100, "app", 1)
+	h.listen = []capture.Socket{{Local: at("10.0.0.5:80"), Inode: 1}}
+	b.look(100*sec, false)
+	h.process(11, 10, 200, "app")
+	os.WriteFile(filepath.Join(h.root, "11", "cmdline"), nil, 0o600)
+	c := conn{at("10.0.0.9:4000"), at("10.0.0.5:80")}
+	b.event(&trace.Close{Time: 101 * sec, Local: c.local, Remote: c.remote, Exiting: true, Task: trace.Task{PID: 11, Parent: 10, Name: "app", Start: 200, Code: 3 << 8}})
+	p := b.answer(&detect.HostQuestion{LB: c.remote, Target: c.local, Time: 101 * sec, Close: 101 * sec}).Process
+	if p == nil || p.PID != 11 || p.Command != "/bin/app" || p.Exit == nil || p.Exit.Code != 3 {
+		t.Errorf("%+v", p)
 	}
 }

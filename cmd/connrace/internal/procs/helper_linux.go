@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,11 +25,18 @@ type setup struct {
 	Events bool   // those of the kernel are wanted, too
 }
 
-// answer is what it answers later.
-type answer struct {
-	detect.HostAnswer
-	Lost uint64 // events that had no room, since it began
-}
+// request is what it is asked later, and answer what it answers.
+type (
+	request struct {
+		ID        uint64
+		Questions []detect.HostQuestion
+	}
+	answer struct {
+		ID      uint64 // the request's
+		Answers []detect.HostAnswer
+		Lost    uint64 // events that had no room, since it began
+	}
+)
 
 // hello is what it answers.
 type hello struct {
@@ -51,6 +60,7 @@ const (
 // Main is the helper: it learns which processes have which sockets, and answers questions until
 // the other end is closed.
 func Main() int {
+	runtime.GOMAXPROCS(1) // it does little, and shall disturb nobody
 	f := os.NewFile(helperFD, "socket")
 	defer f.Close()
 	in, out := json.NewDecoder(f), json.NewEncoder(f)
@@ -68,18 +78,33 @@ func Main() int {
 	}
 	go b.learn()
 	for {
-		var q detect.HostQuestion
-		if in.Decode(&q) != nil {
+		var r request
+		if in.Decode(&r) != nil {
 			return 0
 		}
-		a := answer{HostAnswer: b.answer(&q)}
-		if b.tracer != nil {
-			a.Lost = b.tracer.Lost()
-		}
-		if out.Encode(&a) != nil {
+		if a := b.answers(&r); out.Encode(&a) != nil {
 			return 0
 		}
 	}
+}
+
+// answers is what is known about several.
+func (b *book) answers(r *request) answer {
+	a := answer{ID: r.ID, Answers: make([]detect.HostAnswer, 0, len(r.Questions))}
+	now := time.Now().UnixNano()
+	if b.tracer != nil && slices.ContainsFunc(r.Questions, func(q detect.HostQuestion) bool { return now-max(q.Time, q.Close) < int64(takeEvery) }) {
+		time.Sleep(takeEvery) // what the kernel says of it may not have been taken
+	}
+	for i := range r.Questions {
+		a.Answers = append(a.Answers, b.answer(&r.Questions[i]))
+	}
+	b.mu.Lock()
+	a.Lost = b.lost
+	b.mu.Unlock()
+	if b.tracer != nil {
+		a.Lost += b.tracer.Lost()
+	}
+	return a
 }
 
 // begin opens what takes rights, and gives them up.

@@ -18,6 +18,19 @@ type process struct {
 	parent int
 	groups string // its cgroups, as /proc/PID/cgroup has them
 	start  uint64 // when it began, in clock ticks since the host did: tells it from others of its number
+	gone   int64  // when it was seen to be gone, where how it ended is not known; 0: it was not
+}
+
+// isAlive reports whether it is there as far as is known.
+func (p *process) isAlive() bool { return p.Exit == nil && p.gone == 0 }
+
+// began is when the process of a number began, as process.start.
+func began(root string, pid int) (start uint64, err error) {
+	stat, err := os.ReadFile(filepath.Join(root, strconv.Itoa(pid), "stat"))
+	if err == nil {
+		_, _, start, err = parseStat(stat)
+	}
+	return start, err
 }
 
 // readProcess reads what /proc tells of a process to everybody.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,13 +39,24 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 	args := append([]string{"live", "--netns", n.path, "-i", "lo", "--target", ":8080", "--format", "jsonl"}, flags...)
 	live = (&netNS{t: t, calls: hostCalls(t)}).run(connraceCommand(t, args...))
 	n.watching(1, live)
+	if !slices.Contains(flags, "off") { // what was before the helper has begun has no name
+		n.until("processes are looked for", func() bool {
+			said := live.stderr.String()
+			return strings.Contains(said, "seen of processes") || strings.Contains(said, "not seen: ") || strings.Contains(said, "not named")
+		})
+	}
 	n.until("the worker answers", func() bool { return p.request() == nil })
 	time.Sleep(1200 * time.Millisecond) // connections are learnt twice a second
 	p.c.SetDeadline(time.Time{})        // the answer's has nearly passed where the worker was slow to begin
 	if _, err := fmt.Fprintf(p.c, "GET /end HTTP/1.1\r\nHost: app\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	n.until("the finding", func() bool { return strings.Contains(live.stdout.String(), `"finding"`) })
+	n.until("the finding", func() bool {
+		if live.isOver() {
+			t.Fatalf("it has ended: %s", live.stderr)
+		}
+		return strings.Contains(live.stdout.String(), `"finding"`)
+	})
 	live.endSoon(syscall.SIGINT)
 	fs := clitest.Of(clitest.Lines(t, live.stdout.String()), "finding")
 	if len(fs) != 1 || fs[0].Rule != "closed-with-request-outstanding" {

@@ -185,6 +185,16 @@ func (n *netNS) run(c *exec.Cmd) *process {
 // machines have much to do besides.
 const patience = time.Minute
 
+// isOver reports whether it has ended.
+func (p *process) isOver() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // end sends a signal and waits.
 func (p *process) end(s os.Signal) {
 	p.t.Helper()

@@ -28,6 +28,7 @@ type book struct {
 	listening chan struct{}
 	foreign   bool // the kernel's numbers of processes are not /proc's
 
+	taking  sync.Mutex // held by who takes the kernel's events
 	looking sync.Mutex // held by who looks; it may take long
 	searcher
 

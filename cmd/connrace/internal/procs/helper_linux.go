@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -91,9 +90,8 @@ func Main() int {
 // answers is what is known about several.
 func (b *book) answers(r *request) answer {
 	a := answer{ID: r.ID, Answers: make([]detect.HostAnswer, 0, len(r.Questions))}
-	now := time.Now().UnixNano()
-	if b.tracer != nil && slices.ContainsFunc(r.Questions, func(q detect.HostQuestion) bool { return now-max(q.Time, q.Close) < int64(takeEvery) }) {
-		time.Sleep(takeEvery) // what the kernel says of it may not have been taken
+	if b.tracer != nil {
+		b.drain() // the kernel told of a close before the packet that was captured
 	}
 	for i := range r.Questions {
 		a.Answers = append(a.Answers, b.answer(&r.Questions[i]))
@@ -210,22 +208,40 @@ func (b *book) learn() {
 	}
 }
 
-// takeEvery is how long the kernel's events wait to be taken.
-const takeEvery = 100 * time.Millisecond
+const (
+	// takeEvery is how long the kernel's events wait to be taken, unless somebody asks.
+	takeEvery = 200 * time.Millisecond
+	// takeSoon is that where many have come.
+	takeSoon = 20 * time.Millisecond
+	many     = 500
+)
 
-// take takes the kernel's events, for good.
+// take takes the kernel's events, for good. It is not woken up for each: that would cost more than
+// the event.
 func (b *book) take() {
 	for {
-		err := b.tracer.Read(time.Now().Add(takeEvery), sinceBoot(), func(e any) {
-			if b.event(e) {
-				select {
-				case b.listening <- struct{}{}:
-				default:
-				}
-			}
-		})
+		n, err := b.drain()
 		if err != nil {
 			return
 		}
+		wait := takeEvery
+		if n >= many {
+			wait = takeSoon
+		}
+		time.Sleep(wait)
 	}
+}
+
+// drain takes the kernel's events that have come by now, and counts them.
+func (b *book) drain() (n int, err error) {
+	b.taking.Lock()
+	defer b.taking.Unlock()
+	return n, b.tracer.Read(time.Now(), sinceBoot(), func(e any) {
+		if n++; b.event(e) {
+			select {
+			case b.listening <- struct{}{}:
+			default:
+			}
+		}
+	})
 }

@@ -144,12 +144,14 @@ func (t *Tracer) Lost() uint64 {
 	return native64(b)
 }
 
-// Read calls each with the events that have come, once what waits is read or until is over. boot is
-// added to their times, which else are since the host began.
+// Read calls each with the events that have come, once what waits is read or until is over; where
+// more come than can be read, some later. boot is added to their times, which else are since the
+// host began.
 func (t *Tracer) Read(until time.Time, boot int64, each func(any)) error {
 	t.reader.SetDeadline(until)
+	const most = ringSize / 64 // more than there is room for
 	var raw ringbuf.Record
-	for {
+	for range most {
 		err := t.reader.ReadInto(&raw)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil
@@ -173,6 +175,7 @@ func (t *Tracer) Read(until time.Time, boot int64, each func(any)) error {
 			each(e)
 		}
 	}
+	return nil
 }
 
 func native64(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }

@@ -74,8 +74,9 @@ var layers = []struct {
 		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "join", within + "lblog", "github.com/olekukonko/tablewriter",
 	}, "reports see findings and totals, never packets"},
 	{within + "html", []string{
-		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "report",
+		"connrace/detect", "connrace/tcpstate", within + "baseline", within + "diagnosis", within + "lblog", within + "fill", within + "report",
 	}, "reports see findings and totals, never packets"},
+	{within + "fill", nil, "it fills in templates, whatever they show"},
 	{within + "annotate", []string{
 		"connrace/capture", "connrace/detect", "connrace/tcpstate", within + "outfile", within + "report",
 	}, "it copies captures and finds nothing by itself"},

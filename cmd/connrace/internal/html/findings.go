@@ -198,6 +198,7 @@ func (g *group) describe() {
 // row is a finding as a line that unfolds.
 type row struct {
 	ID                  int
+	Link                string // where it is in the page
 	Grade               string
 	Time, LB, Target    string
 	Request             string
@@ -217,8 +218,8 @@ type row struct {
 	Facts               []fact
 }
 
-// Link is where the row is in the page.
-func (r *row) Link() string { return fmt.Sprintf("f%d", r.ID) }
+// linkTo is where a finding's row is in the page.
+func linkTo(id int) string { return "f" + strconv.Itoa(id) }
 
 // frameText is a segment in a table.
 type frameText struct {
@@ -227,7 +228,7 @@ type frameText struct {
 
 func (p *page) row(f *found) row {
 	r := row{
-		ID: f.id, Grade: f.Severity.String(), Time: p.Stamp(f.Time), Target: f.At(), Lost: f.Lost,
+		ID: f.id, Link: linkTo(f.id), Grade: f.Severity.String(), Time: p.Stamp(f.Time), Target: f.At(), Lost: f.Lost,
 		Request: cut(requestLine(f.Request, p.o.ShowQuery), 200), Waited: waited(&f.Measures),
 		Confidence: f.Confidence.String(), Grounds: text.Clean(f.Grounds), Summary: text.Sentence(text.Clean(f.Summary)),
 		Filter: f.DisplayFilter(), Tuple: f.TupleFilter(), Others: p.r.OtherFilters(f.a, f.Finding), Streams: report.Streams(f.Finding, p.o.ShowQuery),

@@ -43,7 +43,7 @@ func (p *page) outages() (all []outage) {
 			}
 			all = append(all, outage{
 				Grade: o.Severity.String(), At: text.Clean(o.At), From: from, First: p.Stamp(o.First), Last: p.Stamp(o.Last),
-				What: strings.Join(what, ", "), N: len(o.Findings), Link: (&row{ID: ids[o.Findings[0]]}).Link(),
+				What: strings.Join(what, ", "), N: len(o.Findings), Link: linkTo(ids[o.Findings[0]]),
 			})
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
-	"html/template"
 	"io"
 )
 
@@ -31,7 +30,7 @@ type indexRow struct {
 // writeParcels writes the findings that are not plain, and the index, as elements of data:
 // JSON, compressed, in letters that mean nothing to HTML. A parcel is a list of rows as
 // HTML, by the same template as the plain ones.
-func (fs *findings) writeParcels(w io.Writer, t *template.Template) error {
+func (fs *findings) writeParcels(w io.Writer, t filler) error {
 	if len(fs.Groups) == 0 {
 		return nil
 	}

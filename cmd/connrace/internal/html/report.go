@@ -19,6 +19,7 @@ import (
 
 	"connrace/cmd/connrace/internal/baseline"
 	"connrace/cmd/connrace/internal/diagnosis"
+	"connrace/cmd/connrace/internal/fill"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -33,12 +34,27 @@ var (
 	script string
 )
 
+// filler fills in templates: fill.Templates, and in tests html/template's.
+type filler interface {
+	ExecuteTemplate(w io.Writer, name string, data any) error
+}
+
 // Write writes the page.
 func Write(w io.Writer, r *report.Report, o *report.Options) error {
-	t, err := template.New("").Funcs(template.FuncMap{"prose": prose}).ParseFS(templates, "templates/*.html")
+	t, err := fill.ParseFS(templates, "templates/*.html", map[string]fill.Func{"prose": func(args ...any) (any, error) {
+		s, ok := args[0].(string)
+		if !ok {
+			return nil, fmt.Errorf("%T is no prose", args[0])
+		}
+		return prose(s), nil
+	}})
 	if err != nil {
 		return err
 	}
+	return write(w, r, o, t)
+}
+
+func write(w io.Writer, r *report.Report, o *report.Options, t filler) error {
 	p := newPage(r, o)
 	b := bufio.NewWriterSize(w, 1<<16)
 	fs := p.findings()

@@ -11,11 +11,9 @@ import (
 // ruleText is what is known of a rule.
 type ruleText struct {
 	*detect.Rule
-	N int // findings
+	N       int    // findings
+	Drawing string // the sequence as text
 }
-
-// Drawing is the rule's sequence as text.
-func (r ruleText) Drawing() string { return strings.Trim(r.Diagram, "\n") }
 
 // rules are those that have findings.
 func (p *page) rules() []ruleText {
@@ -26,7 +24,7 @@ func (p *page) rules() []ruleText {
 	var out []ruleText
 	for _, r := range detect.Rules {
 		if n[r] > 0 {
-			out = append(out, ruleText{r, n[r]})
+			out = append(out, ruleText{r, n[r], strings.Trim(r.Diagram, "\n")})
 		}
 	}
 	return out

@@ -70,7 +70,7 @@ func (p *page) cards() cards {
 			t := &a.Result.Targets[k]
 			var cs []chip
 			for _, c := range diagnosis.CountRules(counts[t]) {
-				cs = append(cs, chip{c, worst[t][c.Rule]})
+				cs = append(cs, chipOf(c, worst[t][c.Rule]))
 			}
 			all = append(all, p.card(a, t, cs))
 		}

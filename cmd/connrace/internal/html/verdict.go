@@ -28,36 +28,34 @@ type verdict struct {
 // problem is one of the diagnosis, as it is shown.
 type problem struct {
 	diagnosis.Problem
-	Ticket string // all of it as plain text
+	Lead, Rest string        // the first sentence of the fix, and the others
+	Chips      []chip        // its findings by rule
+	Race       template.HTML // the two timers as bars
+	Settings   []setting     // the lines to paste
+	Who        string        // which software is at both ends
+	Ticket     string        // all of it as plain text; not of those told in a line
 }
 
-// Lead is the first sentence of the fix, Rest the others.
-func (q problem) Lead() string { lead, _ := firstSentence(q.Fix); return lead }
-
-// Rest is what Lead leaves.
-func (q problem) Rest() string { _, rest := firstSentence(q.Fix); return rest }
-
-// Chips are its findings by rule.
-func (q problem) Chips() (cs []chip) {
+func problemOf(q diagnosis.Problem) problem {
+	x := problem{Problem: q, Who: q.Who(), Settings: settings(&q)}
+	x.Lead, x.Rest = firstSentence(q.Fix)
 	for _, c := range q.Counts {
-		cs = append(cs, chip{c, min(c.Rule.Severity, q.Severity)})
+		x.Chips = append(x.Chips, chipOf(c, min(c.Rule.Severity, q.Severity)))
 	}
-	return cs
+	if q.Timer.Race != nil {
+		x.Race = drawRace(q.Timer.Race)
+	}
+	return x
 }
 
 // chip is how many findings a rule has, and how grave they are.
 type chip struct {
 	diagnosis.RuleCount
 	Severity detect.Severity
+	Text     string
 }
 
-// Race draws the two timers as bars.
-func (q problem) Race() template.HTML {
-	if q.Timer.Race == nil {
-		return ""
-	}
-	return drawRace(q.Timer.Race)
-}
+func chipOf(c diagnosis.RuleCount, worst detect.Severity) chip { return chip{c, worst, c.Text()} }
 
 func firstSentence(s string) (first, rest string) {
 	for i := 0; i+2 < len(s); i++ {
@@ -79,9 +77,11 @@ func (p *page) verdict() verdict {
 		worst = max(worst, q.Severity)
 		v.Grade = worst.String()
 		if lost := q.Failed()+q.OpenTries > 0; lost || i == 0 || i < mostProblems && (q.Severity > detect.Info || q.Rule == nil) {
-			v.Problems = append(v.Problems, problem{q, p.ticket(d, &q)})
+			x := problemOf(q)
+			x.Ticket = p.ticket(d, &q)
+			v.Problems = append(v.Problems, x)
 		} else {
-			v.More = append(v.More, problem{Problem: q})
+			v.More = append(v.More, problemOf(q))
 		}
 	}
 	v.Hidden = p.hidden()
@@ -111,8 +111,8 @@ type setting struct {
 	Box string // where it belongs; "": where the one before does
 }
 
-// Settings are the lines to paste.
-func (q problem) Settings() (all []setting) {
+// settings are the lines to paste.
+func settings(q *diagnosis.Problem) (all []setting) {
 	box := ""
 	for i := range q.Lines {
 		x := setting{Line: q.Lines[i], Box: q.Box(&q.Lines[i])}

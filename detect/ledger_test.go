@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"testing"
+	"time"
 
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -35,5 +36,52 @@ func TestMarksTurned(t *testing.T) {
 		if low := m.Seq < 500; m.FromLB != low {
 			t.Errorf("from the LB: %t, %d", m.FromLB, m.Seq)
 		}
+	}
+}
+
+// stampOfNone is the timestamp by which a data segment has a rank of 0, as a capture can be made up: what rank
+// does, backwards (ledger.go).
+func stampOfNone(seq, ack tcpstate.Seq) uint32 {
+	const prime, inverse = uint32(16777619), uint32(899433627)
+	h := uint32(2166136261)
+	for _, w := range []uint32{uint32(seq), uint32(ack)} {
+		h = (h ^ w) * prime
+		h ^= h >> 15
+	}
+	y := uint32(1 << 8) // the last word: an octet at least, no control
+	y ^= y>>15 ^ y>>30
+	return h ^ y*inverse
+}
+
+// Segments made so that of all of them as much is kept as of one are not thinned for ever, and not kept all.
+func TestMarksMadeUp(t *testing.T) {
+	done := make(chan []detect.Connection, 1)
+	go func() {
+		x := traffic{d: detect.New(detect.Options{Connections: true})}
+		lb, target := lbEnd(0), targetEnd(0)
+		x.send(lb, target, tcpstate.SYN, 100, 0)
+		x.send(target, lb, tcpstate.SYN|tcpstate.ACK, 500, 101)
+		x.send(lb, target, tcpstate.ACK, 101, 501)
+		x.seg.Len, x.seg.HasTS = 50, true
+		seq, ack := tcpstate.Seq(101), tcpstate.Seq(501)
+		for range 500 {
+			x.seg.TSVal = stampOfNone(seq, ack)
+			x.send(lb, target, tcpstate.ACK|tcpstate.PSH, seq, ack)
+			seq += 50
+			x.seg.TSVal = stampOfNone(ack, seq)
+			x.send(target, lb, tcpstate.ACK|tcpstate.PSH, ack, seq)
+			ack += 50
+		}
+		x.pause(600 * second)
+		done <- x.d.Finish().Connections
+	}()
+	select {
+	case cs := <-done:
+		// 24 of each side, and those of the handshake.
+		if n := len(cs[0].Marks); n < 2*24 || n > 2*24+8 {
+			t.Errorf("%d marks", n)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not end")
 	}
 }

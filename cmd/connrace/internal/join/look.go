@@ -175,10 +175,11 @@ func (l *Look) Read(ctx context.Context, index int, in *Again) error {
 			return nil
 		}
 		begin := &in.Stretches[i]
-		for from, to = begin.Before, in.Frames; i < len(in.Stretches) && w.during(&in.Stretches[i]); {
-			if i++; i < len(in.Stretches) {
-				to = in.Stretches[i].Before
-			}
+		for from = begin.Before; i < len(in.Stretches) && w.during(&in.Stretches[i]); {
+			i++
+		}
+		if to = in.Frames; i < len(in.Stretches) {
+			to = in.Stretches[i].Before
 		}
 		if from > 0 {
 			if err := in.File.GoTo(begin); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"connrace/capture"
@@ -127,6 +128,66 @@ func TestThreePoints(t *testing.T) {
 		for _, f := range r.Findings {
 			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget || len(f.Evidence[0].Seen) != 3) {
 				t.Errorf("given %v: %+v, %+v: %s", order, f.Proof, f.Evidence[0].Seen, f.Summary)
+			}
+		}
+	}
+}
+
+// Of a long capture only some stretches are read again, and what is in them counts wherever they are: the
+// last one, too, reaches to the end.
+func TestStretches(t *testing.T) {
+	lb, target := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	padding := func(like []byte) (b []byte) {
+		for range 500 {
+			b = append(b, like[:8]...)
+			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, 1400), 1400)
+			b = append(b, make([]byte, 1400)...)
+		}
+		return b
+	}
+	last := func(b []byte) []byte { // the time of the last frame
+		at := b[24:]
+		for n := 0; n < len(at); {
+			next := n + 16 + int(binary.LittleEndian.Uint32(at[n+8:]))
+			if next == len(at) {
+				return at[n:]
+			}
+			n = next
+		}
+		return nil
+	}
+	for name, pad := range map[string]func([]byte) []byte{
+		"before":           func(b []byte) []byte { return slices.Concat(b[:24], padding(b[24:]), b[24:]) },
+		"behind":           func(b []byte) []byte { return slices.Concat(b, padding(last(b))) },
+		"before and after": func(b []byte) []byte { return slices.Concat(b[:24], padding(b[24:]), b[24:], padding(last(b))) },
+	} {
+		files := [][]byte{pad(lb), pad(target)}
+		open := func(k int) *capture.File {
+			f, err := capture.NewFile(name, bytes.NewReader(files[k]), capture.ReadOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		points, again := make([]join.Point, 2), make([]join.Again, 2)
+		for k := range points {
+			f := open(k)
+			f.Note()
+			points[k], again[k].Frames = analyse(name, f, k, 0)
+			if again[k].Stretches = f.Stretches(); len(again[k].Stretches) < 2 {
+				t.Fatalf("%s: %d stretches", name, len(again[k].Stretches))
+			}
+		}
+		m := join.Cases(points)[0].Merge()
+		for _, k := range m.Look().Captures() {
+			again[k].File = open(k)
+			if err := m.Look().Read(context.Background(), k, &again[k]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, f := range m.Result().Findings {
+			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget) {
+				t.Errorf("padded %s: %+v: %s", name, f.Proof, f.Summary)
 			}
 		}
 	}

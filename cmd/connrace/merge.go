@@ -32,8 +32,12 @@ Usage:
 Flags:
 ` + fs.FlagUsages() + `
 A target that several reports have is one, its figures added up; of timers and round trips
-those are told that rest on the most connections. 20,000 findings are kept whole, all
-further ones are counted.
+those are told that rest on the most connections. Addresses that may be several boxes' are
+told of apart, by the captures of each report: those of a host itself (127.0.0.1), and
+private ones that two reports had seen on the target's own host at the same time; other
+private ones that several reports have are taken for one box, and a note says so. What logs
+of the load balancer say, comparisons, and what joined captures had seen at each point stay
+with their report. 20,000 findings are kept whole, all further ones are counted.
 
 Examples:
   connrace merge host1.json host2.json host3.json

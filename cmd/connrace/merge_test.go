@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,9 +62,6 @@ func unmerged(t *testing.T, report string) map[string]any {
 	}
 	for _, p := range doc["problems"].([]any) {
 		delete(p.(map[string]any), "check")
-	}
-	for _, x := range doc["targets"].([]any) {
-		delete(x.(map[string]any), "listener")
 	}
 	return doc
 }
@@ -171,5 +169,147 @@ func TestMergeHostile(t *testing.T) {
 			t.Errorf("there is no %s in the report", x.from)
 		}
 		try(x.to, strings.ReplaceAll(doc, x.from, x.to), cli.ExitOK, cli.ExitError)
+	}
+}
+
+// TestMergeKeeps: what comments of a capture say, and which process they name, is in the merged report.
+func TestMergeKeeps(t *testing.T) {
+	dir := t.TempDir()
+	in, report := filepath.Join(dir, "in.pcapng"), filepath.Join(dir, "report.json")
+	if err := os.WriteFile(in, remarked(t, "eth0", onTarget), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"json", "jsonl"} {
+		_, doc, _ := after(t, t.Context(), nil, "--format", format, "-q", in)
+		if err := os.WriteFile(report, []byte(doc), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, want, _ := after(t, t.Context(), nil, "--format", "json", "-q", in)
+		_, got, _ := after(t, t.Context(), nil, "merge", "--format", "json", report)
+		for _, d := range differences("", unmerged(t, want), unmerged(t, got)) {
+			t.Errorf("%s: %s", format, d)
+		}
+		if process, _ := remarksIn(t, []byte(got)); process["basis"] != "comment" {
+			t.Errorf("%s: process %v", format, process)
+		}
+	}
+}
+
+// TestMergeRepeated: findings that lines of live only count are counted, and those that live does
+// not keep whole are not counted again where a line has told of them.
+func TestMergeRepeated(t *testing.T) {
+	dir := t.TempDir()
+	_, doc, _ := after(t, t.Context(), nil, "--format", "jsonl", "-q", clitest.Put(t, dir, "crowder.pcap"))
+	lines := strings.SplitAfter(strings.TrimSpace(doc), "\n")
+	const group = `"rule":"fin-request-crossing","target":"10.1.246.132:5005","severity":"error",`
+	const times = `"first":"2019-01-26T00:00:10.000000000Z","last":"2019-01-26T00:00:15.000000000Z"}`
+	repeated := `{"type":"repeated",` + group + `"lb_host":"10.1.246.131","count":10,"lost":4,` + times + "\n"
+	update := strings.Replace(lines[0], `"type":"finding","id":1`, `"type":"update","id":77`, 1) // of one that was only counted
+	for _, c := range []struct {
+		total, forgotten, want float64
+	}{
+		{11, 0, 11},
+		{11, 11, 11}, // nothing was kept whole: lines have told of all
+		{16, 9, 16},  // five were neither shown nor counted by a line
+	} {
+		last := lines[len(lines)-1]
+		last = strings.Replace(last, `"findings":{"fin-request-crossing":1}`, fmt.Sprintf(`"findings":{"fin-request-crossing":%v}`, c.total), 1)
+		last = strings.Replace(last, `"problems":`, fmt.Sprintf(`"forgotten":[{%s"lost":true,"close_cause":null,"count":%v,%s],"problems":`, group, c.forgotten, times), 1)
+		path := filepath.Join(dir, "live.jsonl")
+		if err := os.WriteFile(path, []byte(lines[0]+repeated+update+last), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, got, stderr := after(t, t.Context(), nil, "merge", "--format", "json", path)
+		if code != cli.ExitOK || stderr != "" {
+			t.Fatalf("exit %d, %s", code, stderr)
+		}
+		m := unmerged(t, got)
+		findings := m["totals"].(map[string]any)["findings"].(map[string]any)["fin-request-crossing"]
+		if whole := len(m["findings"].([]any)); findings != c.want || whole != 1 {
+			t.Errorf("%v findings, %d of them whole, want %v and 1", findings, whole, c.want)
+		}
+		lost := 0.0
+		for _, g := range m["forgotten"].([]any) {
+			if g := g.(map[string]any); g["lost"] == true {
+				lost += g["count"].(float64)
+			}
+		}
+		if want := 4 + c.want - 11; lost != want {
+			t.Errorf("%v failed ones are only counted, want %v", lost, want)
+		}
+	}
+}
+
+// TestMergeApart: an address that is a host's own, or that two hosts had at the same time, is not
+// one target; another private one is, and that is said.
+func TestMergeApart(t *testing.T) {
+	dir := t.TempDir()
+	_, doc, _ := after(t, t.Context(), nil, "--format", "json", "-q", clitest.Put(t, dir, "crowder.pcap"))
+	const real = "10.1.246.132:5005"
+	vantage := regexp.MustCompile(`"vantage":"[a-z]+"`)
+	for _, c := range []struct {
+		name, address, vantage string
+		later                  bool // the second report is of another day
+		targets                int
+		note                   string
+	}{
+		{"a host's own", "127.0.0.1:5005", "target", true, 2, "told of apart"},
+		{"link-local", "[fe80::1]:5005", "lb", true, 2, "told of apart"},
+		{"two hosts at once", real, "target", false, 2, "told of apart"},
+		{"one host on two days", real, "target", true, 1, "taken for one box"},
+		{"two load balancers", real, "lb", false, 1, "taken for one box"},
+		{"a public address", "203.0.113.7:5005", "target", false, 1, ""},
+	} {
+		a := vantage.ReplaceAllString(strings.ReplaceAll(doc, real, c.address), `"vantage":"`+c.vantage+`"`)
+		b := a
+		if c.later {
+			b = strings.ReplaceAll(b, "2019-01-26T", "2019-01-27T")
+		}
+		args := []string{"merge", "--format", "json"}
+		for i, d := range []string{a, b} {
+			args = append(args, filepath.Join(dir, fmt.Sprint(i, ".json")))
+			if err := os.WriteFile(args[len(args)-1], []byte(d), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		code, got, stderr := after(t, t.Context(), nil, args...)
+		if code != cli.ExitOK || stderr != "" {
+			t.Fatalf("%s: exit %d, %s", c.name, code, stderr)
+		}
+		schema, _ := clitest.Schemas(t)
+		clitest.Validate(t, schema, c.name, []byte(got))
+		m := unmerged(t, got)
+		ts := m["targets"].([]any)
+		if len(ts) != c.targets || m["totals"].(map[string]any)["failed_tries"] != 2.0 {
+			t.Errorf("%s: %d targets, totals %v", c.name, len(ts), m["totals"])
+		}
+		if len(ts) == 2 && fmt.Sprint(ts[1].(map[string]any)["captures"]) != "[1]" {
+			t.Errorf("%s: the other box is of captures %v", c.name, ts[1].(map[string]any)["captures"])
+		}
+		for i, f := range m["findings"].([]any) {
+			if at := f.(map[string]any)["capture"]; at != float64(i) {
+				t.Errorf("%s: finding %d is of capture %v", c.name, i, at)
+			}
+		}
+		said := fmt.Sprint(m["captures"])
+		for _, note := range []string{"told of apart", "taken for one box"} {
+			if strings.Contains(said, note) != (c.note == note) {
+				t.Errorf("%s: %s", c.name, said)
+			}
+		}
+	}
+}
+
+// TestMergeLeaves: what is not merged is said.
+func TestMergeLeaves(t *testing.T) {
+	dir := t.TempDir()
+	_, doc, _ := after(t, t.Context(), nil, "--format", "json", "-q", "--streams", clitest.Put(t, dir, "crowder.pcap"))
+	path := filepath.Join(dir, "a.json")
+	if err := os.WriteFile(path, []byte(doc), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := after(t, t.Context(), nil, "merge", "--format", "json", path)
+	if said := fmt.Sprint(unmerged(t, got)["captures"]); !strings.Contains(said, "a.json: not merged: the list of streams]") {
+		t.Error(said)
 	}
 }

@@ -4,26 +4,112 @@ import (
 	"cmp"
 	"slices"
 
+	"connrace/cmd/connrace/internal/report"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
 
+// homes are the reports that have a target with an address that other boxes may have too, by when
+// they watched: a private address, or one that means the host itself.
+type homes map[tcpstate.Endpoint]*home
+
+type home struct {
+	watched []span // by reports that were taken for the same box
+	atOnce  bool   // there are several boxes with the address
+}
+
+// span is a time in which a report watched.
+type span struct {
+	first, last int64
+	atTarget    bool // on the target's own host
+}
+
+// mostSpans bounds what is known of one address.
+const mostSpans = 64
+
+// another reports whether a report's target is another box than the one of that address that
+// earlier reports have: on the host itself it always is. Two that watched at the same time, each on
+// the target's own host, were on two hosts: nobody captures twice there. From then on nothing tells
+// which of them a report is about.
+func (m *reading) another(t *detect.Target) bool {
+	a := t.Target.Addr.Netip()
+	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+	if !local && !a.IsPrivate() || m.apart[t.Target] {
+		return m.apart[t.Target]
+	}
+	now := span{atTarget: t.Vantage == "target"}
+	for _, c := range m.r.Captures[min(m.base, len(m.r.Captures)):] {
+		if c.First != 0 && (now.first == 0 || c.First < now.first) {
+			now.first = c.First
+		}
+		now.last = max(now.last, c.Last)
+	}
+	h := m.homes[t.Target]
+	if h == nil {
+		if len(m.homes) < mostTargets {
+			m.homes[t.Target] = &home{watched: []span{now}}
+		}
+		return false
+	}
+	h.atOnce = h.atOnce || slices.ContainsFunc(h.watched, func(s span) bool {
+		return s.atTarget && now.atTarget && s.first < now.last && now.first < s.last
+	})
+	if local || h.atOnce {
+		return true
+	}
+	if len(h.watched) < mostSpans {
+		h.watched = append(h.watched, now)
+	}
+	m.shared[t.Target.String()] = true
+	return false
+}
+
 // target adds the figures of a target to those that other reports have of it.
-func (m *reading) target(d *targetDoc) error {
-	x := d.target()
-	i, known := m.targets[x.Target]
-	if !known && len(m.result.Targets) >= mostTargets {
+func (m *reading) target(d *report.TargetDoc) error {
+	x, err := d.Figures()
+	if err != nil {
+		return err
+	}
+	x.Timers = timers(&x)
+	if m.another(&x) && len(m.all.captures) > m.base && (m.own != nil || len(m.Merger.own) < mostOwn) {
+		if m.own == nil {
+			p := newPart(mostOwnKinds)
+			p.captures = m.all.captures[m.base:]
+			p.result.ExactStreams = m.all.result.ExactStreams[m.base:]
+			m.own = &p
+		}
+		m.apart[x.Target] = true
+	}
+	m.put(m.partOf(x.Target), &x)
+	return nil
+}
+
+// put adds a target to a part.
+func (m *reading) put(p *part, x *detect.Target) {
+	i, known := p.targets[x.Target]
+	if !known && m.told >= mostTargets {
 		x.Target, x.LBs, x.Advice = tcpstate.Endpoint{}, nil, nil
-		m.result.Totals.MergedConnections += x.Connections
-		i, known = m.targets[x.Target]
+		p.result.Totals.MergedConnections += x.Connections
+		i, known = p.targets[x.Target]
 	}
 	if !known {
-		m.targets[x.Target] = len(m.result.Targets)
-		m.result.Targets = append(m.result.Targets, x)
-		return nil
+		m.told++
+		p.targets[x.Target] = len(p.result.Targets)
+		p.result.Targets = append(p.result.Targets, *x)
+		return
 	}
-	join(&m.result.Targets[i], &x)
-	return nil
+	join(&p.result.Targets[i], x)
+}
+
+// timers are the two idle timeouts, as far as they are known.
+func timers(t *detect.Target) (x detect.Timers) {
+	if t.Idle != nil {
+		x.Target = t.Idle.NS
+	}
+	if t.LBIdle != nil {
+		x.LB = t.LBIdle.NS
+	}
+	return x
 }
 
 // join adds what another report says of a target. What cannot be added is that of the report with
@@ -56,6 +142,10 @@ func join(t, x *detect.Target) {
 	h.MaxWaiting = max(h.MaxWaiting, o.MaxWaiting)
 	t.LBs = union(t.LBs, x.LBs, mostLBs)
 	t.Advice = union(t.Advice, x.Advice, mostAdvice)
+	if l := t.Listener; l != nil && x.Listener != nil {
+		l.MaxQueue = max(l.MaxQueue, x.Listener.MaxQueue)
+	}
+	t.Listener = cmp.Or(t.Listener, x.Listener)
 	t.Server, t.LB = same(t.Server, x.Server), same(t.LB, x.LB)
 }
 

@@ -146,7 +146,8 @@ func side(e *detect.Evidence) string {
 	return "target"
 }
 
-type findingDoc struct {
+// FindingDoc is a finding in JSON.
+type FindingDoc struct {
 	Type          string         `json:"type,omitempty"` // of JSON lines
 	ID            int            `json:"id"`
 	Rule          string         `json:"rule"`
@@ -209,12 +210,12 @@ func h2RequestsJSON(qs []detect.StreamRequest, o *Options) []h2RequestDoc {
 }
 
 // set makes the document one of a finding, in the room that it has.
-func (d *findingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string) *findingDoc {
+func (d *FindingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string) *FindingDoc {
 	file, es := a.Files[f.ID], d.Evidence[:0]
 	if es == nil {
 		es = make([]evidenceDoc, 0, 8)
 	}
-	*d = findingDoc{
+	*d = FindingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: shown(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched,

@@ -83,7 +83,7 @@ func TestHearLogOfStreams(t *testing.T) {
 // What a log says stands in a finding's cause, in JSON harmless, too.
 func TestHostileCause(t *testing.T) {
 	f := &detect.Finding{Rule: detect.StaleConnection, Cause: "a\u202eb", Fix: "c\u202ed"}
-	var d findingDoc
+	var d FindingDoc
 	b := appendJSON(nil, d.set(&Analysis{}, f, &Options{}, "finding"))
 	if want := []byte(`"cause":"a\\u202eb","fix":"c\\u202ed"`); !bytes.Contains(b, want) {
 		t.Errorf("%s, want %s", b, want)

@@ -28,7 +28,7 @@ func (j *object) report(r *Report, o *Options) error {
 	j.targets(r)
 	j.problems(r.Diagnosis(o))
 	j.list("findings", func(add func(any)) {
-		var d findingDoc
+		var d FindingDoc
 		for i := range r.Analyses {
 			a := &r.Analyses[i]
 			for _, f := range a.Result.Findings {
@@ -123,7 +123,8 @@ func (j *object) streams(r *Report, o *Options) {
 	})
 }
 
-type captureDoc struct {
+// CaptureDoc is a capture in JSON.
+type CaptureDoc struct {
 	Path        string   `json:"path"`
 	Format      string   `json:"format"`
 	Compression optional `json:"compression"`
@@ -138,14 +139,14 @@ type captureDoc struct {
 	Exact       count    `json:"exact_streams"`
 }
 
-func captureJSON(r *Report, i int) captureDoc {
+func captureJSON(r *Report, i int) CaptureDoc {
 	c := &r.Captures[i]
 	ws := make([]string, len(c.Warnings))
 	for i, w := range c.Warnings {
 		ws[i] = text.Clean(w)
 	}
 	exact := r.exactStreams(i)
-	return captureDoc{
+	return CaptureDoc{
 		Path: text.Clean(c.Path), Format: c.Format, Compression: optional(c.Compression),
 		LinkTypes: list(c.LinkTypes), Frames: c.Frames, Bytes: c.Bytes,
 		First: stamp(c.First), Last: stamp(c.Last),
@@ -154,7 +155,8 @@ func captureJSON(r *Report, i int) captureDoc {
 	}
 }
 
-type totalsDoc struct {
+// TotalsDoc are the totals in JSON.
+type TotalsDoc struct {
 	Frames   uint64 `json:"frames"`
 	Segments uint64 `json:"tcp_segments"`
 	Streams  uint64 `json:"streams"`
@@ -201,9 +203,9 @@ type scanDoc struct {
 	Ports int    `json:"ports"`
 }
 
-func totalsJSON(r *Report) totalsDoc {
+func totalsJSON(r *Report) TotalsDoc {
 	t := r.Totals()
-	d := totalsDoc{
+	d := TotalsDoc{
 		Frames: t.Frames, Segments: t.Segments, Streams: t.Streams, Requests: t.Requests, triesDoc: triesJSON(&t.Tries, t.Answers5xx),
 		Findings:     counts{ruleOrder(t.Findings), func(id string) uint64 { return uint64(t.Findings[id]) }},
 		Skipped:      counts{slices.Sorted(maps.Keys(r.Skipped)), func(why string) uint64 { return r.Skipped[why] }},
@@ -248,7 +250,8 @@ func softwareJSON(s *detect.Software) *softwareDoc {
 	return &softwareDoc{text.Clean(s.Name), text.Clean(s.Basis)}
 }
 
-type targetDoc struct {
+// TargetDoc are the figures of a target in JSON.
+type TargetDoc struct {
 	Target      optional `json:"target"`
 	Captures    []int    `json:"captures"`
 	LBs         []string `json:"lbs"`
@@ -282,8 +285,8 @@ type targetDoc struct {
 	Advice   []string     `json:"advice"`
 }
 
-func targetJSON(a *Analysis, t *detect.Target) targetDoc {
-	d := targetDoc{
+func targetJSON(a *Analysis, t *detect.Target) TargetDoc {
+	d := TargetDoc{
 		Target: endpoint(t.Target), Captures: list(a.Captures), LBs: []string{},
 		Connections: t.Connections, Requests: t.Requests, triesDoc: triesJSON(&t.Tries, t.Answers5xx),
 		Vantage: t.Vantage, Idle: timeoutJSON(t.Idle), LBIdle: timeoutJSON(t.LBIdle),

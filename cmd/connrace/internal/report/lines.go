@@ -12,7 +12,7 @@ type Lines struct {
 	w   io.Writer
 	o   *Options
 	buf []byte
-	doc findingDoc
+	doc FindingDoc
 	err error
 
 	left map[int]bool // findings that were not shown when they were settled, by id

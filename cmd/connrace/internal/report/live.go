@@ -20,7 +20,8 @@ type Repeated struct {
 	First, Last int64 // times
 }
 
-type repeatedDoc struct {
+// RepeatedDoc is a JSON line that stands for several findings.
+type RepeatedDoc struct {
 	Type     string   `json:"type"`
 	Rule     string   `json:"rule"`
 	Severity string   `json:"severity"`
@@ -34,7 +35,7 @@ type repeatedDoc struct {
 
 // Repeated writes a line that stands for several findings.
 func (l *Lines) Repeated(r *Repeated) {
-	d := repeatedDoc{
+	d := RepeatedDoc{
 		Type: "repeated", Rule: r.Rule.ID, Severity: r.Severity.String(), Target: optional(r.Target),
 		Count: r.Count, Lost: r.Lost, First: stamp(r.First), Last: stamp(r.Last),
 	}
@@ -196,7 +197,8 @@ func listenerJSON(l *detect.Listener) *listenerDoc {
 	return &listenerDoc{l.Queue, l.MaxQueue, l.Limit}
 }
 
-type groupDoc struct {
+// GroupDoc are findings that are only counted, in JSON.
+type GroupDoc struct {
 	Rule     string   `json:"rule"`
 	Target   optional `json:"target"`
 	Severity string   `json:"severity"`
@@ -220,7 +222,7 @@ func (j *object) forgotten(r *Report) {
 				if g.Socket != "" {
 					target = optional("unix:" + text.Clean(g.Socket))
 				}
-				add(groupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), g.Count, stamp(g.First), stamp(g.Last)})
+				add(GroupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), g.Count, stamp(g.First), stamp(g.Last)})
 			}
 		}
 	})

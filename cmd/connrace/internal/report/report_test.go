@@ -383,7 +383,7 @@ func TestLinesLaterShown(t *testing.T) {
 func TestSecondAnalysis(t *testing.T) {
 	a := sample().Analyses[0]
 	a.Captures, a.FirstID = []int{3}, 10
-	var d findingDoc
+	var d FindingDoc
 	d.set(&a, a.Result.Findings[0], &Options{}, "")
 	if d.ID != 11 || d.Capture != 3 || d.Evidence[0].Capture != 3 {
 		t.Errorf("id %d, capture %d, evidence in capture %d", d.ID, d.Capture, d.Evidence[0].Capture)

@@ -59,8 +59,8 @@ LB                                target
 		"a small listen backlog, or net.core.somaxconn below it",
 		"net.ipv4.tcp_abort_on_overflow=1, where it is an RST",
 	},
-	Fix: "Raise the listen backlog (uWSGI listen, Tomcat acceptCount, gunicorn --backlog, ...) and " +
-		"net.core.somaxconn, and find what kept the application from calling accept(). On the " +
+	Fix: "Find what kept the application from calling accept(), and raise its listen backlog (uWSGI listen, Tomcat " +
+		"acceptCount, gunicorn --backlog, ...) and net.core.somaxconn: the smaller of the two counts. On the " +
 		"target `nstat -az TcpExtListenOverflows` counts them, and `ss -ltn` shows Recv-Q above " +
 		"Send-Q while it lasts.",
 	Servers: backlogKnobs,

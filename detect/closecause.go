@@ -37,7 +37,7 @@ type CloseCause struct {
 // is there twice where it shows in two ways.
 var CloseCauses = []*CloseCause{
 	{
-		ID: CloseOverdueBatch, Label: "with other overdue ones", KeepAlive: true,
+		ID: CloseOverdueBatch, Label: "with other overdue ones", KeepAlive: true, Knobs: keepAliveKnobs,
 		How:   "Several connections were closed in one moment (50 ms), at unlike idle times, all beyond the timer that other closes show.",
 		shows: (*theClose).inBatch,
 		cause: text("The target closed several overdue connections in one sweep, as gunicorn does."),
@@ -53,7 +53,7 @@ var CloseCauses = []*CloseCause{
 		fix:   text(drainFix),
 	},
 	{
-		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,
+		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true, Knobs: keepAliveKnobs,
 		How:   "The connection had been idle for as long as the timer that other closes show (three or more, within a twentieth), as Keep-Alive: timeout= announces, or as is a well-known default; and it had had the next request for 0.1 s or four round trips at most, or not at all.",
 		shows: (*theClose).byIdleTimer,
 		cause: keepAliveFired,
@@ -81,7 +81,7 @@ var CloseCauses = []*CloseCause{
 			"(uWSGI: http with http-keepalive, instead of http-socket)."),
 	},
 	{
-		ID: CloseIdleTimeout, Label: "by an idle timer that goes on during requests", KeepAlive: true,
+		ID: CloseIdleTimeout, Label: "by an idle timer that goes on during requests", KeepAlive: true, Knobs: keepAliveKnobs,
 		shows: (*theClose).byTimerNotCancelled,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target's keep-alive timeout%s went on although a request had come, and ended the connection with the request in work: "+
@@ -132,13 +132,13 @@ var CloseCauses = []*CloseCause{
 	{
 		ID: CloseMass, Label: "with others at that moment", Timer: massTimer, Knobs: gracefulKnobs,
 		shows: (*theClose).asItLeft,
-		cause: text("The target closed several connections at that moment, whatever their age: a reload, a restart, a deploy or a killed worker."),
+		cause: text("The target closed several connections within a moment, whatever their age: a reload, a restart, a deploy or a killed worker."),
 		fix:   text(drainFix),
 	},
 	{
 		ID: CloseMass, Label: "as it stopped", Timer: massTimer, Knobs: gracefulKnobs,
 		shows: (*theClose).asItStopped,
-		cause: text("The target stopped, and refused connections at that moment: a restart, a deploy or a crash."),
+		cause: text("The target stopped, and then refused connections: a restart, a deploy, a crash, or it was killed."),
 		fix:   text(drainFix),
 	},
 	{
@@ -156,13 +156,13 @@ var CloseCauses = []*CloseCause{
 		},
 	},
 	{
-		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true,
+		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true, Knobs: keepAliveKnobs,
 		shows: (*theClose).byUsualIdleTimer,
 		cause: keepAliveFired,
 		fix:   raiseKeepAlive,
 	},
 	{
-		ID: CloseUnknown, Label: "for an unknown reason",
+		ID: CloseUnknown, Label: "for an unknown reason", Knobs: endedKnobs,
 		How:   "Nothing above fits: one worker killed with one connection looks like this, and so does a crash.",
 		shows: func(*theClose, *target) (string, bool) { return "", true },
 		cause: text("The target closed for a reason that the packets do not show."),
@@ -176,11 +176,11 @@ var CloseCauses = []*CloseCause{
 	},
 }
 
-const drainFix = "Take the target out of the LB before it stops or reloads (deregistration_delay.timeout_seconds, " +
-	"readiness probe, preStop sleep) and let it go on serving meanwhile. A longer keep-alive timeout does not help here. " +
-	"No hook and no signal handler survives SIGKILL: if it was killed (`journalctl -k`; `kubectl describe pod`: OOMKilled, exit code 137), " +
-	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the LB repeat " +
-	"idempotent requests on another target."
+const drainFix = "First see whether it was stopped or killed, as below, for no hook and no signal handler survives SIGKILL. If it was killed, " +
+	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the LB repeat idempotent " +
+	"requests on another target. If it was stopped (a deploy, a reload), take it out of the LB before that " +
+	"(deregistration_delay.timeout_seconds, readiness probe, preStop sleep) and let it go on serving meanwhile. " +
+	"A longer keep-alive timeout does not help here."
 
 var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy, a crash or a killed worker closes connections whatever their timers say."}
 
@@ -248,11 +248,16 @@ type Timers struct {
 	Age        int64  // its limit on the age of a connection
 	Grace      int64  // and how long it waits for open streams behind a GOAWAY
 	Count      uint32 // and on its requests
+	Purges     bool   // the LB, as HAProxy, has no idle timeout: of its idle connections it closes some now and then
 }
 
 // above says above what the target's keep-alive timeout must be: it outlives the LB's, five
 // seconds to spare.
 func (t Timers) above() string {
+	if t.Purges {
+		return fmt.Sprintf("to %d s or more, longer than HAProxy keeps them (it has no idle timeout: every 5 s, pool-purge-delay, it closes half of those that it did not need)",
+			max(75, (t.Target+second-1)/second+5))
+	}
 	enough := "75 s (an ALB's is 60 s)"
 	if t.LB != 0 {
 		enough = fmt.Sprintf("%d s", (max(t.LB, t.Target)+second-1)/second+5)

@@ -46,11 +46,10 @@ LB                                target
 		"out of memory, a crash, a container killed",
 		"the keep-alive timer fired with the request unread in the kernel",
 	},
-	Fix: "Look at that second in the target's log and in the kernel's (OOM) for a worker that was " +
-		"killed or recycled (gunicorn --timeout, uWSGI harakiri and max-requests), and drain " +
-		"before stopping. If the idle gap equals the keep-alive timeout, raise that above the " +
-		"LB's idle timeout.",
-	Servers: slices.Concat(workerKnobs, keepAliveKnobs),
+	Fix: "Look at that second for what ended the worker: the kernel's log (out of memory), that of the " +
+		"server's own master (its time limit for a request, max-requests), and what deploys (a stop, a reload). " +
+		"Then give it more memory, raise that limit, or drain before stopping.",
+	Servers: slices.Concat(endedKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,
 

@@ -20,12 +20,12 @@ func targetHints(gap int64, known *Software) []string {
 // lbHints are the load balancers that keep an idle connection for so long by default.
 func lbHints(gap int64, known *Software) []string { return hints(matching(lbDefaults, gap), known) }
 
-// LikelyKnobs are those of the rule's settings that belong to servers which by default close
-// a connection idle for so long (ns).
-func (r *Rule) LikelyKnobs(gap int64) []Knob {
+// LikelyKnobs are the keep-alive settings of servers which by default close a connection idle for so
+// long (ns).
+func LikelyKnobs(gap int64) []Knob {
 	var out []Knob
 	for _, d := range matching(targetDefaults, gap) {
-		for _, k := range r.Servers {
+		for _, k := range keepAliveKnobs {
 			if k.Software == d.Software && len(out) < mostHints && !slices.Contains(out, k) {
 				out = append(out, k)
 			}

@@ -102,7 +102,7 @@ func TestDefaults(t *testing.T) {
 }
 
 func TestLikelyKnobs(t *testing.T) {
-	got := FINRequestCrossing.LikelyKnobs(5001874000)
+	got := LikelyKnobs(5001874000)
 	var names []string
 	for _, k := range got {
 		names = append(names, k.Software)
@@ -110,7 +110,7 @@ func TestLikelyKnobs(t *testing.T) {
 	if want := []string{"Node.js", "uvicorn", "Apache"}; !slices.Equal(names, want) {
 		t.Errorf("settings for a gap of 5 s: %q, want %q", names, want)
 	}
-	if got := FINRequestCrossing.LikelyKnobs(44e6); got != nil {
+	if got := LikelyKnobs(44e6); got != nil {
 		t.Errorf("settings for a gap of 44 ms: %v", got)
 	}
 	for _, d := range targetDefaults {

@@ -196,6 +196,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	}
 	if rtt := f.RTT(); rtt > 0 {
 		x := t.tell()
+		x.heard = max(x.heard, target.SYNs[0].Time)
 		x.rtt.Add(rtt)
 		x.clocks.add(d.tracker.Endpoint(f, f.LB()).Addr, lb.SYNs[0])
 		x.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
@@ -245,6 +246,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
 	x := t.tell()
+	x.heard = max(x.heard, e.Time)
 	x.reached[0].add(e.Time, request.Len)
 	if took := e.Time - request.Time; took >= second {
 		x.slow.Add(took)
@@ -317,6 +319,7 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	}
 	t.advertise(f)
 	x := t.tell()
+	x.heard = max(x.heard, e.Time)
 	if c.AtOnce() {
 		x.behindAnswers.Add(c.Time)
 	}

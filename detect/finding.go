@@ -115,6 +115,7 @@ type Finding struct {
 	Lost      bool
 	Open      bool            // it was still undecided when the capture ended, of a live one now
 	Dead      bool            // the target's host or the way to it is known to be dead: no queue is behind it
+	Gone      bool            // and nothing was heard of it since: neither of new connections nor of those that it had
 	Unwatched bool            // the LB had had the target's close for long: its pool does not watch its connections
 	Request   *Request        // nil: none
 	Requests  []StreamRequest // of HTTP/2: all streams that it concerns, of which Request is the first

@@ -8,7 +8,9 @@ func (d *Detector) judgeHandshake(x *Facts) {
 	case len(x.tn.Refusals) > 0:
 		x.flow.SetDecided()
 		x.of.refused++
-		x.of.tell().refusals.Add(x.tn.Refusals[0].Time)
+		t := x.of.tell()
+		t.refusals.Add(x.tn.Refusals[0].Time)
+		t.heard = max(t.heard, x.tn.Refusals[0].Time)
 		d.noteProbe(x, false)
 		d.judgeSYN(x, SYNRefused)
 	case x.resetByOwnHost():

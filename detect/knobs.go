@@ -60,7 +60,7 @@ var poolKnobs = []Knob{
 	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
-	{"HAProxy", "retry-on conn-failure empty-response", "sends a request again whose connection was closed; add `http-request disable-l7-retry if METH_POST`, so that no POST runs twice. It has no idle timeout to lower: every pool-purge-delay (5 s) it closes half of the connections that were not needed"},
+	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`: sends a request again whose connection was closed. Add `http-request disable-l7-retry if METH_POST` there, too, so that no POST runs twice"},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
@@ -97,6 +97,13 @@ var workerKnobs = slices.Concat(watchdogKnobs, []Knob{
 	{"Passenger", "passenger_max_requests 0;", "0: a process is not restarted by the number of its requests"},
 })
 
+// endedKnobs show what ended a process that had a request, and keep it from being ended.
+var endedKnobs = slices.Concat([]Knob{
+	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it the kernel? Then raise the memory limit, or let the workers need less"},
+	{"gunicorn", "grep -E 'WORKER TIMEOUT|was sent SIG|due to signal|Handling signal' error.log", "was it the master (WORKER TIMEOUT: raise --timeout, below), somebody's kill or the kernel (was sent SIGKILL, due to signal 9), or a deploy (Handling signal: term or hup)? --error-logfile says where that log is"},
+	{"uWSGI", "grep -E 'HARAKIRI|DAMN|received' uwsgi.log", "was it the master (HARAKIRI: raise it, below), somebody's kill or the kernel (DAMN, killed by signal 9), or a deploy (SIGINT/SIGTERM received)? logto says where that log is"},
+}, workerKnobs)
+
 // requestKnobs are how long a request may take.
 var requestKnobs = slices.Concat(watchdogKnobs, []Knob{
 	{"Node.js", "server.setTimeout(0); server.requestTimeout = 300_000", "setTimeout: default none since Node 13, 2 minutes before; requestTimeout is for a request to arrive"},
@@ -130,7 +137,8 @@ var ageKnobs = []Knob{
 
 // gracefulKnobs let a target finish and leave in order.
 var gracefulKnobs = []Knob{
-	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "so that the LB stops sending before the process stops; readinessProbe for the start"},
+	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Then no hook below helps: raise its memory limit, and TimeoutStopSec= of its unit if it was stopped too soon"},
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed (`kubectl describe pod`: OOMKilled, exit code 137): so that the LB stops sending before the process stops; readinessProbe for the start"},
 	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the LB has taken the target out"},
 	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
 	{"gunicorn", "--graceful-timeout 30", "for requests in work, default 30 s; idle connections are closed at once"},
@@ -145,7 +153,7 @@ var drainKnobs = []Knob{
 	{"ALB", "deregistration_delay.timeout_seconds = 60", "target group attribute, default 300; deregister, wait, then stop the target"},
 	{"AWS ELB", "deregistration_delay.timeout_seconds = 60", "target group attribute; deregister, wait, then stop the target"},
 	{"GCP", "connectionDraining: { drainingTimeoutSec: 60 }", "of the backend service"},
-	{"HAProxy", "set server app/s1 state drain", "on the runtime socket"},
+	{"HAProxy", "set server app/s1 state drain", "on the runtime socket, before the target stops: app is the backend, s1 the server line in it"},
 	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "on the target's pods"},
 }
@@ -167,13 +175,12 @@ var drainBodyKnobs = []Knob{
 // bodyLimitKnobs refuse a large body before it gets to the target.
 var bodyLimitKnobs = []Knob{
 	{"nginx", "client_max_body_size 10m;", "the target's own limit"},
-	{"HAProxy", "http-request deny deny_status 413 if { req.body_size gt 10485760 }", ""},
+	{"HAProxy", "http-request deny deny_status 413 if { req.body_size gt 10485760 }", "in the section `frontend` or `backend`"},
 	{"Apache", "LimitRequestBody 10485760", ""},
 }
 
 // backlogKnobs make the listener's queue longer.
 var backlogKnobs = []Knob{
-	{"Linux", "net.core.somaxconn = 4096", "caps every listen backlog; the queue holds one more; restart the server to apply"},
 	{"Node.js", "server.listen({ port: 8080, backlog: 1024 })", "default 511"},
 	{"gunicorn", "--backlog 2048", "the default"},
 	{"uWSGI", "listen = 1024", "default 100"},
@@ -193,13 +200,14 @@ var backlogKnobs = []Knob{
 	{"waitress", "backlog=2048", "default 1024"},
 	{"Unicorn", "listen 8080, backlog: 2048", "default 1024"},
 	{"Passenger", "passenger_socket_backlog 4096;", "default 2048"},
+	{"Linux", "net.core.somaxconn = 4096", "caps every listen backlog, so raise it as well where it is the smaller one; restart the server to apply"},
 }
 
 // connectKnobs let the LB try another target sooner. With one target, and where the queue is full
 // for a while, they only make more requests fail.
 var connectKnobs = []Knob{
 	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only where there is another target, which it then goes to sooner"},
-	{"HAProxy", "timeout connect 2s", "with retries 3 and option redispatch"},
+	{"HAProxy", "timeout connect 2s", "in the section `backend` or `listen`, with retries 3 and option redispatch"},
 	{"Envoy", "connect_timeout: 2s", "of the cluster"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" connectiontimeout=2`, ""},
 	{"Traefik", "--serversTransport.forwardingTimeouts.dialTimeout=2s", ""},
@@ -211,17 +219,26 @@ var connectKnobs = []Knob{
 	{"Istio", "connectionPool: { tcp: { connectTimeout: 2s } }", "of the DestinationRule"},
 }
 
+// goneKnobs show whether a host is there, and let the LB leave one that is not.
+var goneKnobs = []Knob{
+	{"Linux", "ip route get 10.0.1.9; ping -c 3 10.0.1.9; ip neigh show 10.0.1.9", "a host that is up answers pings unless a filter drops them, too; in the same network FAILED or INCOMPLETE means that no host has this address any more"},
+	{"nginx", "server 10.0.1.9:8080 max_fails=1 fail_timeout=10s;", "in upstream: it is left out for 10 s after each failed try; only where there is another target"},
+	{"HAProxy", "server s1 10.0.1.9:8080 check inter 2s fall 3", "in the backend: it is left out from the third failed check on; with option redispatch a request goes to another target"},
+	{"Envoy", "health_checks: [{ interval: 5s, unhealthy_threshold: 2, tcp_health_check: {} }]", "of the cluster; timeout and healthy_threshold must be there as well"},
+	{"ALB", "HealthCheckIntervalSeconds = 10, UnhealthyThresholdCount = 2", "of the target group"},
+}
+
 // retryKnobs let the LB go to another target where one refuses.
 var retryKnobs = []Knob{
 	{"nginx", "proxy_next_upstream error timeout;", "the default"},
-	{"HAProxy", "option redispatch", "with retries 3"},
+	{"HAProxy", "option redispatch", "in the section `backend` or `listen`, with retries 3"},
 	{"Envoy", "retry_policy: { retry_on: connect-failure }", "safe: no request was sent"},
 }
 
 // reuseKnobs let the LB open fewer connections.
 var reuseKnobs = []Knob{
 	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""; from 1.29.7 the default is 32, without the two others`},
-	{"HAProxy", "http-reuse safe", ""},
+	{"HAProxy", "http-reuse safe", "in the section `backend` or `listen`"},
 }
 
 // pathKnobs are where a SYN is dropped on purpose.
@@ -274,14 +291,14 @@ var portKnobs = []Knob{
 var tcpKeepaliveKnobs = []Knob{
 	{"Linux", "net.ipv4.tcp_keepalive_time = 120", "default 7200 s; only for sockets that ask for keep-alives, as below"},
 	{"nginx", "proxy_socket_keepalive on;", "default off"},
-	{"HAProxy", "option srvtcpka", ""},
+	{"HAProxy", "option srvtcpka", "in the section `backend` or `listen`"},
 	{"Envoy", "upstream_connection_options: { tcp_keepalive: { keepalive_time: 120 } }", "of the cluster"},
 }
 
 // readTimeoutKnobs are how long the LB waits for an answer.
 var readTimeoutKnobs = []Knob{
 	{"nginx", "proxy_read_timeout 60s;", "the default; between two reads"},
-	{"HAProxy", "timeout server 60s", ""},
+	{"HAProxy", "timeout server 60s", "in the section `backend` or `listen`"},
 	{"Envoy", "timeout: 60s", "of the route"},
 	{"ALB", "idle_timeout.timeout_seconds = 60", "load balancer attribute, 1 to 4000; keep the target's keep-alive timeout above it"},
 	{"Apache", "ProxyTimeout 60", "default Timeout"},
@@ -312,6 +329,7 @@ func allKnobs() (all []Knob) {
 	for _, r := range Rules {
 		add(r.Servers)
 		add(r.LBs)
+		add(r.Gone)
 	}
 	for _, c := range CloseCauses {
 		add(c.Knobs)

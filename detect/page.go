@@ -46,6 +46,7 @@ func (r *Rule) Page(fit Fit) string {
 	p.wrap("  ", r.Fix)
 	p.knobs("Target", r.Servers, fit.Server)
 	p.knobs("Load balancer", r.LBs, fit.LB)
+	p.knobs("Load balancer, where the target's host is gone", r.Gone, fit.LB)
 
 	p.head("In the load balancer's log")
 	if len(r.Logs) == 0 {
@@ -69,11 +70,7 @@ func (c *CloseCause) Page(fit Fit) string {
 	p.wrap("  ", c.How)
 	p.head("What to change")
 	p.wrap("  ", c.fix(ClosedWithRequestOutstanding, Timers{}))
-	knobs := c.Knobs
-	if c.KeepAlive {
-		knobs = keepAliveKnobs
-	}
-	p.knobs("Target", knobs, fit.Server)
+	p.knobs("Target", c.Knobs, fit.Server)
 	return p.String()
 }
 

@@ -38,6 +38,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if f == nil {
 		return false
 	}
+	d.noteGone(x, f)
 	i, open := x.flow.Index(), f.Open && !x.Ended
 	p := d.open[i]
 	told := p != nil

@@ -44,7 +44,7 @@ LB                                target
 	},
 	Fix: "Look at that second in the target's log for an exception or a killed worker (gunicorn " +
 		"--timeout, uWSGI harakiri, Go WriteTimeout), and drain before stopping.",
-	Servers: workerKnobs,
+	Servers: endedKnobs,
 	LBs:     drainKnobs,
 	Logs:    truncatedLogs,
 

@@ -23,6 +23,9 @@ type Rule struct {
 	Servers  []Knob   // settings of the target's software and host
 	LBs      []Knob   // settings of the LB
 	Logs     []LogLine
+	// Gone are settings and commands of the LB and its host for findings that say so
+	// (Finding.Gone); nil: they never do.
+	Gone []Knob
 
 	// About is what a finding is about.
 	About Subject

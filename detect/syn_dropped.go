@@ -27,7 +27,7 @@ var SYNDropped = &Rule{
 	Severity: Error,
 	Mildest:  Warning,
 	Lost:     LostIfGivenUp,
-	Title:    "SYN dropped, most likely by a full queue",
+	Title:    "SYN dropped: the listen queue looks full",
 	Diagram: `
 LB                                target
  | --- P. 1:101 ack 1 ------------> |   another connection: a request waits
@@ -53,8 +53,8 @@ LB                                target
 		"a small listen backlog (uWSGI 100, Tomcat 100, Dropwizard's acceptQueueSize), or net.core.somaxconn below it",
 		"many new connections at once, because the LB does not keep them alive",
 	},
-	Fix: "Raise the listen backlog (uWSGI listen, Tomcat acceptCount, Jetty acceptQueueSize, ...) " +
-		"and net.core.somaxconn, and find what kept the application from calling accept(). On the " +
+	Fix: "Find what kept the application from calling accept(), and raise its listen backlog (uWSGI listen, Tomcat " +
+		"acceptCount, Jetty acceptQueueSize, ...) and net.core.somaxconn: the smaller of the two counts. On the " +
 		"target `nstat -az TcpExtListenOverflows` counts these drops, for all ports of the host together.",
 	Servers: backlogKnobs,
 	LBs:     reuseKnobs,

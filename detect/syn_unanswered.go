@@ -56,6 +56,7 @@ LB                                target
 		"proxy_connect_timeout, HAProxy timeout connect) lets it try another target sooner.",
 	Servers: pathKnobs,
 	LBs:     connectKnobs,
+	Gone:    goneKnobs,
 	Logs:    connectTimeoutLogs,
 
 	About:     AboutHandshake,

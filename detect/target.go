@@ -58,6 +58,7 @@ type told struct {
 	drops     ring.Times // when SYNs were dropped, and of which streams
 	clocks    clocks
 	losses    ring.Times // when data or FINs of accepted connections were sent again
+	heard     int64      // when it last answered a SYN or a request, refused or closed
 
 	closes, lbCloses idle.Closes
 	atOnce           int              // closes right behind an answer that did not announce them
@@ -288,6 +289,9 @@ func (t *target) shift(by int64) {
 	}
 	x := t.told
 	x.waits.shift(by)
+	if x.heard != 0 {
+		x.heard += by
+	}
 	x.overflows.Shift(by)
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })

@@ -92,7 +92,7 @@ func (h *head) product(i int) Software {
 			if version = digits(version); version != "" {
 				name += "/" + version
 			}
-			return Software{s.name, "its Server header, " + name}
+			return Software{Name: s.name, Basis: "its Server header, " + name}
 		}
 	}
 	return Other
@@ -107,11 +107,11 @@ func (h *head) serverOrder() Software {
 	switch {
 	case h.run(end-3, "Date", "Connection", "Keep-Alive") && h.fields[end-2].value == "keep-alive" && strings.HasPrefix(h.fields[end-1].value, "timeout="):
 		// lib/_http_outgoing.js, _storeHeader
-		return Software{"Node.js", "its Date, Connection: keep-alive and Keep-Alive headers, in this order"}
+		return Software{Name: "Node.js", Basis: "its Date, Connection: keep-alive and Keep-Alive headers, in this order"}
 	case h.run(0, "X-Powered-By") && h.fields[0].value == "Express" && h.run(end-2, "Date", "Connection"):
-		return Software{"Node.js", "its X-Powered-By header, Express"}
+		return Software{Name: "Node.js", Basis: "its X-Powered-By header, Express"}
 	case h.sniffed():
-		return Software{"Go", "its Date, Content-Length and Content-Type headers, in this order"}
+		return Software{Name: "Go", Basis: "its Date, Content-Length and Content-Type headers, in this order"}
 	}
 	return Software{}
 }

@@ -65,7 +65,8 @@ func (h *head) client() client {
 // haproxy: HAProxy writes all names of HTTP/1 in lower case since 2.0 (src/mux_h1.c, from HTX),
 // keeps their order, adds X-Forwarded-For last, and no Connection where it keeps the connection.
 // Envoy, too, writes lower case, but adds X-Forwarded-Proto and X-Request-Id behind it; proxies
-// on Node.js always send Connection.
+// on Node.js always send Connection. Proxies that are made with hyper write the same (its HeaderMap has no
+// case, and hyper adds nothing), so it is most likely HAProxy, not certainly.
 func (h *head) haproxy() Software {
 	if h.client() == unknownClient || h.fields[0].name != "host" || h.has("connection", "keep-alive", "via", "x-request-id") {
 		return Software{}
@@ -77,7 +78,7 @@ func (h *head) haproxy() Software {
 	if h.has("x-forwarded-proto") && !h.run(-1, "x-forwarded-for") {
 		return Software{}
 	}
-	return Software{"HAProxy", "header names in lower case, as it writes them"}
+	return Software{Name: "HAProxy", Basis: "header names in lower case, as it writes them, and only few others do", Likely: true}
 }
 
 // Fields that proxies add about the request that they pass on.
@@ -121,14 +122,14 @@ end:
 	case !host || rest.has("Connection", "Keep-Alive", "Host", "Content-Length", "X-Real-IP", "X-Forwarded-For"):
 		return Software{}
 	case conn && bytes.HasSuffix(h.line, []byte(" HTTP/1.0")):
-		return Software{"nginx", "HTTP/1.0 and Connection: close before its client's headers, as it writes them"}
+		return Software{Name: "nginx", Basis: "HTTP/1.0 and Connection: close before its client's headers, as it writes them"}
 	case bytes.HasSuffix(h.line, []byte(" HTTP/1.0")):
 		return Software{}
 	case conn && h.fields[0].name != "Host", length, about && h.fields[0].name == "Host":
 		if h.has("X-Scheme") && h.has("X-Forwarded-Scheme") {
-			return Software{"ingress-nginx", "X-Scheme and X-Forwarded-Scheme before its client's headers, as it writes them"}
+			return Software{Name: "ingress-nginx", Basis: "X-Scheme and X-Forwarded-Scheme before its client's headers, as it writes them"}
 		}
-		return Software{"nginx", "its own headers before its client's, as it writes them"}
+		return Software{Name: "nginx", Basis: "its own headers before its client's, as it writes them"}
 	}
 	return Software{}
 }
@@ -141,7 +142,7 @@ func (h *head) apache() Software {
 		end--
 	}
 	if h.run(-1, "Connection") && h.run(end-3, "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Server") {
-		return Software{"Apache", "X-Forwarded-For, -Host, -Server and Connection at the end, as mod_proxy writes them"}
+		return Software{Name: "Apache", Basis: "X-Forwarded-For, -Host, -Server and Connection at the end, as mod_proxy writes them"}
 	}
 	return Software{}
 }
@@ -179,13 +180,13 @@ func (h *head) goProxy() Software {
 	case is.has("X-Varnish", "Client-ip"):
 		return Software{}
 	case is.run(-1, "X-Real-Ip") && is.has("X-Forwarded-Server") && is.has("X-Forwarded-Port") && is.has("X-Forwarded-Host"):
-		return Software{"Traefik", "X-Forwarded-Host, -Port, -Server and X-Real-Ip in Go's order, as it writes them"}
+		return Software{Name: "Traefik", Basis: "X-Forwarded-Host, -Port, -Server and X-Real-Ip in Go's order, as it writes them"}
 	case strings.HasSuffix(is.value("Via"), "1.1 Caddy"):
-		return Software{"Caddy", "its Via header, Caddy"}
+		return Software{Name: "Caddy", Basis: "its Via header, Caddy"}
 	case is.has("Via", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-Ip"):
 		return Software{} // Caddy, or one of many that are written in Go
 	case is.has("X-Forwarded-For"):
-		return Software{"Go", "header names in order, as net/http writes them"}
+		return Software{Name: "Go", Basis: "header names in order, as net/http writes them"}
 	}
 	return Software{}
 }
@@ -196,7 +197,7 @@ func (h *head) varnish() Software {
 	if v == "" || strings.Trim(v, "0123456789") != "" || !h.run(-1, "X-Varnish") || !h.has("X-Forwarded-For") {
 		return Software{}
 	}
-	return Software{"Varnish", "X-Varnish at the end, as it writes it"}
+	return Software{Name: "Varnish", Basis: "X-Varnish at the end, as it writes it"}
 }
 
 // h2o: h2o writes its connection and host in lower case first, keeps the names of the client,
@@ -205,7 +206,7 @@ func (h *head) h2o() Software {
 	if !h.run(0, "connection", "host") || !h.run(-3, "x-forwarded-proto", "x-forwarded-for", "via") {
 		return Software{}
 	}
-	return Software{"h2o", "connection and host first, x-forwarded-proto, -for and via last, as it writes them"}
+	return Software{Name: "h2o", Basis: "connection and host first, x-forwarded-proto, -for and via last, as it writes them"}
 }
 
 // lighttpd: mod_proxy adds X-Host besides what others add (mod_proxy.c, proxy_set_Forwarded).
@@ -214,7 +215,7 @@ func (h *head) lighttpd() Software {
 	if i < 1 || !h.run(i-1, "X-Forwarded-For", "X-Host", "X-Forwarded-Host", "X-Forwarded-Proto") || !h.run(-1, "Connection") {
 		return Software{}
 	}
-	return Software{"lighttpd", "X-Forwarded-For, X-Host, X-Forwarded-Host and -Proto, as mod_proxy writes them"}
+	return Software{Name: "lighttpd", Basis: "X-Forwarded-For, X-Host, X-Forwarded-Host and -Proto, as mod_proxy writes them"}
 }
 
 // via: some programs name themselves in Via (RFC 9110 §7.6.3), behind all that they pass on.
@@ -224,13 +225,13 @@ func (h *head) via() Software {
 	_, comment, _ := strings.Cut(hop, "(")
 	switch name, version, _ := strings.Cut(strings.TrimSuffix(comment, ")"), "/"); {
 	case name == "squid":
-		return Software{"Squid", "its Via header, squid/" + digits(version)}
+		return Software{Name: "Squid", Basis: "its Via header, squid/" + digits(version)}
 	case name == "ApacheTrafficServer" && h.run(-1, "Via"):
-		return Software{"Traffic Server", "its Via header, ApacheTrafficServer/" + digits(version)}
+		return Software{Name: "Traffic Server", Basis: "its Via header, ApacheTrafficServer/" + digits(version)}
 	case hop == "1.1 nghttpx" && h.run(-1, "Via"):
-		return Software{"nghttpx", "its Via header, nghttpx"}
+		return Software{Name: "nghttpx", Basis: "its Via header, nghttpx"}
 	case hop == "1.1 google" && h.value("Connection") == "Keep-Alive":
-		return Software{"GCP", "its Via header, google"}
+		return Software{Name: "GCP", Basis: "its Via header, google"}
 	}
 	return Software{}
 }
@@ -241,7 +242,7 @@ func (h *head) envoy() Software {
 	if h.fields[0].name != "host" || h.value("x-envoy-expected-rq-timeout-ms") == "" || h.has("connection", "via") || h.run(-1, "x-forwarded-for") || !h.lower() {
 		return Software{}
 	}
-	return Software{"Envoy", "x-envoy-expected-rq-timeout-ms"}
+	return Software{Name: "Envoy", Basis: "x-envoy-expected-rq-timeout-ms"}
 }
 
 // healthCheck: those who check whether a target lives say who they are. A check that came
@@ -254,9 +255,9 @@ func (h *head) healthCheck() Software {
 	ua, conn := h.value("User-Agent"), h.value("Connection")
 	switch {
 	case strings.HasPrefix(ua, "ELB-HealthChecker/") && conn == "close":
-		return Software{"AWS ELB", "its health checks, ELB-HealthChecker"}
+		return Software{Name: "AWS ELB", Basis: "its health checks, ELB-HealthChecker"}
 	case ua == "GoogleHC/1.0" && strings.EqualFold(conn, "keep-alive"):
-		return Software{"GCP", "its health checks, GoogleHC"}
+		return Software{Name: "GCP", Basis: "its health checks, GoogleHC"}
 	}
 	return Software{}
 }

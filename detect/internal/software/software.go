@@ -10,7 +10,13 @@ package software
 type Software struct {
 	Name  string // as settings for it are listed under
 	Basis string // from what that is known
+	// Likely says that others, which are met far less often, may show the same basis.
+	Likely bool
 }
+
+// Purges reports whether it has no idle timeout for the connections to its targets, and closes some of
+// those that it did not need now and then.
+func (s *Software) Purges() bool { return s != nil && s.Name == "HAProxy" }
 
 // Other says that a message names software which is not listed here.
 var Other = Software{Name: "other"}

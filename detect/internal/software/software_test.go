@@ -162,13 +162,13 @@ func TestOpinion(t *testing.T) {
 	if o.Add(Software{}); o.Said() != nil || !o.Silent() {
 		t.Error("named by nothing")
 	}
-	o.Add(Software{"nginx", "a"})
-	o.Add(Software{"nginx", "b"})
-	if s := o.Said(); s == nil || *s != (Software{"nginx", "a"}) || o.Silent() {
+	o.Add(Software{Name: "nginx", Basis: "a"})
+	o.Add(Software{Name: "nginx", Basis: "b"})
+	if s := o.Said(); s == nil || *s != (Software{Name: "nginx", Basis: "a"}) || o.Silent() {
 		t.Errorf("%v", s)
 	}
-	o.Add(Software{"Go", "c"})
-	o.Add(Software{"nginx", "d"})
+	o.Add(Software{Name: "Go", Basis: "c"})
+	o.Add(Software{Name: "nginx", Basis: "d"})
 	if s := o.Said(); s != nil || o.Silent() {
 		t.Errorf("%v of two that contradict each other", s)
 	}
@@ -191,7 +191,7 @@ func FuzzHead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		for _, s := range []Software{OfRequest(p), OfAnswer(p)} {
 			if !known[s.Name] || len(s.Basis) > 100 || strings.ContainsFunc(s.Basis, func(c rune) bool { return c < ' ' || c > '~' }) {
-				t.Errorf("%q: %q", p, s)
+				t.Errorf("%q: %+v", p, s)
 			}
 		}
 	})

@@ -80,8 +80,9 @@ func (b *bursts) count() (n uint64) {
 }
 
 // apart are the bursts that nearly all of it was in, three events or more in each; nil: it did not
-// come in bursts. By judgement they are so if they take half of the time at most.
-func (b *bursts) apart() []burst {
+// come in bursts. By judgement they are so if they take half of the time at most; with outages,
+// in which everything fails until they are over, three quarters.
+func (b *bursts) apart(outages bool) []burst {
 	first, last := b.span()
 	for _, gap := range []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour} {
 		if int64(gap) < b.gap {
@@ -92,7 +93,11 @@ func (b *bursts) apart() []burst {
 		for _, x := range w {
 			busy += x.last - x.first
 		}
-		if len(w) > 1 && b.count() >= 3*uint64(len(w)) && busy <= (last-first)/2 {
+		most := (last - first) / 2
+		if outages {
+			most += most / 2
+		}
+		if len(w) > 1 && b.count() >= 3*uint64(len(w)) && busy <= most {
 			return w
 		}
 	}
@@ -105,8 +110,8 @@ const (
 	clock    = time.TimeOnly
 )
 
-// when says from when to when, and how often or in which bursts.
-func (b *bursts) when(x *Seen) string {
+// when says from when to when, and how often or in which bursts; outages as apart has them.
+func (b *bursts) when(x *Seen, outages bool) string {
 	from, to := b.span()
 	if from == 0 {
 		return ""
@@ -120,7 +125,7 @@ func (b *bursts) when(x *Seen) string {
 	if oneDay {
 		format, s = clock, first.Format(", on "+day+" from "+clock)+last.Format(" to "+clock+" MST")
 	}
-	told := b.apart()
+	told := b.apart(outages)
 	if told == nil {
 		return s + b.rate(to-from)
 	}

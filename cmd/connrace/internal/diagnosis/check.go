@@ -25,7 +25,7 @@ const mostFiles = 4
 
 // check are the commands that tell whether a change helped: what keeps the figures of this run,
 // unless a file has them, then a new capture, then the comparison.
-func (q *problem) check() (cmds []string) {
+func (q *problem) check() (cmds []Command) {
 	r := &q.seen.Run
 	if len(r.Files) == 0 {
 		return nil
@@ -46,30 +46,50 @@ func (q *problem) check() (cmds []string) {
 	}
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, run+" --format json > "+before+"  # before the change")
+		cmds = append(cmds, Command{run + " --format json > " + before, "before the change"})
 	}
 	if r.Live {
-		return append(cmds, run+" --baseline "+quoted(before)+"  # after it")
+		return append(cmds, Command{run + " --baseline " + quoted(before), "after it, on the same box"})
 	}
 	after := "after.pcap"
 	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
 		after = "after2.pcap"
 	}
-	cmds = append(cmds, "tcpdump -i any -w "+after+" '"+q.filter()+"'  # after the change")
+	cmds = append(cmds, Command{"tcpdump -i any -w " + after + " '" + q.filter() + "'", "after it, " + q.where()})
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)
 	}
-	return append(cmds, compare+" --baseline "+quoted(before))
+	return append(cmds, Command{Line: compare + " --baseline " + quoted(before)})
+}
+
+// where is on which box to capture again: on that where it was captured, for the same is seen there.
+func (q *problem) where() string {
+	at := ""
+	for _, t := range q.known() {
+		if at == "" {
+			at = t.Vantage
+		} else if at != t.Vantage {
+			at = "several"
+		}
+	}
+	switch {
+	case len(q.seen.Run.Files) > 1:
+	case at == "lb":
+		return "on the load balancer"
+	case at == "target" && len(q.Targets) == 1:
+		return "on the target"
+	}
+	return "on the same box"
 }
 
 // checkMerged is check where reports were merged.
-func (r *Run) checkMerged(before string) (cmds []string) {
+func (r *Run) checkMerged(before string) (cmds []Command) {
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, fed(r.Merged)+"connrace merge "+r.list(r.Merged)+" --format json > "+before+"  # before the change")
+		cmds = append(cmds, Command{fed(r.Merged) + "connrace merge " + r.list(r.Merged) + " --format json > " + before, "before the change"})
 	}
-	return append(cmds, "connrace merge AFTER.json... --baseline "+quoted(before)+"  # reports made after it")
+	return append(cmds, Command{"connrace merge AFTER.json... --baseline " + quoted(before), "reports made after it"})
 }
 
 // files are the captures in a command.

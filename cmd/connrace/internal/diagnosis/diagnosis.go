@@ -64,8 +64,8 @@ type Diagnosis struct {
 	Lede     string // where, and what that means for clients
 	Problems []Problem
 
-	places map[reason]int // in Problems
-	stops  stops
+	places   map[reason]int // in Problems
+	absences absences
 }
 
 // Problem is what goes wrong for one reason: all findings that one change cures.
@@ -89,8 +89,21 @@ type Problem struct {
 	Fix          string        // what to change
 	Lines        []Line        // to paste, for the software that it is, else is likely to be
 	Others       []detect.Knob // the settings of other servers
-	Check        []string      // commands that tell whether the change helped, in their order
+	Check        []Command     // commands that tell whether the change helped, in their order
 	More         string        // the command that tells more
+}
+
+// Command is one to paste into a shell.
+type Command struct {
+	Line string
+	When string // and where it is run; "": it does not matter
+}
+
+func (c Command) String() string {
+	if c.When == "" {
+		return c.Line
+	}
+	return c.Line + "  # " + c.When
 }
 
 // Software is what runs at one end of targets.
@@ -138,7 +151,7 @@ func CountRules(n map[*detect.Rule]int) (counts []RuleCount) {
 // ProblemOf is the problem that a finding belongs to; nil: it was not among those that the
 // answer was worked out from.
 func (d *Diagnosis) ProblemOf(f *detect.Finding) *Problem {
-	if i, ok := d.places[d.stops.reason(reasonOf(f), f.Target, f.Time)]; ok {
+	if i, ok := d.places[d.absences.reason(reasonOf(f), f.Target, f.Time, inVain(f))]; ok {
 		return &d.Problems[i]
 	}
 	return nil

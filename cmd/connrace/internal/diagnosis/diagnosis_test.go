@@ -180,8 +180,8 @@ func TestAnswers5xx(t *testing.T) {
 		"The target sent these answers; no connection failed for them."; q.What != want || q.Failed() != 0 || q.Rule != nil {
 		t.Errorf("%+v", q)
 	}
-	if len(q.Check) != 2 || !strings.HasPrefix(q.Check[0], "tshark -r 'a b.pcap' -Y ") {
-		t.Errorf("%q", q.Check)
+	if len(q.Check) != 2 || !strings.HasPrefix(q.Check[0].Line, "tshark -r 'a b.pcap' -Y ") {
+		t.Errorf("%+v", q.Check)
 	}
 	warning := closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 5*time.Second)
 	warning.Lost, warning.Severity = false, detect.Warning
@@ -243,7 +243,7 @@ func TestCheckQuotes(t *testing.T) {
 		r := find(t, "fin-request-crossing")
 		seen := diagnosis.Seen{Run: diagnosis.Run{Files: []string{name}}}
 		check := answer(seen, diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 2*time.Second)}).Problems[0].Check
-		if !strings.Contains(check[0], "connrace "+want+" --format") {
+		if !strings.Contains(check[0].Line, "connrace "+want+" --format") {
 			t.Errorf("%q: %s", name, check[0])
 		}
 	}

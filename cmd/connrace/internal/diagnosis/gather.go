@@ -17,13 +17,17 @@ type reason struct {
 	cause     *detect.CloseCause // why the target closed, where that decides what to change
 	rule      *detect.Rule       // else the rule, or the one that has the same fix
 	unwatched bool               // the LB's pool does not watch its connections, whyever they were closed
+	gone      bool               // nothing is heard of the target's host any more
 	own       bool               // the target's answers say 5xx
 }
 
 // reasonOf is the one of a finding.
 func reasonOf(f *detect.Finding) reason {
-	if f.Unwatched {
+	switch {
+	case f.Unwatched:
 		return reason{unwatched: true}
+	case f.Gone:
+		return gone
 	}
 	return reasonFor(f.Rule, f.Measures.CloseCause)
 }
@@ -42,13 +46,13 @@ func reasonFor(r *detect.Rule, cause string) reason {
 func (r reason) isTimer() bool { return r.cause != nil && r.cause.KeepAlive }
 
 // Answer gathers findings and works out the answer. What it keeps of each is its id, but of those
-// that a target's stop may be behind.
+// that a target's stop, or the end of its host, may be behind.
 type Answer struct {
-	seen  *Seen
-	by    map[reason]*problem
-	all   []*problem // in the order of their first findings
-	stops stops
-	gone  []added // until all stops are known
+	seen     *Seen
+	by       map[reason]*problem
+	all      []*problem // in the order of their first findings
+	absences absences
+	later    []added // until all absences are known
 }
 
 // added is a finding, or a group of which none is kept.
@@ -61,7 +65,7 @@ type added struct {
 
 // NewAnswer begins an answer.
 func NewAnswer(seen *Seen) *Answer {
-	return &Answer{seen: seen, by: map[reason]*problem{}, stops: newStops()}
+	return &Answer{seen: seen, by: map[reason]*problem{}, absences: absences{newStops(), absent{}}}
 }
 
 // problem is a Problem that is being gathered.
@@ -76,6 +80,8 @@ type problem struct {
 	idle    sample
 	waited  sample // Measures.Outstanding
 	http2   bool   // requests of HTTP/2 are among them
+	streams uint64 // of them, on findings that lost some
+	carried uint64 // how many such findings there are
 	timeUp  int    // findings of which the LB's log says that its own time was up
 	answers uint64 // that say 5xx
 	late    sample // Measures.Delay, of what was not lost
@@ -127,12 +133,21 @@ func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 }
 
 func (a *Answer) gather(x *added) {
-	a.stops.note(x.reason, x.site, x.First, x.Last)
-	if x.mayFollow() {
-		a.gone = append(a.gone, *x)
+	a.absences.note(x)
+	if x.mayFollow() || x.inVain() {
+		a.later = append(a.later, *x)
 	} else {
 		a.problem(x.reason).add(x)
 	}
+}
+
+// inVain is that of a finding. Of those that are only counted it is known as far as all of them
+// failed to set up a connection.
+func (x *added) inVain() bool {
+	if x.found != nil {
+		return inVain(x.found.Finding)
+	}
+	return x.mayFollow() && x.rule.Shared == detect.SharedByHost && x.Tries.Failed() == x.Count
 }
 
 func (q *problem) add(x *added) {
@@ -152,7 +167,7 @@ func (q *problem) add(x *added) {
 // addFound adds what only a finding that is kept has.
 func (q *problem) addFound(f *Found) {
 	q.Findings = append(q.Findings, f.ID)
-	if q.reason == stopped && f.Rule.IfStopped {
+	if q.reason == stopped && f.Rule.IfStopped || q.reason == gone && !f.Gone {
 		return
 	}
 	weight := uint64(1)
@@ -166,6 +181,10 @@ func (q *problem) addFound(f *Found) {
 		}
 	}
 	q.http2 = q.http2 || len(f.Requests) > 0
+	if n := f.Tries().LostRequests; n > 0 {
+		q.streams += n
+		q.carried++
+	}
 	m := &f.Measures
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)
@@ -179,20 +198,20 @@ func (q *problem) addFound(f *Found) {
 
 // Diagnosis is the answer to all that was added.
 func (a *Answer) Diagnosis() *Diagnosis {
-	for i := range a.gone {
-		x := &a.gone[i]
-		q := a.problem(a.stops.reason(x.reason, x.Endpoint, x.First))
+	for i := range a.later {
+		x := &a.later[i]
+		q := a.problem(a.absences.reason(x.reason, x.Endpoint, x.First, x.inVain()))
 		q.add(x)
 		if q.reason == stopped {
 			q.after.add(x.First, x.Last, x.Count)
-			q.before = q.before || x.First < a.stops.first(x.Endpoint)
+			q.before = q.before || x.First < a.absences.stops.first(x.Endpoint)
 		}
 	}
 	slices.SortStableFunc(a.all, func(x, y *problem) int {
 		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
 			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.answers, x.answers), cmp.Compare(y.Count, x.Count))
 	})
-	d := &Diagnosis{places: map[reason]int{}, stops: a.stops}
+	d := &Diagnosis{places: map[reason]int{}, absences: a.absences}
 	for i, q := range a.all {
 		q.Number = i + 1
 		q.describe()
@@ -225,12 +244,19 @@ func (q *problem) describe() {
 	if len(q.Counts) > 0 {
 		q.Rule = q.Counts[0].Rule
 	}
+	if i := slices.IndexFunc(q.Counts, func(c RuleCount) bool { return c.Rule.Gone != nil }); q.reason == gone && i >= 0 {
+		q.Rule = q.Counts[i].Rule // whose settings are those
+	}
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
 	if q.clientLeft() {
 		q.Fix = clientFix
 	}
 	q.Title = q.title()
-	q.What = q.tally() + " " + q.Rule.Sequence + q.others() + q.aftermath()
+	if q.reason == gone {
+		q.What = q.tally() + q.goneFrom()
+	} else {
+		q.What = q.tally() + " " + q.Rule.Sequence + q.others() + q.aftermath()
+	}
 	q.lines()
 	q.Timer = q.timer()
 	q.Check = q.check()

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // mostLikely is of how much software settings are shown, where it is not known which it is or
@@ -15,11 +16,8 @@ const mostLikely = 3
 // no server does, the target's keep-alive timer hints at some, if that is the reason; where
 // nothing hints, the first few are shown, which are the commonest.
 func (q *problem) lines() {
-	servers := q.Rule.Servers
-	if q.cause != nil && q.cause.Knobs != nil {
-		servers = q.cause.Knobs
-	}
-	known, lbs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
+	servers, lbs := q.serverKnobs(), q.Rule.LBs
+	known, knownLBs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
 	add := func(knobs []detect.Knob, lb, likely bool) {
 		for _, k := range knobs {
 			ok := true
@@ -27,33 +25,74 @@ func (q *problem) lines() {
 				k, ok = fitted(k, lb, q.idle.median(), q.lbIdle())
 			}
 			if ok {
-				q.Lines = append(q.Lines, Line{Knob: k, LB: lb, Likely: likely})
+				q.Lines = append(q.Lines, Line{Knob: q.addressed(k), LB: lb, Likely: likely})
 			}
 		}
 	}
 	gaveUp := q.Rule.Learnt == detect.ByOwnClose || len(servers) == 0 // the LB: its settings decide
+	if q.reason == gone {                                             // first whether it is there; what filters, only if it is
+		add(named(q.Rule.Gone, knownLBs), true, false)
+		lbs = nil
+	}
 	switch {
 	case gaveUp:
+	case q.reason == gone:
+		add(firsts(named(servers, nil)), false, false)
 	case len(known) > 0:
 		add(named(servers, known), false, false)
-	default:
+	case servers[0].Software == host: // how to look for the cause goes before what may be it
 		add(named(servers, nil), false, false)
 		add(q.likely(servers), false, true)
+	default:
+		add(q.likely(servers), false, true)
+		add(named(servers, nil), false, false)
 	}
 	switch {
 	case q.clientLeft(): // none of them is to blame
-	case len(lbs) > 0 && q.isTimer(): // of the others, some are for other reasons
-		add(firsts(named(q.Rule.LBs, lbs)), true, false)
-	case len(lbs) > 0:
-		add(named(q.Rule.LBs, lbs), true, false)
+	case len(knownLBs) > 0 && q.isTimer(): // of the others, some are for other reasons
+		add(firsts(named(lbs, knownLBs)), true, false)
+	case len(knownLBs) > 0:
+		add(named(lbs, knownLBs), true, false)
 	case gaveUp:
-		add(q.Rule.LBs[:min(len(q.Rule.LBs), mostLikely)], true, true)
+		add(lbs[:min(len(lbs), mostLikely)], true, true)
 	}
 	for _, k := range servers {
 		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Software == k.Software && l.Note == k.Note }) {
 			q.Others = append(q.Others, k)
 		}
 	}
+}
+
+// serverKnobs are the settings of servers for what went wrong.
+func (q *problem) serverKnobs() []detect.Knob {
+	c := q.cause
+	if c == nil && q.Rule.FollowsClose == detect.AnyClose {
+		c = detect.CauseOf(detect.CloseUnknown)
+	}
+	switch {
+	case c == nil || c.Knobs == nil || q.unwatched:
+		return q.Rule.Servers
+	case c.ID == detect.CloseUnknown && q.Rule.Race: // it may be the keep-alive timer after all
+		return slices.Concat(c.Knobs, q.Rule.Servers)
+	}
+	return c.Knobs
+}
+
+// example is the target in settings.
+const example = "10.0.1.9"
+
+// addressed is a setting with the address of the target, if there is only one.
+func (q *problem) addressed(k detect.Knob) detect.Knob {
+	if len(q.targets) != 1 || !strings.Contains(k.Line, example) {
+		return k
+	}
+	for s := range q.targets {
+		if s.socket == "" && s.Endpoint != (tcpstate.Endpoint{}) {
+			k.Line = strings.ReplaceAll(k.Line, example+":8080", s.String())
+			k.Line = strings.ReplaceAll(k.Line, example, s.Addr.String())
+		}
+	}
+	return k
 }
 
 // clientLeft reports whether it was most likely the client that gave up, and no limit of the LB. A
@@ -87,7 +126,7 @@ func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
 	})
 	if q.isTimer() && !q.http2 { // the defaults are those of HTTP/1
 		if knobs = q.hinted(of); knobs == nil {
-			knobs = q.Rule.LikelyKnobs(q.idle.median())
+			knobs = detect.LikelyKnobs(q.idle.median())
 		}
 	}
 	if knobs == nil {

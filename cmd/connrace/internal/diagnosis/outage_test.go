@@ -51,7 +51,7 @@ func TestOutages(t *testing.T) {
 		}},
 		{"a queue", []*detect.Finding{
 			at(0, detect.SYNDropped, detect.Warning, 1, 1, 80), at(1, detect.AcceptQueueOverflow, detect.Error, 1, 1, 80), at(2, detect.SYNDropped, detect.Warning, 1, 1, 80),
-		}, []string{"10.0.1.1:80 [10.0.0.1] 3 findings, 1 failed, 0 open, error, 0 to 2 s [1 × Accept queue full at the last ACK 2 × SYN dropped, most likely by a full queue]"}},
+		}, []string{"10.0.1.1:80 [10.0.0.1] 3 findings, 1 failed, 0 open, error, 0 to 2 s [1 × Accept queue full at the last ACK 2 × SYN dropped: the listen queue looks full]"}},
 		{"a dead host, with all that was sent to it in vain", []*detect.Finding{
 			stale(0, 7, 4, ""), stale(1, 7, 1, "reply"), stale(1, 8, 4, ""), syn(2, 7, 80, false), open, syn(4, 7, 80, false), stale(100, 7, 4, ""),
 		}, []string{"10.0.1.7 [10.0.0.1] 4 findings, 3 failed, 1 open, error, 0 to 4 s [1 × Request on a connection that was gone 3 × SYN unanswered]"}},

@@ -33,7 +33,7 @@ func (q *problem) describeOwn() {
 		were = " was"
 	}
 	q.Title = all + were + " answered with 5xx, by the target itself"
-	q.What = all + " to " + q.Where() + were + " answered with 5xx" + q.found.when(q.seen) + ". The target sent these answers; no connection failed for them."
+	q.What = all + " to " + q.Where() + were + " answered with 5xx" + q.found.when(q.seen, false) + ". The target sent these answers; no connection failed for them."
 	q.Why = "The application, or what the target asks in its turn, failed. The LB passes such an answer on, so that its client cannot tell it from one of the LB's own."
 	q.Fix = "Nothing on connections or timeouts: look in the target's own log at these times for an error, an overload or an upstream that failed."
 	q.Timer = Timer{Head: "No timer", Lines: []string{"The target answered."}}
@@ -45,7 +45,7 @@ func (q *problem) describeOwn() {
 }
 
 // list5xx are the commands that list the answers.
-func (q *problem) list5xx() (cmds []string) {
+func (q *problem) list5xx() (cmds []Command) {
 	r := &q.seen.Run
 	from := "-r "
 	if r.Live {
@@ -53,7 +53,7 @@ func (q *problem) list5xx() (cmds []string) {
 	}
 	for _, f := range r.Files[:min(len(r.Files), mostFiles)] {
 		for _, field := range []string{"http.response.code", "http2.headers.status"} {
-			cmds = append(cmds, fmt.Sprintf(`%stshark %s%s -Y '%s >= 500'`, fed(r.Files), from, r.name(f), field))
+			cmds = append(cmds, Command{Line: fmt.Sprintf(`%stshark %s%s -Y '%s >= 500'`, fed(r.Files), from, r.name(f), field)})
 		}
 	}
 	return cmds

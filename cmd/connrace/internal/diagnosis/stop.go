@@ -35,6 +35,29 @@ func newStops() stops {
 	return stops{map[tcpstate.Endpoint]*bursts{}, map[absence]*bursts{}}
 }
 
+// absences are all that is known of targets that were not there.
+type absences struct {
+	stops stops
+	hosts absent
+}
+
+func (x *absences) note(a *added) {
+	x.stops.note(a.reason, a.site, a.First, a.Last)
+	x.hosts.note(a.found)
+}
+
+// reason is that of a finding of a time, or of what was sent in vain: that its target had stopped, or its
+// host was gone, goes before its own.
+func (x *absences) reason(r reason, at tcpstate.Endpoint, when int64, inVain bool) reason {
+	if s := x.stops.reason(r, at, when); s == stopped {
+		return s
+	}
+	if inVain && x.hosts.at(at.Addr, when) {
+		return gone
+	}
+	return r
+}
+
 // note adds a finding, or many of a period; not of one so long that there may be a lull in it.
 func (x *stops) note(r reason, at site, first, last int64) {
 	switch {

@@ -30,6 +30,9 @@ func (q *problem) timer() Timer {
 	if q.isTimer() {
 		return q.keepAlive()
 	}
+	if q.reason == gone {
+		return Timer{Head: "No timer", Lines: []string{"Nothing comes from the host any more."}}
+	}
 	if q.unwatched {
 		return Timer{Head: "No timer: the load balancer's pool", Lines: []string{"It does not watch its idle connections for a close."}}
 	}
@@ -76,7 +79,7 @@ func (q *problem) keepAlive() Timer {
 	switch {
 	case len(targets) == 0:
 		add("That is how long the connection had been idle when the target closed it; too few closes were captured to be sure.")
-		if names := software(q.Rule.LikelyKnobs(seen)); names != "" && !q.http2 {
+		if names := software(detect.LikelyKnobs(seen)); names != "" && !q.http2 {
 			add("It fits the default of " + names + ".")
 		}
 	case sameTimer(targets):
@@ -102,9 +105,12 @@ func (q *problem) keepAlive() Timer {
 		add(strings.Join(each, ", ") + ".")
 		return t
 	}
-	if lb != nil {
+	switch {
+	case Only(q.LBs).Purges():
+		add("HAProxy has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
+	case lb != nil:
 		add("The load balancer keeps idle connections for " + text.Short(lb.NS) + ".")
-	} else {
+	default:
 		add("The load balancer's own idle timeout is longer: it never closed first.")
 	}
 	t.Race = &Race{Target: seen, LB: lb}

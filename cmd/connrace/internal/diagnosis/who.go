@@ -44,7 +44,7 @@ func (q *Problem) side(name, at string, all []Software) string {
 	}
 	told, n := []string{}, 0
 	for _, s := range all {
-		said := text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")"
+		said := mostly(s.Likely) + text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")"
 		if len(s.Targets) < len(q.Targets) {
 			said += " " + at + " " + listed(s.Targets)
 		}
@@ -63,6 +63,13 @@ func (q *Problem) side(name, at string, all []Software) string {
 		rest = "; of the other targets nothing tells."
 	}
 	return "The " + name + is + strings.Join(told, ", ") + rest
+}
+
+func mostly(likely bool) string {
+	if likely {
+		return "most likely "
+	}
+	return ""
 }
 
 // Where names the targets.
@@ -95,5 +102,10 @@ func (q *Problem) Box(l *Line) string {
 	if l.Likely {
 		return box + ", if it is"
 	}
-	return box + " (" + l.Software + ")"
+	known := q.Servers
+	if l.LB {
+		known = q.LBs
+	}
+	likely := slices.ContainsFunc(known, func(s Software) bool { return s.Name == l.Software && s.Likely })
+	return box + " (" + mostly(likely) + l.Software + ")"
 }

@@ -14,6 +14,8 @@ func (q *problem) title() string {
 		return "The target stopped, dropped its connections and took no new ones"
 	case q.reason == stopped:
 		return "The target closed connections of all ages at once, as in a restart"
+	case q.reason == gone:
+		return "The target's host is gone, or nothing gets through to it"
 	case q.unwatched:
 		return "The load balancer's pool does not notice that connections were closed"
 	case q.isTimer():
@@ -37,7 +39,7 @@ func (q *problem) tally() string {
 	var s string
 	switch failed := q.Failed(); {
 	case q.LostRequests > 0:
-		s = ofAll(q.LostRequests, requests, "request") + " to " + where + " got no answer"
+		s = ofAll(q.LostRequests, requests, "request") + " to " + where + " got no answer" + q.onConnections()
 		if q.FailedConnections > 0 {
 			s += ", and " + text.Plural(q.FailedConnections, "connection") + " failed"
 		}
@@ -50,7 +52,7 @@ func (q *problem) tally() string {
 	default:
 		s = fmt.Sprintf("No request to %s failed, but this was seen %s", where, howOften(q.Count))
 	}
-	s += q.times().when(q.seen)
+	s += q.times().when(q.seen, q.reason == stopped || q.reason == gone)
 	if n := q.late.n; n > 0 {
 		s += fmt.Sprintf("; %s came late, by %s (median)", text.Plural(n, "connection"), text.Short(q.late.median()))
 	}
@@ -58,6 +60,15 @@ func (q *problem) tally() string {
 		s += fmt.Sprintf("; %s still had no answer when the capture ended", text.Grouped(q.OpenTries))
 	}
 	return s + "."
+}
+
+// onConnections says on how many connections of HTTP/2 requests were lost, each of which is one
+// finding, where there are fewer.
+func (q *problem) onConnections() string {
+	if !q.http2 || q.streams != q.LostRequests || q.carried >= q.streams {
+		return ""
+	}
+	return fmt.Sprintf(" (streams of %s; a connection is one finding)", text.Plural(q.carried, "connection"))
 }
 
 // times is when tries failed, or if none did, when something was found.

@@ -93,11 +93,11 @@ func (p *page) problem(q, before *diagnosis.Problem) {
 	if before == nil || !slices.Equal(before.Check, q.Check) {
 		label := "  check  "
 		for _, l := range q.Check {
-			p.paragraph(label, l)
+			p.command(label, l.Line, l.When)
 			label = labelled
 		}
 	}
-	p.paragraph("  more   ", q.More)
+	p.command("  more   ", q.More, "")
 }
 
 // Told is what the table tells of a problem at length, as plain text for somewhere else.
@@ -120,10 +120,10 @@ func (p *page) settings(q *diagnosis.Problem) {
 			p.paragraph(labelled, box)
 		}
 		if l.Likely {
-			p.paragraph(fmt.Sprintf("%s%-*s  ", setting, wide, l.Software), l.Line)
+			p.command(fmt.Sprintf("%s%-*s  ", setting, wide, l.Software), l.Line, "")
 			continue
 		}
-		p.paragraph(setting, l.Line)
+		p.command(setting, l.Line, "")
 		if l.Note != "" {
 			p.paragraph(setting+"  ", "("+l.Note+")")
 		}

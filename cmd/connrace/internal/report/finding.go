@@ -164,6 +164,7 @@ type FindingDoc struct {
 	Open          bool           `json:"open"`
 	ClientLeft    bool           `json:"client_left"`
 	Unwatched     bool           `json:"pool_unwatched"`
+	Gone          bool           `json:"host_gone"`
 	Request       *requestDoc    `json:"request"`
 	Requests      []h2RequestDoc `json:"requests"`
 	Measures      measuresDoc    `json:"measures"`
@@ -218,7 +219,7 @@ func (d *FindingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string
 	*d = FindingDoc{
 		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
 		Grounds: shown(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
-		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched,
+		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched, Gone: f.Gone,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: appendEvidence(es, a, f.Evidence, file), File: fileJSON(file),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: shown(f.Summary), Cause: shown(f.Cause), Fix: shown(f.Fix),
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),

@@ -239,15 +239,16 @@ func timeoutJSON(t *detect.Timeout) *timeoutDoc {
 }
 
 type softwareDoc struct {
-	Name  string `json:"name"`
-	Basis string `json:"basis"`
+	Name   string `json:"name"`
+	Basis  string `json:"basis"`
+	Likely bool   `json:"likely"`
 }
 
 func softwareJSON(s *detect.Software) *softwareDoc {
 	if s == nil {
 		return nil
 	}
-	return &softwareDoc{text.Clean(s.Name), text.Clean(s.Basis)}
+	return &softwareDoc{text.Clean(s.Name), text.Clean(s.Basis), s.Likely}
 }
 
 // TargetDoc are the figures of a target in JSON.

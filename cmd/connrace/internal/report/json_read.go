@@ -200,7 +200,7 @@ func (d *softwareDoc) software() *detect.Software {
 	if d == nil {
 		return nil
 	}
-	return &detect.Software{Name: d.Name, Basis: d.Basis}
+	return &detect.Software{Name: d.Name, Basis: d.Basis, Likely: d.Likely}
 }
 
 // Figures are the figures of the target.
@@ -330,7 +330,7 @@ func (d *processDoc) process() *detect.Process {
 func (d *FindingDoc) Finding(base int) (f *detect.Finding, err error) {
 	f = &detect.Finding{
 		Grounds: string(d.Grounds), Capture: base + d.Capture, HasStream: d.Stream.known, Stream: uint32(d.Stream.n), Inexact: !d.StreamExact,
-		Time: int64(d.Time), Lost: d.Lost, Open: d.Open, Unwatched: d.Unwatched,
+		Time: int64(d.Time), Lost: d.Lost, Open: d.Open, Unwatched: d.Unwatched, Dead: d.Gone, Gone: d.Gone,
 		RoleBasis: string(d.RoleBasis), Process: d.Process.process(), Summary: string(d.Summary), Cause: string(d.Cause), Fix: string(d.Fix),
 	}
 	f.Restore(d.ClientLeft)

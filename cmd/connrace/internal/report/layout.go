@@ -41,6 +41,20 @@ func (p *page) paragraph(lead, line string) {
 	}
 }
 
+// command writes what is to be pasted. It is never folded: where it is too wide the terminal does that,
+// and takes nothing away. What is said of it goes before it then.
+func (p *page) command(lead, line, when string) {
+	switch {
+	case when == "":
+	case text.Width(lead+line)+len("  # "+when) <= p.width:
+		line += "  # " + when
+	default:
+		p.paragraph(lead, "# "+when)
+		lead = strings.Repeat(" ", text.Width(lead))
+	}
+	p.WriteString(lead + line + "\n")
+}
+
 // heading writes a line that stands out.
 func (p *page) heading(line string) { p.head(bold, line) }
 

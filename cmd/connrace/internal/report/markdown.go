@@ -156,7 +156,7 @@ func (m *markdown) problem(q *diagnosis.Problem) {
 	if len(q.Check) > 0 {
 		m.say("**Check.**", "", "```sh")
 		for _, c := range q.Check {
-			m.line(c)
+			m.line(c.String())
 		}
 		m.line("```")
 	}

@@ -83,10 +83,13 @@ func problemJSON(q *diagnosis.Problem) problemDoc {
 		Number: q.Number, Title: q.Title, Severity: q.Severity.String(), Failed: q.Failed(), Open: q.OpenTries, Count: q.Count,
 		First: stamp(q.First), Last: stamp(q.Last), Rules: counts{ruleOrder(n), func(id string) uint64 { return uint64(n[id]) }},
 		Targets: q.Targets, What: text.Plain(q.What), Why: q.Why, Software: sidesJSON(q), Timers: []string{text.Plain(q.Timer.Head)}, Change: q.Fix, Fix: []fixDoc{},
-		Check: list(q.Check), Findings: list(q.Findings), More: q.More,
+		Check: []string{}, Findings: list(q.Findings), More: q.More,
 	}
 	for _, l := range q.Timer.Lines {
 		d.Timers = append(d.Timers, text.Plain(l))
+	}
+	for _, c := range q.Check {
+		d.Check = append(d.Check, c.String())
 	}
 	for _, l := range q.Lines {
 		d.Fix = append(d.Fix, fixDoc{l.Software, sideName(l.LB), l.Likely, l.Line, optional(l.Note)})

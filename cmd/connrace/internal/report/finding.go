@@ -99,8 +99,8 @@ type evidenceDoc struct {
 	Frame   uint64    `json:"frame"`
 	Written count     `json:"file_frame"`
 	Time    stamp     `json:"time"`
-	From    string    `json:"from"`
-	Flags   string    `json:"flags"`
+	From    ours      `json:"from"`
+	Flags   ours      `json:"flags"`
 	Seq     uint32    `json:"seq"`
 	Ack     uint32    `json:"ack"`
 	Len     uint32    `json:"len"`
@@ -116,16 +116,17 @@ type evidenceDoc struct {
 func appendEvidence(ds []evidenceDoc, a *Analysis, es []detect.Evidence, file *EvidenceFile) []evidenceDoc {
 	for i := range es {
 		e := &es[i]
-		d := evidenceDoc{
+		ds = append(ds, evidenceDoc{})
+		d := &ds[len(ds)-1]
+		*d = evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
-			From: side(e), Flags: e.Flags.String(), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
+			From: side(e), Flags: ours(e.Flags.String()), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
 			Role: string(e.Role), Note: shown(e.Note), Comment: optional(e.Comment), Seen: seenJSON(a, e.Seen),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]
 			d.Written = count{n, written}
 		}
-		ds = append(ds, d)
 	}
 	return ds
 }
@@ -139,7 +140,7 @@ func idleFromJSON(a *Analysis, f *detect.Finding) *evidenceDoc {
 	return &appendEvidence(nil, a, []detect.Evidence{*f.IdleFrom}, a.Files[f.ID])[0]
 }
 
-func side(e *detect.Evidence) string {
+func side(e *detect.Evidence) ours {
 	if e.FromLB {
 		return "lb"
 	}
@@ -151,8 +152,8 @@ type FindingDoc struct {
 	Type          string         `json:"type,omitempty"` // of JSON lines
 	ID            int            `json:"id"`
 	Rule          string         `json:"rule"`
-	Severity      string         `json:"severity"`
-	Confidence    string         `json:"confidence"`
+	Severity      ours           `json:"severity"`
+	Confidence    ours           `json:"confidence"`
 	Grounds       shown          `json:"grounds"`
 	Capture       int            `json:"capture"`
 	Stream        count          `json:"stream"`
@@ -176,8 +177,8 @@ type FindingDoc struct {
 	Process       *processDoc    `json:"process"`
 	Proof         *proofDoc      `json:"proof,omitempty"`
 	Summary       shown          `json:"summary"`
-	Cause         shown          `json:"cause"`
-	Fix           shown          `json:"fix"`
+	Cause         repeated       `json:"cause"`
+	Fix           repeated       `json:"fix"`
 	DisplayFilter optional       `json:"display_filter"`
 	TupleFilter   string         `json:"tuple_filter"`
 }
@@ -216,12 +217,15 @@ func (d *FindingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string
 	if es == nil {
 		es = make([]evidenceDoc, 0, 8)
 	}
+	cause, fix := d.Cause, d.Fix
+	cause.set(f.Cause)
+	fix.set(f.Fix)
 	*d = FindingDoc{
-		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: f.Severity.String(), Confidence: f.Confidence.String(),
+		Type: kind, ID: a.id(f), Rule: f.Rule.ID, Severity: ours(f.Severity.String()), Confidence: ours(f.Confidence.String()),
 		Grounds: shown(f.Grounds), Capture: a.capture(f.Capture), Stream: count{uint64(f.Stream), f.HasStream}, StreamExact: !f.Inexact,
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched, Gone: f.Gone,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: appendEvidence(es, a, f.Evidence, file), File: fileJSON(file),
-		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: shown(f.Summary), Cause: shown(f.Cause), Fix: shown(f.Fix),
+		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: shown(f.Summary), Cause: cause, Fix: fix,
 		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
 	}
 	return d

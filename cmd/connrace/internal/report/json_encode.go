@@ -8,31 +8,48 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+	"unsafe"
 
 	"connrace/cmd/connrace/internal/text"
 )
 
-// An encoder appends a value of its type as JSON, as encoding/json writes it without escaping
-// HTML: a capture may have a million findings, and there it costs more to write one than to find
-// it.
-type encoder func(b []byte, v reflect.Value) []byte
+// An encoder appends the value of its type that stands at p as JSON, as encoding/json writes it
+// without escaping HTML: a capture may have a million findings, and there it costs more to write
+// one than to find it. Values are read where they lie, for to go through them by reflection costs
+// more than to write them; only who makes encoders, of types, makes such pointers.
+type encoder func(b []byte, p unsafe.Pointer) []byte
 
 // appender is a value that writes its own JSON.
 type appender interface{ appendJSON(b []byte) []byte }
 
-func appended[T appender](b []byte, v reflect.Value) []byte {
-	x, _ := reflect.TypeAssert[T](v)
-	return x.appendJSON(b)
-}
+func appended[T appender](b []byte, p unsafe.Pointer) []byte { return (*(*T)(p)).appendJSON(b) }
 
 // own are the encoders of such values.
 var own = map[reflect.Type]encoder{
 	reflect.TypeFor[count]():    appended[count],
 	reflect.TypeFor[counts]():   appended[counts],
 	reflect.TypeFor[optional](): appended[optional],
+	reflect.TypeFor[repeated](): appended[repeated],
 	reflect.TypeFor[seconds]():  appended[seconds],
 	reflect.TypeFor[shown]():    appended[shown],
 	reflect.TypeFor[stamp]():    appended[stamp],
+	reflect.TypeFor[ours]():     appended[ours],
+}
+
+func signed[T int | int8 | int16 | int32 | int64](b []byte, p unsafe.Pointer) []byte {
+	return strconv.AppendInt(b, int64(*(*T)(p)), 10)
+}
+
+func unsigned[T uint | uint8 | uint16 | uint32 | uint64](b []byte, p unsafe.Pointer) []byte {
+	return strconv.AppendUint(b, uint64(*(*T)(p)), 10)
+}
+
+// basic are the encoders of what is no more than its kind.
+var basic = map[reflect.Kind]encoder{
+	reflect.Bool:   func(b []byte, p unsafe.Pointer) []byte { return strconv.AppendBool(b, *(*bool)(p)) },
+	reflect.String: func(b []byte, p unsafe.Pointer) []byte { return appendString(b, *(*string)(p)) },
+	reflect.Int:    signed[int], reflect.Int8: signed[int8], reflect.Int16: signed[int16], reflect.Int32: signed[int32], reflect.Int64: signed[int64],
+	reflect.Uint: unsigned[uint], reflect.Uint8: unsigned[uint8], reflect.Uint16: unsigned[uint16], reflect.Uint32: unsigned[uint32], reflect.Uint64: unsigned[uint64],
 }
 
 // encoders are those of the types that were written, made once.
@@ -41,7 +58,18 @@ var encoders sync.Map // from reflect.Type
 // appendJSON appends a value, or what it points to.
 func appendJSON(b []byte, v any) []byte {
 	x := reflect.ValueOf(v)
-	return encoderOf(x.Type())(b, x)
+	if !x.IsValid() {
+		return append(b, "null"...)
+	}
+	if x.Kind() != reflect.Pointer {
+		at := reflect.New(x.Type())
+		at.Elem().Set(x)
+		x = at
+	}
+	if x.IsNil() {
+		return append(b, "null"...)
+	}
+	return encoderOf(x.Type().Elem())(b, x.UnsafePointer())
 }
 
 func encoderOf(t reflect.Type) encoder {
@@ -52,9 +80,9 @@ func encoderOf(t reflect.Type) encoder {
 	var made sync.WaitGroup
 	made.Add(1)
 	var e encoder
-	first, known := encoders.LoadOrStore(t, encoder(func(b []byte, v reflect.Value) []byte {
+	first, known := encoders.LoadOrStore(t, encoder(func(b []byte, p unsafe.Pointer) []byte {
 		made.Wait()
-		return e(b, v)
+		return e(b, p)
 	}))
 	if known {
 		return first.(encoder)
@@ -69,15 +97,10 @@ func newEncoder(t reflect.Type) encoder {
 	if e := own[t]; e != nil {
 		return e
 	}
+	if e := basic[t.Kind()]; e != nil {
+		return e
+	}
 	switch t.Kind() {
-	case reflect.Bool:
-		return func(b []byte, v reflect.Value) []byte { return strconv.AppendBool(b, v.Bool()) }
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return func(b []byte, v reflect.Value) []byte { return strconv.AppendInt(b, v.Int(), 10) }
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return func(b []byte, v reflect.Value) []byte { return strconv.AppendUint(b, v.Uint(), 10) }
-	case reflect.String:
-		return func(b []byte, v reflect.Value) []byte { return appendString(b, v.String()) }
 	case reflect.Struct:
 		return newObjectEncoder(t)
 	case reflect.Slice:
@@ -86,44 +109,53 @@ func newEncoder(t reflect.Type) encoder {
 		return newMapEncoder(t)
 	case reflect.Pointer:
 		elem := encoderOf(t.Elem())
-		return func(b []byte, v reflect.Value) []byte {
-			if v.IsNil() {
+		return func(b []byte, p unsafe.Pointer) []byte {
+			if p = *(*unsafe.Pointer)(p); p == nil {
 				return append(b, "null"...)
 			}
-			return elem(b, v.Elem())
+			return elem(b, p)
 		}
-	case reflect.Interface:
-		return func(b []byte, v reflect.Value) []byte {
-			if v.IsNil() {
+	}
+	return func(b []byte, p unsafe.Pointer) []byte {
+		switch v := valueAt(t, p); {
+		case t.Kind() != reflect.Interface:
+			// Floating point; JSON has no number for what is infinite, or none.
+			x, err := json.Marshal(v.Interface())
+			if err != nil {
 				return append(b, "null"...)
 			}
+			return append(b, x...)
+		case v.IsNil():
+			return append(b, "null"...)
+		default:
 			return appendJSON(b, v.Interface())
 		}
 	}
-	return func(b []byte, v reflect.Value) []byte {
-		// Floating point; JSON has no number for what is infinite, or none.
-		x, err := json.Marshal(v.Interface())
-		if err != nil {
-			return append(b, "null"...)
-		}
-		return append(b, x...)
-	}
+}
+
+// valueAt is the value of a type that stands at p.
+func valueAt(t reflect.Type, p unsafe.Pointer) reflect.Value { return reflect.NewAt(t, p).Elem() }
+
+// slice is how a slice lies in memory.
+type slice struct {
+	first    unsafe.Pointer
+	len, cap int
 }
 
 // member is a field of a struct that is written.
 type member struct {
-	field     int
-	key       string // `,"name":`
-	omitEmpty bool
-	encode    encoder // embedded: of its members, without braces
+	at     uintptr                     // from the beginning of the struct
+	key    string                      // `,"name":`
+	empty  func(p unsafe.Pointer) bool // nil: it is written where it is empty, too
+	encode encoder                     // embedded: of its members, without braces
 }
 
 // newObjectEncoder makes the encoder of a struct.
 func newObjectEncoder(t reflect.Type) encoder {
 	members := newMembersEncoder(t)
-	return func(b []byte, v reflect.Value) []byte {
+	return func(b []byte, p unsafe.Pointer) []byte {
 		n := len(b)
-		if b = members(b, v); len(b) == n {
+		if b = members(b, p); len(b) == n {
 			return append(b, "{}"...)
 		}
 		b[n] = '{' // for the comma before the first
@@ -138,17 +170,21 @@ func newMembersEncoder(t reflect.Type) encoder {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Anonymous {
-			ms = append(ms, member{field: i, encode: newMembersEncoder(f.Type)})
+			ms = append(ms, member{at: f.Offset, encode: newMembersEncoder(f.Type)})
 			continue
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
-		ms = append(ms, member{i, `,"` + name + `":`, option == "omitempty", encoderOf(f.Type)})
+		m := member{at: f.Offset, key: `,"` + name + `":`, encode: encoderOf(f.Type)}
+		if option == "omitempty" {
+			m.empty = emptiness(f.Type)
+		}
+		ms = append(ms, m)
 	}
-	return func(b []byte, v reflect.Value) []byte {
+	return func(b []byte, p unsafe.Pointer) []byte {
 		for i := range ms {
 			m := &ms[i]
-			f := v.Field(m.field)
-			if m.omitEmpty && empty(f) {
+			f := unsafe.Add(p, m.at)
+			if m.empty != nil && m.empty(f) {
 				continue
 			}
 			b = m.encode(append(b, m.key...), f)
@@ -157,29 +193,34 @@ func newMembersEncoder(t reflect.Type) encoder {
 	}
 }
 
-// empty reports whether a field is left out where it may be.
-func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Slice, reflect.Map:
-		return v.Len() == 0
+// emptiness reports of values of a type whether they are left out where they may be.
+func emptiness(t reflect.Type) func(p unsafe.Pointer) bool {
+	switch t.Kind() {
+	case reflect.String:
+		return func(p unsafe.Pointer) bool { return *(*string)(p) == "" }
+	case reflect.Slice:
+		return func(p unsafe.Pointer) bool { return (*slice)(p).len == 0 }
+	case reflect.Map:
+		return func(p unsafe.Pointer) bool { return valueAt(t, p).Len() == 0 }
 	case reflect.Struct:
-		return false
+		return func(unsafe.Pointer) bool { return false }
 	}
-	return v.IsZero()
+	return func(p unsafe.Pointer) bool { return valueAt(t, p).IsZero() }
 }
 
 func newListEncoder(t reflect.Type) encoder {
-	elem := encoderOf(t.Elem())
-	return func(b []byte, v reflect.Value) []byte {
-		if v.IsNil() {
+	elem, size := encoderOf(t.Elem()), t.Elem().Size()
+	return func(b []byte, p unsafe.Pointer) []byte {
+		l := (*slice)(p)
+		if l.first == nil {
 			return append(b, "null"...)
 		}
 		b = append(b, '[')
-		for i := range v.Len() {
+		for i := range l.len {
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = elem(b, v.Index(i))
+			b = elem(b, unsafe.Add(l.first, uintptr(i)*size))
 		}
 		return append(b, ']')
 	}
@@ -187,8 +228,8 @@ func newListEncoder(t reflect.Type) encoder {
 
 // newMapEncoder makes the encoder of a map with strings as keys, which are sorted.
 func newMapEncoder(t reflect.Type) encoder {
-	elem := encoderOf(t.Elem())
-	return func(b []byte, v reflect.Value) []byte {
+	return func(b []byte, p unsafe.Pointer) []byte {
+		v := valueAt(t, p)
 		if v.IsNil() {
 			return append(b, "null"...)
 		}
@@ -200,7 +241,7 @@ func newMapEncoder(t reflect.Type) encoder {
 				b = append(b, ',')
 			}
 			b = append(appendString(b, k.String()), ':')
-			b = elem(b, v.MapIndex(k))
+			b = appendJSON(b, v.MapIndex(k).Interface())
 		}
 		return append(b, '}')
 	}

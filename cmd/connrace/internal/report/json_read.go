@@ -48,6 +48,12 @@ func (c *count) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// UnmarshalJSON reads a text.
+func (r *repeated) UnmarshalJSON(b []byte) error {
+	r.json = nil
+	return json.Unmarshal(b, &r.text)
+}
+
 // UnmarshalJSON reads numbers by their names, in the order of these.
 func (c *counts) UnmarshalJSON(b []byte) error {
 	var m map[string]uint64
@@ -239,7 +245,7 @@ func (d *GroupDoc) Group() (g detect.Group, err error) {
 	if g.Rule, err = ruleFrom(d.Rule); err != nil {
 		return g, err
 	}
-	if g.Severity, err = severityFrom(d.Severity); err != nil {
+	if g.Severity, err = severityFrom(string(d.Severity)); err != nil {
 		return g, err
 	}
 	g.Target, g.Socket, err = endpointFrom(d.Target)
@@ -304,7 +310,7 @@ func (d *evidenceDoc) evidence(base int) (e detect.Evidence, err error) {
 		Seq: tcpstate.Seq(d.Seq), Ack: tcpstate.Seq(d.Ack), Len: d.Len, TTL: uint8(min(d.TTL.n, math.MaxUint8)), Role: detect.Role(d.Role),
 		Note: string(d.Note), Comment: string(d.Comment),
 	}
-	e.Flags, err = flagsFrom(d.Flags)
+	e.Flags, err = flagsFrom(string(d.Flags))
 	return e, err
 }
 
@@ -331,13 +337,13 @@ func (d *FindingDoc) Finding(base int) (f *detect.Finding, err error) {
 	f = &detect.Finding{
 		Grounds: string(d.Grounds), Capture: base + d.Capture, HasStream: d.Stream.known, Stream: uint32(d.Stream.n), Inexact: !d.StreamExact,
 		Time: int64(d.Time), Lost: d.Lost, Open: d.Open, Unwatched: d.Unwatched, Dead: d.Gone, Gone: d.Gone,
-		RoleBasis: string(d.RoleBasis), Process: d.Process.process(), Summary: string(d.Summary), Cause: string(d.Cause), Fix: string(d.Fix),
+		RoleBasis: string(d.RoleBasis), Process: d.Process.process(), Summary: string(d.Summary), Cause: d.Cause.text, Fix: d.Fix.text,
 	}
 	f.Restore(d.ClientLeft)
 	var errs [6]error
 	f.Rule, errs[0] = ruleFrom(d.Rule)
-	f.Severity, errs[1] = severityFrom(d.Severity)
-	f.Confidence, errs[2] = named(d.Confidence, detect.Suspected, detect.Likely, detect.Certain)
+	f.Severity, errs[1] = severityFrom(string(d.Severity))
+	f.Confidence, errs[2] = named(string(d.Confidence), detect.Suspected, detect.Likely, detect.Certain)
 	f.LB, _, errs[3] = endpointFrom(d.LB)
 	f.Target, f.Socket, errs[4] = endpointFrom(d.Target)
 	f.Measures, errs[5] = d.Measures.measures()

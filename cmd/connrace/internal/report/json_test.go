@@ -14,6 +14,7 @@ import (
 func (c count) MarshalJSON() ([]byte, error)    { return c.appendJSON(nil), nil }
 func (c counts) MarshalJSON() ([]byte, error)   { return c.appendJSON(nil), nil }
 func (s optional) MarshalJSON() ([]byte, error) { return s.appendJSON(nil), nil }
+func (r repeated) MarshalJSON() ([]byte, error) { return r.appendJSON(nil), nil }
 func (s seconds) MarshalJSON() ([]byte, error)  { return s.appendJSON(nil), nil }
 func (s shown) MarshalJSON() ([]byte, error)    { return s.appendJSON(nil), nil }
 func (t stamp) MarshalJSON() ([]byte, error)    { return t.appendJSON(nil), nil }

@@ -119,11 +119,48 @@ func (t stamp) appendJSON(b []byte) []byte {
 		return append(b, "null"...)
 	}
 	at := time.Unix(0, int64(t)).UTC()
-	b = at.AppendFormat(append(b, '"'), time.RFC3339) // which is faster than other formats
-	dot := len(b) - 1                                 // instead of the Z
-	b = strconv.AppendInt(b[:dot], 1e9+int64(at.Nanosecond()), 10)
+	year, month, day := at.Date() // from 1678 to 2262
+	hour, minute, second := at.Clock()
+	b = digits(digits(append(b, '"'), year/100), year%100)
+	b = digits(append(b, '-'), int(month))
+	b = digits(append(b, '-'), day)
+	b = digits(append(b, 'T'), hour)
+	b = digits(append(b, ':'), minute)
+	b = digits(append(b, ':'), second)
+	dot := len(b)
+	b = strconv.AppendInt(b, 1e9+int64(at.Nanosecond()), 10)
 	b[dot] = '.'
 	return append(b, 'Z', '"')
+}
+
+// digits appends a number of two digits.
+func digits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+
+// ours is one of our own words, in which nothing is special. Of a report that was read it may be
+// anything, until values are made of it.
+type ours string
+
+func (o ours) appendJSON(b []byte) []byte { return appendSimple(b, string(o)) }
+
+// repeated is a text that many have in common, in a document that is used again and again: it is
+// made harmless once for all that follow each other.
+type repeated struct {
+	text string
+	json []byte
+}
+
+// set makes it another text, or leaves it the same.
+func (r *repeated) set(s string) {
+	if r.json == nil || s != r.text {
+		*r = repeated{s, shown(s).appendJSON(nil)}
+	}
+}
+
+func (r repeated) appendJSON(b []byte) []byte {
+	if r.json == nil { // read from a report
+		return shown(r.text).appendJSON(b)
+	}
+	return append(b, r.json...)
 }
 
 // shown is a string from outside, made harmless.

@@ -42,6 +42,7 @@ func run(args []string, stdout io.Writer) error {
 	fs.IntVar(&o.syns, "syns", 0, "the same, with so many connections that are asked for in vain")
 	fs.IntVar(&o.slow, "slow", 0, "another capture: of so many connections with answers that are late")
 	fs.IntVar(&o.rounds, "rounds", 40, "with -slow: answers on each")
+	fs.IntVar(&o.targets, "targets", 1, "with -stalled, -syns, -slow: targets that connections are dealt to, up to 1000000")
 	fs.DurationVar(&o.late, "late", 300*time.Millisecond, "with -slow: how late, below 500ms")
 	response := fs.String("response", "100-1000", "bytes of an answer, `FROM-TO`")
 	format := fs.String("format", "pcap", "pcap or pcapng")
@@ -68,7 +69,10 @@ func run(args []string, stdout io.Writer) error {
 		w = f
 	}
 	b := bufio.NewWriterSize(w, 1<<20)
-	if o.stalled > 0 || o.slow > 0 {
+	if o.stalled > 0 || o.syns > 0 || o.slow > 0 {
+		if o.targets < 1 || o.targets > 1_000_000 {
+			return fmt.Errorf("-targets %d: want 1 to 1000000", o.targets)
+		}
 		if err := o.write(b, c.format); err != nil {
 			return err
 		}

@@ -10,7 +10,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// Captures of one target in trouble, for what costs more the more waits. What is found in them is
+// Captures of targets in trouble, for what costs more the more waits. What is found in them is
 // not counted here.
 
 // outage is what such a capture holds.
@@ -20,6 +20,7 @@ type outage struct {
 	slow    int           // connections whose answers are late
 	rounds  int           // of requests on each of these
 	late    time.Duration // and how late the answers come
+	targets int           // that all these are dealt to
 }
 
 // packet is one of it.
@@ -86,7 +87,7 @@ func (o *outage) packets() (all []packet) {
 func (o *outage) write(w io.Writer, f pcaps.FileFormat) error {
 	pw := pcaps.NewWriter(w, f, pcaps.Ethernet, 0)
 	for _, p := range o.packets() {
-		data := p.frame()
+		data := p.frame(o.targets)
 		if err := pw.Frame(&pcaps.Frame{Time: start.Add(p.at).UnixNano(), Data: data, Length: len(data)}); err != nil {
 			return err
 		}
@@ -94,15 +95,15 @@ func (o *outage) write(w io.Writer, f pcaps.FileFormat) error {
 	return nil
 }
 
-// frame is a packet in an Ethernet frame, without checksums.
-func (p *packet) frame() []byte {
+// frame is a packet in an Ethernet frame, without checksums; there are so many targets.
+func (p *packet) frame(targets int) []byte {
 	const tcp, header = 34, 54
 	be := binary.BigEndian
 	b := make([]byte, header, header+len(p.payload))
 	b[0], b[6], b[12], b[14], b[22], b[23], b[46], b[47] = 2, 2, 8, 0x45, 64, 6, 0x50, byte(p.flags)
 	be.PutUint16(b[16:], uint16(header-14+len(p.payload)))
 	const perHost = 50_000
-	ends := [2]uint32{10<<24 | uint32(1+p.conn/perHost), 10<<24 | 1<<16 | 1}
+	ends := [2]uint32{10<<24 | uint32(1+p.conn/perHost), 10<<24 | 1<<16 | 1 + uint32(p.conn%targets)}
 	ports := [2]uint16{uint16(1025 + p.conn%perHost), 8080}
 	from := 0
 	if !p.lb {

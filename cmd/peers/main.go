@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	fs.Uint64Var(&b.seed, "seed", 1, "of the captures")
 	size := fs.Float64("size", 0.3, "packets, connections and faults, as a share of the full sizes")
 	full := fs.Bool("full", false, "the full sizes: 1 GB, 10 million packets; with -growth also 100 million")
-	growth := fs.Bool("growth", false, "how costs grow with connections and packets, at the full sizes if -size is not given")
+	growth := fs.Bool("growth", false, "how costs grow with connections, packets and trouble, at the full sizes if -size is not given")
 	fs.BoolVar(&b.watch, "live", false, "those that capture from an interface instead, with -write too; it needs root")
 	page := fs.String("write", "", "write a page about it all to this `FILE`")
 	parent := fs.String("dir", os.TempDir(), "where captures are made, one at a time")
@@ -98,7 +98,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 		return b.live(ctx, *size, stdout)
 	}
 	if *growth {
-		return b.growth(ctx, growing(*size, *full), stdout)
+		if err := b.growth(ctx, growing(*size, *full), stdout); err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout)
+		return b.mounting(ctx, mounting(*size), stdout)
 	}
 	return b.compare(ctx, compared(*size), stdout)
 }

@@ -35,8 +35,12 @@ const (
 )
 
 // commands are those to be measured, the slow ones last.
-func (b *bench) commands(file string) []command {
+func (b *bench) commands(s *sample) []command {
+	file := s.file
 	own := []string{filepath.Join(b.dir, "connrace"), "-q", "--format", "json", file}
+	if s.unlisted {
+		own = append(own, "--rule", "stream-reset") // of which there are none
+	}
 	scratch := filepath.Join(b.dir, "scratch")
 	all := []command{
 		{name: "cat", args: []string{"cat", file}},
@@ -81,7 +85,7 @@ type result struct {
 // measure runs the commands in turn, each round all of them, the slow ones at the end.
 func (b *bench) measure(ctx context.Context, s *sample) ([]result, error) {
 	var there []command
-	for _, c := range b.commands(s.file) {
+	for _, c := range b.commands(s) {
 		if _, err := exec.LookPath(c.args[0]); err != nil {
 			b.note(filepath.Base(c.args[0]) + " is not installed here")
 			continue

@@ -49,6 +49,16 @@ What 5,000 waiting requests cost, by the packet, is "to the next" times what 5 d
 	if err := b.trouble(ctx, outages(min(1, whole*size)), w); err != nil {
 		return err
 	}
+	fmt.Fprint(w, `
+## As trouble grows
+
+Ten times as much of one kind in each capture as in the one before. A further packet is one more than there; what it costs must
+not grow but for caches, which become too small, and memory must be bounded. Findings are counted here, and not written.
+
+`)
+	if err := b.mounting(ctx, mounting(min(1, whole*size)), w); err != nil {
+		return err
+	}
 	if !b.watch {
 		return nil
 	}

@@ -92,7 +92,7 @@ func TestPage(t *testing.T) {
 	}
 	t.Log("\n" + string(page))
 	for _, want := range []string{
-		"    go run ./cmd/peers -size 0.001", "\nMeasured on ", "one request on each, ", "| connrace, one processor ", " requests stalled, ", "answers after 300ms, ",
+		"    go run ./cmd/peers -size 0.001", "\nMeasured on ", "one request on each, ", "| connrace, one processor ", " requests stalled, ", "answers after 300ms, ", "| 2,000 targets ",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q", want)
@@ -107,8 +107,18 @@ func TestGrowth(t *testing.T) {
 	if err := run(t.Context(), []string{"-growth", "-size", "0.001", "-rounds", "1", "-dir", dir}, &out, io.Discard); err != nil {
 		t.Fatal(err)
 	}
+	all := rows(out.String())
+	const growing, mounting = 2 + 5, 2 + 9 // with their heads
+	if len(all) != growing+mounting {
+		t.Fatalf("%d rows:\n%s", len(all), &out)
+	}
+	for _, r := range all[growing+2:] {
+		if ns, err := strconv.Atoi(r[2]); err != nil || ns <= 0 {
+			t.Errorf("%q", r)
+		}
+	}
 	var got []string
-	for _, r := range rows(out.String())[2:] {
+	for _, r := range all[2:growing] {
 		got = append(got, r[0]+" "+r[1])
 		if ns, err := strconv.Atoi(r[3]); err != nil || ns <= 0 {
 			t.Errorf("%q", r)

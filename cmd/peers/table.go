@@ -47,6 +47,29 @@ func (b *bench) growth(ctx context.Context, all []workload, w io.Writer) error {
 	return b.write(t, w)
 }
 
+// mounting measures connrace where trouble grows: what a further packet costs must not grow with
+// it, and memory must be bounded.
+func (b *bench) mounting(ctx context.Context, all []workload, w io.Writer) error {
+	t := newTable("capture", "packets", "CPU ns/packet", "CPU ns/further packet", "peak MiB")
+	b.slow, b.peers = false, false
+	var before sample // and what it cost, of the same kind
+	var cost time.Duration
+	err := b.each(ctx, all, func(s *sample, rs []result) {
+		own := find(rs, alone)
+		further := "-"
+		if more := s.packets - before.packets; more > 0 && before.packets > 0 {
+			further = fmt.Sprintf("%.0f", float64(own.cpu-cost)/float64(more))
+		}
+		before, cost = *s, own.cpu
+		t.row(s.name, thousands(s.packets), s.perPacket(own.cpu), further, mebibytes(own.peak))
+	})
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, t.String())
+	return err
+}
+
 // each makes the captures one after another, and gives what was measured.
 func (b *bench) each(ctx context.Context, all []workload, show func(*sample, []result)) error {
 	for _, w := range all {

@@ -21,6 +21,7 @@ type workload struct {
 	response               string // bytes of an answer, from-to
 	snaplen                int
 	outage                 []string // for pcapgen, instead of all that; what is to be found is not known
+	unlisted               bool     // findings are counted, and not written
 }
 
 // share is a part of n, but something.
@@ -52,21 +53,47 @@ func compared(size float64) []workload {
 	return []workload{http, small(packets, share(size, 10_000)), small(packets, many), once(packets, many)}
 }
 
+// anOutage is a capture of targets in trouble.
+func anOutage(name string, packets, flows int, args ...string) workload {
+	return workload{name: name, packets: packets, flows: flows, outage: args}
+}
+
 // outages are pairs of captures of one target in trouble: much waits, and the same where little
 // does.
 func outages(size float64) []workload {
-	outage := func(name string, packets, flows int, args ...string) workload {
-		return workload{name: name, packets: packets, flows: flows, outage: args}
-	}
 	stalled, syns, slow := share(size, 5000), share(size, 60_000), share(size, 4000)
 	stall := func(n int) workload {
-		return outage(fmt.Sprintf("%s requests stalled", thousands(n)), 3*syns+4*n, syns+n, "-stalled", strconv.Itoa(n), "-syns", strconv.Itoa(syns))
+		return anOutage(fmt.Sprintf("%s requests stalled", thousands(n)), 3*syns+4*n, syns+n, "-stalled", strconv.Itoa(n), "-syns", strconv.Itoa(syns))
 	}
 	late := func(ms string) workload {
 		const rounds = 40
-		return outage("answers after "+ms, slow*(3+2*rounds), slow, "-slow", strconv.Itoa(slow), "-late", ms)
+		return anOutage("answers after "+ms, slow*(3+2*rounds), slow, "-slow", strconv.Itoa(slow), "-late", ms)
 	}
 	return []workload{stall(stalled), stall(5), late("300ms"), late("150ms")}
+}
+
+// mounting are captures of trouble of one kind after the other, each of ten times as much as the
+// one before: of requests that wait, and as many SYNs that ask about each of them; of findings; and
+// of targets, in the end more than are told apart.
+func mounting(size float64) (all []workload) {
+	add := func(n int, what string, packets, flows int, args ...string) {
+		w := anOutage(thousands(n)+" "+what, packets, flows, args...)
+		w.unlisted = true
+		all = append(all, w)
+	}
+	for _, most := range []int{1000, 10_000, 100_000} {
+		n := share(size, most)
+		add(n, "requests stalled", 7*n, 2*n, "-stalled", strconv.Itoa(n), "-syns", strconv.Itoa(n))
+	}
+	for _, most := range []int{10_000, 100_000, 1_000_000} {
+		n := share(size, most)
+		add(n, "findings", 3*n, n, "-syns", strconv.Itoa(n))
+	}
+	for _, most := range []int{1000, 10_000, 100_000} {
+		n := share(size, most)
+		add(n, "targets", 3*n, n, "-syns", strconv.Itoa(n), "-targets", strconv.Itoa(n))
+	}
+	return all
 }
 
 // growing are the captures of the table of growth.

@@ -35,6 +35,9 @@ type Decoder struct {
 	udp layers.UDP
 	tcp layers.TCP
 	hdr [tcpFixed]byte
+
+	noting  bool     // options, for DecodeOptions
+	options [][]byte // of the segments of this frame
 }
 
 // enclosing is what the headers read so far mean for the ones inside them.
@@ -71,6 +74,22 @@ func (d *Decoder) Decode(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
 		return segs[:n+1]
 	}
 	return d.headers(f, segs)
+}
+
+// DecodeOptions is Decode, and returns for each segment that it appends what was captured of its TCP
+// options, valid as long as f.Data is. It is slower.
+func (d *Decoder) DecodeOptions(f *Frame, segs []tcpstate.Segment) (_ []tcpstate.Segment, options [][]byte) {
+	d.noting, d.options = true, d.options[:0]
+	segs = d.headers(f, segs)
+	d.noting = false
+	return segs, d.options
+}
+
+// note notes the options of the segment that was appended last.
+func (d *Decoder) note(options []byte) {
+	if d.noting {
+		d.options = append(d.options, options)
+	}
 }
 
 // headers is Decode for all frames, header by header.

@@ -146,3 +146,30 @@ func FuzzPeek(f *testing.F) {
 		})
 	})
 }
+
+// DecodeOptions finds the segments that Decode does, and the options of each.
+func TestDecodeOptions(t *testing.T) {
+	check := func(name string, link LinkType, data []byte) {
+		f := &Frame{Number: 3, Time: 4, LinkType: link, Length: uint32(len(data)), Data: data}
+		want := NewDecoder().Decode(f, make([]tcpstate.Segment, 0, 1))
+		got, options := NewDecoder().DecodeOptions(f, nil)
+		if len(got) != len(want) || len(options) != len(got) {
+			t.Errorf("%s: %+v with %d options, want %+v", name, got, len(options), want)
+			return
+		}
+		for i, s := range got {
+			if !reflect.DeepEqual(s, want[i]) {
+				t.Errorf("%s: %+v, want %+v", name, s, want[i])
+			}
+			if s.Options != (len(options[i]) > 0) && !s.NoLength {
+				t.Errorf("%s: %x are the options of %+v", name, options[i], s)
+			}
+		}
+	}
+	for _, c := range plain {
+		check(c.name, LinkEthernet, c.data)
+	}
+	for _, c := range encapsulations {
+		check(c.name, c.link, c.data)
+	}
+}

@@ -50,6 +50,11 @@ func (d *Decoder) segment(o view) {
 		NoLength: e.quoted || e.excerpt || e.fragment || size > o.wire,
 	})
 	s := &d.segs[len(d.segs)-1]
+	if size > tcpFixed && o.has(tcpFixed) {
+		d.note(o.b[tcpFixed:min(size, len(o.b))])
+	} else {
+		d.note(nil)
+	}
 	if size < tcpFixed {
 		s.Bogus = true
 		if !s.NoLength {
@@ -91,6 +96,7 @@ func (d *Decoder) quotedShort(o view) {
 		Quoted: true, NoLength: true, Unnumbered: true,
 		ICMP: e.icmp,
 	})
+	d.note(nil)
 }
 
 // throughProxy appends the segment that Wireshark makes up for what a SOCKS connection
@@ -109,6 +115,7 @@ func (d *Decoder) throughProxy(s *tcpstate.Segment) {
 		c.Src.Port = port
 	}
 	d.segs = append(d.segs, c)
+	d.note(nil)
 }
 
 // Option kinds (RFC 9293 §3.2, RFC 7323 §3.2).

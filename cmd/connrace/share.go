@@ -44,8 +44,8 @@ Usage:
 Flags:
 ` + fs.FlagUsages() + `
 The copy has of each frame what is known of its TCP segment (times, ports, sequence numbers,
-flags, lengths, timestamps, TTL) in a frame of its own, and none of what is around it: other
-link headers, tunnels, packets without TCP, comments, names of hosts and interfaces. Addresses
+flags, lengths, TTL, MSS, window scale, SACK, timestamps) in a frame of its own, and none of
+what is around it: other options, link headers, tunnels, packets without TCP, comments, names of hosts and interfaces. Addresses
 are replaced, each by the same one always and by one of its kind. Of HTTP it has methods, status
 codes, names of headers that are well known, lengths, and the words that tell servers and load
 balancers apart; of TLS the records' and the hellos' form. Paths, values and server names are
@@ -134,7 +134,7 @@ func (s *shareFlags) run(ctx context.Context, e *cli.Env, in, out string) int {
 	}
 	said := fmt.Sprintf("%s: %s, %s of TCP", out, text.Plural(made.Frames, "frame"), text.Plural(made.Segments, "segment"))
 	if made.Left > 0 {
-		said += fmt.Sprintf("; %s left out that shared a frame with another", text.Plural(made.Left, "segment"))
+		said += fmt.Sprintf("; %s left out for which a frame has no room", text.Plural(made.Left, "segment"))
 	}
 	e.Errorf("%s; look at it before you hand it on", said)
 	return cli.ExitOK

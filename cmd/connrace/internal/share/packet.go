@@ -14,15 +14,53 @@ type packet struct {
 	is     bool   // seg is set: the frame holds a segment
 	seg    tcpstate.Segment
 	icmp   tcpstate.ICMPError
-	raw    []byte // payload as it was captured
-	out    []byte // as it will be seen
-	holds  int    // spans that are not decided
-	half   *half  // whose payload it is, if there is any
+	raw    []byte    // payload as it was captured
+	out    []byte    // as it will be seen
+	holds  int       // spans that are not decided
+	half   *half     // whose payload it is, if there is any
+	more   []*packet // other segments in the same frame
+	opts   []byte    // TCP options
 }
 
-// set takes a segment, of which the decoder keeps nothing.
-func (p *packet) set(s *tcpstate.Segment) {
+// all are the segments of a frame, one by one.
+func (p *packet) all() func(yield func(*packet) bool) {
+	return func(yield func(*packet) bool) {
+		if !yield(p) {
+			return
+		}
+		for _, q := range p.more {
+			if !yield(q) {
+				return
+			}
+		}
+	}
+}
+
+// held reports whether something of the frame is not decided.
+func (p *packet) held() bool {
+	for q := range p.all() {
+		if q.holds > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// release decides all of the frame.
+func (p *packet) release() {
+	for q := range p.all() {
+		if q.holds > 0 {
+			q.half.release()
+		}
+	}
+}
+
+// set takes a segment with its options, of which the decoder keeps nothing.
+func (p *packet) set(s *tcpstate.Segment, options []byte) {
 	p.is, p.seg = true, *s
+	if !s.NoLength && !s.Bogus { // of these the header is made for its length
+		p.opts = knownOptions(options, s)
+	}
 	if s.ICMP != nil {
 		p.icmp = *s.ICMP
 		p.seg.ICMP = &p.icmp
@@ -69,7 +107,7 @@ func (p *packet) build(b []byte, k *secret) []byte {
 	if s.Quoted {
 		return p.quote(b, k, src, dst)
 	}
-	h := header(s)
+	h := header(s, p.opts)
 	captured := append(h, p.out...)
 	size := uint32(len(h)) + s.Len
 	switch {
@@ -102,8 +140,8 @@ func (p *packet) build(b []byte, k *secret) []byte {
 	return b
 }
 
-// header is a segment's TCP header.
-func header(s *tcpstate.Segment) []byte {
+// header is a segment's TCP header with options; nil: with those that the segment tells of.
+func header(s *tcpstate.Segment, options []byte) []byte {
 	h := make([]byte, tcpHead, 64)
 	be := binary.BigEndian
 	be.PutUint16(h, s.Src.Port)
@@ -113,6 +151,8 @@ func header(s *tcpstate.Segment) []byte {
 	h[13] = byte(s.Flags)
 	be.PutUint16(h[14:], s.Window)
 	switch {
+	case options != nil:
+		h = append(h, options...)
 	case s.HasTS:
 		h = append(h, 1, 1, 8, 10)
 		h = be.AppendUint32(h, s.TSVal)
@@ -151,7 +191,7 @@ func ipHeader(b []byte, src, dst tcpstate.Addr, proto byte, size uint32, ttl uin
 // quote appends an ICMP message about the segment.
 func (p *packet) quote(b []byte, k *secret, src, dst tcpstate.Addr) []byte {
 	s := &p.seg
-	h := header(s)
+	h := header(s, nil)
 	if s.Unnumbered {
 		h = h[:8]
 	}

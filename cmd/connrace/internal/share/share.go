@@ -22,7 +22,7 @@ import (
 type Result struct {
 	Frames   uint64 // copied
 	Segments uint64 // of TCP in them
-	// Left are segments that were left out: one frame held several.
+	// Left are segments that were left out: too many, or too long, for one frame.
 	Left   uint64
 	Damage error // that ended the input; nil: it was read to its end
 }
@@ -79,6 +79,7 @@ type copier struct {
 	decoder *capture.Decoder
 	table   *table
 	segs    [1]tcpstate.Segment
+	wlan    uint32 // the interface of frames with several segments; 0: none yet
 	buf     []byte
 	queue   []*packet // in the order of the capture, the first not written yet
 	queued  int       // octets of their payloads
@@ -100,16 +101,21 @@ func (c *copier) begin(i capture.Info) error {
 func (c *copier) frame(f *capture.Frame) error {
 	p := &packet{time: f.Time, length: f.Length}
 	c.result.Frames++
-	if segs := c.decoder.Decode(f, c.segs[:0]); len(segs) > 0 {
+	segs, options := c.decoder.DecodeOptions(f, c.segs[:0])
+	for i := range segs {
+		q := p
+		if i > 0 {
+			q = &packet{time: f.Time}
+			p.more = append(p.more, q)
+		}
 		c.result.Segments++
-		c.result.Left += uint64(len(segs) - 1)
-		p.set(&segs[0])
+		q.set(&segs[i], options[i])
+		c.queued += len(q.raw)
+		if len(q.raw) > 0 || q.seg.Flags&tcpstate.SYN != 0 {
+			c.table.add(q)
+		}
 	}
 	c.queue = append(c.queue, p)
-	c.queued += len(p.raw)
-	if p.is && len(p.raw) > 0 || p.seg.Flags&tcpstate.SYN != 0 {
-		c.table.add(p)
-	}
 	return c.write(false)
 }
 
@@ -118,17 +124,18 @@ func (c *copier) frame(f *capture.Frame) error {
 func (c *copier) write(last bool) error {
 	done := 0
 	for _, p := range c.queue {
-		if p.holds > 0 {
+		if p.held() {
 			if !last && len(c.queue)-done <= maxQueue && c.queued <= maxQueued {
 				break
 			}
-			p.half.release()
+			p.release()
 		}
-		c.buf = p.build(c.buf[:0], c.key)
-		if err := c.w.Packet(&capture.Packet{Time: p.time, Data: c.buf, Length: max(p.wire, uint32(len(c.buf)))}); err != nil {
+		if err := c.put(p); err != nil {
 			return err
 		}
-		c.queued -= len(p.raw)
+		for q := range p.all() {
+			c.queued -= len(q.raw)
+		}
 		done++
 	}
 	clear(c.queue[:done])
@@ -136,6 +143,27 @@ func (c *copier) write(last bool) error {
 		c.queue = nil
 	}
 	return nil
+}
+
+// put writes a packet.
+func (c *copier) put(p *packet) (err error) {
+	o := capture.Packet{Time: p.time}
+	if len(p.more) == 0 {
+		c.buf = p.build(c.buf[:0], c.key)
+	} else {
+		if c.wlan == 0 {
+			if c.wlan, err = c.w.AddInterface(capture.Interface{LinkType: capture.LinkIEEE80211, Resolution: 9}); err != nil {
+				return err
+			}
+		}
+		left := 0
+		c.buf, left = p.aggregate(c.buf[:0], c.key)
+		c.result.Left += uint64(left)
+		c.result.Segments -= uint64(left)
+		o.Interface = c.wlan
+	}
+	o.Data, o.Length = c.buf, max(p.wire, uint32(len(c.buf)))
+	return c.w.Packet(&o)
 }
 
 // end writes what still waits, and how many packets the capture says it has lost: what is

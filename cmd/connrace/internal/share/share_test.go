@@ -34,7 +34,7 @@ func made(t testing.TB, in []byte) ([]byte, Result) {
 	return out.Bytes(), r
 }
 
-// segments are the first segments of the frames of a capture, one of no length where there is none.
+// segments are the segments of the frames of a capture, one of no length where there is none.
 func segments(t testing.TB, b []byte) (all []tcpstate.Segment) {
 	t.Helper()
 	f, err := capture.NewFile("capture", bytes.NewReader(b), capture.ReadOptions{})
@@ -46,16 +46,18 @@ func segments(t testing.TB, b []byte) (all []tcpstate.Segment) {
 	for {
 		n, err := f.Read(batch)
 		for i := range batch[:n] {
-			s := tcpstate.Segment{Frame: batch[i].Number, Time: batch[i].Time}
-			if segs := d.Decode(&batch[i], nil); len(segs) > 0 {
-				s = segs[0]
+			segs := d.Decode(&batch[i], nil)
+			if len(segs) == 0 {
+				segs = append(segs, tcpstate.Segment{Frame: batch[i].Number, Time: batch[i].Time})
+			}
+			for _, s := range segs {
 				s.Payload = bytes.Clone(s.Payload)
 				if s.ICMP != nil {
 					e := *s.ICMP
 					s.ICMP = &e
 				}
+				all = append(all, s)
 			}
-			all = append(all, s)
 		}
 		if err != nil {
 			return all

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,10 +42,7 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 	live = (&netNS{t: t, calls: hostCalls(t)}).run(connraceCommand(t, args...))
 	n.watching(1, live)
 	if !slices.Contains(flags, "off") { // what was before the helper has begun has no name
-		n.until("processes are looked for", func() bool {
-			said := live.stderr.String()
-			return strings.Contains(said, "seen of processes") || strings.Contains(said, "not seen: ") || strings.Contains(said, "not named")
-		})
+		n.until("processes are looked for", func() bool { return lookedFor(live) })
 	}
 	n.until("the worker answers", func() bool { return p.request() == nil })
 	time.Sleep(1200 * time.Millisecond) // connections are learnt twice a second
@@ -63,6 +62,25 @@ func watchWorker(t *testing.T, how string, flags ...string) (f clitest.Line, pid
 		t.Fatalf("%d findings: %s", len(fs), live.stdout)
 	}
 	return fs[0], pid, live
+}
+
+// lookedFor reports whether live has begun to look for processes, or has said why it does not.
+func lookedFor(live *process) bool {
+	said := live.stderr.String()
+	return strings.Contains(said, "seen of processes") || strings.Contains(said, "not seen: ") || strings.Contains(said, "not named")
+}
+
+// cpuOf is the CPU time that a process has had.
+func cpuOf(pid int) time.Duration {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(f) < 13 {
+		return 0
+	}
+	const tick = time.Second / 100
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return time.Duration(user+system) * tick
 }
 
 // memoryOfWorker is more than a worker needs, whose program is built for tests.

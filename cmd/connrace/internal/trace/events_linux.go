@@ -101,8 +101,8 @@ var kinds = []struct {
 	{"who listens", program{"inet_sock_set_state", fields([]field{
 		{"new", 4, argument(2), equals(listen)},
 		{"netns", 4, netOfSocket(0), here(false)},
-		{"port", 2, read(0, "inet_sock.inet_sport"), nil},
 		{"protocol", 2, read(0, "sock.sk_protocol"), equals(6)},
+		{"port", 2, read(0, "inet_sock.inet_sport"), watch},
 	}, ofSocket(0), ofTask(current))}, func(r *record) any {
 		l := &Listen{Time: r.time(), Task: r.task()}
 		l.Local, _ = r.ends()

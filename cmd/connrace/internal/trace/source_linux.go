@@ -137,6 +137,17 @@ func watched(l *layout) asm.Instructions {
 	}
 }
 
+// watch has a port watched from now on, as in watched: its first connections may end before anybody
+// has heard of it.
+func watch(l *layout) asm.Instructions {
+	return asm.Instructions{
+		asm.HostTo(asm.BE, asm.R1, asm.Half), asm.Mov.Reg(asm.R2, asm.R1), asm.RSh.Imm(asm.R2, 3),
+		asm.LoadMapValue(asm.R3, l.shared, portsAt), asm.Add.Reg(asm.R3, asm.R2),
+		asm.And.Imm(asm.R1, 7), asm.Mov.Imm(asm.R4, 1), asm.LSh.Reg(asm.R4, asm.R1),
+		asm.LoadMem(asm.R2, asm.R3, 0, asm.Byte), asm.Or.Reg(asm.R2, asm.R4), asm.StoreMem(asm.R3, 0, asm.R2, asm.Byte),
+	}
+}
+
 // here keeps the network namespace that is watched, by its number. unknown: 0, too.
 func here(unknown bool) keep {
 	return func(l *layout) asm.Instructions {

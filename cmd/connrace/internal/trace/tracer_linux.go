@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tracer takes events from the kernel. But for Watch, it belongs to one goroutine.
+// Tracer takes events from the kernel. Watch belongs to one goroutine, all else to another.
 type Tracer struct {
 	ring    *ebpf.Map
 	shared  *ebpf.Map
@@ -26,6 +26,7 @@ type Tracer struct {
 	reader  *ringbuf.Reader
 	links   []link.Link
 	offsets []map[string]int // by kind
+	watched map[uint16]bool  // what Watch said
 	drops   map[uint32]string
 	resets  map[uint32]string
 	// Sees is what is seen; Lacks, what not, with the reason.
@@ -38,7 +39,7 @@ const ringSize = 1 << 20
 // Open loads the programs, for a network namespace, by its number. It needs CAP_BPF and
 // CAP_PERFMON, or CAP_SYS_ADMIN; afterwards no right is needed any more.
 func Open(netns uint32) (*Tracer, error) {
-	t := &Tracer{}
+	t := &Tracer{watched: map[uint16]bool{}}
 	if err := t.open(netns); err != nil {
 		t.Close()
 		return nil, err
@@ -123,12 +124,23 @@ func reason(err error) string {
 	return s[:min(len(s), longest)]
 }
 
-// Watch says which ports are watched.
+// Watch says which ports are watched. Those that the kernel itself has added since stay: who calls
+// may not have heard of them yet.
 func (t *Tracer) Watch(ports map[uint16]bool) error {
 	bits := make([]byte, sharedSize-portsAt)
+	if _, err := t.memory.ReadAt(bits, portsAt); err != nil {
+		return err
+	}
+	for p := range t.watched {
+		if !ports[p] {
+			bits[p/8] &^= 1 << (p % 8)
+		}
+	}
+	clear(t.watched)
 	for p, is := range ports {
 		if is {
 			bits[p/8] |= 1 << (p % 8)
+			t.watched[p] = true
 		}
 	}
 	_, err := t.memory.WriteAt(bits, portsAt)

@@ -142,6 +142,8 @@ func (p *Process) tell(q *HostQuestion) string {
 		return p.String() + " listens there"
 	case e != nil && p.Closed == CloseByExit:
 		return fmt.Sprintf("%s had the connection and %s, which closed it", p, e)
+	case e != nil && p.Closed != "":
+		return fmt.Sprintf("%s closed it, and %s %s", p, e, apart(e.Time-q.Close))
 	case e != nil:
 		return fmt.Sprintf("%s had the connection and %s %s", p, e, apart(e.Time-q.Close))
 	case p.Closed == CloseByShutdown:
@@ -204,10 +206,13 @@ func signalName(n int) string {
 	return fmt.Sprintf("signal %d", n)
 }
 
+// withClose is how soon a process ends that closes connections because it does.
+const withClose = second / 50
+
 // advice is cause and fix of a finding whose target's process ended; nil: it did not.
 func (p *Process) advice(q *HostQuestion) *advice {
 	e := p.Exit
-	if e == nil {
+	if e == nil || !q.SYN && p.Closed != CloseByExit && e.Time > q.Close+withClose {
 		return nil
 	}
 	what := p.String()
@@ -215,8 +220,8 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	switch {
 	case q.SYN:
 		cause = fmt.Sprintf("Nothing listened any more: %s %s.", what, e)
-	case p.Closed == "" && e.Time > q.Close:
-		cause = fmt.Sprintf("Most likely the target's %s, which %s right after the close.", what, e)
+	case p.Closed != CloseByExit && e.Time > q.Close:
+		cause = fmt.Sprintf("Most likely it was ending already: the target's %s %s right after the close.", what, e)
 	}
 	switch {
 	case e.OOM:

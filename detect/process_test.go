@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -70,6 +71,11 @@ func TestProcessOfFinding(t *testing.T) {
 			detect.Process{PID: 1, Name: "node", Closed: detect.CloseByExit, Exit: &detect.Exit{Signal: 15}},
 			"was ended by SIGTERM, which closed it", "stopped with requests in hand",
 		},
+		{
+			"closed and ended", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "gunicorn", Closed: detect.CloseByCall, Exit: &detect.Exit{Time: 3e6, Code: 1}},
+			"process 1 (gunicorn) closed it, and exited with status 1 3 ms after the close", "its own log",
+		},
 		{"closed", "closed-with-request-outstanding", detect.Process{PID: 1, Name: "node", Closed: detect.CloseByCall}, "process 1 (node) closed it, and went on", ""},
 		{"listens", "syn-dropped", detect.Process{PID: 1, Name: "node"}, "process 1 (node) listens there", ""},
 		{"listened", "connection-refused", detect.Process{PID: 1, Name: "node", Until: 1, Exit: &detect.Exit{Signal: 9}}, "process 1 (node) listened there until", ""},
@@ -79,7 +85,7 @@ func TestProcessOfFinding(t *testing.T) {
 				p := tt.process
 				if e := p.Exit; e != nil {
 					x := *e
-					x.Time = q.Time
+					x.Time += cmp.Or(q.Close, q.Time)
 					p.Exit = &x
 				}
 				a.Process = &p

@@ -42,6 +42,8 @@ const (
 	// signalBefore is how long before a process ends by a signal that may have been sent.
 	signalBefore = 10 * int64(time.Second)
 	oomBefore    = 60 * int64(time.Second)
+	// endsSoon is how soon a process ends that is said to end behind a close of its own.
+	endsSoon = 2 * int64(time.Second)
 )
 
 // recent holds what came last, in two halves: where the younger one is full, the older one goes.
@@ -106,6 +108,10 @@ func (b *book) event(e any) (changed bool) {
 		b.end(e.Task.PID, e.Task.Start, x)
 	case *trace.Signal:
 		s := signal{time: e.Time, number: e.Number}
+		was := v.signals.get(e.To)
+		if e.From.PID == e.To && was.number == e.Number && e.Time-was.time <= signalBefore {
+			break // it caught the one from somebody else, tidied up, and lets itself be ended by it
+		}
 		if !e.Kernel && e.From.PID != e.To {
 			s.from = b.task(&e.From)
 		}
@@ -203,14 +209,17 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		return nil
 	}
 	told := c.by.Process
-	if told.Closed, told.Exit = c.how, nil; c.how == detect.CloseByExit {
-		x := exitOf(c.code)
-		if x.Time = c.time; c.by.Exit != nil {
-			x = *c.by.Exit
-		} else {
-			b.events.explain(c.by, &x)
-		}
-		told.Exit = &x
+	told.Closed, told.Exit = c.how, nil
+	x := c.by.Exit
+	switch {
+	case c.how == detect.CloseByExit && x == nil:
+		e := exitOf(c.code)
+		e.Time = c.time
+		b.events.explain(c.by, &e)
+		told.Exit = &e
+	case x != nil && (c.how == detect.CloseByExit || x.Time >= c.time && x.Time-c.time <= endsSoon):
+		e := *x
+		told.Exit = &e
 	}
 	return &told
 }

@@ -79,6 +79,23 @@ func TestFloodOfEvents(t *testing.T) {
 	}
 }
 
+// Who catches a signal, tidies up and then raises it again (Node) was ended by who sent it first.
+func TestSignalRaisedAgain(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.process(10, 1, 100, "node")
+	h.process(20, 1, 100, "kubelet")
+	node := trace.Task{PID: 10, Name: "node", Start: 100, Code: 15}
+	c := conn{at("10.0.0.9:4000"), at("10.0.0.5:80")}
+	b.event(&trace.Signal{Time: 100 * sec, Number: 15, To: 10, From: trace.Task{PID: 20, Name: "kubelet", Start: 100}})
+	b.event(&trace.Signal{Time: 101 * sec, Number: 15, To: 10, From: node})
+	b.event(&trace.Close{Time: 101 * sec, Local: c.local, Remote: c.remote, Exiting: true, Task: node})
+	p := b.answer(&detect.HostQuestion{LB: c.remote, Target: c.local, Time: 101 * sec, Close: 101 * sec}).Process
+	if p == nil || p.Exit == nil || p.Exit.Killer == nil || p.Exit.Killer.PID != 20 {
+		t.Errorf("%+v", p)
+	}
+}
+
 // A process that is ending has no command line any more: it is its parent's, if they have one name.
 func TestTaskThatEnds(t *testing.T) {
 	h := &host{t: t, root: t.TempDir()}

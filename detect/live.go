@@ -45,12 +45,17 @@ type groupKey struct {
 // forgotten counts what is no longer kept whole.
 type forgotten map[groupKey]*Group
 
-const maxGroups = 1 << 12
+// maxGroups bounds them. Where captures are joined there may be as many as targets are told apart: points that
+// came upon their targets in another order would else count different ones together.
+const (
+	maxGroups       = 1 << 12
+	maxGroupsJoined = MaxMaxTargets
+)
 
-func (g forgotten) add(f *Finding) {
+func (g forgotten) add(f *Finding, most int) {
 	k := groupKey{f.Rule, f.Target, f.Socket, f.Severity, f.Lost, f.Measures.CloseCause}
 	x := g[k]
-	if x == nil && len(g) >= maxGroups {
+	if x == nil && len(g) >= most {
 		k.target, k.socket = tcpstate.Endpoint{}, ""
 		x = g[k]
 	}
@@ -93,7 +98,7 @@ func (d *Detector) forget() {
 	for i, f := range d.findings {
 		if d.kept > liveFindings && !f.Open && i < len(d.findings)-1 {
 			d.kept -= f.weight()
-			d.forgotten.add(f)
+			d.forgotten.add(f, maxGroups)
 			continue
 		}
 		findings, settled = append(findings, f), append(settled, d.settled[i])

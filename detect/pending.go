@@ -282,8 +282,10 @@ func (d *Detector) emit(p *pending) {
 		d.findings = append(d.findings, p.f)
 		d.settled = append(d.settled, p)
 		d.forget()
+	} else if d.opt.Connections {
+		d.forgotten.add(p.f, maxGroupsJoined)
 	} else {
-		d.forgotten.add(p.f)
+		d.forgotten.add(p.f, maxGroups)
 	}
 	if d.opt.OnFinding != nil {
 		d.opt.OnFinding(p.f)

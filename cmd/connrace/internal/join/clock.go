@@ -41,7 +41,7 @@ type samples struct {
 }
 
 // maxSamples is about how many there are at most; of more connections than that takes those are
-// compared that are spread evenly.
+// compared that are spread over all.
 const maxSamples = 1 << 17
 
 const (
@@ -64,7 +64,11 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 	}
 	index := map[[2]tcpstate.Endpoint]int32{}
 	var hashes [2][]uint32
-	for i, step := 0, 1+marks/maxSamples; i < len(pairs); i += step {
+	every := uint32(1 + marks/maxSamples)
+	for i := range pairs {
+		if uint32(i)*2654435769>>16%every != 0 { // as if by chance: connections may be alike by turns
+			continue
+		}
 		p := &pairs[i]
 		x, y := &a[p.a], &b[p.b]
 		names := [2]tcpstate.Endpoint{x.Target, y.Target}

@@ -37,40 +37,54 @@ func (c *Case) figures() *detect.Result {
 
 // recall takes out of the findings that a point only counts those that another point has whole.
 func (m *Merger) recall() {
+	counted := make([]map[tcpstate.Endpoint][]*detect.Group, len(m.Points)) // by target, as the point names it
+	for p := range m.Points {
+		counted[p] = map[tcpstate.Endpoint][]*detect.Group{}
+		gs := m.Points[p].Result.Forgotten
+		for i := range gs {
+			counted[p][gs[i].Target] = append(counted[p][gs[i].Target], &gs[i])
+		}
+	}
 	for _, x := range m.incidents {
 		if x.conn < 0 || len(x.views) != 1 {
 			continue
 		}
 		for p, at := range m.conns[x.conn].at {
-			if r := m.Points[p].Result; at >= 0 && p != x.point && len(r.Forgotten) > 0 {
-				recall(r, x.f, r.Connections[at].Target)
+			if at < 0 || p == x.point {
+				continue
+			}
+			r := m.Points[p].Result
+			t := r.Connections[at].Target
+			if !recall(r, x.f, counted[p][t]) {
+				recall(r, x.f, counted[p][tcpstate.Endpoint{}]) // of too many targets those stand together
 			}
 		}
 	}
+	for p := range m.Points {
+		r := m.Points[p].Result
+		r.Forgotten = slices.DeleteFunc(r.Forgotten, func(g detect.Group) bool { return g.Count == 0 })
+	}
 }
 
-// recall takes one out that is like a finding, and best one by the same rule.
-func recall(r *detect.Result, f *detect.Finding, target tcpstate.Endpoint) {
-	like := func(g *detect.Group) bool { return g.Target == target && g.Lost == f.Lost && g.Severity == f.Severity }
-	i := slices.IndexFunc(r.Forgotten, func(g detect.Group) bool { return like(&g) && g.Rule == f.Rule })
-	if i < 0 {
-		i = slices.IndexFunc(r.Forgotten, func(g detect.Group) bool { return like(&g) })
+// recall takes one that is like a finding out of groups, and best one by the same rule.
+func recall(r *detect.Result, f *detect.Finding, groups []*detect.Group) bool {
+	var g *detect.Group
+	for _, o := range groups {
+		if o.Count > 0 && o.Lost == f.Lost && o.Severity == f.Severity && (g == nil || o.Rule == f.Rule && g.Rule != f.Rule) {
+			g = o
+		}
 	}
-	if i < 0 && target != (tcpstate.Endpoint{}) { // of too many targets those stand together
-		recall(r, f, tcpstate.Endpoint{})
+	if g == nil {
+		return false
 	}
-	if i < 0 {
-		return
-	}
-	g := &r.Forgotten[i]
 	was := g.Tries
 	g.Tries.Add(f.Tries(), -1)
 	r.Leave(g.Target, was)
 	r.Tally(g.Target, g.Tries)
 	if g.Count--; g.Count == 0 {
 		r.Leave(g.Target, g.Tries)
-		r.Forgotten = slices.Delete(r.Forgotten, i, i+1)
 	}
+	return true
 }
 
 // forget keeps findings of a target that are only counted as the point has them that has most. Of which

@@ -238,3 +238,40 @@ func ExampleCases() {
 	}
 	// Output: both have 40 connections, 10 are only in real/haproxy-node-path-lb.pcap
 }
+
+// Findings of many targets that either point only counts in part, and in another order than the other, are
+// counted once.
+func TestForgottenOfManyTargets(t *testing.T) {
+	const targets, tries = 9000, 7 * 4096 // more targets than a live analysis counts apart
+	points := make([]join.Point, 2)
+	for p := range points {
+		d := detect.New(detect.Options{Connections: true, MaxFlows: 1 << 16})
+		for n := range tries {
+			i := n
+			if p == 1 { // those that are close together come the other way round
+				i = n ^ 0xfff
+			}
+			lb := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, 0, byte(i >> 14)}), Port: uint16(20000 + i&0x3fff)}
+			target := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 1, byte(i % targets >> 8), byte(i % targets)}), Port: 8080}
+			s := tcpstate.Segment{Frame: uint64(2*n + 1), Time: int64(n+1) * 1e6, Src: lb, Dst: target, Flags: tcpstate.SYN, Seq: tcpstate.Seq(i + 1)}
+			r := tcpstate.Segment{Frame: s.Frame + 1, Time: s.Time + 1000, Src: target, Dst: lb, Flags: tcpstate.RST | tcpstate.ACK, Ack: s.Seq + 1}
+			d.Segments([]tcpstate.Segment{s, r})
+		}
+		points[p] = join.Point{Name: "p", Result: d.Finish(), Spans: []join.Span{{Capture: p, First: 1, Last: tries * 1e6}}}
+		if n := len(points[p].Result.Forgotten); n < 4096 {
+			t.Fatalf("%d groups", n)
+		}
+	}
+	r := join.Cases(points)[0].Merge().Result()
+	counted := uint64(0)
+	for _, g := range r.Forgotten {
+		counted += g.Count
+	}
+	sum := uint64(0)
+	for i := range r.Targets {
+		sum += r.Targets[i].FailedConnections
+	}
+	if n := uint64(len(r.Findings)) + counted; n != tries || r.Totals.FailedConnections != n || sum != n {
+		t.Errorf("%d findings and %d counted, %d in the totals, %d of targets", len(r.Findings), counted, r.Totals.FailedConnections, sum)
+	}
+}

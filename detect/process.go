@@ -128,6 +128,14 @@ func (p *Process) String() string {
 	return fmt.Sprintf("process %d (%s)", p.PID, name)
 }
 
+// Program is the name of the program that the process runs, or its own where that is unknown.
+func (p *Process) Program() string {
+	if p.Command != "" {
+		return path.Base(p.Command)
+	}
+	return p.Name
+}
+
 // short is how a container's id is shown by the programs that run them.
 func short(id string) string { return id[:min(len(id), 12)] }
 

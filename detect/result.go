@@ -152,8 +152,9 @@ type Target struct {
 
 // Listener is the state of a target's accept queue, as its kernel told it.
 type Listener struct {
-	Queue, Limit uint32 // now; Limit is the backlog
-	MaxQueue     uint32 // the longest that was seen
+	Queue, Limit uint32   // now; Limit is the backlog
+	MaxQueue     uint32   // the longest that was seen
+	Process      *Process // that listens; nil: unknown
 }
 
 // Timeout is an inferred idle timeout.

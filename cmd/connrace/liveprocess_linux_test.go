@@ -247,6 +247,10 @@ func TestLiveFilterBesideQueue(t *testing.T) {
 			t.Errorf("%s: %+v listens, not %d", f.LB, f.Process, os.Getpid())
 		}
 	}
+	last := clitest.Of(clitest.Lines(t, live.stdout.String()), "summary")[0]
+	if ts := last.Targets; len(ts) != 1 || ts[0].Listener == nil || ts[0].Listener.Process == nil || ts[0].Listener.Process.PID != os.Getpid() {
+		t.Errorf("the listener's process is not %d: %+v", os.Getpid(), ts)
+	}
 	if name := fmt.Sprintf("0.0.0.0:8080, process %d", os.Getpid()); strings.Contains(live.stderr.String(), "8080, process") && !strings.Contains(live.stderr.String(), strings.TrimPrefix(name, "0.0.0.0:")) {
 		t.Errorf("another one is warned of: %s", live.stderr)
 	}

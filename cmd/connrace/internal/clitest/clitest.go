@@ -65,6 +65,7 @@ type Line struct {
 		Listener *struct {
 			MaxQueue int `json:"max_queue"`
 			Limit    int `json:"queue_limit"`
+			Process  *Process
 		}
 	}
 	Forgotten []struct {

@@ -178,7 +178,12 @@ func (o *exports) close() {
 	}
 }
 
-func (o *exports) finding(f *detect.Finding) { o.store.Finding(f.Rule.ID, f.TargetName()) }
+func (o *exports) finding(f *detect.Finding) {
+	o.store.Finding(f.Rule.ID, f.TargetName())
+	if p := f.Process; p != nil {
+		o.store.Process(p.Program())
+	}
+}
 
 // sample keeps the fullest of what the kernel says of each queue until the next tick, a
 // second or so.

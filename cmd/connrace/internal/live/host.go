@@ -43,6 +43,33 @@ func (w *watch) sayLost(now time.Time) {
 	}
 }
 
+// mostListeners bounds the listeners whose processes are asked for.
+const mostListeners = 256
+
+// nameListeners adds the processes that listen now to what is known of the targets.
+func (w *watch) nameListeners(r *detect.Result) {
+	if w.host == nil {
+		return
+	}
+	var qs []detect.HostQuestion
+	var of []*detect.Listener
+	at := w.wall(time.Now())
+	for i := range r.Targets {
+		if t := &r.Targets[i]; t.Listener != nil && len(qs) < mostListeners {
+			qs = append(qs, detect.HostQuestion{Target: t.Target, Time: at, SYN: true})
+			of = append(of, t.Listener)
+		}
+	}
+	if len(qs) == 0 {
+		return
+	}
+	for i, a := range w.ask(qs) {
+		if p := a.Process; p != nil && p.Exit == nil && p.Until == 0 {
+			of[i].Process = p
+		}
+	}
+}
+
 // listens names the process that listens on an endpoint, if it is known.
 func (w *watch) listens(e tcpstate.Endpoint, at int64) string {
 	if w.host == nil {

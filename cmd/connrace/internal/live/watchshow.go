@@ -107,6 +107,7 @@ func (w *watch) showSnapshot() {
 	r := w.Report
 	a := *w.analysis
 	a.Result = w.Cur.Detector.Snapshot()
+	w.nameListeners(a.Result)
 	r.Analyses = []report.Analysis{a}
 	r.Captures = []report.Capture{w.described()}
 	r.Skipped = w.in.Decoder.Skipped()
@@ -140,6 +141,7 @@ func (w *watch) end() int {
 	}
 	f := w.figures()
 	w.Conclude()
+	w.nameListeners(w.analysis.Result)
 	w.publish(now)
 	w.evidence.close()
 	w.publish(now) // if a file could not be written after all

@@ -58,6 +58,10 @@ func page(s *Store, b Build) []byte {
 	for _, n := range counts {
 		e.figure("connrace_findings_total", float64(n.N), "rule", n.Rule, "target", n.Target)
 	}
+	e.family("connrace_process_findings_total", false, "Findings about processes of this host, by the process's program.")
+	for program, n := range s.Programs() {
+		e.figure("connrace_process_findings_total", float64(n), "process", program)
+	}
 	e.family("connrace_idle_timeout_seconds", true, "Idle timeout of the target, as inferred from its closes.")
 	for _, t := range snap.Targets {
 		if t.IdleTimeout > 0 {

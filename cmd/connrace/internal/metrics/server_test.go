@@ -51,6 +51,7 @@ func TestMetrics(t *testing.T) {
 			{Name: "10.0.0.6:8080", IdleTimeout: time.Second},
 		},
 	})
+	s.Process("uwsgi")
 	s.Finding("syn-dropped", "10.0.0.5:8080")
 	s.Finding("syn-dropped", "10.0.0.6:8080")
 	want := `
@@ -94,6 +95,9 @@ connrace_flows_evicted_total 7
 # HELP connrace_idle_timeout_seconds Idle timeout of the target, as inferred from its closes.
 # TYPE connrace_idle_timeout_seconds gauge
 connrace_idle_timeout_seconds{target="10.0.0.5:8080"} 5
+# HELP connrace_process_findings_total Findings about processes of this host, by the process's program.
+# TYPE connrace_process_findings_total counter
+connrace_process_findings_total{process="uwsgi"} 1
 # HELP connrace_requests_lost_total Requests that got no answer.
 # TYPE connrace_requests_lost_total counter
 connrace_requests_lost_total 2

@@ -78,6 +78,7 @@ type Store struct {
 	published time.Time
 	named     map[string]*named
 	other     []uint64          // findings at targets without a name, by rule
+	programs  map[string]uint64 // findings about processes of this host, by the program's name
 	activity  map[string]uint64 // of all targets of the newest snapshot
 }
 
@@ -93,7 +94,7 @@ type named struct {
 func NewStore(rules []string, maxTargets int) *Store {
 	return &Store{
 		rules: rules, max: maxTargets, now: time.Now, published: time.Now(),
-		named: map[string]*named{}, other: make([]uint64, len(rules)),
+		named: map[string]*named{}, other: make([]uint64, len(rules)), programs: map[string]uint64{},
 	}
 }
 
@@ -109,6 +110,34 @@ func (s *Store) Finding(rule, target string) {
 		n.found[i]++
 	} else {
 		s.other[i]++
+	}
+}
+
+// mostPrograms is how many programs are told apart: the first that findings are about.
+const mostPrograms = 8
+
+// Process counts a finding about a process of this host by the name of its program.
+func (s *Store) Process(program string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	program = strings.ToValidUTF8(program, "\uFFFD")
+	if _, known := s.programs[program]; !known && len(s.programs) >= mostPrograms {
+		program = Other
+	}
+	s.programs[program]++
+}
+
+// Programs yields the names of programs and how many findings are about processes of each.
+func (s *Store) Programs() func(yield func(string, uint64) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := maps.Clone(s.programs)
+	return func(yield func(string, uint64) bool) {
+		for _, name := range slices.Sorted(maps.Keys(counts)) {
+			if !yield(name, counts[name]) {
+				return
+			}
+		}
 	}
 }
 

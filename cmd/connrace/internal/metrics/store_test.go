@@ -3,6 +3,7 @@ package metrics
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -161,5 +162,27 @@ func TestConcurrency(t *testing.T) {
 	}
 	if total != 200 {
 		t.Errorf("%d findings, want 200", total)
+	}
+}
+
+// Programs are told apart as long as they are few: a label must not grow with what runs on a host.
+func TestProgramsAreBounded(t *testing.T) {
+	s := NewStore(nil, 1)
+	for i := range 3 * mostPrograms {
+		s.Process(fmt.Sprintf("p%02d", i))
+	}
+	s.Process("p00")
+	s.Process("a\"\n\xff")
+	got := map[string]uint64{}
+	for name, n := range s.Programs() {
+		got[name] = n
+	}
+	if len(got) != mostPrograms+1 || got["p00"] != 2 || got["p07"] != 1 || got[Other] != 2*mostPrograms+1 {
+		t.Errorf("%v", got)
+	}
+	s = NewStore(nil, 1)
+	s.Process("a\"\n\xff")
+	if want := "connrace_process_findings_total{process=\"a\\\"\\n\uFFFD\"} 1\n"; !strings.Contains(string(page(s, Build{})), want) {
+		t.Errorf("there is no %s in\n%s", want, page(s, Build{}))
 	}
 }

@@ -228,7 +228,7 @@ func (d *TargetDoc) Figures() (t detect.Target, err error) {
 		t.LBs = append(t.LBs, lb)
 	}
 	if l := d.Listener; l != nil {
-		t.Listener = &detect.Listener{Queue: l.Queue, MaxQueue: l.MaxQueue, Limit: l.Limit}
+		t.Listener = &detect.Listener{Queue: l.Queue, MaxQueue: l.MaxQueue, Limit: l.Limit, Process: l.Process.process()}
 	}
 	if d.Exposure != nil {
 		t.Exposure, t.HasExposure = *d.Exposure, true

@@ -185,16 +185,17 @@ func kernelJSON(k *detect.Kernel) *kernelDoc {
 }
 
 type listenerDoc struct {
-	Queue    uint32 `json:"queue"`
-	MaxQueue uint32 `json:"max_queue"`
-	Limit    uint32 `json:"queue_limit"`
+	Queue    uint32      `json:"queue"`
+	MaxQueue uint32      `json:"max_queue"`
+	Limit    uint32      `json:"queue_limit"`
+	Process  *processDoc `json:"process"`
 }
 
 func listenerJSON(l *detect.Listener) *listenerDoc {
 	if l == nil {
 		return nil
 	}
-	return &listenerDoc{l.Queue, l.MaxQueue, l.Limit}
+	return &listenerDoc{l.Queue, l.MaxQueue, l.Limit, processJSON(l.Process)}
 }
 
 // GroupDoc are findings that are only counted, in JSON.

@@ -177,7 +177,7 @@ func openTracer(s *setup, netns uint32) (*trace.Tracer, error) {
 // why says in a few words why something cannot be had.
 func why(err error) string {
 	switch {
-	case errors.Is(err, unix.EPROTONOSUPPORT):
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.ECONNREFUSED):
 		return "only in the host's own network namespace"
 	case errors.Is(err, fs.ErrPermission):
 		return "no CAP_NET_ADMIN"

@@ -165,8 +165,11 @@ func sockets(root string, pid int, each func(inode uint32)) error {
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	for _, name := range names {
-		link, err := os.Readlink(filepath.Join(path, name))
-		if number, is := strings.CutPrefix(link, "socket:["); err == nil && is {
+		link, no := os.Readlink(filepath.Join(path, name))
+		if no != nil && isDenied(no) {
+			return no // its descriptors may be listed, but not be looked at
+		}
+		if number, is := strings.CutPrefix(link, "socket:["); no == nil && is {
 			if n, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32); err == nil {
 				each(uint32(n))
 			}

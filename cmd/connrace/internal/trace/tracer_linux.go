@@ -112,10 +112,16 @@ func (t *Tracer) attach(l *layout, kind int) error {
 // denied says of an error which rights are lacking, if they are.
 func denied(err error) error {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) && !errors.As(err, new(*ebpf.VerifierError)) {
-		return fmt.Errorf("no CAP_BPF and CAP_PERFMON: %w", fs.ErrPermission)
+		return deniedError{}
 	}
 	return err
 }
+
+// deniedError says which rights are lacking.
+type deniedError struct{}
+
+func (deniedError) Error() string { return "no CAP_BPF and CAP_PERFMON" }
+func (deniedError) Unwrap() error { return fs.ErrPermission }
 
 // reason is an error in one short line.
 func reason(err error) string {

@@ -38,7 +38,7 @@ LB                                target
  | --- P. 1:101 ack 1 ----------x   |   again (0.2, 0.4, 0.9 s ...)
  | <-- S. 0:1 ack 1 --------------- |   again (1, 3, 7 s), or others wait too
  | --- P. 1:101 ack 1 ----------x   |   again`,
-	Sequence: "The handshake was complete for the LB, but the target never took the final ACK: the " +
+	Sequence: "The handshake was complete for the load balancer, but the target never took the final ACK: the " +
 		"first data was sent 3 times or more, unacknowledged, while SYN-ACKs were repeated or other " +
 		"connections waited likewise; or a bare RST came right after the handshake.",
 	Apart: "syn-dropped: there the SYN itself got no answer. stale-connection: there the connection " +
@@ -48,7 +48,7 @@ LB                                target
 	Decisive: "the request's first, without a request the RST",
 	Views: Views{
 		Target: "SYN, SYN-ACK, ACK, request; then the request and the SYN-ACK again and again.",
-		LB: "The same. The LB holds the connection for established, so it runs into its read " +
+		LB: "The same. The load balancer holds the connection for established, so it runs into its read " +
 			"timeout, not its connect timeout.",
 		Between: "The same.",
 	},
@@ -89,7 +89,7 @@ func matchAcceptQueueOverflow(x *Facts) *Finding {
 	if s, by := x.eaten(); by == theQueue {
 		f := x.inVain(&s)
 		x.ignoredCopies(f)
-		f.Summary = fmt.Sprintf("the handshake was complete for the LB, but the target never took its final ACK: the first data (frame %d) %s%s",
+		f.Summary = fmt.Sprintf("the handshake was complete for the load balancer, but the target never took its final ACK: the first data (frame %d) %s%s",
 			x.frame(s.first), s.times(x.Ended), x.repeatedMeanwhile(&s))
 		if rst, ok := x.replyRST(); ok {
 			f.Measures.RST = "reply"
@@ -157,7 +157,7 @@ func matchAcceptQueueDelay(x *Facts) *Finding {
 	f.ignored = f.ignored[:len(f.ignored)-1] // the last copy got through
 	f.Severity = Warning
 	f.Measures.Delay = Duration{acked - x.request.Time, true}
-	f.Summary = fmt.Sprintf("the target took the LB's final ACK only after %s: the first data was sent %d times", seconds(f.Measures.Delay.NS), f.Measures.Attempts)
+	f.Summary = fmt.Sprintf("the target took the load balancer's final ACK only after %s: the first data was sent %d times", seconds(f.Measures.Delay.NS), f.Measures.Attempts)
 	return f
 }
 

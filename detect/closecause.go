@@ -68,7 +68,7 @@ var CloseCauses = []*CloseCause{
 			return fmt.Sprintf("The target closes each connection behind its %s request, without announcing it (no Connection: close).", ordinal(t.Count))
 		},
 		fix: text("Let the target say Connection: close with the last answer, or raise its limit (nginx keepalive_requests, Apache " +
-			"MaxKeepAliveRequests, Tomcat maxKeepAliveRequests); or let the LB's connections carry fewer requests than that " +
+			"MaxKeepAliveRequests, Tomcat maxKeepAliveRequests); or let the load balancer's connections carry fewer requests than that " +
 			"(nginx keepalive_requests in upstream, Envoy max_requests_per_connection). A longer keep-alive timeout does not help here."),
 	},
 	{
@@ -102,7 +102,7 @@ var CloseCauses = []*CloseCause{
 		},
 		fix: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("Find the limit%s (gunicorn --timeout, uWSGI harakiri, Node.js server.requestTimeout or setTimeout, Go WriteTimeout, "+
-				"a framework's or a sidecar's) and set it above what the request needs and above the LB's own time-out, or make the request faster. "+
+				"a framework's or a sidecar's) and set it above what the request needs and above the load balancer's own time-out, or make the request faster. "+
 				"A longer keep-alive timeout does not help here.", known(" of about %s", t.Request))
 		},
 	},
@@ -117,7 +117,7 @@ var CloseCauses = []*CloseCause{
 		},
 		fix: text("Let the target end old connections between requests and announce it (Connection: close, GOAWAY with a grace period), raise that limit " +
 			"(nginx keepalive_time, grpc-go MaxConnectionAge and MaxConnectionAgeGrace; Go: ReadHeaderTimeout and IdleTimeout instead of ReadTimeout), " +
-			"or let the LB give connections up sooner (nginx keepalive_time in upstream, Envoy max_connection_duration). " +
+			"or let the load balancer give connections up sooner (nginx keepalive_time in upstream, Envoy max_connection_duration). " +
 			"A longer keep-alive timeout does not help here."),
 	},
 	{
@@ -177,8 +177,8 @@ var CloseCauses = []*CloseCause{
 }
 
 const drainFix = "First see whether it was stopped or killed, as below, for no hook and no signal handler survives SIGKILL. If it was killed, " +
-	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the LB repeat idempotent " +
-	"requests on another target. If it was stopped (a deploy, a reload), take it out of the LB before that " +
+	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the load balancer repeat idempotent " +
+	"requests on another target. If it was stopped (a deploy, a reload), take it out of the load balancer before that " +
 	"(deregistration_delay.timeout_seconds, readiness probe, preStop sleep) and let it go on serving meanwhile. " +
 	"A longer keep-alive timeout does not help here."
 
@@ -187,13 +187,13 @@ var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy, a crash 
 func keepAliveFired(r *Rule, t Timers) string {
 	while := "just as a request arrived on that idle connection"
 	if r.Race {
-		while = "while the LB was sending a request on that idle connection"
+		while = "while the load balancer was sending a request on that idle connection"
 	}
 	return fmt.Sprintf("The target's keep-alive timer%s fired %s.", known(" (%s)", t.Target), while)
 }
 
 func raiseKeepAlive(_ *Rule, t Timers) string {
-	return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the LB closes first.", known(" (%s now)", t.Target), t.above())
+	return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the load balancer closes first.", known(" (%s now)", t.Target), t.above())
 }
 
 // text is a text that is always the same.
@@ -262,7 +262,7 @@ func (t Timers) above() string {
 	if t.LB != 0 {
 		enough = fmt.Sprintf("%d s", (max(t.LB, t.Target)+second-1)/second+5)
 	}
-	return fmt.Sprintf("above the LB's idle timeout%s, to %s or more", known(" (%s)", t.LB), enough)
+	return fmt.Sprintf("above the load balancer's idle timeout%s, to %s or more", known(" (%s)", t.LB), enough)
 }
 
 // known formats a time that is known, to a tenth of a second.

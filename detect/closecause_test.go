@@ -17,7 +17,7 @@ func TestFixFollowsCause(t *testing.T) {
 		not    []string
 		why    string // of the cause
 	}{
-		{"numbers known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5001874000, LB: 60 * s}, []string{"(5 s now)", "(60 s)", "65 s or more"}, nil, "timer (5 s) fired while the LB"},
+		{"numbers known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5001874000, LB: 60 * s}, []string{"(5 s now)", "(60 s)", "65 s or more"}, nil, "timer (5 s) fired while the load balancer"},
 		{"LB not known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, LB: 0}, []string{"(5 s now)", "75 s (an ALB's is 60 s)"}, []string{"timeout (0"}, "timer (5 s)"},
 		{"nothing known", RequestAfterFIN, CloseIdleTimeout, Timers{}, []string{"keep-alive timeout above"}, []string{"()", "0 s now"}, "timer fired"},
 		{"an hour", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 75 * s, LB: 3600 * s}, []string{"(3600 s)", "3605 s or more"}, nil, "75 s"},

@@ -31,11 +31,11 @@ LB                                target
 		"of an answer.",
 	Apart: "fin-request-crossing: there the FIN does not acknowledge the request. " +
 		"response-truncated: there the answer had begun. lb-closed-with-request-outstanding: " +
-		"there the LB closed first.",
+		"there the load balancer closed first.",
 	Decisive: "the target's closing point",
 	Views: Views{
 		Target:  "Request, often an ACK of it, then FIN or RST acknowledging it.",
-		LB:      "The same, one way later; then the LB's own FIN.",
+		LB:      "The same, one way later; then the load balancer's own FIN.",
 		Between: "The same.",
 	},
 	Cause: "The process serving the request was killed, recycled or crashed; or the keep-alive timer " +
@@ -74,12 +74,12 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary = fmt.Sprintf("the target had the beginning of the request (frame %d) and closed (%s, frame %d) %s later: the rest had not come",
 			f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
 		f.own = &advice{
-			"The target gave up waiting for the rest of the request: the LB had not got that from its client, or it was lost on the way to the target.",
-			"If the LB did send it, look on the path: compare a capture at the LB, and look for an MTU that is too small for large segments. If it did " +
+			"The target gave up waiting for the rest of the request: the load balancer had not got that from its client, or it was lost on the way to the target.",
+			"If the load balancer did send it, look on the path: compare a capture at the load balancer, and look for an MTU that is too small for large segments. If it did " +
 				"not, let it take the whole request before it connects (nginx proxy_request_buffering on, HAProxy option http-buffer-request).",
 		}
 	case x.flow.TLS() && !x.used() && f.Measures.Outstanding.NS < second:
-		f.also = " Or it rejected the LB's client certificate, which in TLS 1.3 shows only behind the first request."
+		f.also = " Or it rejected the load balancer's client certificate, which in TLS 1.3 shows only behind the first request."
 	}
 	return f
 }

@@ -33,7 +33,7 @@ LB                                target
 	},
 	Cause: "The target was not listening: starting, restarting, crashed, or on another port.",
 	Causes: []string{
-		"a deploy or restart while the LB still sends traffic here",
+		"a deploy or restart while the load balancer still sends traffic here",
 		"a crashed process, a wrong port",
 		"a firewall rule that rejects with a TCP reset",
 	},

@@ -26,7 +26,7 @@ LB                                target
  | <-- R. 141:141 ack 1449 ---\ /-- |   active RST: has not seen the rest
  | --- .  1449:9000 ack 1 -----X--> |   the rest of the body
  | <-- R  1:1 --------------------- |   one per segment still arriving`,
-	Sequence: "The target answered and closed with an active RST while the LB was still sending the " +
+	Sequence: "The target answered and closed with an active RST while the load balancer was still sending the " +
 		"request's body.",
 	Apart: "response-truncated: there bytes of the answer are missing. The bare RSTs that answer the " +
 		"rest of the body are harmless, one per segment.",
@@ -44,7 +44,7 @@ LB                                target
 		"an application that answers without reading its input (uWSGI)",
 	},
 	Fix: "Let the target read the body before it closes (Tomcat maxSwallowSize, uWSGI " +
-		"post-buffering), or refuse large bodies at the LB (nginx client_max_body_size).",
+		"post-buffering), or refuse large bodies at the load balancer (nginx client_max_body_size).",
 	Servers: drainBodyKnobs,
 	LBs:     bodyLimitKnobs,
 	Logs:    earlyLogs,
@@ -68,7 +68,7 @@ func matchEarlyResponseReset(x *Facts) *Finding {
 	}
 	f := x.exchange(abort)
 	f.Severity, f.Confidence = Warning, Suspected
-	f.Grounds = "whether the LB read the answer before its write failed does not show on the wire"
+	f.Grounds = "whether the load balancer read the answer before its write failed does not show on the wire"
 	f.Measures.RST = "active"
 	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", f.Frame)
 	return f

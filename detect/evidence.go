@@ -144,11 +144,11 @@ func (x *Facts) timeline() []Evidence {
 	for _, r := range x.tn.RSTs {
 		add(r.SegRef, false, RoleRST, x.rstNote(r))
 	}
-	add(x.ln.FIN, true, RoleLBFIN, "the LB closes its side")
+	add(x.ln.FIN, true, RoleLBFIN, "the load balancer closes its side")
 	for _, r := range x.ln.RSTs {
-		note := "RST by the LB"
+		note := "RST by the load balancer"
 		if x.foreign(r, true) {
-			note = "RST in the LB's name: something in between sent it"
+			note = "RST in the load balancer's name: something in between sent it"
 		}
 		add(r.SegRef, true, RoleLBRST, note)
 	}

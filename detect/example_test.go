@@ -23,10 +23,10 @@ func Example() {
 		}
 	}
 	// Output:
-	// error fin-request-crossing: the target's FIN (frame 7) and the LB's request (frame 8) crossed: neither had seen the other, after 5 s idle
+	// error fin-request-crossing: the target's FIN (frame 7) and the load balancer's request (frame 8) crossed: neither had seen the other, after 5 s idle
 	//   frame 7: FIN: the target had not seen the request
 	//   frame 8: first byte of the request
 	//   frame 9: reply RST: no socket for this any more
-	//   frame 10: the LB closes its side
+	//   frame 10: the load balancer closes its side
 	//   frame 11: reply RST: no socket for this any more
 }

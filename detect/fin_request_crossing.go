@@ -35,7 +35,7 @@ LB                                target
  | <-- R  201:201 ----------------- |   no socket for it any more
  | --- F. 201:201 ack 202 --------> |   by now the LB has seen the FIN
  | <-- R  202:202 ----------------- |   and one RST for that`,
-	Sequence: "The target's FIN and a new request of the LB crossed: neither acknowledges the other.",
+	Sequence: "The target's FIN and a new request of the load balancer crossed: neither acknowledges the other.",
 	Apart: "request-after-fin: there the request acknowledges the FIN. " +
 		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
 		"crosses the body of a request already answered is an early response. Where the capture " +
@@ -44,21 +44,21 @@ LB                                target
 	Views: Views{
 		Target: "FIN, then the request, then the target's RST some tens of microseconds later.",
 		LB: "The request, then the FIN, then the RST, one round trip after the request. The RST's " +
-			"seq lies one below what the LB's kernel expects by then, so the kernel ignores it " +
-			"and the LB sees end of file, hardly ever a reset.",
+			"seq lies one below what the load balancer's kernel expects by then, so the kernel ignores it " +
+			"and the load balancer sees end of file, hardly ever a reset.",
 		Between: "FIN and request in either order, less than one round trip apart.",
 	},
-	Cause: "The target's keep-alive timer fired while the LB was sending the next request on that " +
-		"idle connection: the target waits no longer than the LB.",
+	Cause: "The target's keep-alive timer fired while the load balancer was sending the next request on that " +
+		"idle connection: the target waits no longer than the load balancer.",
 	Causes: []string{
-		"the target's keep-alive timeout is not above the LB's idle timeout (the usual one)",
+		"the target's keep-alive timeout is not above the load balancer's idle timeout (the usual one)",
 		"a restart, a deploy or a killed worker closed many connections at once",
 		"the target closes right behind an answer without announcing Connection: close (uWSGI http-socket)",
 		"gunicorn closes several overdue connections in one sweep",
 	},
-	Fix: "Make the LB close first: raise the target's keep-alive timeout (Node.js " +
+	Fix: "Make the load balancer close first: raise the target's keep-alive timeout (Node.js " +
 		"server.keepAliveTimeout, gunicorn --keep-alive, Apache KeepAliveTimeout, ...) above the " +
-		"LB's idle timeout, to 75 s or more behind an ALB at 60 s.",
+		"load balancer's idle timeout, to 75 s or more behind an ALB at 60 s.",
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(poolKnobs, drainKnobs),
 	Logs:    closedLogs,
@@ -77,16 +77,16 @@ func matchFINRequestCrossing(x *Facts) *Finding {
 		// The LB acknowledged the FIN later, the request had not.
 		f := x.lost(x.request)
 		f.Confidence = Suspected
-		f.Grounds += "; the FIN itself was not captured, the LB's later acknowledgment and the reply RST show it"
+		f.Grounds += "; the FIN itself was not captured, the load balancer's later acknowledgment and the reply RST show it"
 		f.Measures.RST = "reply"
-		f.Summary = fmt.Sprintf("the LB's request (frame %d) met a connection that the target had closed; the LB had not seen the FIN, nor has the capture", f.Request.Frame)
+		f.Summary = fmt.Sprintf("the load balancer's request (frame %d) met a connection that the target had closed; the load balancer had not seen the FIN, nor has the capture", f.Request.Frame)
 		return f
 	}
 	if x.aborted || !x.crossed() {
 		return nil
 	}
 	f := x.closeRace()
-	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
+	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the load balancer's request (frame %d) crossed: neither had seen the other%s",
 		x.closeName(), x.frame(x.closing), f.Request.Frame, afterIdle(f))
 	return f
 }

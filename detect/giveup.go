@@ -66,10 +66,10 @@ func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
 func (f *Finding) Hear(client bool, log string) {
 	f.blameClient(client)
 	f.timeUp = !client
-	f.Severity, f.own = Error, &advice{"The LB's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", timeUpFix}
+	f.Severity, f.own = Error, &advice{"The load balancer's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", timeUpFix}
 	if client {
 		f.Severity = Warning
-		f.own = &advice{"The client went away, and the LB gave its request up: its log says so (" + log + ").", clientGone.fix}
+		f.own = &advice{"The client went away, and the load balancer gave its request up: its log says so (" + log + ").", clientGone.fix}
 		f.Summary = strings.Replace(f.Summary, clientLead, "the client went away: ", 1)
 	}
 	f.Cause, f.Fix = f.own.cause, f.own.fix
@@ -77,15 +77,15 @@ func (f *Finding) Hear(client bool, log string) {
 }
 
 // timeUpFix is what is to be done where it is known that the LB's own time was up.
-const timeUpFix = "Make the request faster or raise the LB's timeout (nginx proxy_read_timeout, HAProxy timeout server, ALB idle_timeout.timeout_seconds)."
+const timeUpFix = "Make the request faster or raise the load balancer's timeout (nginx proxy_read_timeout, HAProxy timeout server, ALB idle_timeout.timeout_seconds)."
 
 // clientLead leads the summary of a finding about a client that went away.
 const clientLead = "a client went away, most likely: "
 
 // clientGone is what a finding says of a client that went away.
 var clientGone = &advice{
-	cause: "Most likely the client went away, and the LB gave its request up: the wait is no round time, and others here were of other lengths or too short for a time-out.",
-	fix: "Nothing at the LB or the target, if clients may go away: look at the client's timeout and at the LB's log for 499, 460 or CC. If the answers take longer than clients wait, " +
+	cause: "Most likely the client went away, and the load balancer gave its request up: the wait is no round time, and others here were of other lengths or too short for a time-out.",
+	fix: "Nothing at the load balancer or the target, if clients may go away: look at the client's timeout and at the load balancer's log for 499, 460 or CC. If the answers take longer than clients wait, " +
 		"make the request faster.",
 }
 

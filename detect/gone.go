@@ -5,8 +5,8 @@ import "connrace/tcpstate"
 // goneAdvice is for a host of which nothing is heard any more.
 var goneAdvice = &advice{
 	"The target's host is down or was replaced, or nothing gets through to it any more: the packets do not tell which.",
-	"First see whether the host is up: its console or instance state, and from the LB's host its neighbour table and the way there, as below. " +
-		"If it is gone for good, take its address out of the LB (a name that was resolved once, a pod that is no more) and let health checks do so " +
+	"First see whether the host is up: its console or instance state, and from the load balancer's host its neighbour table and the way there, as below. " +
+		"If it is gone for good, take its address out of the load balancer (a name that was resolved once, a pod that is no more) and let health checks do so " +
 		"the next time. Only if it is up, look for what drops packets of old and new connections alike: a security group, a network ACL, a firewall.",
 }
 

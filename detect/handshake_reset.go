@@ -23,7 +23,7 @@ var HandshakeReset = &Rule{
 	Severity: Error,
 	Mildest:  Warning,
 	Lost:     LostIfGivenUp,
-	Title:    "The SYN-ACK does not reach the LB's socket",
+	Title:    "The SYN-ACK finds no socket",
 	Diagram: `
 LB                                target
  | --- S  0:1 --------------------> |   SYN
@@ -32,12 +32,12 @@ LB                                target
  | --- S  0:1 --------------------> |   the LB still waits: the same SYN
  | <-- S. 0:1 ack 1 --------------- |
  | --- R  1:1 --------------------> |   and so on`,
-	Sequence: "The LB's host answered the SYN-ACK by a bare RST, or not at all, and then sent the same SYN " +
+	Sequence: "The load balancer's host answered the SYN-ACK by a bare RST, or not at all, and then sent the same SYN " +
 		"again; or the SYN-ACK came from another address or port than the SYN went to.",
 	Apart: "connection-refused: there the target sends the RST. port-reuse: there the target answers by " +
 		"an ACK of an older connection, and the RST is for that. syn-unanswered: there no SYN-ACK was " +
 		"captured. A scanner resets, too, but does not try the same SYN again.",
-	Decisive: "the LB's first RST, without one the first SYN",
+	Decisive: "the load balancer's first RST, without one the first SYN",
 	Views: Views{
 		Target: "SYN, SYN-ACK, bare RST, again and again.",
 		LB: "The SYN to one address, the SYN-ACK from another: two connections, of which the second " +
@@ -45,13 +45,13 @@ LB                                target
 		Between: "Either, on the two sides of what translates addresses.",
 	},
 	Cause: "The SYN's destination was translated (a Service, DNAT), but the SYN-ACK took another way " +
-		"home or was not translated back, so that the LB's host has no socket for it.",
+		"home or was not translated back, so that the load balancer's host has no socket for it.",
 	Causes: []string{
 		"a target that answers a client of its own subnet directly, past the NAT (hairpin)",
 		"asymmetric routing past the load balancer or firewall that translated the SYN",
 		"no masquerading of a Service's traffic: externalTrafficPolicy, masquerade-all, ip-masq-agent",
 		"bridged traffic that does not pass netfilter: br_netfilter is not loaded",
-		"a filter of the LB's host that drops the SYN-ACK: conntrack INVALID, rp_filter",
+		"a filter of the load balancer's host that drops the SYN-ACK: conntrack INVALID, rp_filter",
 	},
 	Fix: "Let the answer come back through what translated the SYN: masquerade it there (iptables -j " +
 		"MASQUERADE, kube-proxy masqueradeAll), route the target's answers through it, and on " +
@@ -65,7 +65,7 @@ LB                                target
 	Learnt: BySilence,
 	Timer: TimerNote{
 		Head: "No timer: the way back",
-		Text: "The target answers, and its answers do not find the LB's socket.",
+		Text: "The target answers, and its answers do not find the load balancer's socket.",
 	},
 
 	Match: matchHandshakeReset,
@@ -80,7 +80,7 @@ func matchHandshakeReset(x *Facts) *Finding {
 		f := x.handshake(x.ln.SYNs[0].SegRef)
 		f.Confidence = min(f.Confidence, Likely)
 		f.Measures.Outstanding = Duration{max(x.ln.SYNs[len(x.ln.SYNs)-1].Time-f.Time, 0), true}
-		f.Summary = fmt.Sprintf("the target answered the SYN (frame %d), and the LB's host went on sending it, %d times in %s: the SYN-ACK (frame %d) is lost on its way back, or dropped there",
+		f.Summary = fmt.Sprintf("the target answered the SYN (frame %d), and the load balancer's host went on sending it, %d times in %s: the SYN-ACK (frame %d) is lost on its way back, or dropped there",
 			f.Frame, f.Measures.Attempts, about(f.Measures.Outstanding.NS), x.frame(x.tn.SYNs[0].SegRef))
 		return f
 	default:
@@ -91,11 +91,11 @@ func matchHandshakeReset(x *Facts) *Finding {
 	f.Measures.RST = "reply"
 	f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = x.origin(x.ln.RSTs[0], true)
 	for _, r := range x.ln.RSTs {
-		f.Evidence = append(f.Evidence, x.evidence(r.SegRef, true, RoleLBRST, "RST by the LB's host: it knows no such socket"))
+		f.Evidence = append(f.Evidence, x.evidence(r.SegRef, true, RoleLBRST, "RST by the load balancer's host: it knows no such socket"))
 	}
 	sortEvidence(f.Evidence)
 	f.Confidence = min(f.Confidence, Likely)
-	f.Summary = fmt.Sprintf("the LB's host reset the target's SYN-ACK (frame %d) and tried again: the SYN was sent %d times", f.Frame, f.Measures.Attempts)
+	f.Summary = fmt.Sprintf("the load balancer's host reset the target's SYN-ACK (frame %d) and tried again: the SYN was sent %d times", f.Frame, f.Measures.Attempts)
 	return f
 }
 
@@ -158,7 +158,7 @@ func (x *Facts) answeredElsewhere() *Finding {
 	f := x.handshake(x.ln.SYNs[0].SegRef)
 	f.Evidence = append(f.Evidence, x.settings.evidence(x.elsewhere.ref, false, RoleSYNACK, "SYN-ACK from "+x.elsewhere.from.String()+", which the SYN did not go to"))
 	sortEvidence(f.Evidence)
-	f.Summary = fmt.Sprintf("the SYN to %s (frame %d) was answered by %s (frame %d): the LB's host has no socket for that", x.ends[1], f.Frame, x.elsewhere.from, x.frame(x.elsewhere.ref))
+	f.Summary = fmt.Sprintf("the SYN to %s (frame %d) was answered by %s (frame %d): the load balancer's host has no socket for that", x.ends[1], f.Frame, x.elsewhere.from, x.frame(x.elsewhere.ref))
 	return f
 }
 

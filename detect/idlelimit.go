@@ -60,7 +60,7 @@ func movedAway(f *Finding, b idleBounds) *advice {
 	return &advice{
 		why + ": requests were answered after up to " + about(b.answered) +
 			" idle, so no idle limit in between explains it.",
-		"Let old connections finish before a target leaves: take it out of the LB first (deregistration_delay.timeout_seconds, " +
+		"Let old connections finish before a target leaves: take it out of the load balancer first (deregistration_delay.timeout_seconds, " +
 			"preStop), then stop it. Look for a rolling update, a failover or a restart at that moment.",
 	}
 }

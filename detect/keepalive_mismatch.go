@@ -26,7 +26,7 @@ LB                                target
  |         ... idle 5 s ...         |
  | <-- F. 201:201 ack 101 --------- |   FIN: the target's timer fires first
  | --- F. 101:101 ack 202 --------> |   no request was on its way: luck`,
-	Sequence: "The target closes idle connections after a time that the LB would have kept them for: " +
+	Sequence: "The target closes idle connections after a time that the load balancer would have kept them for: " +
 		"the race is possible.",
 	Apart: "fin-request-crossing: the race itself. This one is about the target as a whole and names " +
 		"no request.",
@@ -36,13 +36,13 @@ LB                                target
 		LB:      "The same, one way later.",
 		Between: "The same.",
 	},
-	Cause: "The target's keep-alive timeout is not above the LB's idle timeout.",
+	Cause: "The target's keep-alive timeout is not above the load balancer's idle timeout.",
 	Causes: []string{
 		"defaults: 5 s in Node.js before 26, uvicorn and Apache, 2 s in gunicorn; against 60 s in an ALB or nginx, 90 s in Traefik, 1 h in Envoy",
 	},
 	Fix: "Before the 502s come: raise the target's keep-alive timeout (Node.js " +
 		"server.keepAliveTimeout, gunicorn --keep-alive, uvicorn --timeout-keep-alive, ...) above " +
-		"the LB's idle timeout, to 75 s or more behind an ALB at 60 s.",
+		"the load balancer's idle timeout, to 75 s or more behind an ALB at 60 s.",
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
 
@@ -85,12 +85,12 @@ func (t *target) mismatch(own, lb *timer, configured int64) string {
 		return ""
 	case configured > 0:
 		if configured+idle.Slack >= own.Lo {
-			return "the LB's configured idle timeout is " + seconds(configured)
+			return "the load balancer's configured idle timeout is " + seconds(configured)
 		}
 		return ""
 	case lb != nil:
 		if lb.NS+idle.Slack >= own.Lo {
-			return "the LB was seen to close connections only after " + seconds(lb.NS) + " idle"
+			return "the load balancer was seen to close connections only after " + seconds(lb.NS) + " idle"
 		}
 		return ""
 	}
@@ -102,5 +102,5 @@ func (t *target) mismatch(own, lb *timer, configured int64) string {
 	if own.Moments < 3 {
 		return ""
 	}
-	return "the LB never closed an idle connection sooner"
+	return "the load balancer never closed an idle connection sooner"
 }

@@ -48,7 +48,7 @@ func (d *Detector) socketFull(s *KernelSocket, now int64) {
 	k := Kernel{Queue: s.Queue, Limit: s.Limit}
 	f := &Finding{
 		Rule: AcceptQueueOverflow, Severity: Warning, Confidence: Likely, Socket: s.Path, Time: now,
-		Grounds:   "the kernel: " + k.String() + "; whether a connection was refused meanwhile is in the LB's log",
+		Grounds:   "the kernel: " + k.String() + "; whether a connection was refused meanwhile is in the load balancer's log",
 		RoleBasis: "flag",
 		Measures:  Measures{Waiting: int(s.Queue), Kernel: &k},
 		Summary:   fmt.Sprintf("the queue of %s was full, %d of %d: connect() gives EAGAIN (\"Resource temporarily unavailable\")", s.Path, s.Queue, s.Limit),

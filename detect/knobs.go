@@ -138,8 +138,8 @@ var ageKnobs = []Knob{
 // gracefulKnobs let a target finish and leave in order.
 var gracefulKnobs = []Knob{
 	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Then no hook below helps: raise its memory limit, and TimeoutStopSec= of its unit if it was stopped too soon"},
-	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed (`kubectl describe pod`: OOMKilled, exit code 137): so that the LB stops sending before the process stops; readinessProbe for the start"},
-	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the LB has taken the target out"},
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed (`kubectl describe pod`: OOMKilled, exit code 137): so that the load balancer stops sending before the process stops; readinessProbe for the start"},
+	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the load balancer has taken the target out"},
 	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
 	{"gunicorn", "--graceful-timeout 30", "for requests in work, default 30 s; idle connections are closed at once"},
 	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
@@ -245,7 +245,7 @@ var reuseKnobs = []Knob{
 var pathKnobs = []Knob{
 	{"Linux", "iptables -nvL; nft list ruleset", "a DROP rule whose counter grows"},
 	{"Linux", "net.netfilter.nf_conntrack_max = 262144", "if nf_conntrack_count is near it; the kernel logs \"table full, dropping packet\""},
-	{"AWS", "security group and network ACL of the target's subnet", "in: the target's port; out: ports 1024 to 65535 to the LB's subnets"},
+	{"AWS", "security group and network ACL of the target's subnet", "in: the target's port; out: ports 1024 to 65535 to the load balancer's subnets"},
 }
 
 // resetKnobs are what sends RSTs in the name of others, or lets hosts send them.
@@ -283,7 +283,7 @@ var timestampKnobs = []Knob{
 
 // portKnobs give the LB more source ports.
 var portKnobs = []Knob{
-	{"Linux", "net.ipv4.ip_local_port_range = 1024 65535", "on the LB; per destination address and port"},
+	{"Linux", "net.ipv4.ip_local_port_range = 1024 65535", "on the load balancer; per destination address and port"},
 	{"NLB", "preserve_client_ip.enabled = false", "target group attribute; the target then sees the NLB's addresses"},
 }
 

@@ -20,7 +20,7 @@ var LBClosedWithRequestOutstanding = &Rule{
 	Severity: Error,
 	Mildest:  Warning,
 	Lost:     LostUnlessClientGone,
-	Title:    "The LB gave up waiting",
+	Title:    "The load balancer gave up waiting",
 	Diagram: `
 LB                                target
  | --- P. 101:201 ack 201 --------> |   request
@@ -29,27 +29,27 @@ LB                                target
  | --- F. 201:201 ack 201 --------> |   FIN (or R.): has seen no answer
  | <-- P. 201:401 ack 202 --------- |   too late
  | --- R  202:202 ----------------> |   nobody reads it any more`,
-	Sequence: "The LB closed before any answer to its request had arrived.",
+	Sequence: "The load balancer closed before any answer to its request had arrived.",
 	Apart: "closed-with-request-outstanding: there the target closed first. If the request was never " +
 		"acknowledged: accept-queue-overflow on a fresh connection, stale-connection on a used " +
 		"one.",
-	Decisive: "the LB's FIN, RST or RST_STREAM",
+	Decisive: "the load balancer's FIN, RST or RST_STREAM",
 	Views: Views{
-		Target:  "Request, ACK, nothing; then the LB's FIN or RST, and an answer too late.",
+		Target:  "Request, ACK, nothing; then the load balancer's FIN or RST, and an answer too late.",
 		LB:      "The same.",
 		Between: "The same.",
 	},
-	Cause: "A round wait is the LB's own timeout: the application is slow. Another that repeats itself is that, " +
+	Cause: "A round wait is the load balancer's own timeout: the application is slow. Another that repeats itself is that, " +
 		"or its clients' timeout; any other is most likely a client that went away.",
 	Causes: []string{
-		"the LB's read timeout (nginx 60 s, ALB 60 s idle timeout)",
+		"the load balancer's read timeout (nginx 60 s, ALB 60 s idle timeout)",
 		"an application slow, blocked or waiting for its database",
 		"the request sits in the accept queue: its kernel acknowledges, nobody reads",
-		"the client closed its connection, and the LB passed that on",
+		"the client closed its connection, and the load balancer passed that on",
 	},
-	Fix: "For a round wait, make the request faster or raise the LB's timeout (nginx " +
+	Fix: "For a round wait, make the request faster or raise the load balancer's timeout (nginx " +
 		"proxy_read_timeout, HAProxy timeout server, ALB idle_timeout.timeout_seconds). For any " +
-		"other, look at the client's timeout and at the LB's log for 499 or 460.",
+		"other, look at the client's timeout and at the load balancer's log for 499 or 460.",
 	Servers: backlogKnobs,
 	LBs:     readTimeoutKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
@@ -82,20 +82,20 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Severity = Error
 	}
 	if x.deadline(f.Measures.Outstanding.NS) {
-		f.Severity, f.own = Error, x.deadlineAdvice("the LB passed on that its caller gave up")
+		f.Severity, f.own = Error, x.deadlineAdvice("the load balancer passed on that its caller gave up")
 	}
-	f.Summary = fmt.Sprintf("the LB gave up (frame %d) %s after the request (frame %d); ",
+	f.Summary = fmt.Sprintf("the load balancer gave up (frame %d) %s after the request (frame %d); ",
 		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
 	if x.stream != nil && x.stream.ResetByTarget.Set() {
-		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the LB had not seen", x.frame(x.stream.ResetByTarget))
+		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the load balancer had not seen", x.frame(x.stream.ResetByTarget))
 	} else if x.answered && x.newestAnswer.Set() { // asked as if whole, it may be what is missing
-		f.Summary += fmt.Sprintf("the target answered (frame %d), which the LB had not seen when it closed", x.frame(x.newestAnswer))
+		f.Summary += fmt.Sprintf("the target answered (frame %d), which the load balancer had not seen when it closed", x.frame(x.newestAnswer))
 	} else if x.flow.RequestUnfinished() {
 		f.Severity = Warning
 		f.Summary += fmt.Sprintf("it had sent %d bytes of that, and more was to come", f.Request.Bytes)
 		f.own = &advice{
-			"The request was not complete: the LB had not got all of it from its client, who was slow or went away, or its host could not send it.",
-			"Look at the client's side in the LB's log (499, 460, a request time-out), and at the LB's limits for reading a request " +
+			"The request was not complete: the load balancer had not got all of it from its client, who was slow or went away, or its host could not send it.",
+			"Look at the client's side in the load balancer's log (499, 460, a request time-out), and at the load balancer's limits for reading a request " +
 				"(nginx client_body_timeout, HAProxy timeout client).",
 		}
 	} else {
@@ -122,7 +122,7 @@ func (x *Facts) deadline(wait int64) bool {
 func (x *Facts) deadlineAdvice(how string) *advice {
 	return &advice{
 		"The call's own deadline was up: it came with a grpc-timeout of " + seconds(x.stream.Timeout) + ", and " + how + ".",
-		"Make the call faster, or give it more time where it is made (Go context.WithTimeout, Java withDeadlineAfter): no time-out of the LB is behind this.",
+		"Make the call faster, or give it more time where it is made (Go context.WithTimeout, Java withDeadlineAfter): no time-out of the load balancer is behind this.",
 	}
 }
 

@@ -79,6 +79,6 @@ var clientGoneLogs = []LogLine{
 
 // portLogs: no free source port, so nothing is on the wire at all.
 var portLogs = []LogLine{
-	{"nginx", "502", "failed (99: Cannot assign requested address) while connecting to upstream", "no packet: the LB had no free port"},
-	{"HAProxy", "", "RC--", "a resource of the LB is exhausted; see its error log"},
+	{"nginx", "502", "failed (99: Cannot assign requested address) while connecting to upstream", "no packet: the load balancer had no free port"},
+	{"HAProxy", "", "RC--", "a resource of the load balancer is exhausted; see its error log"},
 }

@@ -78,7 +78,7 @@ func matchPathLoss(x *Facts) *Finding {
 		return x.requestHole()
 	}
 	f := x.inVain(&s)
-	what := "the LB's first data"
+	what := "the load balancer's first data"
 	switch {
 	case x.request.Set() && s.first.Seq == x.request.Seq:
 		what = "the request"
@@ -121,7 +121,7 @@ func (x *Facts) requestHole() *Finding {
 	f := x.lost(x.request)
 	f.Confidence = min(f.Confidence, Likely)
 	f.Measures.Outstanding = x.outstandingAt(cl)
-	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d bytes never came, and the LB gave up (frame %d) %s after it",
+	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d bytes never came, and the load balancer gave up (frame %d) %s after it",
 		x.frame(x.request), cl.Seq.Sub(x.target.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
 	return f
 }
@@ -163,7 +163,7 @@ func (x *Facts) answerLost() *Finding {
 		if !cl.Set() && f.Measures.ICMP == nil {
 			// Nothing shows that the LB is still there.
 			f.Severity, f.Confidence, f.Lost = min(f.Severity, Warning), Suspected, false
-			f.Grounds += "; the LB's host may have vanished"
+			f.Grounds += "; the load balancer's host may have vanished"
 		}
 		return f
 	}
@@ -189,7 +189,7 @@ func (x *Facts) answerHole(closed int64) *Finding {
 		f.Evidence = append(f.Evidence, e)
 		sortEvidence(f.Evidence)
 	}
-	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d bytes before it never did, and the LB gave up (frame %d) %s after the request",
+	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d bytes before it never did, and the load balancer gave up (frame %d) %s after the request",
 		e.Frame, later.Seq.Sub(x.lb.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
 	return f
 }

@@ -183,7 +183,7 @@ func (d *Detector) enrich(p *pending) {
 	if f.Lost && f.Request != nil {
 		if m, ok := p.t.synAfter(p.lb, p.from, p.frame); ok {
 			s := d.settings()
-			f.Evidence = append(f.Evidence, s.evidence(m, true, RoleNewHandshake, "the LB opens a new connection"))
+			f.Evidence = append(f.Evidence, s.evidence(m, true, RoleNewHandshake, "the load balancer opens a new connection"))
 			sortEvidence(f.Evidence)
 		}
 	}

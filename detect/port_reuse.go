@@ -28,7 +28,7 @@ LB                                target
  | --- S  900:901 ----------------> |   again after 1 s: now it works
  | <-- S. 0:1 ack 901 ------------- |`,
 	Sequence: "A SYN met an old connection on the same ports: the target acknowledged the old one, and " +
-		"the LB had to try again.",
+		"the load balancer had to try again.",
 	Apart: "syn-unanswered: there no answer came at all. Reuse of a port in TIME-WAIT that works at " +
 		"once is normal.",
 	Decisive: "the first SYN",
@@ -37,15 +37,15 @@ LB                                target
 		LB:      "The same.",
 		Between: "The same; with NAT in between, the two sides may name different ports.",
 	},
-	Cause: "The LB is short of source ports, or two hosts share an address and port (NLB with client " +
+	Cause: "The load balancer is short of source ports, or two hosts share an address and port (NLB with client " +
 		"IP preservation, NodePort).",
 	Causes: []string{
-		"many short connections to one target: the LB does not keep them alive",
-		"a small net.ipv4.ip_local_port_range on the LB",
-		"NLB client IP preservation with clients behind several LBs",
+		"many short connections to one target: the load balancer does not keep them alive",
+		"a small net.ipv4.ip_local_port_range on the load balancer",
+		"NLB client IP preservation with clients behind several load balancers",
 		"TCP timestamps off, so that TIME-WAIT cannot tell new from old",
 	},
-	Fix: "Give the LB more source ports (net.ipv4.ip_local_port_range, more addresses) or fewer " +
+	Fix: "Give the load balancer more source ports (net.ipv4.ip_local_port_range, more addresses) or fewer " +
 		"new connections (nginx keepalive 64 in upstream); behind an NLB switch client IP " +
 		"preservation off (preserve_client_ip.enabled=false).",
 	Servers: timestampKnobs,

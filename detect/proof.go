@@ -196,7 +196,7 @@ func (f *Finding) proveReset(s *Sightings) bool {
 		if f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
 			return false // that it closed comes first
 		}
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (%s) and came to the LB (%s)", p.Target.first(), p.LB.first())})
+		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (%s) and came to the load balancer (%s)", p.Target.first(), p.LB.first())})
 	default:
 		return false
 	}
@@ -212,7 +212,7 @@ func (f *Finding) proveClose(s *Sightings) bool {
 	text := fmt.Sprintf("the FIN left the target's host (%s)", s.FIN.Target.first())
 	switch {
 	case s.FIN.Arrived():
-		text += fmt.Sprintf(" and came to the LB (%s)", s.FIN.LB.first())
+		text += fmt.Sprintf(" and came to the load balancer (%s)", s.FIN.LB.first())
 	case s.FIN.Lost():
 		text += " and never arrived at " + s.LBName
 	}
@@ -279,7 +279,7 @@ func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
 	switch {
 	case f.Rule == StaleConnection:
 		f.own = &advice{
-			fmt.Sprintf("Something between %s and %s had forgotten the idle connection and dropped what the LB sent on it: a NAT, a firewall, a load balancer. "+
+			fmt.Sprintf("Something between %s and %s had forgotten the idle connection and dropped what the load balancer sent on it: a NAT, a firewall, a load balancer. "+
 				"It was not the target, which got none of it.", s.LBName, s.TargetName),
 			f.Fix,
 		}

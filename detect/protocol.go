@@ -29,7 +29,7 @@ func (x *Facts) limit(f *Finding) {
 	case fl.Opaque():
 		why = "the protocol is not followed: the last message may have wanted no answer"
 	case x.tooShort():
-		why = "what the LB sent is too short for an HTTP request: it may have wanted no answer"
+		why = "what the load balancer sent is too short for an HTTP request: it may have wanted no answer"
 	case fl.TLS() && !fl.HTTP1InTLS() && f.Confidence > Likely:
 		f.Confidence = Likely
 		f.Grounds += "; inside of TLS, HTTP/1 is assumed"

@@ -27,10 +27,10 @@ LB                                target
  | <-- F. 201:201 ack 101 --------- |   FIN: has not seen the request
  | --- P. 101:201 ack 202 --------> |   request: its kernel had the FIN
  | <-- R  202:202 ----------------- |   no socket for it any more`,
-	Sequence: "The LB's kernel had acknowledged the target's FIN, and the LB still sent a request on " +
+	Sequence: "The load balancer's kernel had acknowledged the target's FIN, and the load balancer still sent a request on " +
 		"that connection.",
 	Apart: "fin-request-crossing: there the request does not acknowledge the FIN. The time between " +
-		"FIN and request tells an LB that was just writing from one that does not watch its idle " +
+		"FIN and request tells a load balancer that was just writing from one that does not watch its idle " +
 		"connections.",
 	Decisive: "the request's first",
 	Views: Views{
@@ -40,16 +40,16 @@ LB                                target
 			"later.",
 		Between: "FIN, then the request, which acknowledges it.",
 	},
-	Cause: "The target closed an idle connection, and the LB's process picked that connection before " +
+	Cause: "The target closed an idle connection, and the load balancer's process picked that connection before " +
 		"it had acted on the FIN.",
 	Causes: []string{
-		"the target's keep-alive timeout is not above the LB's idle timeout",
-		"the FIN reached the LB's kernel just before its process wrote",
-		"the LB's pool does not watch idle connections for a close",
+		"the target's keep-alive timeout is not above the load balancer's idle timeout",
+		"the FIN reached the load balancer's kernel just before its process wrote",
+		"the load balancer's pool does not watch idle connections for a close",
 	},
 	Fix: "Raise the target's keep-alive timeout (Node.js server.keepAliveTimeout, gunicorn " +
-		"--keep-alive, ...) above the LB's idle timeout. Where the FIN is much older than the " +
-		"request, also shorten the LB's pool timeout (nginx keepalive_timeout in upstream, Envoy " +
+		"--keep-alive, ...) above the load balancer's idle timeout. Where the FIN is much older than the " +
+		"request, also shorten the load balancer's pool timeout (nginx keepalive_timeout in upstream, Envoy " +
 		"idle_timeout): its pool does not watch idle connections.",
 	Servers: keepAliveKnobs,
 	LBs:     poolKnobs,
@@ -68,15 +68,15 @@ func matchRequestAfterFIN(x *Facts) *Finding {
 		return nil
 	}
 	f := x.closeRace()
-	f.Summary = fmt.Sprintf("the LB sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
+	f.Summary = fmt.Sprintf("the load balancer sent a request (frame %d) %s after its kernel had acknowledged the target's %s (frame %d)",
 		f.Request.Frame, seconds(max(x.request.Time-x.closing.Time, 0)), x.closeName(), x.frame(x.closing))
 	// As seen at the LB: the close had to get there, and the request from there.
 	if late := x.request.Time - x.closing.Time - max(x.rtt()-x.of.told.far(), 0); late > max(4*x.rtt(), unwatchedFor) {
 		f.Unwatched = true
 		f.own = &advice{
-			fmt.Sprintf("The LB's pool does not watch its connections: the target had closed this one %s before, the LB's host had acknowledged that, "+
-				"and the LB still sent a request on it.", about(late)),
-			"Let the LB's pool watch its idle connections for a close (an update, or a check before a connection is used again), or let it give them up " +
+			fmt.Sprintf("The load balancer's pool does not watch its connections: the target had closed this one %s before, the load balancer's host had acknowledged that, "+
+				"and the load balancer still sent a request on it.", about(late)),
+			"Let the load balancer's pool watch its idle connections for a close (an update, or a check before a connection is used again), or let it give them up " +
 				"before the target does: its pool timeout below the target's keep-alive timeout. Until then let it repeat requests that find their " +
 				"connection closed, and take a target out before it stops.",
 		}

@@ -36,7 +36,7 @@ LB                                target
 		"closed-with-request-outstanding: there the target closed, by FIN or by an RST with ACK.",
 	Decisive: "the RST",
 	Views: Views{
-		Target: "An RST in the LB's name, or none at all: the one that the LB got was sent in between.",
+		Target: "An RST in the load balancer's name, or none at all: the one that the load balancer got was sent in between.",
 		LB: "The request, then an RST sooner than the path allows, or with a TTL unlike that of the " +
 			"target's other packets.",
 		Between: "On one side of the culprit the RST, on the other none.",
@@ -47,12 +47,12 @@ LB                                target
 	Causes: []string{
 		"conntrack: a segment outside of its window is INVALID, passes untranslated, and the host that gets it answers by RST",
 		"a firewall or an intrusion prevention system that rejects with tcp-reset",
-		"the idle timeout of an L4 LB in between: AWS NLB 350 s, Azure LB 240 s",
-		"an L4 LB or NAT that was replaced or failed over",
+		"the idle timeout of an L4 load balancer in between: AWS NLB 350 s, Azure LB 240 s",
+		"an L4 load balancer or NAT that was replaced or failed over",
 	},
 	Fix: "Look on the path, not at the target: compare captures from both ends, then look for a rule " +
 		"that rejects with tcp-reset. With NAT or Kubernetes on the path set nf_conntrack_tcp_be_liberal=1, " +
-		"or drop INVALID segments. If the connection had been idle for long, keep the LB's pool timeout " +
+		"or drop INVALID segments. If the connection had been idle for long, keep the load balancer's pool timeout " +
 		"below the idle timeout of what lies between.",
 	Servers: resetKnobs,
 	LBs:     slices.Concat(idlePathKnobs, tcpKeepaliveKnobs),

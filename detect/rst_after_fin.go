@@ -41,7 +41,7 @@ LB                                target
 	Causes: []string{
 		"close() with data unread, which the kernel turns into an RST",
 		"segments that were still on their way when the socket was gone",
-		"an LB that closes with RST by design (HAProxy)",
+		"a load balancer that closes with RST by design (HAProxy)",
 	},
 	Fix: "Nothing to change where nothing was lost. Where answer bytes were lost, let the target " +
 		"read the whole request before it closes (Tomcat maxSwallowSize, uWSGI post-buffering).",

@@ -45,7 +45,7 @@ LB                                target
 		"servers that reset idle connections instead of closing them (reported of IIS)",
 	},
 	Fix: "Let the target close with FIN (no SO_LINGER 0; Tomcat connectionLinger=\"-1\"), keep its " +
-		"keep-alive timeout above the LB's idle timeout, and take it out of rotation before it " +
+		"keep-alive timeout above the load balancer's idle timeout, and take it out of rotation before it " +
 		"stops (deregistration_delay.timeout_seconds, preStop).",
 	Servers: slices.Concat(lingerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
@@ -65,7 +65,7 @@ func matchRSTRequestCrossing(x *Facts) *Finding {
 		return nil
 	}
 	f := x.closeRace()
-	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the LB's request (frame %d) crossed: neither had seen the other%s",
+	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the load balancer's request (frame %d) crossed: neither had seen the other%s",
 		x.frame(x.closing), f.Request.Frame, afterIdle(f))
 	return f
 }

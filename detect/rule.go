@@ -207,7 +207,7 @@ const (
 )
 
 func (l Lost) String() string {
-	return [...]string{"nothing fails", "it fails if the LB gives up", "the try fails", "the try fails, unless its client went away"}[l]
+	return [...]string{"nothing fails", "it fails if the load balancer gives up", "the try fails", "the try fails, unless its client went away"}[l]
 }
 
 // Views are what the same incident looks like at each place of capture.

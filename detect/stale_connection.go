@@ -60,8 +60,8 @@ LB                                target
 		"the target's host, container or pod was replaced",
 		"the target's FIN was lost on the path or missed by the capture",
 	},
-	Fix: "Keep the LB's pool timeout below that of whatever is in between (nginx keepalive_timeout " +
-		"in upstream, Envoy idle_timeout), or send TCP keep-alives from the LB (nginx " +
+	Fix: "Keep the load balancer's pool timeout below that of whatever is in between (nginx keepalive_timeout " +
+		"in upstream, Envoy idle_timeout), or send TCP keep-alives from the load balancer (nginx " +
 		"proxy_socket_keepalive on, HAProxy option srvtcpka, net.ipv4.tcp_keepalive_time).",
 	Servers: keepAliveKnobs,
 	LBs:     slices.Concat(tcpKeepaliveKnobs, poolKnobs),

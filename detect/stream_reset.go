@@ -24,7 +24,7 @@ LB                                target
  | <-- RST_STREAM[5] -------------- |   no END_STREAM: it has no end
  | --- HEADERS[7] GET /b ---------> |   the connection goes on`,
 	Sequence: "In HTTP/2, the target sent RST_STREAM on a stream without a complete answer.",
-	Apart: "lb-closed-with-request-outstanding: there the LB sent RST_STREAM first. " +
+	Apart: "lb-closed-with-request-outstanding: there the load balancer sent RST_STREAM first. " +
 		"fin-request-crossing and request-after-fin: there GOAWAY refuses the stream. response-truncated: " +
 		"there the connection ends.",
 	Decisive: "the first RST_STREAM of the target",
@@ -39,9 +39,9 @@ LB                                target
 		"INTERNAL_ERROR: the handler panicked or aborted (Go http.ErrAbortHandler), or the proxy in front lost its own upstream",
 		"CANCEL: a deadline in the server, or a proxy in front of it gave up",
 		"ENHANCE_YOUR_CALM: the target thinks that it is being flooded",
-		"PROTOCOL_ERROR: LB and target do not agree on HTTP/2; look at the request's header fields",
+		"PROTOCOL_ERROR: load balancer and target do not agree on HTTP/2; look at the request's header fields",
 	},
-	Fix: "For REFUSED_STREAM raise the target's limit of concurrent streams (nginx http2_max_concurrent_streams) or let the LB open more connections, and let it " +
+	Fix: "For REFUSED_STREAM raise the target's limit of concurrent streams (nginx http2_max_concurrent_streams) or let the load balancer open more connections, and let it " +
 		"repeat refused requests: that is safe whatever the method. For any other code look at that second in the target's log.",
 	Servers: streamKnobs,
 	LBs:     streamLBKnobs,

@@ -196,7 +196,7 @@ func (x *Facts) aboutGoAway() *advice {
 	}
 	return &advice{
 		cause: "Its GOAWAY says that it never processed these requests.",
-		fix: "Let the LB repeat what a GOAWAY refuses; that is safe whatever the method, POST too. " +
+		fix: "Let the load balancer repeat what a GOAWAY refuses; that is safe whatever the method, POST too. " +
 			"In Envoy it is retry_on: reset-before-request, in nginx grpc_next_upstream error timeout non_idempotent, in HAProxy retry-on conn-failure empty-response. " +
 			"And let the target announce its end before it refuses: by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
 	}

@@ -51,7 +51,7 @@ LB                                target
 	Causes: []string{
 		"all threads or workers busy, an event loop blocked",
 		"a small listen backlog (uWSGI 100, Tomcat 100, Dropwizard's acceptQueueSize), or net.core.somaxconn below it",
-		"many new connections at once, because the LB does not keep them alive",
+		"many new connections at once, because the load balancer does not keep them alive",
 	},
 	Fix: "Find what kept the application from calling accept(), and raise its listen backlog (uWSGI listen, Tomcat " +
 		"acceptCount, Jetty acceptQueueSize, ...) and net.core.somaxconn: the smaller of the two counts. On the " +

@@ -45,14 +45,14 @@ LB                                target
 	Cause: "A firewall, security group or network ACL drops it, the path loses it, or the host is " +
 		"dead.",
 	Causes: []string{
-		"a firewall or security group without a rule for the LB's addresses",
+		"a firewall or security group without a rule for the load balancer's addresses",
 		"a full connection tracking table on the target's host",
-		"a host, container or pod that is gone while the LB still holds its address",
+		"a host, container or pod that is gone while the load balancer still holds its address",
 		"packet loss on the path",
 	},
 	Fix: "Check security groups, network ACLs, `iptables -nvL` and the connection tracking table " +
 		"(net.netfilter.nf_conntrack_count against nf_conntrack_max) before the listen backlog: " +
-		"nothing in the capture points there. A short connect timeout at the LB (nginx " +
+		"nothing in the capture points there. A short connect timeout at the load balancer (nginx " +
 		"proxy_connect_timeout, HAProxy timeout connect) lets it try another target sooner.",
 	Servers: pathKnobs,
 	LBs:     connectKnobs,

@@ -156,7 +156,7 @@ func (t *target) advice(own, lb *timer, lbTimeout int64) []string {
 	}
 	var out []string
 	if t.mismatch(own, lb, lbTimeout) != "" {
-		out = append(out, "the target closes connections after "+seconds(own.NS)+" idle: raise its keep-alive timeout above the LB's idle timeout")
+		out = append(out, "the target closes connections after "+seconds(own.NS)+" idle: raise its keep-alive timeout above the load balancer's idle timeout")
 	}
 	if own.Advertised.Known {
 		if d := own.NS - own.Advertised.NS; d > idle.Slack || d < -idle.Slack {

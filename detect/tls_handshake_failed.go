@@ -41,7 +41,7 @@ LB                                target
 		"a target that is restarting, or speaks plain HTTP on that port",
 	},
 	Fix: "Look up the alert's name in both logs. Try `openssl s_client -connect TARGET -servername NAME` " +
-		"from the LB's host; check certificate, versions and the server name that the LB sends (nginx " +
+		"from the load balancer's host; check certificate, versions and the server name that the load balancer sends (nginx " +
 		"proxy_ssl_name and proxy_ssl_server_name, HAProxy sni).",
 	Servers: []Knob{
 		{"nginx", "ssl_protocols TLSv1.2 TLSv1.3;", "and ssl_certificate with the whole chain"},
@@ -82,7 +82,7 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 	f := x.finding(end)
 	f.Lost = true
 	f.Measures.Outstanding = Duration{max(end.Time-hello.Time, 0), true}
-	f.Evidence = append(x.timeline(), x.evidence(hello, true, RoleTLSHandshake, "the LB's part of the TLS handshake"))
+	f.Evidence = append(x.timeline(), x.evidence(hello, true, RoleTLSHandshake, "the load balancer's part of the TLS handshake"))
 	if byLB && end == x.ln.Notify {
 		note := "TLS alert"
 		if alert != 0 {
@@ -104,14 +104,14 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 	case byLB && end == x.ln.Notify && end.Len == sealedAlert:
 		f.Confidence = min(f.Confidence, Likely)
 		f.Grounds += "; TLS 1.3 seals what the alert says"
-		f.Summary = fmt.Sprintf("the LB broke off the TLS handshake (frame %d) behind the target's part of it, with an alert that is sealed", f.Frame)
+		f.Summary = fmt.Sprintf("the load balancer broke off the TLS handshake (frame %d) behind the target's part of it, with an alert that is sealed", f.Frame)
 	case byLB && x.newestFromTarget.Set():
 		return nil // a health check has seen enough
 	default:
 		if byLB && !round(f.Measures.Outstanding.NS) {
 			f.Severity, f.Lost = Warning, false // a client that went away, or a probe
 		}
-		f.Summary = fmt.Sprintf("the %s %s the connection (frame %d) %s after the LB's TLS hello, before the handshake was complete", who, what, f.Frame, seconds(f.Measures.Outstanding.NS))
+		f.Summary = fmt.Sprintf("the %s %s the connection (frame %d) %s after the load balancer's TLS hello, before the handshake was complete", who, what, f.Frame, seconds(f.Measures.Outstanding.NS))
 	}
 	if state == tcpstate.TLSHandshakeInPlain || x.of.plain {
 		f.Grounds += "; the target speaks another protocol there"
@@ -120,8 +120,8 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 			f.Grounds += ": a probe, or the wrong port"
 		} else {
 			f.own = &advice{
-				"The LB, which speaks TLS with others, spoke TLS to a port of the target that does not.",
-				"Correct the scheme or the port of this target in the LB's configuration (nginx proxy_pass http://, HAProxy server without ssl, Envoy " +
+				"The load balancer, which speaks TLS with others, spoke TLS to a port of the target that does not.",
+				"Correct the scheme or the port of this target in the load balancer's configuration (nginx proxy_pass http://, HAProxy server without ssl, Envoy " +
 					"transport_socket), or let the target speak TLS there.",
 			}
 		}

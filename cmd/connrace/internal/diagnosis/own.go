@@ -34,7 +34,7 @@ func (q *problem) describeOwn() {
 	}
 	q.Title = all + were + " answered with 5xx, by the target itself"
 	q.What = all + " to " + q.Where() + were + " answered with 5xx" + q.found.when(q.seen, false) + ". The target sent these answers; no connection failed for them."
-	q.Why = "The application, or what the target asks in its turn, failed. The LB passes such an answer on, so that its client cannot tell it from one of the LB's own."
+	q.Why = "The application, or what the target asks in its turn, failed. The load balancer passes such an answer on, so that its client cannot tell it from one of the load balancer's own."
 	q.Fix = "Nothing on connections or timeouts: look in the target's own log at these times for an error, an overload or an upstream that failed."
 	q.Timer = Timer{Head: "No timer", Lines: []string{"The target answered."}}
 	q.Check = q.list5xx()

@@ -47,7 +47,7 @@ var goErrors = []struct {
 }{
 	{"no upstreams available", Local, "Caddy had no upstream to send it to: none configured or none healthy"},
 	{"no such host", Local, "the target's name could not be resolved"},
-	{"cannot assign requested address", Local, "the LB's host had used up its local ports towards this target: widen ip_local_port_range"},
+	{"cannot assign requested address", Local, "the load balancer's host had used up its local ports towards this target: widen ip_local_port_range"},
 	{"too many open files", Local, "Caddy had no file descriptor left"},
 	{"context canceled", ClientGone, ""},
 	{"tls: ", Closed, "the TLS handshake with the target failed"},

@@ -132,9 +132,9 @@ func nginxConnect(text string) (f Failure, why string) {
 	case errno == "11" && unix:
 		return Local, "the listen queue of the target's unix socket was full: raise its backlog"
 	case errno == "11":
-		return Local, "the LB's host had no local port left towards this target (EAGAIN)"
+		return Local, "the load balancer's host had no local port left towards this target (EAGAIN)"
 	case errno == "99" || strings.HasPrefix(says, "Cannot assign requested address"):
-		return Local, "the LB's host had used up its local ports towards this target: widen ip_local_port_range, keep connections alive"
+		return Local, "the load balancer's host had used up its local ports towards this target: widen ip_local_port_range, keep connections alive"
 	case errno == "2":
 		return Local, "the target is down: its unix socket does not exist"
 	case errno == "13":
@@ -148,7 +148,7 @@ func nginxConnect(text string) (f Failure, why string) {
 	case strings.Contains(says, "timed out"):
 		return ConnectTimeout, ""
 	case strings.Contains(says, "unreachable"), strings.HasPrefix(says, "No route to host"):
-		return ConnectError, fmt.Sprintf("the LB's host found no way to the target (errno %s)", errno)
+		return ConnectError, fmt.Sprintf("the load balancer's host found no way to the target (errno %s)", errno)
 	}
 	return ConnectError, ""
 }

@@ -22,9 +22,9 @@ func TestHearLog(t *testing.T) {
 		aborts   uint64
 		cause    string
 	}{
-		{"499", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.ClientGone, Says: "status 499"}, nil, false, detect.Warning, false, 1, "The client went away, and the LB gave its request up: its log says so (status 499)."},
+		{"499", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.ClientGone, Says: "status 499"}, nil, false, detect.Warning, false, 1, "The client went away, and the load balancer gave its request up: its log says so (status 499)."},
 		{"HAProxy", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.ClientGone, Says: "termination state CH-- (the client went away), timers 0/0"}, nil, false, detect.Warning, false, 1, "(termination state CH--)"},
-		{"504", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.Unsaid, Status: 504, Says: "status 504"}, nil, false, detect.Error, true, 0, "The LB's own time-out for an answer was up"},
+		{"504", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.Unsaid, Status: 504, Says: "status 504"}, nil, false, detect.Error, true, 0, "The load balancer's own time-out for an answer was up"},
 		{"which of two", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.ClientGone}, []int{1, 2}, false, detect.Error, true, 0, "as found"},
 		{"contested", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.ClientGone}, nil, true, detect.Error, true, 0, "as found"},
 		{"502", detect.LBClosedWithRequestOutstanding, lblog.Entry{Failure: lblog.Unsaid, Status: 502}, nil, false, detect.Error, true, 0, "as found"},

@@ -386,7 +386,11 @@ func TestLiveSoak(t *testing.T) {
 
 	t.Logf("RSS (kB), descriptors, threads after each tenth of %v: %v, of the helper %v; CPU %v user, %v system, the helper's %v", long, all, helpers,
 		p.ProcessState.UserTime().Round(time.Millisecond), p.ProcessState.SystemTime().Round(time.Millisecond), spent)
-	for _, us := range [][]usage{all, helpers} {
+	both := [][]usage{all, helpers}
+	if raced { // the race detector's memory is of what a program does, not of what it keeps
+		both = both[:1]
+	}
+	for _, us := range both {
 		warm, end := us[parts/2], us[parts-1]
 		if end.rss > warm.rss+warm.rss/10+4<<10 {
 			t.Errorf("memory grows: %d kB after half the time, %d kB at the end", warm.rss, end.rss)
@@ -396,7 +400,7 @@ func TestLiveSoak(t *testing.T) {
 		}
 	}
 	const most = 32 << 10 // what is kept of events is bounded
-	if end := helpers[parts-1]; end.rss > most {
+	if end := helpers[parts-1]; end.rss > most && !raced {
 		t.Errorf("the helper has %d kB", end.rss)
 	}
 	text, err := os.ReadFile(out.Name())
@@ -415,7 +419,7 @@ func TestLiveSoak(t *testing.T) {
 	shown := len(clitest.Of(ls, "finding"))
 	// Who closes is known of each connection that was reset with a request outstanding, unless it is
 	// said that something was lost.
-	if strings.Contains(p.stderr.String(), "who closes") {
+	if strings.Contains(p.stderr.String(), "who closes") && !raced {
 		unnamed, named := 0, 0
 		for _, f := range clitest.Of(ls, "finding") {
 			switch {

@@ -22,7 +22,7 @@ func newLadderOf(a *report.Analysis, f *detect.Finding, t *detect.Target, query 
 	l.points, l.views = a.Points, make([]*detect.View, len(a.Points))
 	for i := range f.Views {
 		v := &f.Views[i]
-		l.views[a.PointOf(a.Captures[v.Point])] = v
+		l.views[a.OfView(v)] = v
 	}
 	for i := range a.Clocks {
 		if k := &a.Clocks[i].Clock; k.Known {

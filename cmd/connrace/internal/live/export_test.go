@@ -179,7 +179,7 @@ func TestHeardIsTold(t *testing.T) {
 		src := newFakeSource(t, "lb-closed-with-request-outstanding-client-abort")
 		w := watchFake(t, src, nil, "--otlp", srv.URL, "--format", format, "--log", log)
 		srv.Close()
-		want := map[string]string{"jsonl": `{"type":"update","id":1,"rule":"lb-closed-with-request-outstanding","severity":"error"`, "table": "#1 is error, certain, failed: The LB's own time-out for an answer was up, as its"}[format]
+		want := map[string]string{"jsonl": `{"type":"update","id":1,"rule":"lb-closed-with-request-outstanding","severity":"error"`, "table": "#1 is error, certain, failed: The load balancer's own time-out for an answer was"}[format]
 		if !strings.Contains(w.stdout, want) || format == "table" && !strings.Contains(w.stdout, "fix    Make the request faster") {
 			t.Errorf("%s: %s\n%s", format, w.stdout, w.stderr)
 		}

@@ -23,7 +23,7 @@ type Filter struct{ Capture, Text string }
 // OtherFilters are display filters for the captures of other points than the finding's own.
 func (r *Report) OtherFilters(a *Analysis, f *detect.Finding) (fs []Filter) {
 	for i := range f.Views {
-		if v := &f.Views[i]; a.PointOf(a.capture(v.Point)) != a.PointOf(a.capture(f.Capture)) {
+		if v := &f.Views[i]; a.OfView(v) != a.PointOf(a.capture(f.Capture)) {
 			fs = append(fs, Filter{r.NameOf(a.capture(v.Capture)), v.DisplayFilter()})
 		}
 	}
@@ -42,6 +42,9 @@ func (a *Analysis) PointOf(capture int) int {
 
 // Own is the place in Points of the one that has a segment of evidence.
 func (a *Analysis) Own(e *detect.Evidence) int { return a.PointOf(a.capture(e.Capture)) }
+
+// OfView is the place in Points of the one that has a view of a finding's connection.
+func (a *Analysis) OfView(v *detect.View) int { return a.PointOf(a.capture(v.Point)) }
 
 // At is the time of a segment of evidence by the clock of its finding's own capture.
 func (a *Analysis) At(f *detect.Finding, e *detect.Evidence) int64 {

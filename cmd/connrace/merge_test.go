@@ -259,8 +259,13 @@ func TestMergeApart(t *testing.T) {
 		{"one host on two days", real, "target", true, 1, "taken for one box"},
 		{"two load balancers", real, "lb", false, 1, "taken for one box"},
 		{"a public address", "203.0.113.7:5005", "target", false, 1, ""},
+		{"targets that were not told apart", "", "target", false, 1, ""},
 	} {
-		a := vantage.ReplaceAllString(strings.ReplaceAll(doc, real, c.address), `"vantage":"`+c.vantage+`"`)
+		a := strings.ReplaceAll(doc, real, c.address)
+		if c.address == "" {
+			a = strings.ReplaceAll(doc, `"`+real+`"`, "null")
+		}
+		a = vantage.ReplaceAllString(a, `"vantage":"`+c.vantage+`"`)
 		b := a
 		if c.later {
 			b = strings.ReplaceAll(b, "2019-01-26T", "2019-01-27T")

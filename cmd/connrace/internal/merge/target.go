@@ -30,8 +30,11 @@ const mostSpans = 64
 // another reports whether a report's target is another box than the one of that address that
 // earlier reports have: on the host itself it always is. Two that watched at the same time, each on
 // the target's own host, were on two hosts: nobody captures twice there. From then on nothing tells
-// which of them a report is about.
+// which of them a report is about. Targets that were not told apart have no address.
 func (m *reading) another(t *detect.Target) bool {
+	if t.Target == (tcpstate.Endpoint{}) {
+		return false
+	}
 	a := t.Target.Addr.Netip()
 	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
 	if !local && !a.IsPrivate() || m.apart[t.Target] {

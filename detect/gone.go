@@ -2,9 +2,9 @@ package detect
 
 import "connrace/tcpstate"
 
-// goneAdvice is for a host of which nothing is heard any more.
+// goneAdvice is for a host of which nothing was heard while it was tried.
 var goneAdvice = &advice{
-	"The target's host is down or was replaced, or nothing gets through to it any more: the packets do not tell which.",
+	"The target's host was down or replaced, or nothing got through to it: the packets do not tell which.",
 	"First see whether the host is up: its console or instance state, and from the load balancer's host its neighbour table and the way there, as below. " +
 		"If it is gone for good, take its address out of the load balancer (a name that was resolved once, a pod that is no more) and let health checks do so " +
 		"the next time. Only if it is up, look for what drops packets of old and new connections alike: a security group, a network ACL, a firewall.",
@@ -12,9 +12,10 @@ var goneAdvice = &advice{
 
 // noteGone says of a finding about SYNs to a host that is dead, in the sense of Finding.Dead, whether
 // nothing was heard of it since: SYNs that were given up, requests on connections that it had, and
-// no answer of any of its listeners show that it is the host, and not one port.
+// no answer of any of its listeners, show that it is the host, and not one port. An answer that goes
+// on coming, on whatever connection, shows that it is there.
 func (d *Detector) noteGone(x *Facts, f *Finding) {
-	if f.Dead && x.Outcome != SYNAnswered && !d.targets.heardSince(x.ends[1].Addr, f.Time) {
+	if f.Dead && x.Outcome != SYNAnswered && !d.targets.heardSince(x.ends[1].Addr, f.Time) && !d.sentSince(x.ends[1].Addr, f.Time) {
 		f.Gone, f.own = true, goneAdvice
 	}
 }
@@ -34,4 +35,34 @@ func (ts *targets) heardSince(host tcpstate.Addr, time int64) bool {
 		}
 	}
 	return false
+}
+
+// sender is when a host sent its newest segment, as far as was known at a time.
+type sender struct {
+	host       tcpstate.Addr
+	newest, at int64
+}
+
+const (
+	// fewFlows are looked through for each finding; where there are more, once a second for a host.
+	fewFlows  = 1 << 12
+	lookAfter = second
+)
+
+// sentSince reports whether a segment of a host has come since a time, on a connection that is not
+// forgotten.
+func (d *Detector) sentSince(host tcpstate.Addr, time int64) bool {
+	s, now := &d.sender, d.tracker.Now()
+	if s.host != host || d.tracker.Live() <= fewFlows || now-s.at >= lookAfter {
+		*s = sender{host: host, at: now}
+		d.tracker.Each(func(f *tcpstate.Flow) {
+			if f.LastTime <= s.newest || d.tracker.Endpoint(f, 1-f.LB()).Addr != host {
+				return
+			}
+			if n := d.tracker.NewestFromTarget(f); n.Set() {
+				s.newest = max(s.newest, n.Time)
+			}
+		})
+	}
+	return s.newest >= time
 }

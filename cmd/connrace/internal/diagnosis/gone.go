@@ -9,7 +9,7 @@ import (
 	"connrace/tcpstate"
 )
 
-// A target's host of which nothing is heard any more is one problem, on whatever connections it
+// A target's host of which nothing was heard is one problem, on whatever connections it
 // shows. detect says of SYNs that went unanswered whether anything was heard since; what else was sent
 // to that host in vain meanwhile belongs to it.
 
@@ -48,12 +48,26 @@ func inVain(f *detect.Finding) bool {
 	return f.Measures.Attempts > 1 && f.Measures.RST == "" && (f.Lost || f.Open) && f.Rule.Learnt == detect.BySilence && f.Socket == ""
 }
 
-// goneFrom says since when nothing was heard, and of what kinds of connections.
+// goneFrom says what was sent in vain, and of one host since when: several need not have gone at once.
 func (q *problem) goneFrom() string {
-	first, _ := q.found.span()
 	var kinds []string
 	for _, c := range q.Counts {
 		kinds = append(kinds, c.Text())
 	}
-	return " From " + q.seen.time(first).Format(clock) + " on it answered neither new connections nor requests on those that it had: " + strings.Join(kinds, ", ") + "."
+	hosts := map[tcpstate.Addr]bool{}
+	for t := range q.targets {
+		hosts[t.Addr] = true
+	}
+	what := "It answered no new connections"
+	if len(hosts) > 1 {
+		what = "They answered no new connections"
+	}
+	if q.LostRequests > 0 {
+		what += ", nor requests on those that there were"
+	}
+	from := ""
+	if first, _ := q.found.span(); len(hosts) == 1 {
+		from = ", the first at " + q.seen.time(first).Format(clock)
+	}
+	return " " + what + ": " + strings.Join(kinds, ", ") + from + "."
 }

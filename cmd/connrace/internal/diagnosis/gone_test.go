@@ -36,13 +36,13 @@ func TestGone(t *testing.T) {
 		found []diagnosis.Found
 		want  []string
 	}{
-		{"requests and SYNs", []diagnosis.Found{stale(0, nil), stale(1, nil), syn(2), syn(30)}, []string{"[1 2 3 4] The target's host is gone"}},
-		{"and SYNs to another port", []diagnosis.Found{syn(2), at(3, "syn-unanswered", other, nil), syn(30)}, []string{"[1 2 3] The target's host is gone"}},
-		{"not to another host", []diagnosis.Found{syn(2), at(2, "syn-unanswered", host, nil), syn(30)}, []string{"[1 3] The target's host is gone", "[2] SYN unanswered"}},
-		{"not what was reset", []diagnosis.Found{stale(1, func(f *detect.Finding) { f.Measures.RST = "reply" }), syn(2)}, []string{"[1] Request on a connection that was gone", "[2] The target's host is gone"}},
-		{"not what was answered in the end", []diagnosis.Found{syn(2), at(3, "syn-unanswered", web, func(f *detect.Finding) { f.Lost, f.Severity = false, detect.Warning }), syn(4)}, []string{"[1 3] The target's host is gone", "[2] SYN unanswered"}},
-		{"not long before", []diagnosis.Found{stale(0, nil), syn(60)}, []string{"[1] Request on a connection that was gone", "[2] The target's host is gone"}},
-		{"not after it was back", []diagnosis.Found{syn(2), stale(3, nil)}, []string{"[1] The target's host is gone", "[2] Request on a connection that was gone"}},
+		{"requests and SYNs", []diagnosis.Found{stale(0, nil), stale(1, nil), syn(2), syn(30)}, []string{"[1 2 3 4] The target's host was gone"}},
+		{"and SYNs to another port", []diagnosis.Found{syn(2), at(3, "syn-unanswered", other, nil), syn(30)}, []string{"[1 2 3] The target's host was gone"}},
+		{"not to another host", []diagnosis.Found{syn(2), at(2, "syn-unanswered", host, nil), syn(30)}, []string{"[1 3] The target's host was gone", "[2] SYN unanswered"}},
+		{"not what was reset", []diagnosis.Found{stale(1, func(f *detect.Finding) { f.Measures.RST = "reply" }), syn(2)}, []string{"[1] Request on a connection that was gone", "[2] The target's host was gone"}},
+		{"not what was answered in the end", []diagnosis.Found{syn(2), at(3, "syn-unanswered", web, func(f *detect.Finding) { f.Lost, f.Severity = false, detect.Warning }), syn(4)}, []string{"[1 3] The target's host was gone", "[2] SYN unanswered"}},
+		{"not long before", []diagnosis.Found{stale(0, nil), syn(60)}, []string{"[1] Request on a connection that was gone", "[2] The target's host was gone"}},
+		{"not after it was back", []diagnosis.Found{syn(2), stale(3, nil)}, []string{"[1] The target's host was gone", "[2] Request on a connection that was gone"}},
 		{"nothing says so", []diagnosis.Found{stale(1, nil), at(2, "syn-unanswered", web, nil)}, []string{"[1] Request on a connection that was gone", "[2] SYN unanswered"}},
 	} {
 		d := answer(diagnosis.Seen{}, tt.found...)
@@ -64,6 +64,14 @@ func TestGone(t *testing.T) {
 	// Whether it is there comes first, a filter last.
 	q := answer(diagnosis.Seen{}, syn(1)).Problems[0]
 	if n := len(q.Lines); n < 2 || !q.Lines[0].LB || !strings.Contains(q.Lines[0].Line, "ip neigh show 10.0.0.5") || q.Lines[n-1].LB || !strings.HasPrefix(q.Lines[n-1].Line, "iptables") {
+		t.Errorf("%+v", q.Lines)
+	}
+	// Settings have the target's address as it is, whatever it has in common with the example's.
+	near := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, 0, 1, 95}), Port: 8080}
+	f := at(1, "syn-unanswered", near, isGone)
+	f.Known = &detect.Target{Target: near, LB: &detect.Software{Name: "nginx"}}
+	q = answer(diagnosis.Seen{}, f).Problems[0]
+	if !slices.ContainsFunc(q.Lines, func(l diagnosis.Line) bool { return strings.Contains(l.Line, "server 10.0.1.95:8080 max_fails") }) {
 		t.Errorf("%+v", q.Lines)
 	}
 }

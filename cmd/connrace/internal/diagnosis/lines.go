@@ -88,8 +88,7 @@ func (q *problem) addressed(k detect.Knob) detect.Knob {
 	}
 	for s := range q.targets {
 		if s.socket == "" && s.Endpoint != (tcpstate.Endpoint{}) {
-			k.Line = strings.ReplaceAll(k.Line, example+":8080", s.String())
-			k.Line = strings.ReplaceAll(k.Line, example, s.Addr.String())
+			k.Line = strings.NewReplacer(example+":8080", s.String(), example, s.Addr.String()).Replace(k.Line)
 		}
 	}
 	return k

@@ -31,7 +31,7 @@ func (q *problem) timer() Timer {
 		return q.keepAlive()
 	}
 	if q.reason == gone {
-		return Timer{Head: "No timer", Lines: []string{"Nothing comes from the host any more."}}
+		return Timer{Head: "No timer", Lines: []string{"Nothing came from the host while it was tried."}}
 	}
 	if q.unwatched {
 		return Timer{Head: "No timer: the load balancer's pool", Lines: []string{"It does not watch its idle connections for a close."}}

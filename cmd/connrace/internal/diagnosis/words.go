@@ -15,7 +15,7 @@ func (q *problem) title() string {
 	case q.reason == stopped:
 		return "The target closed connections of all ages at once, as in a restart"
 	case q.reason == gone:
-		return "The target's host is gone, or nothing gets through to it"
+		return "The target's host was gone, or nothing got through to it"
 	case q.unwatched:
 		return "The load balancer's pool does not notice that connections were closed"
 	case q.isTimer():

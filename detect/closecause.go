@@ -178,9 +178,11 @@ var CloseCauses = []*CloseCause{
 
 const drainFix = "First see whether it was stopped or killed, as below, for no hook and no signal handler survives SIGKILL. If it was killed, " +
 	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the load balancer repeat idempotent " +
-	"requests on another target. If it was stopped (a deploy, a reload), take it out of the load balancer before that " +
-	"(deregistration_delay.timeout_seconds, readiness probe, preStop sleep) and let it go on serving meanwhile. " +
-	"A longer keep-alive timeout does not help here."
+	"requests on another target. If it was stopped (a deploy, a reload), take it " + outFirst
+
+// outFirst goes on from "take it", where a stop is to do no harm.
+const outFirst = "out of the load balancer before that (deregistration_delay.timeout_seconds, readiness probe, preStop sleep) " +
+	"and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
 
 var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy, a crash or a killed worker closes connections whatever their timers say."}
 

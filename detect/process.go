@@ -220,7 +220,13 @@ const withClose = second / 50
 // advice is cause and fix of a finding whose target's process ended; nil: it did not.
 func (p *Process) advice(q *HostQuestion) *advice {
 	e := p.Exit
-	if e == nil || !q.SYN && p.Closed != CloseByExit && e.Time > q.Close+withClose {
+	switch {
+	case e == nil:
+		return nil
+	case q.SYN || p.Closed == CloseByExit:
+	case e.Time > q.Close+withClose:
+		return nil
+	case p.Closed != "" && (e.Signal == 9 || e.OOM): // who is killed is not ending already, and closes nothing by itself
 		return nil
 	}
 	what := p.String()
@@ -240,7 +246,11 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	case e.Signal == 9:
 		return &advice{cause, "Look who kills it: a watchdog (uWSGI harakiri, gunicorn --timeout), the kernel out of memory (dmesg), or a stop that does not wait for requests (terminationGracePeriodSeconds, TimeoutStopSec)."}
 	case e.Signal == 0 && e.Code == 0, e.Signal == 15, e.Signal == 2, e.Signal == 1, e.Signal == 3:
-		return &advice{cause, "It was stopped with requests in hand. " + drainFix}
+		in := " with requests in hand"
+		if q.SYN {
+			in = ""
+		}
+		return &advice{cause, "It was stopped" + in + ". Take it " + outFirst}
 	case e.Signal == 0:
 		return &advice{cause, "It gave up by itself: its own log says why, right before that moment. Let a worker answer a request that fails, instead of ending."}
 	}

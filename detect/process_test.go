@@ -76,8 +76,18 @@ func TestProcessOfFinding(t *testing.T) {
 			detect.Process{PID: 1, Name: "gunicorn", Closed: detect.CloseByCall, Exit: &detect.Exit{Time: 3e6, Code: 1}},
 			"process 1 (gunicorn) closed it, and exited with status 1 3 ms after the close", "its own log",
 		},
+		{
+			"closed and told to stop", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "gunicorn", Closed: detect.CloseByCall, Exit: &detect.Exit{Time: 3e6, Signal: 15}},
+			"process 1 (gunicorn) closed it, and was ended by SIGTERM 3 ms after the close", "It was stopped with requests in hand. Take it out",
+		},
 		{"closed", "closed-with-request-outstanding", detect.Process{PID: 1, Name: "node", Closed: detect.CloseByCall}, "process 1 (node) closed it, and went on", ""},
 		{"listens", "syn-dropped", detect.Process{PID: 1, Name: "node"}, "process 1 (node) listens there", ""},
+		{
+			"stopped, and refused", "connection-refused",
+			detect.Process{PID: 1, Name: "node", Exit: &detect.Exit{Signal: 15}},
+			"process 1 (node) listened there until", "It was stopped. Take it out of the load balancer before that",
+		},
 		{"listened", "connection-refused", detect.Process{PID: 1, Name: "node", Until: 1, Exit: &detect.Exit{Signal: 9}}, "process 1 (node) listened there until", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -101,6 +111,24 @@ func TestProcessOfFinding(t *testing.T) {
 				t.Errorf("asked %+v", q)
 			}
 		})
+	}
+}
+
+// A process that closed its socket itself did so alive: that it was killed right behind it is no
+// cause of the close.
+func TestKilledAfterClose(t *testing.T) {
+	without, _ := asked(t, "closed-with-request-outstanding", func(*detect.HostQuestion) (a detect.HostAnswer) { return a })
+	for _, e := range []detect.Exit{{Signal: 9}, {Signal: 9, OOM: true}} {
+		for _, closed := range []string{detect.CloseByCall, detect.CloseByShutdown} {
+			f, _ := asked(t, "closed-with-request-outstanding", func(q *detect.HostQuestion) (a detect.HostAnswer) {
+				e.Time = q.Close + 3e6
+				a.Process = &detect.Process{PID: 1, Name: "node", Closed: closed, Exit: &e}
+				return a
+			})
+			if f.Cause != without.Cause || f.Fix != without.Fix || !strings.Contains(f.Summary, "process 1 (node) closed it, and was ended by SIGKILL") {
+				t.Errorf("%s: %s %s", f.Summary, f.Cause, f.Fix)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +66,7 @@ func shownComments(cs []string) (text string, whole bool) {
 		if strings.HasPrefix(c, "connrace ") { // --annotate wrote it: the findings say it anew
 			continue
 		}
-		ptcpdump := isPtcpdump(c)
+		ptcpdump := isPtcpdump(c) || pidLine.MatchString(c)
 		for line := range strings.Lines(c[:min(len(c), 1<<16)]) {
 			line = strings.TrimSpace(line)
 			key, _, _ := strings.Cut(line, ":")
@@ -94,6 +95,9 @@ func shownComments(cs []string) (text string, whole bool) {
 // hiddenKeys are not shown of ptcpdump's comments.
 var hiddenKeys = []string{"Args", "ParentArgs", "ContainerLabels", "PodLabels", "PodAnnotations"}
 
+// pidLine is a line of ptcpdump's, before which somebody else may have written.
+var pidLine = regexp.MustCompile(`(?m)^[ \t]*PID:[ \t]*\d+[ \t\r]*$`)
+
 // isPtcpdump reports whether ptcpdump writes comments such as this one: lines of a name and a
 // value, of which the first names a kind of thing.
 func isPtcpdump(comment string) bool {
@@ -101,10 +105,11 @@ func isPtcpdump(comment string) bool {
 	return ok && slices.Contains([]string{"PID", "ThreadId", "UserId", "ParentPID", "ContainerName", "PodName"}, key)
 }
 
-// guests begin the names of interfaces that lead to containers and virtual machines of the host
-// that captures: what is inbound there is sent by a process of that host, so that the direction
-// does not tell whose process a comment names.
-var guests = []string{"veth", "docker", "br-", "bridge", "cni", "cali", "flannel", "lxc", "lxd", "cilium", "vnet", "virbr", "tap", "tun", "podman", "weave", "kube", "nodelocaldns", "any"}
+// ownInterface matches the names of interfaces that lead out of the host that captures, or back to it: network
+// cards, what bonds them, and the loopback. Behind others are containers and virtual machines: what
+// is inbound there is sent by a process of that host, so that the direction does not tell whose
+// process a comment names. Names are many, so one that is not known here is taken for such.
+var ownInterface = regexp.MustCompile(`^(lo\d*|eth\d.*|en\d+|en[opsx][0-9a-f].*|em\d.*|bond\d.*|wl.*|ib\d.*|Ethernet.*|Wi-Fi.*)$`)
 
 // remarkedProcess is the target's process as ptcpdump names it; nil: none, or it is not sure that
 // it is the target's. The process that it names of a packet is the one on its host: of an inbound
@@ -114,9 +119,8 @@ func (f *Finding) remarkedProcess(rs []Remark) *Process {
 	var found, other *Process
 	for i := range rs {
 		r := &rs[i]
-		guest := r.Interface == "" || slices.ContainsFunc(guests, func(s string) bool { return strings.HasPrefix(r.Interface, s) })
 		p := ptcpdumpProcess(r.Comments)
-		if p == nil || guest || r.Inbound == r.Outbound || r.Evidence < 0 {
+		if p == nil || !ownInterface.MatchString(r.Interface) || r.Inbound == r.Outbound || r.Evidence < 0 {
 			continue
 		}
 		of := &found

@@ -184,6 +184,15 @@ func TestWhoseRemarks(t *testing.T) {
 		{"one process for both ends", "lo", func(bool, int) ([]string, uint32) { return pid(7), 2 }, nil},
 		{"which way is not said", "eth0", func(bool, int) ([]string, uint32) { return pid(7), 0 }, nil},
 		{"on the way to a container", "veth12", onTarget, nil},
+		{"on the way to a container of AWS", "eni0a1b2c3d4e5", onTarget, nil},
+		{"on the way to a container of Azure", "azv0a1b2c3d4e5", onTarget, nil},
+		{"on the way to a container of GKE", "gke0a1b2c3d4e5", onTarget, nil},
+		{"on the way to a container of who knows", "pod7", onTarget, nil},
+		{"on a name that goes on", "loop0", onTarget, nil},
+		{"on all interfaces", "any", onTarget, nil},
+		{"on a network card's port", "enp3s0f1np1", onTarget, 4711.0},
+		{"on a card with its address", "enx0a1b2c3d4e5f", onTarget, 4711.0},
+		{"on a VLAN", "bond0.12", onTarget, 4711.0},
 		{"an interface without a name", "", onTarget, nil},
 		{"two processes", "eth0", func(fromTarget bool, frame int) ([]string, uint32) {
 			c, way := onTarget(fromTarget, frame)
@@ -242,6 +251,7 @@ func TestHostileRemarks(t *testing.T) {
 		"empty":     {[]string{""}, "", false},
 		"own":       {[]string{"connrace fin-request-crossing #1 (certain): request"}, "", false},
 		"two lines": {[]string{"one\r\n\r\n two"}, "one; two", false},
+		"noted":     {[]string{"note\nPID: 1\nArgs: --password=hunter2"}, "note; PID: 1", false},
 	} {
 		data := remarked(t, "eth0", func(bool, int) ([]string, uint32) { return c.comments, 1 })
 		code, out, stderr := after(t, t.Context(), remarkedFile(t, data), "--format", "json", "-")
@@ -250,7 +260,7 @@ func TestHostileRemarks(t *testing.T) {
 		}
 		_, evidence := remarksIn(t, []byte(out))
 		got, _ := evidence[0]["comment"].(string)
-		if !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") || len(got) > 1010 {
+		if !strings.HasPrefix(got, c.want) || (got == "") != (c.want == "") || len(got) > 1010 || strings.Contains(got, "hunter2") {
 			t.Errorf("%s: comment %.80q of %d octets, want %.80q", name, got, len(got), c.want)
 		}
 		if x, bad := unprintable([]byte(out)); bad {

@@ -118,7 +118,7 @@ const gatherTime = second / 4
 
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
-	if d.opt.Host != nil && now-d.asked < gatherTime {
+	if d.opt.Host != nil && now < d.asked+gatherTime {
 		return
 	}
 	var due []*pending
@@ -166,6 +166,9 @@ func (d *Detector) complete(ps ...*pending) {
 	}
 	d.askHost(ps)
 	for _, p := range ps {
+		if p.f.Rule.Repeated {
+			d.gradeWait(p) // by those before it, be they of the same batch
+		}
 		if p.f.ID == 0 {
 			d.emit(p)
 		} else if d.explain(p); d.opt.OnUpdate != nil {
@@ -194,9 +197,6 @@ func (d *Detector) enrich(p *pending) {
 	d.findRetry(p)
 	if p.close.Time != 0 {
 		p.close.mass = p.t.told.closes.Together(&p.close.Close)
-	}
-	if f.Rule.Repeated {
-		d.gradeWait(p)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 def application(env, start):
     path = env["PATH_INFO"]
     if path == "/slow":
-        open("has", "w")
+        open("has", "w").write(str(os.getpid()))
         time.sleep(60)
     if path == "/fail":
         os._exit(1)
@@ -34,7 +34,7 @@ def application(env, start):
 `
 	nodeApp = `require("http").createServer((q, a) => {
   if (q.url == "/fail") process.nextTick(() => { throw new Error("on purpose") })
-  if (q.url == "/slow") require("fs").writeFileSync("has", "")
+  if (q.url == "/slow") require("fs").writeFileSync("has", String(process.pid))
   if (q.url == "/") a.end(String(process.pid))
 }).listen(8080, "127.0.0.1", 1)
 `
@@ -67,7 +67,7 @@ func TestLiveRealServers(t *testing.T) {
 	for _, s := range []realServer{
 		{name: "uwsgi harakiri", command: uwsgi, request: "/slow", signal: 9, master: true, listener: "uwsgi"},
 		{name: "uwsgi exit", command: uwsgi, request: "/fail", code: 1},
-		{name: "gunicorn timeout", command: append(gunicorn, "--timeout", "1", "app:application"), request: "/slow", abort: true, listener: "gunicorn"},
+		{name: "gunicorn timeout", command: append(gunicorn, "--timeout", "3", "app:application"), request: "/slow", abort: true, listener: "gunicorn"},
 		{name: "gunicorn killed", command: append(gunicorn, "app:application"), request: "/slow", kill: syscall.SIGKILL, signal: 9},
 		{name: "node exception", command: []string{"node|nodejs", "app.js"}, request: "/fail", code: 1, listener: "node"},
 		{name: "node stopped", command: []string{"node|nodejs", "app.js"}, request: "/slow", kill: syscall.SIGTERM, signal: 15},
@@ -134,13 +134,17 @@ func (s *realServer) run(t *testing.T) {
 	if !strings.Contains(live.stderr.String(), "who closes") {
 		t.Skip("no kernel events here: ", live.stderr)
 	}
+	has := func() int { // the worker that has the request: by now it may be another one
+		b, _ := os.ReadFile(filepath.Join(dir, "has"))
+		pid, _ := strconv.Atoi(string(b))
+		return pid
+	}
 	ask(s.request)
 	if s.kill != 0 {
 		n.until("the worker has the request", func() bool {
-			_, err := os.Stat(filepath.Join(dir, "has"))
-			return err == nil
+			return has() != 0
 		})
-		syscall.Kill(worker, s.kill)
+		syscall.Kill(has(), s.kill)
 	}
 	finding := func() (f clitest.Line, ok bool) {
 		said := live.stdout.String()
@@ -161,6 +165,9 @@ func (s *realServer) run(t *testing.T) {
 	live.endSoon(syscall.SIGINT)
 	f, _ := finding()
 	p := f.Process
+	if s.request == "/slow" {
+		worker = has()
+	}
 	if p == nil || p.PID != worker {
 		t.Fatalf("%+v is named, not %d: %s", p, worker, f.Summary)
 	}

@@ -115,7 +115,6 @@ func holds(x *seg, octet tcpstate.Seq) bool {
 // mark says of each segment of evidence where it was seen, and adds what only others show.
 func (s *scene) mark() {
 	used := map[[2]uint64]bool{}
-	id := func(x *seg) [2]uint64 { return [2]uint64{uint64(x.capture), x.frame} }
 	s.add()
 	for i := range s.f.Evidence {
 		e := &s.f.Evidence[i]
@@ -132,21 +131,10 @@ func (s *scene) mark() {
 				continue
 			}
 			ahead, _, _ := s.Links.Ahead(own, p, a.time)
-			var best *seg
-			far := int64(0)
-			segs := s.segs(p)
-			for k := range segs {
-				b := s.common(p, segs[k])
-				if used[id(&segs[k])] || !isCopy(&a, &b, false) {
-					continue
-				}
-				if d := abs(b.time - a.time - ahead); best == nil || d < far {
-					best, far = &segs[k], d
-				}
-			}
+			best, far := s.nearest(&a, own, p, used)
 			switch {
 			case best != nil && far < around:
-				used[id(best)] = true
+				used[best.id()] = true
 				after := best.time - a.time - ahead
 				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time, After: after})
 				e.Note += fmt.Sprintf("; seen at %s frame %d, %s", s.nameOf(p, best.capture), best.frame, offset(after))
@@ -161,6 +149,25 @@ func (s *scene) mark() {
 		}
 		e.Seen = seen
 	}
+}
+
+func (x *seg) id() [2]uint64 { return [2]uint64{uint64(x.capture), x.frame} }
+
+// nearest is the copy of a segment that another point saw next to when it would have, and how far from that;
+// nil: it saw none.
+func (s *scene) nearest(a *seg, own, p int, used map[[2]uint64]bool) (best *seg, far int64) {
+	ahead, _, _ := s.Links.Ahead(own, p, a.time)
+	segs := s.segs(p)
+	for k := range segs {
+		b := s.common(p, segs[k])
+		if used[segs[k].id()] || !isCopy(a, &b, false) {
+			continue
+		}
+		if d := abs(b.time - a.time - ahead); best == nil || d < far {
+			best, far = &segs[k], d
+		}
+	}
+	return best, far
 }
 
 // offset writes a time after another.
@@ -189,6 +196,9 @@ func (s *scene) add() {
 				a, ok := s.find(s.pointOf(&o), &o)
 				if !ok || !isCopy(&a, &b, false) {
 					return false
+				}
+				if best, far := s.nearest(&a, s.pointOf(&o), v.point, nil); best != nil && far < around && best.id() == b.id() {
+					return true // however long its way was
 				}
 				ahead, off, _ := s.Links.Ahead(s.pointOf(&o), v.point, a.time)
 				return abs(b.time-a.time-ahead) <= off+around/10

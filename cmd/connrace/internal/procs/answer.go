@@ -39,7 +39,14 @@ func (b *book) listens(e tcpstate.Endpoint, at int64) *detect.Process {
 	for i := range 2 * len(all) { // one that is there goes before any that is gone
 		on := all[i%len(all)]
 		// Those that were there then, else those that were there last before.
-		there := func(h *held) bool { return h.last >= at || h.last == b.looked }
+		n := 0
+		for _, h := range b.listeners[on] {
+			if h.last == b.looked {
+				n++
+			}
+		}
+		closed := b.closedSince(on, n, at)
+		there := func(h *held) bool { return h.last >= at || h.last == b.looked && !closed }
 		var then []*held
 		for _, h := range b.listeners[on] {
 			switch {

@@ -379,7 +379,7 @@ func (b *book) exited(pid int, start uint64, e detect.Exit) {
 
 func (b *book) end(pid int, start uint64, e detect.Exit) {
 	switch p := b.processes[pid]; {
-	case p != nil && p.isAlive() && (p.start == start || p.start == 0 || start == 0):
+	case p != nil && p.Exit == nil && (p.start == start && start != 0 || p.gone == 0 && (p.start == 0 || start == 0)):
 		b.events.explain(p, &e)
 		p.Exit = &e
 	case b.ends != nil && len(b.ends) < maxEvents: // it may be one that is being found

@@ -10,7 +10,8 @@ import (
 
 // events are what the kernel said, for a while: a finding asks for it seconds later.
 type events struct {
-	closes  recent[conn, []closing] // of a listener remote is zero
+	closes  recent[conn, []closing]          // of a listener remote is zero
+	listens recent[tcpstate.Endpoint, int64] // when somebody began to
 	drops   recent[conn, []detect.HostDrop]
 	resets  recent[conn, detect.HostReset]
 	signals recent[int, signal] // the newest, by whom it was sent to
@@ -85,7 +86,8 @@ func (b *book) event(e any) (changed bool) {
 	switch e := e.(type) {
 	case *trace.Listen:
 		b.task(&e.Task)
-		return true
+		b.ports[e.Local.Port] = e.Time // else who listens for a moment only is watched for ever
+		lost, changed = v.listens.put(e.Local, e.Time, e.Time), true
 	case *trace.Close:
 		c := closing{time: e.Time, by: b.task(&e.Task), how: detect.CloseByShutdown, code: e.Task.Code}
 		switch {
@@ -222,6 +224,18 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		told.Exit = &e
 	}
 	return &told
+}
+
+// closedSince reports whether the kernel said of all of n sockets that listened when it was looked
+// last that they were closed until a time, and of no other that it began.
+func (b *book) closedSince(on tcpstate.Endpoint, n int, at int64) bool {
+	last := int64(0)
+	for _, c := range b.events.closes.get(conn{local: on}) {
+		if c.time > b.looked && c.time <= at {
+			n, last = n-1, c.time
+		}
+	}
+	return n <= 0 && last != 0 && b.events.listens.get(on) < last
 }
 
 // exitOf is how a process ended by the code that wait(2) gives.

@@ -27,6 +27,36 @@ func TestListenerInPlaceOfAnother(t *testing.T) {
 	}
 }
 
+// Whoever the kernel said has closed its listener does not listen any more, although that was not
+// looked for again; nor is a port watched for ever on which somebody listened in between.
+func TestListenerClosedSinceTheLook(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	l := at("10.0.0.5:80")
+	h.process(100, 1, 5, "old", 7)
+	h.listen = []capture.Socket{{Local: l, Inode: 7}}
+	b.look(1000*sec, true)
+	task := trace.Task{PID: 100, Start: 5, Name: "old", Code: 9}
+	b.event(&trace.Close{Time: 1001 * sec, Local: l, Listener: true, Exiting: true, Task: task})
+	b.event(&trace.Exit{Time: 1001 * sec, Task: task})
+	q := detect.HostQuestion{Target: l, LB: at("10.0.0.9:4000"), Time: 1002 * sec, SYN: true}
+	if got := told(b, q); got != "100 old before 9/0" {
+		t.Error(got)
+	}
+	b.event(&trace.Listen{Time: 1001*sec + 1, Local: l})
+	if got := told(b, q); got != "100 old" {
+		t.Error("somebody listens again: ", got)
+	}
+	b.event(&trace.Listen{Time: 1003 * sec, Local: at("0.0.0.0:2121")})
+	h.listen = nil
+	if ports, _ := b.look(1004*sec, true); !ports[2121] {
+		t.Error("its connections may matter")
+	}
+	if ports, _ := b.look(1004*sec+keepFor, true); ports[2121] {
+		t.Error("it is watched for ever")
+	}
+}
+
 // What a host sends behind its first RST is because of that.
 func TestFirstResetTells(t *testing.T) {
 	h := &host{t: t, root: t.TempDir()}

@@ -70,7 +70,9 @@ func TestTracer(t *testing.T) {
 		case *Signal:
 			seen["kills"] = seen["kills"] || e.To == killed.Process.Pid && e.Number == 9 && self(e.From) && !e.Kernel
 		case *Drop:
-			t.Errorf("dropped for no reason that is wanted: %+v", e)
+			if e.To.String() == at.String() || e.From.String() == at.String() { // others of this host may have their own
+				t.Errorf("dropped for no reason that is wanted: %+v", e)
+			}
 		case *Reset:
 			seen["resets"] = seen["resets"] || e.Local.String() == at.String() && e.Reason == "NO_SOCKET"
 		}

@@ -164,6 +164,21 @@ func TestWho(t *testing.T) {
 	}
 }
 
+// TestWhoFirst: of a target that several analyses have, the first one's software is told, each time.
+func TestWhoFirst(t *testing.T) {
+	r := find(t, "fin-request-crossing")
+	for range 50 {
+		var found []diagnosis.Found
+		for _, basis := range []string{"c", "a", "b"} {
+			known := &detect.Target{Target: web, Server: &detect.Software{Name: "Node.js", Basis: basis}}
+			found = append(found, diagnosis.Found{Finding: closed(r, "", 5*time.Second), Known: known})
+		}
+		if servers := answer(diagnosis.Seen{}, found...).Problems[0].Servers; len(servers) != 1 || servers[0].Basis != "c" {
+			t.Fatalf("servers %+v", servers)
+		}
+	}
+}
+
 // What the targets answer themselves is a problem without findings, behind all that failed.
 func TestAnswers5xx(t *testing.T) {
 	seen := diagnosis.Seen{Requests: 50, Answers5xx: 22, Run: diagnosis.Run{Files: []string{"a b.pcap"}}}

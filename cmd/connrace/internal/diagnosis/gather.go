@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -74,7 +75,7 @@ type problem struct {
 	reason
 	seen    *Seen
 	rules   map[*detect.Rule]int
-	targets map[site]bool
+	targets map[site]int // in which order they came
 	texts   map[said]uint64
 	best    said // of texts
 	idle    sample
@@ -112,7 +113,7 @@ const lossWeight = 1 << 32
 func (a *Answer) problem(r reason) *problem {
 	q := a.by[r]
 	if q == nil {
-		q = &problem{reason: r, seen: a.seen, rules: map[*detect.Rule]int{}, targets: map[site]bool{}, texts: map[said]uint64{}}
+		q = &problem{reason: r, seen: a.seen, rules: map[*detect.Rule]int{}, targets: map[site]int{}, texts: map[said]uint64{}}
 		a.by[r] = q
 		a.all = append(a.all, q)
 	}
@@ -158,7 +159,7 @@ func (q *problem) add(x *added) {
 	q.Tries.Add(x.Tries, 1)
 	q.found.add(x.First, x.Last, x.Count)
 	q.failed.add(x.First, x.Last, x.Tries.Failed())
-	q.targets[x.site] = true
+	q.at(x.site)
 	if x.found != nil {
 		q.addFound(x.found)
 	}
@@ -281,14 +282,23 @@ func (q *problem) others() string {
 	return fmt.Sprintf(" So in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(q.Count, "finding"), strings.Join(of, ", "))
 }
 
-// known are the targets of the problem of which something is known, in order.
+// at notes a target of the problem.
+func (q *problem) at(s site) {
+	if _, noted := q.targets[s]; !noted {
+		q.targets[s] = len(q.targets)
+	}
+}
+
+// known are the targets of the problem of which something is known, in order of their addresses. One
+// that several analyses have is there as often, in theirs.
 func (q *problem) known() (ts []*detect.Target) {
-	for s := range q.targets {
+	for _, s := range slices.SortedFunc(maps.Keys(q.targets), func(a, b site) int {
+		return cmp.Or(cmp.Compare(a.String(), b.String()), cmp.Compare(q.targets[a], q.targets[b]))
+	}) {
 		if s.known != nil {
 			ts = append(ts, s.known)
 		}
 	}
-	slices.SortFunc(ts, func(a, b *detect.Target) int { return cmp.Compare(a.Target.String(), b.Target.String()) })
 	return ts
 }
 

@@ -19,7 +19,7 @@ func (a *Answer) AddTarget(t *detect.Target) {
 	q := a.problem(own)
 	q.answers += t.Answers5xx
 	q.found.add(t.Answered5xx[0], t.Answered5xx[1], t.Answers5xx)
-	q.targets[site{t.Target, "", t}] = true
+	q.at(site{t.Target, "", t})
 }
 
 func (q *problem) describeOwn() {

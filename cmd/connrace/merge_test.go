@@ -305,6 +305,56 @@ func TestMergeApart(t *testing.T) {
 	}
 }
 
+// TestMergeAgain: boxes that a merged report tells apart stay apart when it is merged once more, by
+// itself or behind a third one.
+func TestMergeAgain(t *testing.T) {
+	dir := t.TempDir()
+	vantage := regexp.MustCompile(`"vantage":"[a-z]+"`)
+	merge := func(to string, format string, from ...string) string {
+		t.Helper()
+		for i := range from {
+			from[i] = filepath.Join(dir, from[i])
+		}
+		code, got, stderr := after(t, t.Context(), nil, append([]string{"merge", "--format", format}, from...)...)
+		if code != cli.ExitOK || stderr != "" {
+			t.Fatalf("%s: exit %d, %s", to, code, stderr)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for _, address := range []string{"127.0.0.1:8080", "10.1.2.3:8080"} {
+		for name, from := range map[string]string{"crowder.pcap": "10.1.246.132:5005", "nginx-node-race.pcap": "10.77.0.2:8080"} {
+			_, doc, _ := after(t, t.Context(), nil, "--format", "json", "-q", clitest.Put(t, dir, name))
+			doc = vantage.ReplaceAllString(strings.ReplaceAll(doc, from, address), `"vantage":"target"`)
+			doc = regexp.MustCompile(`"first":"[^"]*","last":"[^"]*","snaplen"`).
+				ReplaceAllString(doc, `"first":"2019-01-26T00:00:00Z","last":"2019-01-26T00:01:00Z","snaplen"`)
+			if err := os.WriteFile(filepath.Join(dir, name+".json"), []byte(doc), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		same := func(want, got string) {
+			t.Helper()
+			for _, d := range differences("", unmerged(t, want), unmerged(t, got)) {
+				t.Errorf("%s: %s", address, d)
+			}
+		}
+		want := merge("ab", "json", "crowder.pcap.json", "nginx-node-race.pcap.json")
+		if ts := unmerged(t, want)["targets"].([]any); len(ts) != 2 {
+			t.Fatalf("%s: %d targets", address, len(ts))
+		}
+		same(want, merge("abx", "json", "ab"))
+		merge("lines", "jsonl", "ab")
+		same(want, merge("abl", "json", "lines"))
+		want = merge("cab", "json", "crowder.pcap.json", "ab")
+		if ts := unmerged(t, want)["targets"].([]any); len(ts) != 3 || fmt.Sprint(ts[2].(map[string]any)["captures"]) != "[2]" {
+			t.Errorf("%s: targets %v", address, ts)
+		}
+		same(want, merge("cabx", "json", "cab"))
+	}
+}
+
 // TestMergeLeaves: what is not merged is said.
 func TestMergeLeaves(t *testing.T) {
 	dir := t.TempDir()

@@ -28,7 +28,7 @@ const (
 	mostLBs      = 64
 	mostAdvice   = 8
 	mostNamed    = 3   // targets that a note names
-	mostOwn      = 256 // reports with targets of their own
+	mostOwn      = 256 // parts of reports with targets of their own
 	mostOwnKinds = 256 // groups of each of them
 )
 
@@ -39,6 +39,7 @@ type Merger struct {
 	own    []*part         // of reports with targets that are not the other reports'
 	homes  homes           // whose targets are
 	shared map[string]bool // private addresses that reports have together, by name
+	read   int             // reports
 	more   int             // captures beyond the bound
 	kept   int             // findings
 	told   int             // targets
@@ -83,8 +84,9 @@ func (m *Merger) Add(name string, r io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	m.read++
 	in := reading{
-		Merger: m, d: d, name: name, base: len(m.all.captures), byID: map[int]*detect.Finding{}, lines: map[*detect.Rule]uint64{},
+		Merger: m, d: d, name: name, number: m.read, base: len(m.all.captures), byID: map[int]*detect.Finding{}, lines: map[*detect.Rule]uint64{},
 		counted: newPart(mostGroups), apart: map[tcpstate.Endpoint]bool{},
 	}
 	defer in.settle()
@@ -174,9 +176,8 @@ func (p *part) finish() {
 
 // within makes of a capture's index in the report the one in the part, one of those that there are.
 func (p *part) within(capture *int) {
-	if len(p.captures) > 0 {
-		*capture = max(min(*capture-p.captures[0], len(p.captures)-1), 0)
-	}
+	i, _ := slices.BinarySearch(p.captures, *capture)
+	*capture = max(min(i, len(p.captures)-1), 0)
 }
 
 // count counts findings that are not kept.

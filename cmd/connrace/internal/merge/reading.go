@@ -20,6 +20,7 @@ type reading struct {
 	*Merger
 	d            *json.Decoder
 	name         string
+	number       int // of the report, from 1 on
 	base         int // captures before
 	kind, schema string
 	totals       *report.TotalsDoc
@@ -32,6 +33,7 @@ type reading struct {
 	forgotten []detect.Group          // which those are that the report itself only counts
 	apart     map[tcpstate.Endpoint]bool
 	own       *part    // nil: all its targets are the other reports', too
+	sole      []*part  // of boxes that it tells apart itself
 	left      []string // what it says besides that is not merged
 }
 
@@ -272,12 +274,12 @@ func (m *reading) settle() {
 		}
 	}
 	for _, f := range m.found {
-		p := m.partOf(f.Target)
+		p := m.partOf(f.Target, f.Capture)
 		p.result.Findings = append(p.result.Findings, f)
 	}
 	for i := range m.counted.result.Forgotten {
 		g := &m.counted.result.Forgotten[i]
-		m.partOf(g.Target).count(g)
+		m.partOf(g.Target, -1).count(g)
 	}
 	if m.own != nil {
 		m.Merger.own = append(m.Merger.own, m.own)
@@ -287,15 +289,8 @@ func (m *reading) settle() {
 		}
 		m.warn(m.base, fmt.Sprintf("%s: told of apart, as other reports have another box of that address", some(names)))
 	}
+	m.Merger.own = append(m.Merger.own, m.sole...)
 	if m.left = slices.Compact(m.left); len(m.left) > 0 && len(m.r.Captures) > 0 {
 		m.warn(m.base, text.Clean(m.name)+": not merged: "+strings.Join(m.left, ", "))
 	}
-}
-
-// partOf is where what concerns a target belongs.
-func (m *reading) partOf(e tcpstate.Endpoint) *part {
-	if m.own != nil && m.apart[e] {
-		return m.own
-	}
-	return &m.all
 }

@@ -16,6 +16,8 @@ type homes map[tcpstate.Endpoint]*home
 type home struct {
 	watched []span // by reports that were taken for the same box
 	atOnce  bool   // there are several boxes with the address
+	report  int    // the last that has it, by its number
+	whole   bool   // that report tells of it, where it does first, for all of its captures together
 }
 
 // span is a time in which a report watched.
@@ -27,44 +29,114 @@ type span struct {
 // mostSpans bounds what is known of one address.
 const mostSpans = 64
 
+// place is the part to which the figures of a target belong that a report has of some of its
+// captures. Targets that were not told apart have no address.
+func (m *reading) place(t *detect.Target, of []int) *part {
+	a := t.Target.Addr.Netip()
+	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
+	if t.Target == (tcpstate.Endpoint{}) || !local && !a.IsPrivate() {
+		return &m.all
+	}
+	whole := len(of) == len(m.all.captures)-m.base
+	room := len(m.all.captures) > m.base && len(m.Merger.own)+len(m.sole) < mostOwn
+	now := m.watched(t, of)
+	h := m.homes[t.Target]
+	switch {
+	case h == nil:
+		if len(m.homes) < mostTargets {
+			m.homes[t.Target] = &home{watched: []span{now}, report: m.number, whole: whole}
+		}
+	case h.report == m.number: // a merged report has it twice where it tells boxes apart
+		if (local || h.whole) && !whole && room {
+			h.atOnce = true
+			return m.soleOf(of)
+		}
+		h.watch(now)
+	default:
+		h.report, h.whole = m.number, whole
+		if !h.another(now, local) {
+			m.shared[t.Target.String()] = true
+		} else if room || m.own != nil {
+			if m.own == nil {
+				m.own = m.partWith(m.all.captures[m.base:])
+			}
+			m.apart[t.Target] = true
+		}
+	}
+	return m.partOf(t.Target, -1)
+}
+
+// watched is when a target was watched by captures, and where.
+func (m *reading) watched(t *detect.Target, by []int) span {
+	s := span{atTarget: t.Vantage == "target"}
+	for _, i := range by {
+		c := &m.r.Captures[i]
+		if c.First != 0 && (s.first == 0 || c.First < s.first) {
+			s.first = c.First
+		}
+		s.last = max(s.last, c.Last)
+	}
+	return s
+}
+
 // another reports whether a report's target is another box than the one of that address that
 // earlier reports have: on the host itself it always is. Two that watched at the same time, each on
 // the target's own host, were on two hosts: nobody captures twice there. From then on nothing tells
-// which of them a report is about. Targets that were not told apart have no address.
-func (m *reading) another(t *detect.Target) bool {
-	if t.Target == (tcpstate.Endpoint{}) {
-		return false
-	}
-	a := t.Target.Addr.Netip()
-	local := a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified()
-	if !local && !a.IsPrivate() || m.apart[t.Target] {
-		return m.apart[t.Target]
-	}
-	now := span{atTarget: t.Vantage == "target"}
-	for _, c := range m.r.Captures[min(m.base, len(m.r.Captures)):] {
-		if c.First != 0 && (now.first == 0 || c.First < now.first) {
-			now.first = c.First
-		}
-		now.last = max(now.last, c.Last)
-	}
-	h := m.homes[t.Target]
-	if h == nil {
-		if len(m.homes) < mostTargets {
-			m.homes[t.Target] = &home{watched: []span{now}}
-		}
-		return false
-	}
+// which of them a report is about.
+func (h *home) another(now span, local bool) bool {
 	h.atOnce = h.atOnce || slices.ContainsFunc(h.watched, func(s span) bool {
 		return s.atTarget && now.atTarget && s.first < now.last && now.first < s.last
 	})
 	if local || h.atOnce {
 		return true
 	}
-	if len(h.watched) < mostSpans {
-		h.watched = append(h.watched, now)
-	}
-	m.shared[t.Target.String()] = true
+	h.watch(now)
 	return false
+}
+
+func (h *home) watch(s span) {
+	if len(h.watched) < mostSpans {
+		h.watched = append(h.watched, s)
+	}
+}
+
+// partWith is a part with captures of the report.
+func (m *reading) partWith(captures []int) *part {
+	p := newPart(mostOwnKinds)
+	p.captures = captures
+	for _, i := range captures {
+		p.result.ExactStreams = append(p.result.ExactStreams, m.all.result.ExactStreams[i])
+	}
+	return &p
+}
+
+// soleOf is the part of captures for which the report itself tells of boxes apart.
+func (m *reading) soleOf(captures []int) *part {
+	for _, p := range m.sole {
+		if slices.Equal(p.captures, captures) {
+			return p
+		}
+	}
+	m.sole = append(m.sole, m.partWith(captures))
+	return m.sole[len(m.sole)-1]
+}
+
+// partOf is where what concerns a target belongs, seen by a capture; -1: it is not known by which.
+func (m *reading) partOf(e tcpstate.Endpoint, capture int) *part {
+	var sole *part
+	for _, p := range m.sole {
+		_, by := slices.BinarySearch(p.captures, capture)
+		if _, known := p.targets[e]; known && by && (sole == nil || len(p.captures) < len(sole.captures)) {
+			sole = p
+		}
+	}
+	switch {
+	case sole != nil:
+		return sole
+	case m.apart[e]:
+		return m.own
+	}
+	return &m.all
 }
 
 // target adds the figures of a target to those that other reports have of it.
@@ -74,16 +146,17 @@ func (m *reading) target(d *report.TargetDoc) error {
 		return err
 	}
 	x.Timers = timers(&x)
-	if m.another(&x) && len(m.all.captures) > m.base && (m.own != nil || len(m.Merger.own) < mostOwn) {
-		if m.own == nil {
-			p := newPart(mostOwnKinds)
-			p.captures = m.all.captures[m.base:]
-			p.result.ExactStreams = m.all.result.ExactStreams[m.base:]
-			m.own = &p
+	all := m.all.captures[m.base:]
+	var of []int
+	for _, i := range d.Captures {
+		if i >= 0 && i < len(all) {
+			of = append(of, all[i])
 		}
-		m.apart[x.Target] = true
 	}
-	m.put(m.partOf(x.Target), &x)
+	if slices.Sort(of); len(of) == 0 {
+		of = all
+	}
+	m.put(m.place(&x, slices.Compact(of)), &x)
 	return nil
 }
 

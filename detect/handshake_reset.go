@@ -23,7 +23,7 @@ var HandshakeReset = &Rule{
 	Severity: Error,
 	Mildest:  Warning,
 	Lost:     LostIfGivenUp,
-	Title:    "The SYN-ACK finds no socket",
+	Title:    "The SYN-ACK reaches no socket",
 	Diagram: `
 LB                                target
  | --- S  0:1 --------------------> |   SYN

@@ -268,18 +268,25 @@ func (q *problem) describe() {
 const clientFix = "If it was the client, nothing on the load balancer or the target: look for 499 (nginx) or 460 (an ALB) in the load balancer's log " +
 	"at these times, and raise the client's timeout or answer faster."
 
-// others says which findings of the problem are of other kinds than that whose sequence is told.
+// others says, where errors of other kinds than that whose sequence is told are of the problem, how
+// many findings are of which kind.
 func (q *problem) others() string {
 	var of []string
+	all, errors := 0, false
 	for _, c := range q.Counts {
-		if c.Rule != q.Rule && q.consequence(c.Rule) == 0 && c.Rule.Severity == detect.Error && q.Rule.Severity == detect.Error {
+		if q.consequence(c.Rule) > 0 { // told as what came after
+			continue
+		}
+		all += c.N
+		if c.Rule != q.Rule {
 			of = append(of, fmt.Sprintf("%s %s", text.Grouped(uint64(c.N)), c.Rule.ID))
+			errors = errors || c.Rule.Severity == detect.Error
 		}
 	}
-	if len(of) == 0 {
+	if !errors || q.Rule.Severity != detect.Error {
 		return ""
 	}
-	return fmt.Sprintf(" So in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(q.Count, "finding"), strings.Join(of, ", "))
+	return fmt.Sprintf(" So in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(uint64(all), "finding"), strings.Join(of, ", "))
 }
 
 // at notes a target of the problem.

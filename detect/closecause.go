@@ -250,14 +250,14 @@ type Timers struct {
 	Age        int64  // its limit on the age of a connection
 	Grace      int64  // and how long it waits for open streams behind a GOAWAY
 	Count      uint32 // and on its requests
-	Purges     bool   // the LB, as HAProxy, has no idle timeout: of its idle connections it closes some now and then
+	Purges     bool   // the LB, most likely HAProxy, has no idle timeout: of its idle connections it closes some now and then
 }
 
 // above says above what the target's keep-alive timeout must be: it outlives the LB's, five
 // seconds to spare.
 func (t Timers) above() string {
-	if t.Purges {
-		return fmt.Sprintf("to %d s or more, longer than HAProxy keeps them (it has no idle timeout: every 5 s, pool-purge-delay, it closes half of those that it did not need)",
+	if t.Purges && t.LB == 0 {
+		return fmt.Sprintf("to %d s or more, longer than the load balancer keeps them (if it is HAProxy, as is most likely, it has no idle timeout: every 5 s, pool-purge-delay, it closes half of those that it did not need)",
 			max(75, (t.Target+second-1)/second+5))
 	}
 	enough := "75 s (an ALB's is 60 s)"

@@ -78,7 +78,7 @@ func (t *target) idleTimers(lbIdle int64) (ts Timers) {
 	if lbIdle != 0 {
 		ts.LB = lbIdle
 	}
-	ts.Purges = lbIdle == 0 && t.told.who.lb.Said().Purges()
+	ts.Purges = ts.LB == 0 && t.told.who.lb.Said().Purges()
 	return ts
 }
 

@@ -97,6 +97,37 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// Where several errors are of one problem, it is said how many findings are of each rule, and the
+// numbers add up: findings of milder rules are counted, too.
+func TestOthers(t *testing.T) {
+	var found []diagnosis.Found
+	for _, id := range []string{"fin-request-crossing", "fin-request-crossing", "closed-with-request-outstanding", "keepalive-mismatch"} {
+		found = append(found, diagnosis.Found{Finding: closed(find(t, id), detect.CloseIdleTimeout, time.Second)})
+	}
+	const want = "So in 2 of 4 findings; the rest: 1 closed-with-request-outstanding, 1 keepalive-mismatch."
+	if d := answer(diagnosis.Seen{}, found...); len(d.Problems) != 1 || !strings.Contains(d.Problems[0].What, want) {
+		t.Errorf("%d problems, the first: %s", len(d.Problems), d.Problems[0].What)
+	}
+	if d := answer(diagnosis.Seen{}, found[0], found[3]); strings.Contains(d.Problems[0].What, "the rest") {
+		t.Errorf("a warning alone: %s", d.Problems[0].What)
+	}
+}
+
+// What HAProxy does is told as what is only likely, and a measurement goes before it.
+func TestPurges(t *testing.T) {
+	f := closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 5*time.Second)
+	timer := func(lb *detect.Timeout) string {
+		known := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9}, LBIdle: lb, LB: &detect.Software{Name: "HAProxy", Likely: true}}
+		return strings.ReplaceAll(answer(diagnosis.Seen{}, diagnosis.Found{Finding: f, Known: known}).Problems[0].Timer.Text(), "\u00a0", " ")
+	}
+	if s := timer(nil); !strings.Contains(s, "If the load balancer is HAProxy, as is most likely,") {
+		t.Error(s)
+	}
+	if s := timer(&detect.Timeout{NS: 120e9}); !strings.Contains(s, "keeps idle connections for 120 s") || strings.Contains(s, "HAProxy") {
+		t.Error(s)
+	}
+}
+
 // Every rule has something to say about timers, and a problem of its own.
 func TestEveryRule(t *testing.T) {
 	for _, r := range detect.Rules {

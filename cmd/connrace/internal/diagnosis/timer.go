@@ -105,11 +105,13 @@ func (q *problem) keepAlive() Timer {
 		add(strings.Join(each, ", ") + ".")
 		return t
 	}
-	switch {
-	case Only(q.LBs).Purges():
-		add("HAProxy has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
+	switch only := Only(q.LBs); {
 	case lb != nil:
 		add("The load balancer keeps idle connections for " + text.Short(lb.NS) + ".")
+	case only.Purges() && only.Likely:
+		add("If the load balancer is HAProxy, as is most likely, it has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
+	case only.Purges():
+		add("HAProxy has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
 	default:
 		add("The load balancer's own idle timeout is longer: it never closed first.")
 	}

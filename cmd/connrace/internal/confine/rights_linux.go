@@ -55,6 +55,12 @@ func set(kept []Capability) (c capabilities) {
 	return c
 }
 
+// Have reports whether this thread may use all of some capabilities.
+func Have(cs ...Capability) bool {
+	have, err := getCapabilities()
+	return err == nil && !slices.ContainsFunc(cs, func(c Capability) bool { return have.effective()&(1<<c.number) == 0 })
+}
+
 // Raise uses the rights that the program's file gives it: with 'setcap cap_net_raw=p' it can
 // be started where nobody may have them, too.
 func Raise() error {

@@ -144,10 +144,14 @@ func begin(s *setup) (b *book, sees string, err error) {
 		t.Watch(ports)
 		go b.take()
 	}
-	if b.denied {
-		cannot = append([]string{"which process has a socket, but for this user's (no CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"}, cannot...)
-	} else {
-		can = append([]string{"which process has a socket"}, can...)
+	const whose = "which process has a socket"
+	switch {
+	case !b.denied:
+		can = append([]string{whose}, can...)
+	case confine.Have(confine.SeeProcesses, confine.SeeDirectories):
+		can = append([]string{whose + ", but for processes that the system hides"}, can...)
+	default:
+		cannot = append([]string{whose + ", but for this user's (no CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)"}, cannot...)
 	}
 	for _, x := range []struct {
 		how   string

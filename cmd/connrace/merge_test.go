@@ -172,6 +172,34 @@ func TestMergeHostile(t *testing.T) {
 	}
 }
 
+// TestMergeLong: a finding with more than any has is refused before it takes much memory.
+func TestMergeLong(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "report.json")
+	_, whole, _ := after(t, t.Context(), nil, "--format", "json", "-q", clitest.Put(t, dir, "crowder.pcap"))
+	_, lines, _ := after(t, t.Context(), nil, "--format", "jsonl", "-q", filepath.Join(dir, "crowder.pcap"))
+	const many = 300_000
+	for _, doc := range []string{whole, lines} {
+		for key, list := range map[string]string{
+			"evidence": `"evidence":[%s{}],"was":[`,
+			"requests": `"requests":[%s{}],"evidence":[`,
+			"views":    `"views":[%s{}],"evidence":[`,
+			"seen":     `"evidence":[{"seen":[%s{}]},`,
+		} {
+			for n, want := range map[int]int{4000: cli.ExitOK, many: cli.ExitError} {
+				long := strings.Replace(doc, `"evidence":[`, fmt.Sprintf(list, strings.Repeat("{},", n)), 1)
+				if err := os.WriteFile(path, []byte(long), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				code, _, stderr := after(t, t.Context(), nil, "merge", "--format", "json", path)
+				if code != want || (code != cli.ExitOK) != strings.Contains(stderr, "a finding has a list of more than 4096 elements") {
+					t.Errorf("%d of %s: exit %d, %s", n, key, code, stderr)
+				}
+			}
+		}
+	}
+}
+
 // TestMergeKeeps: what comments of a capture say, and which process they name, is in the merged report.
 func TestMergeKeeps(t *testing.T) {
 	dir := t.TempDir()

@@ -94,21 +94,21 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 }
 
 type evidenceDoc struct {
-	Capture int       `json:"capture"`
-	Stream  uint32    `json:"stream"`
-	Frame   uint64    `json:"frame"`
-	Written count     `json:"file_frame"`
-	Time    stamp     `json:"time"`
-	From    ours      `json:"from"`
-	Flags   ours      `json:"flags"`
-	Seq     uint32    `json:"seq"`
-	Ack     uint32    `json:"ack"`
-	Len     uint32    `json:"len"`
-	TTL     count     `json:"ttl"`
-	Role    string    `json:"role"`
-	Note    shown     `json:"note"`
-	Comment optional  `json:"comment"`
-	Seen    []seenDoc `json:"seen,omitempty"`
+	Capture int          `json:"capture"`
+	Stream  uint32       `json:"stream"`
+	Frame   uint64       `json:"frame"`
+	Written count        `json:"file_frame"`
+	Time    stamp        `json:"time"`
+	From    ours         `json:"from"`
+	Flags   ours         `json:"flags"`
+	Seq     uint32       `json:"seq"`
+	Ack     uint32       `json:"ack"`
+	Len     uint32       `json:"len"`
+	TTL     count        `json:"ttl"`
+	Role    string       `json:"role"`
+	Note    shown        `json:"note"`
+	Comment optional     `json:"comment"`
+	Seen    few[seenDoc] `json:"seen,omitempty"`
 }
 
 // appendEvidence appends segments of evidence; file is where their packets were written, nil:
@@ -149,38 +149,38 @@ func side(e *detect.Evidence) ours {
 
 // FindingDoc is a finding in JSON.
 type FindingDoc struct {
-	Type          string         `json:"type,omitempty"` // of JSON lines
-	ID            int            `json:"id"`
-	Rule          string         `json:"rule"`
-	Severity      ours           `json:"severity"`
-	Confidence    ours           `json:"confidence"`
-	Grounds       shown          `json:"grounds"`
-	Capture       int            `json:"capture"`
-	Stream        count          `json:"stream"`
-	StreamExact   bool           `json:"stream_exact"`
-	LB            optional       `json:"lb"`
-	Target        optional       `json:"target"`
-	Time          stamp          `json:"time"`
-	Lost          bool           `json:"lost"`
-	Open          bool           `json:"open"`
-	ClientLeft    bool           `json:"client_left"`
-	Unwatched     bool           `json:"pool_unwatched"`
-	Gone          bool           `json:"host_gone"`
-	Request       *requestDoc    `json:"request"`
-	Requests      []h2RequestDoc `json:"requests"`
-	Measures      measuresDoc    `json:"measures"`
-	Evidence      []evidenceDoc  `json:"evidence"`
-	IdleFrom      *evidenceDoc   `json:"idle_from"`
-	File          optional       `json:"evidence_file"`
-	RoleBasis     optional       `json:"role_basis"`
-	Views         []viewDoc      `json:"views,omitempty"`
-	Process       *processDoc    `json:"process"`
-	Proof         *proofDoc      `json:"proof,omitempty"`
-	Summary       shown          `json:"summary"`
-	Cause         repeated       `json:"cause"`
-	Fix           repeated       `json:"fix"`
-	DisplayFilter optional       `json:"display_filter"`
-	TupleFilter   string         `json:"tuple_filter"`
+	Type          string            `json:"type,omitempty"` // of JSON lines
+	ID            int               `json:"id"`
+	Rule          string            `json:"rule"`
+	Severity      ours              `json:"severity"`
+	Confidence    ours              `json:"confidence"`
+	Grounds       shown             `json:"grounds"`
+	Capture       int               `json:"capture"`
+	Stream        count             `json:"stream"`
+	StreamExact   bool              `json:"stream_exact"`
+	LB            optional          `json:"lb"`
+	Target        optional          `json:"target"`
+	Time          stamp             `json:"time"`
+	Lost          bool              `json:"lost"`
+	Open          bool              `json:"open"`
+	ClientLeft    bool              `json:"client_left"`
+	Unwatched     bool              `json:"pool_unwatched"`
+	Gone          bool              `json:"host_gone"`
+	Request       *requestDoc       `json:"request"`
+	Requests      few[h2RequestDoc] `json:"requests"`
+	Measures      measuresDoc       `json:"measures"`
+	Evidence      few[evidenceDoc]  `json:"evidence"`
+	IdleFrom      *evidenceDoc      `json:"idle_from"`
+	File          optional          `json:"evidence_file"`
+	RoleBasis     optional          `json:"role_basis"`
+	Views         few[viewDoc]      `json:"views,omitempty"`
+	Process       *processDoc       `json:"process"`
+	Proof         *proofDoc         `json:"proof,omitempty"`
+	Summary       shown             `json:"summary"`
+	Cause         repeated          `json:"cause"`
+	Fix           repeated          `json:"fix"`
+	DisplayFilter optional          `json:"display_filter"`
+	TupleFilter   string            `json:"tuple_filter"`
 }
 
 // h2RequestDoc is a request of HTTP/2.

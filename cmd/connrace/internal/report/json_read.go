@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"connrace/cmd/connrace/internal/baseline"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -66,6 +68,25 @@ func (c *counts) UnmarshalJSON(b []byte) error {
 	}
 	slices.Sort(c.keys)
 	return nil
+}
+
+// few is a list of a finding: no finding that connrace writes has nearly mostOfFinding elements in it.
+type few[T any] []T
+
+const mostOfFinding = 4096
+
+// UnmarshalJSON reads a list element by element, and no longer one than there may be.
+func (l *few[T]) UnmarshalJSON(b []byte) error {
+	*l = nil
+	return baseline.Each(json.NewDecoder(bytes.NewReader(b)), func(d *json.Decoder) error {
+		if len(*l) == mostOfFinding {
+			return fmt.Errorf("a finding has a list of more than %d elements", mostOfFinding)
+		}
+		var v T
+		err := d.Decode(&v)
+		*l = append(*l, v)
+		return err
+	})
 }
 
 // small is a count as an int, which it is in every report that connrace writes.

@@ -2,11 +2,12 @@
 // their times, numbers, flags and lengths, and addresses, names and payload are replaced.
 //
 // A copy is not the capture with parts taken out. It is written anew, from what the decoder
-// says of each frame: link headers, tunnels, options and comments, known or not, have no way
-// into it. Of a payload nothing is copied by default: packet.out begins as zeros, and an octet
-// comes into it only where a parser here knows what it is, and that others may see it
-// (words.go), or knows what to put in its place (secret.go). Octets that are not understood, of
-// whatever protocol, in whatever order they come, are zeros.
+// says of each frame: link headers, tunnels, options of IP and comments, known or not, have no
+// way into it, and of TCP's options only those that say something of the connection and nothing
+// of anybody (options.go). Of a payload nothing is copied by default: packet.out begins as zeros,
+// and an octet comes into it only where a parser here knows what it is, and that others may see
+// it (words.go), or knows what to put in its place (secret.go). Octets that are not understood,
+// of whatever protocol, in whatever order they come, are zeros.
 package share
 
 import (

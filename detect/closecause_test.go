@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +72,15 @@ func TestCausesSay(t *testing.T) {
 	}
 	if basis, ok := CloseCauses[len(CloseCauses)-1].shows(&theClose{}, nil); !ok || basis != "" {
 		t.Error("the last cause does not fit all")
+	}
+}
+
+// What ends a worker after a number of requests is no advice where a time limit ended it.
+func TestLimitKnobs(t *testing.T) {
+	has := func(ks []Knob) bool {
+		return slices.ContainsFunc(ks, func(k Knob) bool { return k.Software == "gunicorn" && strings.Contains(k.Line, "--max-requests") })
+	}
+	if has(CauseOf(CloseRequestTimeout).Knobs) || !has(CauseOf(CloseUnknown).Knobs) || !has(ClosedWithRequestOutstanding.Servers) {
+		t.Error("--max-requests is with what it does not belong to, or is missing")
 	}
 }

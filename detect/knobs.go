@@ -83,12 +83,13 @@ var poolKnobs = []Knob{
 
 // watchdogKnobs are how long a request may take before its worker is killed.
 var watchdogKnobs = []Knob{
-	{"gunicorn", "--timeout 60 --max-requests 0", "timeout: default 30 s; max-requests restarts workers, default off"},
+	{"gunicorn", "--timeout 60", "default 30 s"},
 	{"uWSGI", "harakiri = 60", "also max-requests, max-worker-lifetime, cheaper; worker-reload-mercy (60 s) is how long a reload waits"},
 }
 
 // workerKnobs are the watchdogs and recyclers that end a process with a request in it.
 var workerKnobs = slices.Concat(watchdogKnobs, []Knob{
+	{"gunicorn", "--max-requests 0", "restarts a worker after so many requests, default off"},
 	{"uvicorn", "--timeout-graceful-shutdown 30", "limit-max-requests restarts the process, default off"},
 	{"Puma", "worker_timeout 60", "kills a worker that stopped answering its parent"},
 	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},

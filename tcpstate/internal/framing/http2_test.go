@@ -146,7 +146,7 @@ func TestHTTP2Go(t *testing.T) {
 	srv.Listener = rec.listen(srv.Listener)
 	srv.Start()
 	defer srv.Close()
-	tr := &http.Transport{Protocols: srv.Config.Protocols}
+	tr := &http.Transport{Protocols: srv.Config.Protocols, MaxConnsPerHost: 1} // else requests that begin together may dial
 	defer tr.CloseIdleConnections()
 	post := func(path string, size int) {
 		resp, err := (&http.Client{Transport: tr}).Post(srv.URL+path, "", bytes.NewReader(make([]byte, size)))

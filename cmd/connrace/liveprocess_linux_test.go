@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func watchWorkerBy(t *testing.T, how string, start func(*netNS) *process) (f cli
 	}
 	n.until("the finding", func() bool {
 		if live.isOver() {
-			t.Fatalf("it has ended: %s", live.stderr)
+			t.Fatalf("it has ended, %v: %s\n%s", live.ProcessState, live.stderr, live.stdout)
 		}
 		return strings.Contains(live.stdout.String(), `"finding"`)
 	})
@@ -126,6 +127,7 @@ func limitMemory(t *testing.T, c *exec.Cmd) {
 func hostCalls(t *testing.T) chan func() {
 	calls := make(chan func())
 	go func() {
+		runtime.LockOSThread() // what it starts is killed when the thread ends, which may else be another test's
 		for f := range calls {
 			f()
 		}

@@ -46,7 +46,7 @@ type Detector struct {
 
 	totals    Totals
 	exchanges *exchanges // nil: not asked for
-	sender    sender     // that was asked after last
+	senders   senders    // of hosts that were asked after
 	ledger    *ledger    // likewise
 	reviewed  int64      // when a live analysis last looked back
 	lookAgain int64      // when it looks at what is open

@@ -37,14 +37,14 @@ func (ts *targets) heardSince(host tcpstate.Addr, time int64) bool {
 	return false
 }
 
-// sender is when a host sent its newest segment, as far as was known at a time.
-type sender struct {
-	host       tcpstate.Addr
-	newest, at int64
+// senders are when hosts sent their newest segments, as far as was known at a time.
+type senders struct {
+	newest map[tcpstate.Addr]int64
+	at     int64
 }
 
 const (
-	// fewFlows are looked through for each finding; where there are more, once a second for a host.
+	// fewFlows are looked through for each finding; more of them once a second, for all hosts.
 	fewFlows  = 1 << 12
 	lookAfter = second
 )
@@ -52,17 +52,16 @@ const (
 // sentSince reports whether a segment of a host has come since a time, on a connection that is not
 // forgotten.
 func (d *Detector) sentSince(host tcpstate.Addr, time int64) bool {
-	s, now := &d.sender, d.tracker.Now()
-	if s.host != host || d.tracker.Live() <= fewFlows || now-s.at >= lookAfter {
-		*s = sender{host: host, at: now}
+	s, now := &d.senders, d.tracker.Now()
+	if s.newest == nil || d.tracker.Live() <= fewFlows || now-s.at >= lookAfter {
+		*s = senders{newest: map[tcpstate.Addr]int64{}, at: now}
 		d.tracker.Each(func(f *tcpstate.Flow) {
-			if f.LastTime <= s.newest || d.tracker.Endpoint(f, 1-f.LB()).Addr != host {
-				return
-			}
 			if n := d.tracker.NewestFromTarget(f); n.Set() {
-				s.newest = max(s.newest, n.Time)
+				from := d.tracker.Endpoint(f, 1-f.LB()).Addr
+				s.newest[from] = max(s.newest[from], n.Time)
 			}
 		})
 	}
-	return s.newest >= time
+	newest, sent := s.newest[host]
+	return sent && newest >= time
 }

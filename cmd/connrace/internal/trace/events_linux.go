@@ -84,8 +84,8 @@ var kinds = []struct {
 	{"who closes", program{"inet_sock_set_state", fields([]field{
 		{"old", 4, argument(1), among(established, synReceived, closeWait, listen)},
 		{"new", 4, argument(2), among(finWait1, lastACK, closed)},
-		{"netns", 4, netOfSocket(0), here(false)},
 		{"port", 2, read(0, "inet_sock.inet_sport"), watched},
+		{"netns", 4, netOfSocket(0), here(false)},
 		{"protocol", 2, read(0, "sock.sk_protocol"), equals(6)},
 		{"shutdown", 1, read(0, "sock.sk_shutdown"), nil},
 	}, ofSocket(0), ofTask(current))}, func(r *record) any {

@@ -63,19 +63,38 @@ func (p *program) instructions(l *layout) (asm.Instructions, error) {
 		return nil, errors.New("the record is too long")
 	}
 	base := scratch - size
-	is := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1), asm.Mov.Imm(asm.R1, 0)}
-	for i := base; i < scratch; i += 8 { // what lies between fields, too, is copied
-		is = append(is, asm.StoreMem(asm.RFP, int16(i), asm.R1, asm.DWord))
-	}
-	for _, f := range p.fields {
-		code, err := f.from(l, base+at[f.name], f.size)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
+	is := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+	// Most calls are for nothing that is wanted, and end as soon as that is known: what decides is read
+	// first. What lies between fields is copied, too, so all is made 0 before.
+	blank := map[int]bool{}
+	zero := func(from, to int) {
+		is = append(is, asm.Mov.Imm(asm.R1, 0))
+		for i := from / 8 * 8; i < to; i += 8 {
+			if !blank[i] {
+				is = append(is, asm.StoreMem(asm.RFP, int16(base+i), asm.R1, asm.DWord))
+			}
+			blank[i] = true
 		}
-		is = append(is, code...)
-		if f.keep != nil {
-			is = append(is, asm.LoadMem(asm.R1, asm.RFP, int16(base+at[f.name]), map[int]asm.Size{1: asm.Byte, 2: asm.Half, 4: asm.Word, 8: asm.DWord}[f.size]))
-			is = append(is, f.keep(l)...)
+	}
+	for _, decisive := range []bool{true, false} {
+		if !decisive {
+			zero(0, size)
+		}
+		for _, f := range p.fields {
+			if (f.keep != nil) != decisive {
+				continue
+			}
+			if decisive {
+				zero(at[f.name], at[f.name]+f.size)
+			}
+			code, err := f.from(l, base+at[f.name], f.size)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", f.name, err)
+			}
+			if is = append(is, code...); decisive {
+				is = append(is, asm.LoadMem(asm.R1, asm.RFP, int16(base+at[f.name]), sizeOf(f.size)))
+				is = append(is, f.keep(l)...)
+			}
 		}
 	}
 	return append(is,
@@ -106,12 +125,12 @@ type layout struct {
 	shared int            // that of the memory shared with programs
 }
 
-// What lies where in the shared memory: how many records had no room, and a bit for each port
-// that is watched.
+// What lies where in the shared memory: how many records had no room, and an octet for each port, 1
+// where it is watched. They are not bits, for programs and Watch write them at the same time.
 const (
 	lostAt     = 0
 	portsAt    = 8
-	sharedSize = portsAt + 1<<16/8
+	sharedSize = portsAt + 1<<16
 )
 
 // label is a new label.

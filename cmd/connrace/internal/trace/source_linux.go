@@ -130,21 +130,20 @@ func among(values ...int) keep {
 
 // watched keeps ports that are watched, whose octets are in the order of the network.
 func watched(l *layout) asm.Instructions {
-	return asm.Instructions{
-		asm.HostTo(asm.BE, asm.R1, asm.Half), asm.Mov.Reg(asm.R2, asm.R1), asm.RSh.Imm(asm.R2, 3),
-		asm.LoadMapValue(asm.R3, l.shared, portsAt), asm.Add.Reg(asm.R3, asm.R2), asm.LoadMem(asm.R3, asm.R3, 0, asm.Byte),
-		asm.And.Imm(asm.R1, 7), asm.RSh.Reg(asm.R3, asm.R1), asm.And.Imm(asm.R3, 1), asm.JEq.Imm(asm.R3, 0, done),
-	}
+	return append(l.port(), asm.LoadMem(asm.R3, asm.R3, 0, asm.Byte), asm.JEq.Imm(asm.R3, 0, done))
 }
 
 // watch has a port watched from now on, as in watched: its first connections may end before anybody
 // has heard of it.
 func watch(l *layout) asm.Instructions {
+	return append(l.port(), asm.StoreImm(asm.R3, 0, 1, asm.Byte))
+}
+
+// port makes R3 point to the octet of the port in R1.
+func (l *layout) port() asm.Instructions {
 	return asm.Instructions{
-		asm.HostTo(asm.BE, asm.R1, asm.Half), asm.Mov.Reg(asm.R2, asm.R1), asm.RSh.Imm(asm.R2, 3),
-		asm.LoadMapValue(asm.R3, l.shared, portsAt), asm.Add.Reg(asm.R3, asm.R2),
-		asm.And.Imm(asm.R1, 7), asm.Mov.Imm(asm.R4, 1), asm.LSh.Reg(asm.R4, asm.R1),
-		asm.LoadMem(asm.R2, asm.R3, 0, asm.Byte), asm.Or.Reg(asm.R2, asm.R4), asm.StoreMem(asm.R3, 0, asm.R2, asm.Byte),
+		asm.HostTo(asm.BE, asm.R1, asm.Half), asm.And.Imm(asm.R1, 1<<16-1), // which it is, but the verifier may not know
+		asm.LoadMapValue(asm.R3, l.shared, portsAt), asm.Add.Reg(asm.R3, asm.R1),
 	}
 }
 

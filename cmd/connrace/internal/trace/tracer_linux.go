@@ -133,24 +133,27 @@ func reason(err error) string {
 // Watch says which ports are watched. Those that the kernel itself has added since stay: who calls
 // may not have heard of them yet.
 func (t *Tracer) Watch(ports map[uint16]bool) error {
-	bits := make([]byte, sharedSize-portsAt)
-	if _, err := t.memory.ReadAt(bits, portsAt); err != nil {
+	set := func(port uint16, to byte) error {
+		_, err := t.memory.WriteAt([]byte{to}, portsAt+int64(port))
 		return err
 	}
 	for p := range t.watched {
 		if !ports[p] {
-			bits[p/8] &^= 1 << (p % 8)
+			if err := set(p, 0); err != nil {
+				return err
+			}
+			delete(t.watched, p)
 		}
 	}
-	clear(t.watched)
 	for p, is := range ports {
 		if is {
-			bits[p/8] |= 1 << (p % 8)
+			if err := set(p, 1); err != nil {
+				return err
+			}
 			t.watched[p] = true
 		}
 	}
-	_, err := t.memory.WriteAt(bits, portsAt)
-	return err
+	return nil
 }
 
 // Lost is how many events had no room.

@@ -127,3 +127,54 @@ func TestParseDrop(t *testing.T) {
 		t.Error("UDP is no segment")
 	}
 }
+
+// A port that somebody begins to listen on is watched from then on, whatever else is watched and not
+// watched any more at that moment.
+func TestWatchBesideListen(t *testing.T) {
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
+		t.Skip("no namespaces here: ", err)
+	}
+	tr, err := Open(uint32(st.Ino))
+	if err != nil {
+		t.Skip("no kernel events here: ", err)
+	}
+	defer tr.Close()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		others := map[uint16]bool{}
+		for p := range uint16(1000) {
+			others[p] = true
+		}
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				tr.Watch(others)
+				tr.Watch(nil)
+			}
+		}
+	}()
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false)
+	want := map[uint16]bool{}
+	for range 300 {
+		l, err := plain.Listen(t.Context(), "tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		want[uint16(l.Addr().(*net.TCPAddr).Port)] = true
+		time.Sleep(100 * time.Microsecond)
+	}
+	close(stop)
+	<-stopped
+	for p := range want {
+		b := make([]byte, 1)
+		if tr.memory.ReadAt(b, portsAt+int64(p)); b[0] == 0 {
+			t.Errorf("port %d is not watched", p)
+		}
+	}
+}

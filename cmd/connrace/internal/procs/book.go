@@ -28,8 +28,9 @@ type book struct {
 	listening chan struct{}
 	foreign   bool // the kernel's numbers of processes are not /proc's
 
-	taking  sync.Mutex // held by who takes the kernel's events
-	looking sync.Mutex // held by who looks; it may take long
+	taking  sync.Mutex  // held by who takes the kernel's events
+	due     *time.Timer // until they are taken without anybody asking
+	looking sync.Mutex  // held by who looks; it may take long
 	searcher
 
 	mu        sync.Mutex       // of what follows; never held while /proc is searched

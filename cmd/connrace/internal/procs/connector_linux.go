@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
 
@@ -110,10 +111,22 @@ func parseExit(m []byte) (pid int, e detect.Exit, ok bool) {
 }
 
 // sinceBoot is what must be added to times of CLOCK_MONOTONIC to have those since the Unix epoch.
-func sinceBoot() int64 {
-	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return 0
+// Both clocks are read at the same time only if nothing comes in between, which on a busy machine it
+// may for longer than what tells two closes apart.
+func sinceBoot() (ns int64) {
+	const near = int64(20 * time.Microsecond)
+	least := int64(math.MaxInt64)
+	for range 10 {
+		var before, at, after unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_MONOTONIC, &before) != nil || unix.ClockGettime(unix.CLOCK_REALTIME, &at) != nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &after) != nil {
+			return 0
+		}
+		if took := after.Nano() - before.Nano(); took < least {
+			least, ns = took, at.Nano()-before.Nano()-took/2
+		}
+		if least < near {
+			break
+		}
 	}
-	return time.Now().UnixNano() - t.Nano()
+	return ns
 }

@@ -142,6 +142,7 @@ func begin(s *setup) (b *book, sees string, err error) {
 	}
 	if b.tracer = t; t != nil {
 		t.Watch(ports)
+		b.due = time.NewTimer(takeEvery)
 		go b.take()
 	}
 	const whose = "which process has a socket"
@@ -213,8 +214,9 @@ func (b *book) learn() {
 }
 
 const (
-	// takeEvery is how long the kernel's events wait to be taken, unless somebody asks.
-	takeEvery = 200 * time.Millisecond
+	// takeEvery is how long the kernel's events wait to be taken, unless somebody asks. Where there are
+	// findings all the time, somebody always does (detect's gatherTime).
+	takeEvery = 300 * time.Millisecond
 	// takeSoon is that where many have come.
 	takeSoon = 20 * time.Millisecond
 	many     = 500
@@ -223,24 +225,19 @@ const (
 // take takes the kernel's events, for good. It is not woken up for each: that would cost more than
 // the event.
 func (b *book) take() {
-	for {
-		n, err := b.drain()
-		if err != nil {
+	for range b.due.C {
+		if b.drain() != nil {
 			return
 		}
-		wait := takeEvery
-		if n >= many {
-			wait = takeSoon
-		}
-		time.Sleep(wait)
 	}
 }
 
-// drain takes the kernel's events that have come by now, and counts them.
-func (b *book) drain() (n int, err error) {
+// drain takes the kernel's events that have come by now.
+func (b *book) drain() error {
 	b.taking.Lock()
 	defer b.taking.Unlock()
-	return n, b.tracer.Read(time.Now(), sinceBoot(), func(e any) {
+	n := 0
+	err := b.tracer.Read(time.Now(), sinceBoot(), func(e any) {
 		if n++; b.event(e) {
 			select {
 			case b.listening <- struct{}{}:
@@ -248,4 +245,10 @@ func (b *book) drain() (n int, err error) {
 			}
 		}
 	})
+	wait := takeEvery
+	if n >= many {
+		wait = takeSoon
+	}
+	b.due.Reset(wait)
+	return err
 }

@@ -20,12 +20,12 @@ import (
 
 // netNS is a network namespace of the test's own, held by a thread that is in it.
 type netNS struct {
-	t     *testing.T
+	t     testing.TB
 	path  string
 	calls chan func()
 }
 
-func newNetNS(t *testing.T) *netNS {
+func newNetNS(t testing.TB) *netNS {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make network namespaces")
@@ -83,7 +83,7 @@ func (n *netNS) dial(from, to string) (c net.Conn, err error) {
 }
 
 // setUp sets an interface up.
-func setUp(t *testing.T, name string) {
+func setUp(t testing.TB, name string) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -124,7 +124,7 @@ func noOffload(t *testing.T, name string) {
 // process is a program that runs in a namespace.
 type process struct {
 	*exec.Cmd
-	t              *testing.T
+	t              testing.TB
 	stdout, stderr *buffer
 	ended          chan struct{}
 }
@@ -146,7 +146,7 @@ func (n *netNS) connrace(args ...string) *process {
 }
 
 // connraceCommand is this program, see TestMain.
-func connraceCommand(t *testing.T, args ...string) *exec.Cmd {
+func connraceCommand(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {

@@ -161,6 +161,9 @@ func TestCountersAreMetrics(t *testing.T) {
 	s.Finding("syn-dropped", "a:1")
 	s.Finding("syn-dropped", "b:1")
 	s.Finding("syn-dropped", "c:1")
+	for i := range 20 {
+		s.Process(fmt.Sprint("worker", i%10))
+	}
 	end(start(t, Options{Store: s}, srv.URL+"/in"))
 	for name, want := range map[string]int64{
 		"connrace.capture.packets": 9, "connrace.capture.drops": 8, "connrace.requests": 7, "connrace.requests.lost": 6,
@@ -188,6 +191,13 @@ func TestCountersAreMetrics(t *testing.T) {
 	}
 	if len(found) != 2 || found["syn-dropped a:1"] != 1 || found["syn-dropped other"] != 2 {
 		t.Errorf("%v", found)
+	}
+	about := map[string]int64{}
+	for _, p := range c.metrics["connrace.process_findings"].Sum().DataPoints().All() {
+		about[p.Attributes().AsRaw()["process"].(string)] = p.IntValue()
+	}
+	if len(about) != 9 || about["worker0"] != 2 || about["worker7"] != 2 || about["other"] != 4 {
+		t.Errorf("%v", about)
 	}
 }
 

@@ -54,6 +54,12 @@ func figures(store *metrics.Store, to pmetric.MetricSlice, since, now time.Time)
 		p.Attributes().PutStr("rule", n.Rule)
 		p.Attributes().PutStr("target", n.Target)
 	}
+	about := counter("process_findings", "{finding}", "Findings about processes of this host, by the process's program.")
+	for program, n := range store.Programs() {
+		p := about()
+		p.SetIntValue(int64(n))
+		p.Attributes().PutStr("process", program)
+	}
 	queue := gauge("accept_queue", "{connection}", "Connections that wait for the target to accept() them.")
 	limit := gauge("accept_queue_limit", "{connection}", "Backlog of the target's listening socket, as the kernel clamped it.")
 	idle := gauge("idle_timeout", "s", "Idle timeout of the target, as inferred from its closes.")

@@ -49,30 +49,40 @@ const (
 
 // recent holds what came last, in two halves: where the younger one is full, the older one goes.
 type recent[K comparable, V any] struct {
-	young, old map[K]V
+	young, old map[K]put[V]
 	since      int64 // when the younger half began
 }
 
+// put is a value, and when it was noted.
+type put[V any] struct {
+	v  V
+	at int64
+}
+
 func (r *recent[K, V]) get(k K) V {
-	if v, ok := r.young[k]; ok {
-		return v
+	if p, ok := r.young[k]; ok {
+		return p.v
 	}
-	return r.old[k]
+	return r.old[k].v
 }
 
 // put notes a value. It returns how many had to go that may still be needed.
 func (r *recent[K, V]) put(k K, v V, now int64) (lost int) {
 	if age := now - r.since; len(r.young) >= maxEvents || age > keepFor || r.young == nil {
-		if age < eventsNeeded {
-			lost = len(r.old)
+		if age < eventsNeeded { // else all of the older half is older, too
+			for k, p := range r.old {
+				if _, anew := r.young[k]; !anew && now-p.at < eventsNeeded {
+					lost++
+				}
+			}
 		}
 		r.old, r.young = r.young, r.old
 		if r.since = now; r.young == nil {
-			r.young = map[K]V{}
+			r.young = map[K]put[V]{}
 		}
 		clear(r.young)
 	}
-	r.young[k] = v
+	r.young[k] = put[V]{v, now}
 	return lost
 }
 
@@ -148,6 +158,9 @@ func (p *process) is(t *trace.Task) bool {
 	return p.PID == t.PID && (p.start == t.Start || p.start == 0 || t.Start == 0)
 }
 
+// isSame reports whether two are one process, which need not be in mind.
+func (p *process) isSame(q *process) bool { return p == q || p.PID == q.PID && p.start == q.start }
+
 // task is the process of a task; nil: of none.
 func (b *book) task(t *trace.Task) *process {
 	if t.PID == 0 {
@@ -200,7 +213,7 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		if d := cs[i].time - at; d < -before || d > within || cs[i].by == nil {
 			continue
 		}
-		if c != nil && c.by != cs[i].by {
+		if c != nil && !c.by.isSame(cs[i].by) {
 			return nil // several connections, one soon behind the other
 		}
 		if c == nil {

@@ -94,6 +94,45 @@ func TestRecent(t *testing.T) {
 	}
 }
 
+// What goes is not missed where it is old, or was said anew.
+func TestRecentNotMissed(t *testing.T) {
+	var r recent[int, int]
+	now := sec
+	for i := range maxEvents {
+		if r.put(i, i, now) != 0 {
+			t.Fatal("lost")
+		}
+		now += 1e6
+	}
+	now += 10 * sec
+	lost := 0
+	for i := range 2*maxEvents + 1 { // a flood, in which each of the first half comes twice
+		lost += r.put(i%maxEvents, i, now)
+		now += 100
+	}
+	if lost != 0 {
+		t.Errorf("%d are said to be lost", lost)
+	}
+}
+
+// Several closes by a process that is gone are those of one.
+func TestClosedTwiceByOne(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	l, r := at("10.0.0.5:80"), at("10.0.0.9:4000")
+	for i := range 3 {
+		b.event(&trace.Close{Time: 1000*sec + int64(i), Local: l, Remote: r, ByCall: true, Task: trace.Task{PID: 100, Start: 5, Name: "gone"}})
+	}
+	q := detect.HostQuestion{LB: r, Target: l, Time: 1000 * sec, Close: 1000 * sec}
+	if got := told(b, q); got != "100 gone" {
+		t.Error(got)
+	}
+	b.event(&trace.Close{Time: 1000*sec + 3, Local: l, Remote: r, ByCall: true, Task: trace.Task{PID: 100, Start: 6, Name: "another"}})
+	if got := told(b, q); got != "nobody" {
+		t.Error(got, " although another one of its number did, too")
+	}
+}
+
 // A flood of what the kernel says takes bounded memory, and is counted where it is too much.
 func TestFloodOfEvents(t *testing.T) {
 	h := &host{t: t, root: t.TempDir()}

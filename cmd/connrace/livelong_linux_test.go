@@ -417,16 +417,17 @@ func TestLiveSoak(t *testing.T) {
 		held += r.Count
 	}
 	shown := len(clitest.Of(ls, "finding"))
-	// Who closes is known of nearly each connection that was reset with a request outstanding, unless it
-	// is said that something was lost.
+	// Who closes is known of each connection that was reset with a request outstanding, unless it is said
+	// that something was lost.
 	if strings.Contains(p.stderr.String(), "who closes") && !raced {
 		unnamed, named := 0, 0
 		for _, f := range clitest.Of(ls, "finding") {
 			switch {
 			case f.Rule == "connection-refused": // somebody else's, or nobody's
+			case f.Severity == "info": // nothing was lost: nobody is asked
 			case f.Process == nil:
 				unnamed++
-				t.Log("without a process: ", f.Summary)
+				t.Logf("without a process: %s, %s, %s at %v: %s", f.Rule, f.Severity, f.LB, f.Time, f.Summary)
 			case f.Process.PID != load.Process.Pid:
 				t.Errorf("%d: process %d is named, not %d", f.ID, f.Process.PID, load.Process.Pid)
 			default:
@@ -435,7 +436,7 @@ func TestLiveSoak(t *testing.T) {
 		}
 		lost := slices.ContainsFunc(sum.Captures[0].Warnings, func(w string) bool { return strings.Contains(w, "had no room") || strings.Contains(w, "helper") })
 		t.Logf("%d findings with a process, %d without; events lost: %v", named, unnamed, lost)
-		if 100*unnamed > named && !lost || named == 0 { // one was seen, once, of 313, on a busy machine
+		if unnamed > 0 && !lost || named == 0 {
 			t.Errorf("%d findings have no process, %d have one", unnamed, named)
 		}
 	}

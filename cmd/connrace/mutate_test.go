@@ -8,8 +8,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -108,47 +110,65 @@ func mutant(s *sample, r *rand.Rand) []byte {
 // program, hangs it or takes more memory than it has in the ordinary.
 func TestMutations(t *testing.T) {
 	samples := swept(t)
-	var most uint64
-	dir := t.TempDir()
-	formats := []string{"table", "json", "jsonl", "csv", "markdown"}
-	seed, n := seed(), mutations(t)
-	for i := range uint64(n) {
-		data := mutant(&samples[i%uint64(len(samples))], rand.New(rand.NewPCG(seed, i)))
-		name := filepath.Join(dir, "x.pcap")
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		out := filepath.Join(dir, fmt.Sprint(i))
-		args := []string{
-			"analyze", "-v", "--format", formats[i%uint64(len(formats))], "--html", out + ".html", "--annotate", out + ".pcapng", "--evidence", out,
-		}
-		if i%3 == 0 {
-			args = append(args, "--resync")
-		}
-		if i%2 == 0 {
-			args = append(args, "--show-query")
-		}
-		stdout, stderr, status, took, peak := runMeasured(t, nil, append(args, name)...)
-		most = max(most, peak)
-		bad := ""
-		switch {
-		case status != 0 && status != 2:
-			bad = fmt.Sprintf("status %d", status)
-		case took > 20*time.Second:
-			bad = "it took " + took.String()
-		case peak > 64<<20 && !raced:
-			bad = fmt.Sprintf("%d MB", peak>>20)
-		case strings.Contains(stdout, "frame 0)"):
-			bad = "a frame that is none: " + stdout
-		case status == 0 && formats[i%uint64(len(formats))] == "json" && !json.Valid([]byte(stdout)):
-			bad = "no JSON: " + stdout
-		}
-		if bad != "" || bytes.Contains([]byte(stderr), []byte("goroutine ")) {
-			t.Errorf("CONNRACE_SEED=%d, capture %d: %s\n%.3000s", seed, i, bad, stderr)
-		}
-		os.RemoveAll(out)
-		os.Remove(out + ".html")
-		os.Remove(out + ".pcapng")
+	var most atomic.Uint64
+	seed, n := seed(), uint64(mutations(t))
+	workers := uint64(runtime.GOMAXPROCS(0))
+	t.Cleanup(func() { t.Logf("%d captures, at most %d MB", n, most.Load()>>20) })
+	for w := range workers {
+		t.Run(fmt.Sprint(w), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for i := w; i < n; i += workers {
+				data := mutant(&samples[i%uint64(len(samples))], rand.New(rand.NewPCG(seed, i)))
+				peak, bad := writeAll(t, dir, data, i)
+				if bad != "" {
+					t.Errorf("CONNRACE_SEED=%d, capture %d: %s", seed, i, bad)
+				}
+				for m := most.Load(); peak > m && !most.CompareAndSwap(m, peak); m = most.Load() {
+				}
+			}
+		})
 	}
-	t.Logf("%d captures, at most %d MB", n, most>>20)
+}
+
+// writeAll writes everything of the i-th spoilt capture. peak is the most memory that it took; bad,
+// what must not be.
+func writeAll(t *testing.T, dir string, data []byte, i uint64) (peak uint64, bad string) {
+	formats := []string{"table", "json", "jsonl", "csv", "markdown"}
+	name := filepath.Join(dir, "x.pcap")
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, fmt.Sprint(i))
+	args := []string{
+		"analyze", "-v", "--format", formats[i%uint64(len(formats))], "--html", out + ".html", "--annotate", out + ".pcapng", "--evidence", out,
+	}
+	if i%3 == 0 {
+		args = append(args, "--resync")
+	}
+	if i%2 == 0 {
+		args = append(args, "--show-query")
+	}
+	stdout, stderr, status, took, peak := runMeasured(t, nil, append(args, name)...)
+	switch {
+	case status != 0 && status != 2:
+		bad = fmt.Sprintf("status %d", status)
+	case took > 20*time.Second:
+		bad = "it took " + took.String()
+	case peak > 64<<20 && !raced:
+		bad = fmt.Sprintf("%d MB", peak>>20)
+	case strings.Contains(stdout, "frame 0)"):
+		bad = "a frame that is none: " + stdout
+	case status == 0 && formats[i%uint64(len(formats))] == "json" && !json.Valid([]byte(stdout)):
+		bad = "no JSON: " + stdout
+	case strings.Contains(stderr, "goroutine "):
+		bad = "it crashed"
+	}
+	if bad != "" {
+		bad = fmt.Sprintf("%s\n%.3000s", bad, stderr)
+	}
+	os.RemoveAll(out)
+	os.Remove(out + ".html")
+	os.Remove(out + ".pcapng")
+	return peak, bad
 }

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"cmp"
-	"iter"
 	"math"
 	"slices"
 
@@ -23,7 +22,7 @@ type Connection struct {
 	Answers5xx  uint32
 	Marks       []Mark
 
-	first uint32 // of its marks, until they are put together: see ledger.finish
+	lb uint8 // which half of its flow that is
 }
 
 // A Mark is a segment that other captures of the connection have, too, by what its sender wrote
@@ -52,23 +51,20 @@ func (m *Mark) SYN() bool { return m.Control&tcpstate.SYN != 0 }
 
 const control = tcpstate.SYN | tcpstate.FIN | tcpstate.RST
 
-// rank is a number that comes of what a mark holds as if by chance.
-func (m *Mark) rank() uint32 {
-	h := uint32(2166136261) // FNV-1a, by words
-	for _, w := range m.Identity() {
-		h = (h ^ w) * 16777619
-		h ^= h >> 15
-	}
-	return h
+// rankOf is a number that comes of what a segment holds as if by chance.
+func rankOf(seq, ack tcpstate.Seq, stamp uint32) uint32 {
+	h := uint32(seq)*0x9e3779b1 ^ uint32(ack)*0x85ebca77 ^ stamp*0xc2b2ae3d
+	h = (h ^ h>>15) * 0x2c1b3c6d
+	return (h ^ h>>13) * 0x9e3779b1
 }
 
 const (
 	maxConnections = 1 << 18 // in a ledger
 	firstMarks     = 3       // of one side are kept for being the first, SYNs aside
-	maxMarks       = 24      // of one side; the more there are, the better clocks can be compared
-	manyMarks      = 1 << 14 // of all connections; from then on fewMarks of a side are enough,
-	fewMarks       = 9       // chosen from one in eight
+	ofAKind        = 12      // of one side are kept before fewer pass; the more there are, the better clocks can be compared
+	manyMarks      = 1 << 14 // of all connections; from then on one in eight passes at first,
 	fewZeros       = 3
+	fewOfAKind     = 4       // and sooner still fewer,
 	mostMarks      = 1 << 18 // and from then on the first ones where the handshake was captured
 )
 
@@ -77,37 +73,40 @@ const (
 // collector, and stays in the processor's cache.
 type ledger struct {
 	all    []Connection
-	marks  []link
-	free   uint32  // the place in marks of one that is of no flow, + 1, where others follow
+	blocks [][]entered // marks, in the order in which they came
+	marks  int
 	kept   int     // marks, SYNs aside
 	byFlow []entry // by its index
 	cut    bool
 }
 
-// link is a mark, and the place in marks of the next one of its connection, + 1.
-type link struct {
+// entered is a mark of a connection. Which end is the LB may show later: until finish, FromLB says
+// that it is of the flow's second half.
+type entered struct {
 	Mark
-	next uint32
+	of uint32 // in all
 }
+
+// markBlock is how many marks there is room for at once.
+const markBlock = 1024
 
 // entry is that of a flow that is not gone.
 type entry struct {
 	place                uint32 // in all, + 1; 0: there is none
-	first, last          uint32 // of its marks, + 1
 	requests, answers5xx uint32
-	kept                 [2]kept // of the LB's, and the target's
+	kept                 [2]kept // of its halves
+	setUp                bool    // its SYNs are kept
 }
 
 // kept is how many marks of a side there are, SYNs aside. Behind the first ones only those are
-// kept whose rank has so many leading zeros: two captures that share a part of a connection keep
-// the same ones of it, or one of them some of those that the other does.
-type kept struct{ n, zeros uint32 }
+// kept whose rank has so many leading zeros, and of each number of zeros only a few: two captures
+// that share a part of a connection keep the same ones of it, or one of them some of those that the
+// other does, and however much there is, it is never all of the first or of the last.
+type kept struct{ n, zeros uint16 }
 
-// mostZeros are those of rank 0, which passes always.
+// mostZeros are those of rank 0. Behind them nothing passes: a capture can be made so that all
+// have that.
 const mostZeros = 32
-
-// passes reports whether a mark is kept that is not one of the first.
-func (k *kept) passes(m *Mark) bool { return m.rank() <= math.MaxUint32>>k.zeros }
 
 // of is the entry of a flow; nil: there is none.
 func (l *ledger) of(f *tcpstate.Flow) *entry {
@@ -137,55 +136,32 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	l.byFlow[i].place = uint32(len(l.all))
 }
 
-// add adds a mark to those of a flow.
-func (l *ledger) add(x *entry, m Mark) {
-	at := l.free
-	if at != 0 {
-		l.free = l.marks[at-1].next
-		l.marks[at-1] = link{Mark: m}
-	} else {
-		l.marks = append(l.marks, link{Mark: m})
-		at = uint32(len(l.marks))
+// add adds a mark to those of a flow's half.
+func (l *ledger) add(x *entry, half int, m Mark) {
+	if l.marks%markBlock == 0 {
+		l.blocks = append(l.blocks, make([]entered, 0, markBlock))
 	}
-	if x.last == 0 {
-		x.first = at
-	} else {
-		l.marks[x.last-1].next = at
-	}
-	x.last = at
-}
-
-// from yields the marks of a connection from one on.
-func (l *ledger) from(at uint32) iter.Seq[*Mark] {
-	return func(yield func(*Mark) bool) {
-		for ; at != 0; at = l.marks[at-1].next {
-			if !yield(&l.marks[at-1].Mark) {
-				return
-			}
-		}
-	}
+	l.marks++
+	m.FromLB = half == 1
+	b := &l.blocks[len(l.blocks)-1]
+	*b = append(*b, entered{m, x.place - 1})
 }
 
 // setUp keeps the SYNs of a flow, which its notes hold no longer than it takes to set it up.
 func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	x := l.of(f)
-	if x == nil {
+	if x == nil || x.setUp {
 		return
 	}
+	x.setUp = true
 	n := d.tracker.Notes(f)
 	for i := range n.Half {
-	next:
 		for _, s := range n.Half[i].SYNs {
-			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, FromLB: i == f.LB()}
+			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN}
 			if s.HasTS {
 				m.Stamp = s.TSVal
 			}
-			for o := range l.from(x.first) {
-				if *o == m {
-					continue next
-				}
-			}
-			l.add(x, m)
+			l.add(x, i, m)
 		}
 	}
 }
@@ -196,77 +172,48 @@ func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
 	if x == nil || s == nil {
 		return
 	}
-	room := uint32(maxMarks)
-	if l.kept >= mostMarks && e.Flow.BeginCaptured() {
-		room = firstMarks
-	} else if l.kept >= manyMarks {
-		room = fewMarks
-	}
-	if room == firstMarks && x.kept[0].n >= room && x.kept[1].n >= room {
-		return
-	}
-	m := markOf(s)
-	m.FromLB = e.Side == e.Flow.LB()
+	half := e.Side
 	if e.Kind == tcpstate.EstablishedNow { // whoever sent what shows it
-		m.FromLB = d.tracker.Endpoint(e.Flow, e.Flow.LB()) == s.Src
+		half = 0
+		if d.tracker.Endpoint(e.Flow, 1) == s.Src {
+			half = 1
+		}
 	}
-	k := &x.kept[side(m.FromLB)]
-	if room == fewMarks {
-		k.zeros = max(k.zeros, fewZeros)
-	}
-	if k.n >= firstMarks && (room == firstMarks || !k.passes(&m)) {
-		return
-	}
-	if k.zeros == mostZeros && k.n >= room { // made so that all have the least rank
+	k := &x.kept[half]
+	if k.n >= firstMarks && !l.passes(k, e.Flow, s) {
 		return
 	}
 	l.kept++
 	k.n++
-	l.add(x, m)
-	for k.n > room && k.zeros < mostZeros {
+	l.add(x, half, markOf(s))
+}
+
+// passes reports whether a segment is kept that is not one of the first.
+func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
+	few := l.kept >= manyMarks
+	if few && k.zeros < fewZeros {
+		k.zeros = fewZeros
+	}
+	if k.zeros == mostZeros || rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || l.kept >= mostMarks && f.BeginCaptured() {
+		return false
+	}
+	if few && (k.n-firstMarks)%fewOfAKind == fewOfAKind-1 || (k.n-firstMarks)%ofAKind == ofAKind-1 {
 		k.zeros++
-		l.thin(x, m.FromLB)
 	}
+	return true
 }
 
-// turned says that the ends of a flow are the other way round than was thought.
-func (l *ledger) turned(f *tcpstate.Flow) {
-	x := l.of(f)
-	if x == nil {
-		return
+// stampOf is the TSval of a segment; 0: it has none.
+func stampOf(s *tcpstate.Segment) uint32 {
+	if s.HasTS {
+		return s.TSVal
 	}
-	x.kept[0], x.kept[1] = x.kept[1], x.kept[0]
-	for m := range l.from(x.first) {
-		m.FromLB = !m.FromLB
-	}
-}
-
-// thin gives up the marks of a side that do not pass any more.
-func (l *ledger) thin(x *entry, fromLB bool) {
-	k := &x.kept[side(fromLB)]
-	n, before := 0, &x.first
-	for at := x.first; at != 0; at = *before {
-		o := &l.marks[at-1]
-		if o.FromLB == fromLB && !o.SYN() {
-			if n++; n > firstMarks && !k.passes(&o.Mark) {
-				*before = o.next
-				o.next, l.free = l.free, at
-				l.kept--
-				k.n--
-				continue
-			}
-		}
-		x.last, before = at, &o.next
-	}
+	return 0
 }
 
 // markOf is a segment as a mark; from where, others know.
 func markOf(s *tcpstate.Segment) Mark {
-	m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: s.Flags & control}
-	if s.HasTS {
-		m.Stamp = s.TSVal
-	}
-	return m
+	return Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Stamp: stampOf(s), Time: s.Time, Control: s.Flags & control}
 }
 
 // gone completes the entry of a flow that is forgotten.
@@ -283,7 +230,7 @@ func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
 			c.ISN[k], c.HasISN[k] = h.ISN, true
 		}
 	}
-	c.Requests, c.Answers5xx, c.first = x.requests, x.answers5xx, x.first
+	c.Requests, c.Answers5xx, c.lb = x.requests, x.answers5xx, uint8(lb)
 	*x = entry{}
 }
 
@@ -299,17 +246,26 @@ func (d *Detector) Shares(segs []tcpstate.Segment) bool {
 		return false
 	}
 	known := map[[4]uint32]bool{}
+	var perhaps [1 << 11]uint32 // by the first bits of their hashes: few marks pass
 	for i := range segs {
 		if s := &segs[i]; !s.Quoted {
 			m := markOf(s)
 			known[m.Identity()] = true
+			h := rankOf(m.Seq, m.Ack, m.Stamp)
+			perhaps[h>>21] |= 1 << (h >> 16 & 31)
 		}
 	}
 	n := 0
-	for i := range d.ledger.marks {
-		if id := d.ledger.marks[i].Identity(); known[id] {
-			known[id] = false
-			n++
+	for _, b := range d.ledger.blocks {
+		for i := range b {
+			h := rankOf(b[i].Seq, b[i].Ack, b[i].Stamp)
+			if perhaps[h>>21]&(1<<(h>>16&31)) == 0 {
+				continue
+			}
+			if id := b[i].Identity(); known[id] {
+				known[id] = false
+				n++
+			}
 		}
 	}
 	return n >= fewShared
@@ -320,15 +276,33 @@ func (l *ledger) finish() ([]Connection, bool) {
 	if l == nil {
 		return nil, false
 	}
-	marks := make([]Mark, 0, len(l.marks))
+	ends := make([]uint32, len(l.all)+1) // of each connection's marks
+	for _, b := range l.blocks {
+		for i := range b {
+			ends[b[i].of+1]++
+		}
+	}
+	for i := range l.all {
+		ends[i+1] += ends[i]
+	}
+	marks := make([]Mark, l.marks)
+	for _, b := range l.blocks {
+		for i := range b {
+			m := &b[i]
+			m.FromLB = m.FromLB == (l.all[m.of].lb == 1)
+			marks[ends[m.of]] = m.Mark
+			ends[m.of]++
+		}
+	}
+	l.blocks = nil
+	byTime := func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) }
+	from := uint32(0)
 	for i := range l.all {
 		c := &l.all[i]
-		from := len(marks)
-		for m := range l.from(c.first) {
-			marks = append(marks, *m)
+		c.Marks = marks[from:ends[i]:ends[i]]
+		if from = ends[i]; !slices.IsSortedFunc(c.Marks, byTime) {
+			slices.SortStableFunc(c.Marks, byTime)
 		}
-		c.Marks = marks[from:len(marks):len(marks)]
-		slices.SortStableFunc(c.Marks, func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) })
 	}
 	return l.all, l.cut
 }

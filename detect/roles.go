@@ -140,7 +140,6 @@ func (d *Detector) onRolesChanged(e *tcpstate.Event) { d.changeTarget(e.Flow) }
 func (d *Detector) changeTarget(f *tcpstate.Flow) {
 	old := d.targetOf(f)
 	d.conclude(f, wasTurned)
-	d.ledger.turned(f)
 	old.connections--
 	old.kept().waits.takeBack(d.stalled, f.Index())
 	d.targets.release(f)

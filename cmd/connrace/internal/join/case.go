@@ -30,6 +30,8 @@ type Case struct {
 	Links  Links
 
 	conns   []conn
+	room    []int                                     // for conn.at of others
+	shifts  [][2]tcpstate.Seq                         // likewise
 	classOf [][]int32                                 // place in conns of each point's connections
 	called  []map[tcpstate.Endpoint]tcpstate.Endpoint // see names
 	hosts   []map[tcpstate.Addr]bool                  // of those, as the point nearest to the LB calls them
@@ -185,7 +187,12 @@ func (c *Case) passesBetween(l *Link, links map[[2]int]*Link) bool {
 
 // enter begins a connection that a point shows.
 func (c *Case) enter(k, i int) *conn {
-	x := conn{at: make([]int, len(c.Points)), shift: make([][2]tcpstate.Seq, len(c.Points))}
+	n := len(c.Points)
+	if len(c.room) < n { // many at once
+		c.room, c.shifts = make([]int, 512*n), make([][2]tcpstate.Seq, 512*n)
+	}
+	x := conn{at: c.room[:n:n], shift: c.shifts[:n:n]}
+	c.room, c.shifts = c.room[n:], c.shifts[n:]
 	for j := range x.at {
 		x.at[j] = -1
 	}

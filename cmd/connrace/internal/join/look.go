@@ -22,6 +22,14 @@ type Look struct {
 type watch struct {
 	windows []window // in order, apart from each other
 	asked   map[ends]*asked
+	perhaps [1 << 11]uint32 // by hashOf: most segments are of other connections
+}
+
+// hashOf is a number that comes of the two ends of a segment, whichever sends it.
+func hashOf(a, b *tcpstate.Endpoint) uint32 {
+	x := (a.Addr.Hi ^ a.Addr.Lo ^ uint64(a.Port)<<40) * 0x9e3779b97f4a7c15
+	y := (b.Addr.Hi ^ b.Addr.Lo ^ uint64(b.Port)<<40) * 0x9e3779b97f4a7c15
+	return uint32(((x ^ x>>32) + (y ^ y>>32)) * 0xbf58476d1ce4e5b9 >> 48)
 }
 
 // asked is what is looked for between two ends: of each of their connections that findings are
@@ -92,6 +100,8 @@ func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
 			l.captures[s.Capture] = x
 		}
 		x.windows = append(x.windows, w)
+		h := hashOf(&a, &b)
+		x.perhaps[h>>5] |= 1 << (h & 31)
 		k := endsOf(a, b)
 		if x.asked[k] == nil {
 			x.asked[k] = &asked{}
@@ -249,7 +259,7 @@ func (r *reader) read(ctx context.Context, to uint64) error {
 
 // take keeps a segment of a connection that is looked at.
 func (l *Look) take(w *watch, index int, s *tcpstate.Segment) {
-	if s.Quoted || s.Bogus || s.NoLength {
+	if h := hashOf(&s.Src, &s.Dst); w.perhaps[h>>5]&(1<<(h&31)) == 0 || s.Quoted || s.Bogus || s.NoLength {
 		return
 	}
 	q := w.asked[endsOf(s.Src, s.Dst)]

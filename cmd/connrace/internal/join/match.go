@@ -41,45 +41,58 @@ func (m *matcher) add(p pair) {
 	m.takenA[p.a], m.takenB[p.b] = true, true
 }
 
-// numbers are what a handshake shows of a connection: its initial sequence numbers, and, where
-// several connections of a capture have the same ones, its two ends.
-type numbers struct {
+// byNumbers pairs connections with the same two initial sequence numbers: first those whose numbers
+// no other connection of either capture has, then those between the same two ends.
+func (m *matcher) byNumbers() {
+	pairUp(m, func(c *detect.Connection) uint64 { return uint64(c.ISN[0])<<32 | uint64(c.ISN[1]) })
+	pairUp(m, func(c *detect.Connection) numbered { return numbered{c.ISN, c.LB, c.Target} })
+}
+
+type numbered struct {
 	isn        [2]tcpstate.Seq
 	lb, target tcpstate.Endpoint
 }
 
-// byNumbers pairs connections with the same two initial sequence numbers.
-func (m *matcher) byNumbers() {
-	for _, withEnds := range [...]bool{false, true} {
-		as, bs := m.index(m.a, m.takenA, withEnds), m.index(m.b, m.takenB, withEnds)
-		for i := range m.a {
-			k := numbersOf(&m.a[i], withEnds)
-			if j, is := bs[k]; is && j >= 0 && as[k] == i {
-				m.add(pair{a: i, b: j})
+// pairUp pairs connections that were captured from the beginning and are not paired, of which no
+// other of their capture has the same key.
+func pairUp[K comparable](m *matcher, key func(*detect.Connection) K) {
+	bs := index(m.b, m.takenB, key)
+	if len(bs) == 0 {
+		return
+	}
+	as := index(m.a, m.takenA, key)
+	for i := range m.a {
+		if c := &m.a[i]; begun(c) && !m.takenA[i] {
+			k := key(c)
+			if j, is := bs[k]; is && j >= 0 && as[k] == int32(i) {
+				m.add(pair{a: i, b: int(j)})
 			}
 		}
 	}
 }
 
-func numbersOf(c *detect.Connection, withEnds bool) numbers {
-	k := numbers{isn: c.ISN}
-	if withEnds {
-		k.lb, k.target = c.LB, c.Target
-	}
-	return k
-}
+// begun reports whether a connection was captured from the beginning.
+func begun(c *detect.Connection) bool { return c.HasISN[0] && c.HasISN[1] }
 
-// index are the places of connections that were captured from the beginning; -1: there are
-// several.
-func (m *matcher) index(all []detect.Connection, taken []bool, withEnds bool) map[numbers]int {
-	index := make(map[numbers]int, len(all))
+// index are the places of those by their keys; -1: there are several.
+func index[K comparable](all []detect.Connection, taken []bool, key func(*detect.Connection) K) map[K]int32 {
+	n := 0
 	for i := range all {
-		if c := &all[i]; c.HasISN[0] && c.HasISN[1] && !taken[i] {
-			k := numbersOf(c, withEnds)
+		if begun(&all[i]) && !taken[i] {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	index := make(map[K]int32, n)
+	for i := range all {
+		if c := &all[i]; begun(c) && !taken[i] {
+			k, at := key(c), int32(i)
 			if _, twice := index[k]; twice {
-				i = -1
+				at = -1
 			}
-			index[k] = i
+			index[k] = at
 		}
 	}
 	return index
@@ -161,13 +174,13 @@ func (m *matcher) byOneNumber() {
 	for side := range 2 {
 		index := map[tcpstate.Seq][]int{}
 		for i := range m.b {
-			if c := &m.b[i]; !m.takenB[i] && c.HasISN[0] && c.HasISN[1] && len(index[c.ISN[side]]) < enough {
+			if c := &m.b[i]; !m.takenB[i] && begun(c) && len(index[c.ISN[side]]) < enough {
 				index[c.ISN[side]] = append(index[c.ISN[side]], i)
 			}
 		}
 		for i := range m.a {
 			c := &m.a[i]
-			if m.takenA[i] || !c.HasISN[0] || !c.HasISN[1] {
+			if m.takenA[i] || !begun(c) {
 				continue
 			}
 			for _, j := range index[c.ISN[side]] {

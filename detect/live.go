@@ -194,12 +194,15 @@ func (d *Detector) Shift(by int64) {
 
 func (p *pending) shift(by int64) {
 	p.from += by
+	if p.close != nil {
+		p.close.shift(by)
+	}
+	if p.expected == nil {
+		return
+	}
 	p.until += by
 	if p.longer != 0 {
 		p.longer += by
-	}
-	if p.close.Time != 0 {
-		p.close.shift(by)
 	}
 	for i := range p.ignored {
 		p.ignored[i] += by

@@ -3,26 +3,42 @@ package detect
 import (
 	"container/heap"
 	"math"
+	"slices"
 
 	"connrace/tcpstate"
 )
 
 // pending is a finding that waits for what belongs to it: the new handshake, a retry,
-// the fate of other connections, the kernel's word.
+// the fate of other connections, the kernel's word. Of a settled one only what may still be
+// asked is kept: there may be a million of them.
 type pending struct {
-	f       *Finding
-	t       *target // nil: of a unix socket
+	f     *Finding
+	t     *target   // nil: of a unix socket
+	close *theClose // of the target; nil: it has not closed
+	from  int64     // the new handshake and the retry come after this
+	waits bool      // it is among those that are not complete
+	long  bool      // it is open, and was judged again
+	*expected
+}
+
+// expected is what tells a finding that waits what belongs to it, and until when; nil: it is
+// complete.
+type expected struct {
 	lb      tcpstate.Addr
-	from    int64    // the new handshake and the retry come after this
-	until   int64    // then it is complete
-	waits   bool     // it is among those that are not
-	weight  int      // of its finding, when it was put there
-	long    bool     // it is open, and was judged again
-	longer  int64    // until then, in truth; 0: until
-	frame   uint64   // of the request, ordinal
-	key     uint64   // of the request's head; 0: unknown
-	ignored []int64  // when segments were ignored, for the kernel to be asked about
-	close   theClose // of the target
+	until   int64   // then it is complete
+	weight  int     // of its finding, when it was put there
+	longer  int64   // until then, in truth; 0: until
+	frame   uint64  // of the request, ordinal
+	key     uint64  // of the request's head; 0: unknown
+	ignored []int64 // when segments were ignored, for the kernel to be asked about
+}
+
+// closedAt is when the target closed; 0: it has not.
+func (p *pending) closedAt() int64 {
+	if p.close == nil {
+		return 0
+	}
+	return p.close.Time
 }
 
 // settleTime is how long a finding waits: longer than a retry of the LB takes (findRetry),
@@ -56,9 +72,8 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	} else if told {
 		delete(d.open, i)
 	}
-	waits := p.waits
-	was := p.until
-	*p = pending{f: f, t: x.of, weight: p.weight, lb: f.LB.Addr, from: f.Time, until: f.Time + settleTime, ignored: f.ignored}
+	waits, was := p.waits, p.expected
+	*p = pending{f: f, t: x.of, from: f.Time, expected: &expected{lb: f.LB.Addr, until: f.Time + settleTime, ignored: f.ignored}}
 	f.ignored = nil
 	if r := f.Rule; r.Settle != nil && !open {
 		p.until = max(p.until, r.Settle(x))
@@ -72,12 +87,12 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 			p.key = streamKey(x.stream)
 		}
 	}
-	if x.closing.Set() && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
-		p.close = theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, announced: x.announced(), rtt: x.rtt()}
+	if x.closing.Set() && x.closing.Time != 0 && !x.lbGaveUp() && f.Rule.FollowsClose != NoClose {
+		p.close = &theClose{Close: x.targetClose(x.closing.Time), aborted: x.aborted, announced: x.announced(), rtt: x.rtt()}
 	}
 	d.count(x, f)
 	if p.waits = true; waits { // it has its place in the heap
-		p.until, p.longer = was, p.until
+		p.until, p.longer, p.weight = was.until, p.until, was.weight
 		return !open
 	}
 	for len(d.pending) > 0 && d.waiting+f.weight() > maxPending {
@@ -174,6 +189,7 @@ func (d *Detector) complete(ps ...*pending) {
 		} else if d.explain(p); d.opt.OnUpdate != nil {
 			d.opt.OnUpdate(p.f)
 		}
+		p.expected = nil
 	}
 }
 
@@ -195,7 +211,7 @@ func (d *Detector) enrich(p *pending) {
 		d.applyKernel(p)
 	}
 	d.findRetry(p)
-	if p.close.Time != 0 {
+	if p.close != nil {
 		p.close.mass = p.t.told.closes.Together(&p.close.Close)
 	}
 }
@@ -240,7 +256,7 @@ func (d *Detector) explainRule(p *pending) {
 		return
 	}
 	var cause *CloseCause
-	if p.close.Time != 0 && f.Lost {
+	if p.close != nil && f.Lost {
 		cause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
 		f.Measures.CloseCause = cause.ID
 	}
@@ -254,7 +270,7 @@ func (d *Detector) explainRule(p *pending) {
 		f.Cause, f.Fix = f.own.cause, f.own.fix
 		return
 	}
-	ts := p.t.allTimers(&p.close, d.opt.LBIdleTimeout)
+	ts := p.t.allTimers(p.close, d.opt.LBIdleTimeout)
 	f.Cause, f.Fix = cause.causeFor(f.Rule, ts)+f.also, cause.fixFor(f.Rule, ts)
 }
 
@@ -277,6 +293,7 @@ func (d *Detector) emit(p *pending) {
 	p.f.ID = d.nextID
 	d.tally(p, 1)
 	p.f.Inexact = d.inexact(p.f)
+	p.f.Evidence = slices.Clone(p.f.Evidence) // room for more would be for nothing
 	if d.opt.Live || d.kept < d.maxFindings() {
 		d.kept += p.f.weight()
 		d.findings = append(d.findings, p.f)

@@ -84,7 +84,7 @@ func (d *Detector) askHost(ps []*pending) {
 		if f.Severity == Info || f.Socket != "" || d.opt.IsLocal != nil && !d.opt.IsLocal(f.Target.Addr) {
 			continue
 		}
-		q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: cmp.Or(f.closedAt(), p.close.Time), SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
+		q := HostQuestion{LB: f.LB, Target: f.Target, Time: f.Time, Close: cmp.Or(f.closedAt(), p.closedAt()), SYN: f.Rule.About == AboutHandshake || f.Rule.Queue != NoQueue}
 		if q.SYN {
 			q.Close = 0
 		}

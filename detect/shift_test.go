@@ -56,7 +56,7 @@ func TestShiftMovesEveryTime(t *testing.T) {
 	}
 	// The walk reaches what it should.
 	for _, field := range []string{
-		".gaps[]", ".kernel.last", ".kernel.counters.v[].time", ".pending[].from", ".pending[].ignored[]", ".pending[].close.Close.Time",
+		".gaps[]", ".kernel.last", ".kernel.counters.v[].time", ".pending[].from", ".pending[].expected.ignored[]", ".pending[].close.Close.Time",
 		".requests.v[].time", ".targets.all[].syns.v[].ref.Time", ".targets.all[].used", ".targets.all[].told.waits.all[].ref.Time",
 		".targets.all[].told.closes.Ring.v[].Known", ".targets.all[].told.overflows.newest.v[].At", ".targets.all[].told.drops.newest.v[].At", ".due", ".reviewed",
 	} {

@@ -5,11 +5,11 @@ import "connrace/detect/internal/idle"
 // theClose is what is known of a target's close, for its cause to be found: what its clocks said,
 // and what else was closed then. The causes ask it in the order of CloseCauses.
 type theClose struct {
-	idle.Close       // Time 0: it has not closed
-	aborted    bool  // it closed by an RST, the request unread
-	announced  int64 // how long before it a GOAWAY came, ns; 0: none did
-	rtt        int64
-	mass       idle.Mass
+	idle.Close
+	aborted   bool  // it closed by an RST, the request unread
+	announced int64 // how long before it a GOAWAY came, ns; 0: none did
+	rtt       int64
+	mass      idle.Mass
 }
 
 // What a cause is known from (Measures.CloseCauseBasis).

@@ -82,11 +82,14 @@ func (t *target) idleTimers(lbIdle int64) (ts Timers) {
 	return ts
 }
 
-// allTimers are what is known of the clocks by which a target closes, and of the close.
+// allTimers are what is known of the clocks by which a target closes, and of the close, if it has.
 func (t *target) allTimers(c *theClose, lbIdle int64) (ts Timers) {
 	ts = t.idleTimers(lbIdle)
 	l := &t.told.inferred.limits
-	if ts.Request = c.Out; l.Request != nil {
+	if c != nil {
+		ts.Request, ts.Grace = c.Out, c.announced
+	}
+	if l.Request != nil {
 		ts.Request = l.Request.After
 	}
 	if l.Age != nil {
@@ -95,7 +98,7 @@ func (t *target) allTimers(c *theClose, lbIdle int64) (ts Timers) {
 	if l.Uncanceled != nil && ts.Target == 0 {
 		ts.Target = l.Uncanceled.After
 	}
-	ts.Count, ts.Grace = l.Count, c.announced
+	ts.Count = l.Count
 	return ts
 }
 

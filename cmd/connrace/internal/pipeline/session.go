@@ -134,10 +134,16 @@ func (s *Session) Conclude() {
 		}
 	}
 	a.Detector = nil
-	memory.CollectLarge() // the report takes the room of the tables
+	if len(a.Result.Findings)+len(a.Result.Targets) > fewRows {
+		memory.CollectLarge() // the report takes the room of the tables
+	}
 	s.Report.Analyses = append(s.Report.Analyses, a.Analysis)
 	s.Cur = nil
 }
+
+// fewRows are findings and targets of which a report takes so little room that to make it, which
+// takes going through all that is kept, is not worth it: about 10 MB.
+const fewRows = 1 << 12
 
 // Input is the capture that is being read.
 type Input struct {

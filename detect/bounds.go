@@ -43,9 +43,14 @@ func newTargets(o *Options) targets {
 
 // targetOf is the target of a flow, made when it is new.
 func (d *Detector) targetOf(f *tcpstate.Flow) *target {
-	if f.Tag != 0 {
-		return d.targets.all[f.Tag-1]
+	if f.Tag == 0 {
+		return d.assign(f) // apart, so that the rest is inlined
 	}
+	return d.targets.all[f.Tag-1]
+}
+
+// assign takes a flow to its target.
+func (d *Detector) assign(f *tcpstate.Flow) *target {
 	t := d.targets.at(d.tracker.Endpoint(f, 1-f.LB()))
 	f.Tag = uint16(t.tag)
 	t.flows++

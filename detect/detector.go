@@ -301,7 +301,7 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	f := e.Flow
 	d.ledger.keep(d, e)
-	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) {
+	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) || d.answersFIN(f, e.Side) {
 		return
 	}
 	c, byLB, ok := idle.Close{}, e.Side == f.LB(), false

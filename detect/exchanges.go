@@ -46,9 +46,12 @@ func newExchanges() *exchanges {
 
 // active notes that something went on with a target.
 func (x *exchanges) active(target tcpstate.Endpoint, at int64) {
-	if x == nil || at <= 0 {
-		return
+	if x != nil && at > 0 {
+		x.addSecond(target, at) // apart, so that the rest is inlined
 	}
+}
+
+func (x *exchanges) addSecond(target tcpstate.Endpoint, at int64) {
 	s := x.Seconds[target]
 	sec := uint32(at / second)
 	if n := len(s); n > 0 && s[n-1] == sec {
@@ -89,9 +92,12 @@ func (x *exchanges) finish() *Exchanges {
 
 // answer notes the answer that begins with a segment if its status is a server error.
 func (x *exchanges) answer(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
-	if x == nil || f.Status() < 500 {
-		return
+	if x != nil && f.Status() >= 500 {
+		x.addError(d, f, s)
 	}
+}
+
+func (x *exchanges) addError(d *Detector, f *tcpstate.Flow, s *tcpstate.Segment) {
 	asked := d.tracker.Request(f)
 	_, askedFrame := d.locate(asked.Frame())
 	x.note(d, f, d.tracker.Ref(f, s), f.Status(), parseRequest(d.tracker.Head(f), askedFrame, asked.Time))

@@ -330,6 +330,18 @@ func (x *Facts) rtt() int64 {
 	return x.of.told.rtt.Median()
 }
 
+// answersFIN reports whether a side of a connection of plain HTTP, of which nothing rare is noted,
+// closes behind the other's FIN, so that the close is none of its own. Every other close of healthy
+// traffic is so, and it takes no Facts to see it.
+func (d *Detector) answersFIN(f *tcpstate.Flow, side int) bool {
+	if f.Noted() || !f.PlainHTTP() || f.HTTP2() {
+		return false
+	}
+	m := d.tracker.Notes(f)
+	own, peer := &m.Half[side].FIN, &m.Half[1-side].FIN
+	return own.Set() && peer.Set() && own.Ack.After(peer.Seq)
+}
+
 // ownClose describes a close by one side, for the target's timers; ok is false where it is
 // none of its own, or was announced.
 func (x *Facts) ownClose(e *tcpstate.Event) (c idle.Close, ok bool) {

@@ -168,6 +168,12 @@ func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 
 // keep keeps the segment of an event.
 func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
+	if l != nil { // mostly there is none: keepMark is apart, so that this is inlined
+		l.keepMark(d, e)
+	}
+}
+
+func (l *ledger) keepMark(d *Detector, e *tcpstate.Event) {
 	x, s := l.of(e.Flow), e.Seg
 	if x == nil || s == nil {
 		return

@@ -112,7 +112,15 @@ func (t *target) kept() *told {
 // tell is what the target has told, to be added to. What many listeners do that are not told apart says
 // nothing of any of them: it is never looked at.
 func (t *target) tell() *told {
-	if t.kept() == &silent {
+	if t.told == &silent {
+		return t.begin() // apart, so that the rest is inlined
+	}
+	return t.told
+}
+
+// begin is tell for a target that has told nothing that is looked at.
+func (t *target) begin() *told {
+	if t.mixed == nil {
 		recent, most := t.samples()
 		x := &told{longest: -1, waits: waits{most: recent}}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples

@@ -293,7 +293,9 @@ func (d *Detector) emit(p *pending) {
 	p.f.ID = d.nextID
 	d.tally(p, 1)
 	p.f.Inexact = d.inexact(p.f)
-	p.f.Evidence = slices.Clone(p.f.Evidence) // room for more would be for nothing
+	if es := p.f.Evidence; cap(es) > len(es) {
+		p.f.Evidence = slices.Clone(es) // room for more would be for nothing
+	}
 	if d.opt.Live || d.kept < d.maxFindings() {
 		d.kept += p.f.weight()
 		d.findings = append(d.findings, p.f)

@@ -104,6 +104,7 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	f := x.handshake(first.SegRef)
 	f.Confidence = Suspected
 	f.Measures.Waiting = waiting
+	f.ignored = make([]int64, 0, len(ignored))
 	for _, s := range ignored {
 		f.ignored = append(f.ignored, s.Time)
 	}
@@ -142,7 +143,12 @@ func (x *Facts) metOld() (ack tcpstate.SegRef, ok bool) {
 
 // handshakeTimeline is the evidence of a connection's set-up.
 func (x *Facts) handshakeTimeline() []Evidence {
-	es := make([]Evidence, 0, len(x.ln.SYNs)+len(x.tn.SYNs)+1+len(x.tn.Refusals)+len(x.tn.Old)+len(x.ln.Old)+1) // and a stalled request
+	n := len(x.ln.SYNs) + len(x.tn.SYNs) + len(x.tn.Refusals) + len(x.tn.Old) + len(x.ln.Old)
+	bareACK := x.ln.FinalACK.Set() && x.ln.FinalACK.Len == 0
+	if bareACK {
+		n++
+	}
+	es := make([]Evidence, 0, n) // of SYNs that nobody answers there may be very many: no room for more
 	add := func(m tcpstate.SegRef, fromLB bool, r Role, note string) {
 		es = append(es, x.evidence(m, fromLB, r, note))
 	}
@@ -160,7 +166,7 @@ func (x *Facts) handshakeTimeline() []Evidence {
 			add(s.SegRef, false, RoleSYNACK, "the SYN-ACK again: the target has not taken the final ACK")
 		}
 	}
-	if x.ln.FinalACK.Set() && x.ln.FinalACK.Len == 0 {
+	if bareACK {
 		add(x.ln.FinalACK, true, RoleACK, "the handshake's final ACK")
 	}
 	for _, m := range x.tn.Refusals {

@@ -53,7 +53,7 @@ type Answer struct {
 	by       map[reason]*problem
 	all      []*problem // in the order of their first findings
 	absences absences
-	later    []added // until all absences are known
+	later    []*added // until all absences are known
 }
 
 // added is a finding, or a group of which none is kept.
@@ -136,7 +136,7 @@ func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 func (a *Answer) gather(x *added) {
 	a.absences.note(x)
 	if x.mayFollow() || x.inVain() {
-		a.later = append(a.later, *x)
+		a.later = append(a.later, x)
 	} else {
 		a.problem(x.reason).add(x)
 	}
@@ -199,8 +199,7 @@ func (q *problem) addFound(f *Found) {
 
 // Diagnosis is the answer to all that was added.
 func (a *Answer) Diagnosis() *Diagnosis {
-	for i := range a.later {
-		x := &a.later[i]
+	for _, x := range a.later {
 		q := a.problem(a.absences.reason(x.reason, x.Endpoint, x.First, x.inVain()))
 		q.add(x)
 		if q.reason == stopped {

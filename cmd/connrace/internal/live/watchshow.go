@@ -98,7 +98,10 @@ func (w *watch) showStatus(f *figures, now time.Time) {
 	if n := f.Failed(); n > 0 {
 		line += ", " + text.Plural(n, "failed try")
 	}
-	w.status.Text(line, w.name+": "+term.SoFar(f.Progress.Findings, f.Failed()))
+	if n := f.Answers5xx; n > 0 {
+		line += ", " + text.Plural(n, "answer") + " 5xx"
+	}
+	w.status.Text(line, w.name+": "+term.SoFar(f.Progress.Findings, f.Failed(), f.Answers5xx))
 }
 
 // showSnapshot shows the report so far.

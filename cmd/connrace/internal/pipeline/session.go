@@ -178,20 +178,23 @@ func (s *Session) analyse(in *Input, x *decoded) {
 		s.noted.at = now
 		s.noted.findings.Store(uint64(s.nextID) + p.Findings)
 		s.noted.failed.Store(p.Failed())
+		s.noted.answers5xx.Store(p.Answers5xx)
 	}
 }
 
 // noted is how far an analysis has come, for who shows it meanwhile.
 type noted struct {
-	at               time.Time
-	findings, failed atomic.Uint64
+	at                           time.Time
+	findings, failed, answers5xx atomic.Uint64
 }
 
 // noteEvery is how often that is noted.
 const noteEvery = 200 * time.Millisecond
 
 // SoFar says what has been found so far. Any goroutine may ask.
-func (s *Session) SoFar() string { return term.SoFar(s.noted.findings.Load(), s.noted.failed.Load()) }
+func (s *Session) SoFar() string {
+	return term.SoFar(s.noted.findings.Load(), s.noted.failed.Load(), s.noted.answers5xx.Load())
+}
 
 // flush hands segments to the detector. A capture without a TCP segment is none to it.
 func (s *Session) flush(in *Input, segs []tcpstate.Segment) {

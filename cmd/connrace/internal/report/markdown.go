@@ -189,15 +189,23 @@ func (m *markdown) targets(a *Analysis) {
 		return
 	}
 	var rows [][]string
+	heads, aligned, errors := []string{"Target", "Connections", "Requests", "Failed", "Idle timeout", "Findings"}, "lrrrr", answer5xx(targets)
+	if errors {
+		heads, aligned = with(heads, 4, "5xx"), aligned+"r"
+	}
 	for i := range targets {
 		x := &targets[i]
 		if len(rows) == mostTargets && !m.o.Verbose {
 			break
 		}
 		name, timeout, kinds := targetFigures(x, found[x.Target])
-		rows = append(rows, []string{code(name), text.Grouped(x.Connections), text.Grouped(x.Requests), text.Grouped(x.Failed()), timeout, strings.Join(kinds, "<br>")})
+		row := []string{code(name), text.Grouped(x.Connections), text.Grouped(x.Requests), text.Grouped(x.Failed()), timeout, strings.Join(kinds, "<br>")}
+		if errors {
+			row = with(row, 4, text.Grouped(x.Answers5xx))
+		}
+		rows = append(rows, row)
 	}
-	m.grid([]string{"Target", "Connections", "Requests", "Failed", "Idle timeout", "Findings"}, "lrrrr", rows)
+	m.grid(heads, aligned, rows)
 	if n := len(targets) - len(rows); n > 0 {
 		m.say(fmt.Sprintf("… and %s (-v lists all)", text.Plural(uint64(n), "target")))
 	}

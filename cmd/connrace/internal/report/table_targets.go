@@ -20,6 +20,18 @@ var targetColumns = []column{
 	{head: "FINDINGS"},
 }
 
+// serverErrors is the column of answers that say 5xx, where there are any: they are no failures of a
+// connection, but a target that fails so is not healthy.
+var serverErrors = column{head: "5XX", right: true, label: "answers 5xx"}
+
+// answer5xx reports whether there are such answers.
+func answer5xx(targets []detect.Target) bool {
+	return slices.ContainsFunc(targets, func(x detect.Target) bool { return x.Answers5xx > 0 })
+}
+
+// with is a row with a cell more, before the i-th.
+func with[T any](row []T, i int, more T) []T { return slices.Insert(slices.Clone(row), i, more) }
+
 // targets are the figures of each target, the ones with the gravest findings first.
 func (t *tables) targets(a *Analysis) error {
 	if len(a.Result.Targets) == 0 {
@@ -32,11 +44,20 @@ func (t *tables) targets(a *Analysis) error {
 		targets = targets[:mostTargets]
 	}
 	var rows [][]cell
+	columns, errors := targetColumns, answer5xx(targets)
+	if errors {
+		columns = with(columns, 4, serverErrors)
+		columns[5].into++
+	}
 	for i := range targets {
-		rows = append(rows, targetRow(&targets[i], found[targets[i].Target]))
+		row := targetRow(&targets[i], found[targets[i].Target])
+		if errors {
+			row = with(row, 4, cellOf(text.Grouped(targets[i].Answers5xx)))
+		}
+		rows = append(rows, row)
 	}
 	t.WriteString("\n")
-	if err := t.table(targetColumns, rows); err != nil {
+	if err := t.table(columns, rows); err != nil {
 		return err
 	}
 	if left > 0 {

@@ -50,7 +50,11 @@ func (s *Status) Clear() {
 	}
 }
 
-// SoFar says what has been found while it goes on.
-func SoFar(findings, failed uint64) string {
-	return fmt.Sprintf("%s, %s so far; Ctrl-C for the report", text.Plural(findings, "finding"), text.Plural(failed, "failed try"))
+// SoFar says what has been found while it goes on; answers are those of the targets that say 5xx.
+func SoFar(findings, failed, answers uint64) string {
+	s := text.Plural(findings, "finding") + ", " + text.Plural(failed, "failed try")
+	if answers > 0 {
+		s += ", " + text.Plural(answers, "answer") + " 5xx"
+	}
+	return s + " so far; Ctrl-C for the report"
 }

@@ -12,7 +12,7 @@ import (
 func TestStatusInLog(t *testing.T) {
 	var b bytes.Buffer
 	s := NewStatus(&b, false)
-	say := func(findings uint64) { s.Text("eth0: 12 packets/s", "eth0: "+SoFar(findings, 1)) }
+	say := func(findings uint64) { s.Text("eth0: 12 packets/s", "eth0: "+SoFar(findings, 1, 0)) }
 	say(0)
 	if b.Len() > 0 {
 		t.Errorf("at once: %s", &b)
@@ -39,9 +39,21 @@ func TestStatusInLog(t *testing.T) {
 func TestProgressInLog(t *testing.T) {
 	Progress(io.Discard, false, "a.pcap", func() (int64, int64) { return 1, 10 }, nil)()
 	var b strings.Builder
-	Progress(&b, false, "-", func() (int64, int64) { return 1, -1 }, func() string { return SoFar(1, 0) })()
+	Progress(&b, false, "-", func() (int64, int64) { return 1, -1 }, func() string { return SoFar(1, 0, 0) })()
 	if b.Len() > 0 {
 		t.Errorf("within a second: %s", b.String())
+	}
+}
+
+// A target that answers 5xx is no healthy one, whatever its connections do.
+func TestSoFar(t *testing.T) {
+	for want, got := range map[string]string{
+		"2 findings, 1 failed try so far; Ctrl-C for the report":                   SoFar(2, 1, 0),
+		"0 findings, 0 failed tries, 18 answers 5xx so far; Ctrl-C for the report": SoFar(0, 0, 18),
+	} {
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -45,6 +45,7 @@ LB                                target
 		"had served requests before. path-loss: there no SYN-ACK was repeated and nobody else waited, " +
 		"or data of accepted connections was lost as well. A request that is acknowledged but not answered waits in the " +
 		"application, or in the queue.",
+	Trigger:  "as many new connections at once, to a target as busy",
 	Decisive: "the request's first, without a request the RST",
 	Views: Views{
 		Target: "SYN, SYN-ACK, ACK, request; then the request and the SYN-ACK again and again.",

@@ -27,6 +27,7 @@ type CloseCause struct {
 	KeepAlive bool      // the target's keep-alive timer is behind it
 	Timer     TimerNote // what reports say about timers, where it is not the keep-alive timer
 	Knobs     []Knob    // settings of the target's software; nil: those of the rule
+	Trigger   string    // as that of a rule
 
 	// shows reports whether the close is of this cause, and from what that is known.
 	shows      func(*theClose, *target) (basis string, ok bool)
@@ -38,32 +39,36 @@ type CloseCause struct {
 var CloseCauses = []*CloseCause{
 	{
 		ID: CloseOverdueBatch, Label: "with other overdue ones", KeepAlive: true, Knobs: keepAliveKnobs,
-		How:   "Several connections were closed in one moment (50 ms), at unlike idle times, all beyond the timer that other closes show.",
-		shows: (*theClose).inBatch,
-		cause: text("The target closed several overdue connections in one sweep, as gunicorn does."),
+		Trigger: "pauses between requests longer than the target's keep-alive timeout",
+		How:     "Several connections were closed in one moment (50 ms), at unlike idle times, all beyond the timer that other closes show.",
+		shows:   (*theClose).inBatch,
+		cause:   text("The target closed several overdue connections in one sweep, as gunicorn does."),
 		fix: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("Raise the target's keep-alive timeout%s (gunicorn --keep-alive, default 2 s) %s.", known(", %s now", t.Target), t.above())
 		},
 	},
 	{
 		ID: CloseMass, Label: "with many others at once", Timer: massTimer, Knobs: gracefulKnobs,
-		How:   "Several connections were closed in one moment (50 ms), and no one timer explains them: their idle times, or how long they had had a request, are unlike. Or connections were refused within a second of it.",
-		shows: (*theClose).inMass,
-		cause: text("The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."),
-		fix:   text(drainFix),
+		Trigger: "such a stop (a deploy, a reload, a kill)",
+		How:     "Several connections were closed in one moment (50 ms), and no one timer explains them: their idle times, or how long they had had a request, are unlike. Or connections were refused within a second of it.",
+		shows:   (*theClose).inMass,
+		cause:   text("The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."),
+		fix:     text(drainFix),
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true, Knobs: keepAliveKnobs,
-		How:   "The connection had been idle for as long as the timer that other closes show (three or more, within a twentieth), as Keep-Alive: timeout= announces, or as is a well-known default; and it had had the next request for 0.1 s or four round trips at most, or not at all.",
-		shows: (*theClose).byIdleTimer,
-		cause: keepAliveFired,
-		fix:   raiseKeepAlive,
+		Trigger: "pauses between requests longer than the target's keep-alive timeout",
+		How:     "The connection had been idle for as long as the timer that other closes show (three or more, within a twentieth), as Keep-Alive: timeout= announces, or as is a well-known default; and it had had the next request for 0.1 s or four round trips at most, or not at all.",
+		shows:   (*theClose).byIdleTimer,
+		cause:   keepAliveFired,
+		fix:     raiseKeepAlive,
 	},
 	{
 		ID: CloseRequestLimit, Label: "behind the last request that it allows on a connection", Knobs: countKnobs,
-		How:   "At least three connections were closed right behind the same n-th answer (n of 2 or more), none carried more, and the answer did not announce it.",
-		Timer: TimerNote{Head: "No timer: a limit on requests", Text: "The target closes a connection behind the same number of requests each time."},
-		shows: (*theClose).byCount,
+		Trigger: "connections that carry as many requests",
+		How:     "At least three connections were closed right behind the same n-th answer (n of 2 or more), none carried more, and the answer did not announce it.",
+		Timer:   TimerNote{Head: "No timer: a limit on requests", Text: "The target closes a connection behind the same number of requests each time."},
+		shows:   (*theClose).byCount,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target closes each connection behind its %s request, without announcing it (no Connection: close).", ordinal(t.Count))
 		},
@@ -73,16 +78,18 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseAfterResponse, Label: "right behind an answer",
-		How:   "The connection had been idle for 0.1 s at most, and its last answer did not announce the close.",
-		Timer: TimerNote{Head: "No timer", Text: "The target closes right behind its answers."},
-		shows: (*theClose).behindAnswer,
-		cause: text("The target closed right behind its answer without announcing it (no Connection: close)."),
+		Trigger: "connections that are used again soon behind an answer",
+		How:     "The connection had been idle for 0.1 s at most, and its last answer did not announce the close.",
+		Timer:   TimerNote{Head: "No timer", Text: "The target closes right behind its answers."},
+		shows:   (*theClose).behindAnswer,
+		cause:   text("The target closed right behind its answer without announcing it (no Connection: close)."),
 		fix: text("Let the target say Connection: close with an answer that it closes behind, or keep the connection open " +
 			"(uWSGI: http with http-keepalive, instead of http-socket)."),
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by an idle timer that goes on during requests", KeepAlive: true, Knobs: keepAliveKnobs,
-		shows: (*theClose).byTimerNotCancelled,
+		Trigger: "requests that take longer than the target's keep-alive timeout",
+		shows:   (*theClose).byTimerNotCancelled,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target's keep-alive timeout%s went on although a request had come, and ended the connection with the request in work: "+
 				"an error of the server, whose timer a request must cancel.", known(" (%s)", t.Target))
@@ -94,9 +101,10 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseRequestTimeout, Label: "by its own limit for a request", Knobs: requestKnobs,
-		How:   "A request was outstanding for as long as others that the target closed upon: three or more within a second (a watchdog looks now and then), or two to 50 ms; or, alone, for a whole number of seconds from 5 on. Few requests were closed upon sooner or answered later.",
-		Timer: TimerNote{Head: "The target's own limit for a request", Text: "The shortest wait is nearest to it: a request may have waited to be accepted before its time began, and a watchdog only looks now and then.", Also: TimerOutstanding},
-		shows: (*theClose).byRequestTimer,
+		Trigger: "requests that take as long",
+		How:     "A request was outstanding for as long as others that the target closed upon: three or more within a second (a watchdog looks now and then), or two to 50 ms; or, alone, for a whole number of seconds from 5 on. Few requests were closed upon sooner or answered later.",
+		Timer:   TimerNote{Head: "The target's own limit for a request", Text: "The shortest wait is nearest to it: a request may have waited to be accepted before its time began, and a watchdog only looks now and then.", Also: TimerOutstanding},
+		shows:   (*theClose).byRequestTimer,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target gave the request up%s: its own time limit for a request, or a watchdog's that kills the worker.", known(" after about %s", t.Request))
 		},
@@ -108,9 +116,10 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseAge, Label: "by a limit on the connection's age", Knobs: ageKnobs,
-		How:   "Connections were closed at the same age, to a tenth either way, although they had been idle, and had had requests, for unlike times; none grew older.",
-		Timer: TimerNote{Head: "The target's limit on the age of a connection"},
-		shows: (*theClose).byAge,
+		Trigger: "connections that grow as old",
+		How:     "Connections were closed at the same age, to a tenth either way, although they had been idle, and had had requests, for unlike times; none grew older.",
+		Timer:   TimerNote{Head: "The target's limit on the age of a connection"},
+		shows:   (*theClose).byAge,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target closes a connection%s after it has accepted it, whatever goes on there: a limit on its age, or a read timeout that is counted from accept.",
 				known(" %s", t.Age))
@@ -122,29 +131,33 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseImmediate, Label: "as soon as it had the request",
-		How:   "Requests of one method and path, three or more, were closed upon within a round trip, on connections that had been idle for unlike times.",
-		Timer: TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
-		shows: (*theClose).asRefusal,
-		cause: text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
+		Trigger: "requests of the same method and path",
+		How:     "Requests of one method and path, three or more, were closed upon within a round trip, on connections that had been idle for unlike times.",
+		Timer:   TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
+		shows:   (*theClose).asRefusal,
+		cause:   text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
 		fix: text("Look for what refuses that method and path without an answer (nginx return 444, HAProxy http-request reject, a web application firewall, " +
 			"a handler that aborts), and let it answer with a status instead. No timeout is behind it."),
 	},
 	{
 		ID: CloseMass, Label: "with others at that moment", Timer: massTimer, Knobs: gracefulKnobs,
-		shows: (*theClose).asItLeft,
-		cause: text("The target closed several connections within a moment, whatever their age: a reload, a restart, a deploy or a killed worker."),
-		fix:   text(drainFix),
+		Trigger: "such a stop (a deploy, a reload, a kill)",
+		shows:   (*theClose).asItLeft,
+		cause:   text("The target closed several connections within a moment, whatever their age: a reload, a restart, a deploy or a killed worker."),
+		fix:     text(drainFix),
 	},
 	{
 		ID: CloseMass, Label: "as it stopped", Timer: massTimer, Knobs: gracefulKnobs,
-		shows: (*theClose).asItStopped,
-		cause: text("The target stopped, and then refused connections: a restart, a deploy, a crash, or it was killed."),
-		fix:   text(drainFix),
+		Trigger: "such a stop (a deploy, a crash, a kill)",
+		shows:   (*theClose).asItStopped,
+		cause:   text("The target stopped, and then refused connections: a restart, a deploy, a crash, or it was killed."),
+		fix:     text(drainFix),
 	},
 	{
 		ID: CloseAge, Label: "at the end of the grace period behind its GOAWAY", Knobs: graceKnobs,
-		Timer: TimerNote{Head: "The target's grace period behind GOAWAY"},
-		shows: (*theClose).behindGoAway,
+		Trigger: "calls as long, on connections that grow as old",
+		Timer:   TimerNote{Head: "The target's grace period behind GOAWAY"},
+		shows:   (*theClose).behindGoAway,
 		cause: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("The target had said GOAWAY%s before and waited no longer for the streams that were open: a limit on the connection's age, a drain or a "+
 				"shutdown, whose grace period was over.", known(" %s", t.Grace))
@@ -157,15 +170,17 @@ var CloseCauses = []*CloseCause{
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true, Knobs: keepAliveKnobs,
-		shows: (*theClose).byUsualIdleTimer,
-		cause: keepAliveFired,
-		fix:   raiseKeepAlive,
+		Trigger: "pauses between requests longer than the target's keep-alive timeout",
+		shows:   (*theClose).byUsualIdleTimer,
+		cause:   keepAliveFired,
+		fix:     raiseKeepAlive,
 	},
 	{
 		ID: CloseUnknown, Label: "for an unknown reason", Knobs: endedKnobs,
-		How:   "Nothing above fits: one worker killed with one connection looks like this, and so does a crash.",
-		shows: func(*theClose, *target) (string, bool) { return "", true },
-		cause: text("The target closed for a reason that the packets do not show."),
+		Trigger: "the same requests under as much load, and whatever else went on there",
+		How:     "Nothing above fits: one worker killed with one connection looks like this, and so does a crash.",
+		shows:   func(*theClose, *target) (string, bool) { return "", true },
+		cause:   text("The target closed for a reason that the packets do not show."),
 		fix: func(r *Rule, t Timers) string {
 			if !r.Race {
 				return r.Fix
@@ -176,8 +191,8 @@ var CloseCauses = []*CloseCause{
 	},
 }
 
-const drainFix = "First see whether it was stopped or killed, as below, for no hook and no signal handler survives SIGKILL. If it was killed, " +
-	"raise its memory limit or the time that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the load balancer repeat idempotent " +
+const drainFix = "First see whether it was stopped or killed, as below: no hook survives SIGKILL. If it was killed, raise its memory limit or the time " +
+	"that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the load balancer repeat idempotent " +
 	"requests on another target. If it was stopped (a deploy, a reload), take it " + outFirst
 
 // outFirst goes on from "take it", where a stop is to do no harm.

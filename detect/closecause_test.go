@@ -66,7 +66,7 @@ func TestCausesSay(t *testing.T) {
 		}
 	}
 	for _, c := range CloseCauses {
-		if c.Label == "" || c.shows == nil || c.cause == nil || c.fix == nil || !c.KeepAlive && c.ID != CloseUnknown && c.Timer.Head == "" {
+		if c.Label == "" || c.Trigger == "" || c.shows == nil || c.cause == nil || c.fix == nil || !c.KeepAlive && c.ID != CloseUnknown && c.Timer.Head == "" {
 			t.Errorf("%s is not whole: %+v", c.ID, c)
 		}
 	}

@@ -32,6 +32,7 @@ LB                                target
 	Apart: "fin-request-crossing: there the FIN does not acknowledge the request. " +
 		"response-truncated: there the answer had begun. lb-closed-with-request-outstanding: " +
 		"there the load balancer closed first.",
+	Trigger:  "the same requests, under as much load",
 	Decisive: "the target's closing point",
 	Views: Views{
 		Target:  "Request, often an ACK of it, then FIN or RST acknowledging it.",

@@ -25,6 +25,7 @@ LB                                target
 	Sequence: "The target's host answered the SYN with an RST: nothing listens on that port.",
 	Apart: "syn-unanswered: there no answer came at all. port-reuse: there the answer belongs to an " +
 		"old connection.",
+	Trigger:  "a restart of the target, if that was behind it",
 	Decisive: "the first SYN",
 	Views: Views{
 		Target:  "SYN, RST with ACK within microseconds.",

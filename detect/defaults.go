@@ -12,19 +12,19 @@ const mostHints = 3
 
 // targetHints are the servers that close a connection idle for so long by default. That
 // is a hint, no more: any server can be set to any value. Where it is known what server it is, it
-// is the only one.
-func targetHints(gap int64, known *Software) []string {
-	return hints(matching(targetDefaults, gap), known)
+// is the only one; not are those that it cannot be.
+func targetHints(gap int64, known *Software, not []string) []string {
+	return hints(without(matching(targetDefaults, gap), not), known)
 }
 
 // lbHints are the load balancers that keep an idle connection for so long by default.
 func lbHints(gap int64, known *Software) []string { return hints(matching(lbDefaults, gap), known) }
 
 // LikelyKnobs are the keep-alive settings of servers which by default close a connection idle for so
-// long (ns).
-func LikelyKnobs(gap int64) []Knob {
+// long (ns), but of those that it cannot be.
+func LikelyKnobs(gap int64, not []string) []Knob {
 	var out []Knob
-	for _, d := range matching(targetDefaults, gap) {
+	for _, d := range without(matching(targetDefaults, gap), not) {
 		for _, k := range keepAliveKnobs {
 			if k.Software == d.Software && len(out) < mostHints && !slices.Contains(out, k) {
 				out = append(out, k)
@@ -32,6 +32,11 @@ func LikelyKnobs(gap int64) []Knob {
 		}
 	}
 	return out
+}
+
+// without are the defaults but those of some software.
+func without(ds []Default, not []string) []Default {
+	return slices.DeleteFunc(ds, func(d Default) bool { return slices.Contains(not, d.Software) })
 }
 
 // A server closes at its timeout or up to a second late (gunicorn and lighttpd sweep,
@@ -83,7 +88,7 @@ func hints(ds []Default, known *Software) []string {
 			continue
 		}
 		what := strings.TrimSpace(d.Software + " " + d.Since)
-		out = append(out, fmt.Sprintf("default of %s (%s)", what, strings.TrimSpace(d.Setting+" "+d.Value)))
+		out = append(out, fmt.Sprintf("fits the default of %s (%s)", what, strings.TrimSpace(d.Setting+" "+d.Value)))
 	}
 	return out
 }

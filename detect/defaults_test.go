@@ -29,13 +29,13 @@ func TestTargetHints(t *testing.T) {
 		{"zero", 0, nil},
 		{"hours", 1 << 62, nil},
 	} {
-		got := targetHints(tt.gap, nil)
+		got := targetHints(tt.gap, nil, nil)
 		if len(got) != len(tt.want) {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 			continue
 		}
 		for i, w := range tt.want {
-			if !strings.HasPrefix(got[i], "default of "+w) {
+			if !strings.HasPrefix(got[i], "fits the default of "+w) {
 				t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 			}
 		}
@@ -55,7 +55,7 @@ func TestLBHints(t *testing.T) {
 			continue
 		}
 		for i, w := range want {
-			if !strings.HasPrefix(got[i], "default of "+w) {
+			if !strings.HasPrefix(got[i], "fits the default of "+w) {
 				t.Errorf("%v: %q, want %q", gap, got, want)
 			}
 		}
@@ -64,11 +64,21 @@ func TestLBHints(t *testing.T) {
 
 // Of known software its own defaults are named, or none.
 func TestHintsOfKnownSoftware(t *testing.T) {
-	if got := targetHints(int64(5*time.Second), &Software{Name: "uvicorn"}); len(got) != 1 || got[0] != "default of uvicorn (--timeout-keep-alive 5 s)" {
+	if got := targetHints(int64(5*time.Second), &Software{Name: "uvicorn"}, nil); len(got) != 1 || got[0] != "fits the default of uvicorn (--timeout-keep-alive 5 s)" {
 		t.Errorf("%q", got)
 	}
-	if got := targetHints(int64(5*time.Second), &Software{Name: "gunicorn"}); got != nil {
+	if got := targetHints(int64(5*time.Second), &Software{Name: "gunicorn"}, nil); got != nil {
 		t.Errorf("%q", got)
+	}
+}
+
+// What it cannot be is not named, however well its default fits.
+func TestHintsOfExcluded(t *testing.T) {
+	if got := targetHints(int64(2900*time.Millisecond), nil, []string{"gunicorn"}); got != nil {
+		t.Errorf("%q", got)
+	}
+	if got := LikelyKnobs(int64(2900*time.Millisecond), []string{"gunicorn"}); got != nil {
+		t.Errorf("%v", got)
 	}
 }
 
@@ -101,8 +111,40 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// A setting that is what the software does anyway changes nothing for who pastes it. Those that take
+// back what somebody has set say so.
+func TestSettingsChangeSomething(t *testing.T) {
+	all := slices.Concat(targetDefaults, lbDefaults)
+	for _, k := range allKnobs() {
+		if strings.Contains(k.Note, "if it was set") {
+			continue
+		}
+		if strings.Contains(k.Note, "the default") {
+			t.Errorf("%s: %q (%s) is the default", k.Software, k.Line, k.Note)
+		}
+		for _, d := range all {
+			if d.Software != k.Software || d.Setting == "" {
+				continue
+			}
+			if _, set, ok := strings.Cut(k.Line, d.Setting); ok && (strings.Trim(set, " ;=:") == d.Value || amount(set) != "" && amount(set) == amount(d.Value)) {
+				t.Errorf("%s: %q is the default, %s", k.Software, k.Line, d.Value)
+			}
+		}
+	}
+}
+
+// amount is a value that follows a setting, without how it is written: "75s", "75_000", "=75" and "75 s" are one.
+func amount(s string) string {
+	s = strings.TrimLeft(s, " =:\"({")
+	end := strings.IndexFunc(s, func(r rune) bool { return !(r >= '0' && r <= '9' || r == '_' || r == '-') })
+	if end < 0 {
+		end = len(s)
+	}
+	return strings.TrimSuffix(strings.ReplaceAll(s[:end], "_", ""), "000")
+}
+
 func TestLikelyKnobs(t *testing.T) {
-	got := LikelyKnobs(5001874000)
+	got := LikelyKnobs(5001874000, nil)
 	var names []string
 	for _, k := range got {
 		names = append(names, k.Software)
@@ -110,7 +152,7 @@ func TestLikelyKnobs(t *testing.T) {
 	if want := []string{"Node.js", "uvicorn", "Apache"}; !slices.Equal(names, want) {
 		t.Errorf("settings for a gap of 5 s: %q, want %q", names, want)
 	}
-	if got := LikelyKnobs(44e6); got != nil {
+	if got := LikelyKnobs(44e6, nil); got != nil {
 		t.Errorf("settings for a gap of 44 ms: %v", got)
 	}
 	for _, d := range targetDefaults {

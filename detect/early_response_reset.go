@@ -30,6 +30,7 @@ LB                                target
 		"request's body.",
 	Apart: "response-truncated: there bytes of the answer are missing. The bare RSTs that answer the " +
 		"rest of the body are harmless, one per segment.",
+	Trigger:  "requests with bodies as large",
 	Decisive: "the target's active RST",
 	Views: Views{
 		Target: "Part of the request, the answer, RST with ACK, then more of the body and a bare RST " +

@@ -40,6 +40,7 @@ LB                                target
 		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
 		"crosses the body of a request already answered is an early response. Where the capture " +
 		"lacks the FIN, and no later acknowledgment shows it, the same incident is a stale-connection.",
+	Trigger:  "requests on connections that were idle as long as before",
 	Decisive: "the request's first",
 	Views: Views{
 		Target: "FIN, then the request, then the target's RST some tens of microseconds later.",

@@ -37,6 +37,7 @@ LB                                target
 	Apart: "connection-refused: there the target sends the RST. port-reuse: there the target answers by " +
 		"an ACK of an older connection, and the RST is for that. syn-unanswered: there no SYN-ACK was " +
 		"captured. A scanner resets, too, but does not try the same SYN again.",
+	Trigger:  "new connections by the same way",
 	Decisive: "the load balancer's first RST, without one the first SYN",
 	Views: Views{
 		Target: "SYN, SYN-ACK, bare RST, again and again.",

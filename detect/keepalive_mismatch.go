@@ -30,6 +30,7 @@ LB                                target
 		"the race is possible.",
 	Apart: "fin-request-crossing: the race itself. This one is about the target as a whole and names " +
 		"no request.",
+	Trigger:  "pauses between requests longer than the target's keep-alive timeout",
 	Decisive: "none: the want stands on the target's line under hosts",
 	Views: Views{
 		Target:  "Idle connections end with the target's FIN, always after the same time.",

@@ -10,13 +10,13 @@ import "slices"
 var keepAliveKnobs = []Knob{
 	{"Node.js", "server.keepAliveTimeout = 75_000; server.headersTimeout = 76_000", "default 5 s up to Node 25; in Node 10.15 to 12 headersTimeout must be the larger one"},
 	{"gunicorn", "--keep-alive 75", "default 2 s; sync workers close after each answer and ignore it"},
-	{"uvicorn", "--timeout-keep-alive 75", "default 5 s"},
+	{"uvicorn", "--timeout-keep-alive 75", "default 5 s; as a worker of gunicorn it has gunicorn's --keep-alive instead"},
 	{"uWSGI", "http-keepalive = 75", "with http = :8080; default off; http-socket closes after each answer without saying so; http11-socket keeps them open as well"},
 	{"Puma", "persistent_timeout 75", "default 20 s before Puma 7, 65 s since"},
 	{"Tomcat", `<Connector keepAliveTimeout="75000" ... />`, "default connectionTimeout: 60 s, 20 s in the server.xml it ships"},
 	{"Jetty", "jetty.http.idleTimeout=75000", "default 30 s; Dropwizard: idleTimeout under applicationConnectors"},
 	{"Go", "http.Server{IdleTimeout: 75 * time.Second}", "default ReadTimeout, or none"},
-	{"nginx", "keepalive_timeout 75s;", "as the target; default 75 s, which is too short behind Go, Traefik (90 s) or Envoy (1 h)"},
+	{"nginx", "keepalive_timeout 120s;", "as the target; default 75 s, which is too short behind Go, Traefik (90 s) or Envoy (1 h)"},
 	{"Apache", "KeepAliveTimeout 75", "default 5 s"},
 	{"Spring Boot", "server.tomcat.keep-alive-timeout=75s", "with Tomcat; unless it is set, connectionTimeout counts"},
 	{"Spring Boot", "server.jetty.connection-idle-timeout=75s", "with Jetty"},
@@ -26,18 +26,18 @@ var keepAliveKnobs = []Knob{
 	{"Reactor Netty", "HttpServer.create().idleTimeout(Duration.ofSeconds(75))", "default none"},
 	{"Akka HTTP", "akka.http.server.idle-timeout = 75 s", "default 60 s"},
 	{"Pekko HTTP", "pekko.http.server.idle-timeout = 75 s", "default 60 s"},
-	{"Kestrel", "options.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(130)", "the default"},
+	{"Kestrel", "options.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(180)", "default 130 s"},
 	{"Bandit", "thousand_island_options: [read_timeout: 75_000]", "default 60 s"},
 	{"Cowboy", "request_timeout => 75000, idle_timeout => 75000", "default 5 s for request_timeout, which counts between requests"},
 	{"Hypercorn", "--keep-alive 75", "default 5 s"},
 	{"Granian", "--http1-header-read-timeout 60000", "default 30 s, 60 s at most"},
-	{"waitress", "channel_timeout=130", "default 120 s"},
-	{"aiohttp", "web.run_app(app, keepalive_timeout=75)", "default 75 s, 3630 s since late 2024"},
+	{"waitress", "channel_timeout=180", "default 120 s"},
+	{"aiohttp", "web.run_app(app, keepalive_timeout=120)", "default 75 s, 3630 s since late 2024"},
 	{"lighttpd", "server.max-keep-alive-idle = 75", "default 5 s"},
 	{"HAProxy", "timeout http-keep-alive 75s", "as the target; default timeout http-request, else timeout client"},
-	{"Envoy", "common_http_protocol_options: { idle_timeout: 3600s }", "as the target, of the listener; default 1 h"},
-	{"Traefik", "--entryPoints.web.transport.respondingTimeouts.idleTimeout=180s", "as the target; the default"},
-	{"Caddy", "servers { timeouts { idle 5m } }", "as the target; default 5 min"},
+	{"Envoy", "common_http_protocol_options: { idle_timeout: 7200s }", "as the target, of the listener; default 1 h"},
+	{"Traefik", "--entryPoints.web.transport.respondingTimeouts.idleTimeout=240s", "as the target; default 180 s"},
+	{"Caddy", "servers { timeouts { idle 10m } }", "as the target; default 5 min"},
 	{"Varnish", "-p timeout_idle=75", "as the target; default 5 s"},
 	{"HTTP/2 in Node.js", "server.setTimeout(75_000)", "of node:http2, where keepAliveTimeout does not count; default none since Node 13, 2 minutes before"},
 	{"grpc-go", "keepalive.ServerParameters{MaxConnectionIdle: time.Hour}", "also MaxConnectionAge; default no limit"},
@@ -54,21 +54,23 @@ func ServesHTTP2(software string) bool {
 	return false
 }
 
+// showELB tells the attributes of a load balancer of AWS.
+const showELB = "aws elbv2 describe-load-balancer-attributes --load-balancer-arn ARN"
+
 // poolKnobs make the LB let go of idle connections before the target does, or repeat a
 // request that found its connection closed.
 var poolKnobs = []Knob{
-	{"ALB", "idle_timeout.timeout_seconds = 60", "also the time allowed for an answer, so raise the target's instead of lowering this; PINGs of HTTP/2 do not count as use"},
+	{"ALB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
-	{"nginx", "proxy_next_upstream error timeout;", "the default; repeats idempotent requests only, unless non_idempotent is added"},
+	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it repeats idempotent requests there by itself (proxy_next_upstream, default error timeout); with non_idempotent added, it may run a POST twice"},
 	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`: sends a request again whose connection was closed. Add `http-request disable-l7-retry if METH_POST` there, too, so that no POST runs twice"},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" ttl=4`, "default no limit; disablereuse=On gives up pooling"},
-	{"AWS ELB", "idle_timeout.timeout_seconds = 60", "of an ALB, default 60 s; of an NLB it is tcp.idle_timeout.seconds"},
-	{"NLB", "tcp.idle_timeout.seconds = 350", "the default; it passes connections through: what matters are the clients' pools"},
+	{"AWS ELB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it"},
 	{"GCP", "600 s, which cannot be set", "let the target keep connections for 620 s or more"},
-	{"Azure LB", "idleTimeoutInMinutes = 4", "the default; enableTcpReset lets both sides know"},
+	{"Azure LB", "enableTcpReset = true", "of the rule: both sides learn of it when a connection is dropped for its idle time (idleTimeoutInMinutes, default 4)"},
 	{"ingress-nginx", `upstream-keepalive-timeout: "4"`, "in the ConfigMap; default 60 s"},
 	{"Istio", "connectionPool: { http: { idleTimeout: 4s } }", "of the DestinationRule; default 1 h"},
 	{"Kong", "upstream_keepalive_idle_timeout = 4", "default 60 s"},
@@ -89,13 +91,13 @@ var watchdogKnobs = []Knob{
 
 // workerKnobs are the watchdogs and recyclers that end a process with a request in it.
 var workerKnobs = slices.Concat(watchdogKnobs, []Knob{
-	{"gunicorn", "--max-requests 0", "restarts a worker after so many requests, default off"},
+	{"gunicorn", "--max-requests 0", "if it was set: it restarts a worker after so many requests; default off"},
 	{"uvicorn", "--timeout-graceful-shutdown 30", "limit-max-requests restarts the process, default off"},
 	{"Puma", "worker_timeout 60", "kills a worker that stopped answering its parent"},
 	{"Go", "http.Server{WriteTimeout: 90 * time.Second}", "when it passes, the connection ends without an answer; default none"},
 	{"Kubernetes", "resources: { limits: { memory: 1Gi } }", "a container over its limit is killed: `kubectl describe pod` says OOMKilled"},
 	{"Unicorn", "timeout 60", "kills a worker that takes longer"},
-	{"Passenger", "passenger_max_requests 0;", "0: a process is not restarted by the number of its requests"},
+	{"Passenger", "passenger_max_requests 0;", "if it was set: it restarts a process after so many requests"},
 })
 
 // endedKnobs show what ended a process that had a request, and keep it from being ended.
@@ -121,15 +123,15 @@ var countKnobs = []Knob{
 	{"Envoy", "common_http_protocol_options: { max_requests_per_connection: 0 }", "as the target, of the listener; default no limit"},
 	{"Apache", "MaxKeepAliveRequests 0", "default 100; 0: no limit"},
 	{"Tomcat", `<Connector maxKeepAliveRequests="-1" ... />`, "default 100; -1: no limit"},
-	{"gunicorn", "--max-requests 0", "per worker, not per connection: default off"},
-	{"Node.js", "server.maxRequestsPerSocket = 0", "the default: no limit"},
+	{"gunicorn", "--max-requests 0", "if it was set: it is per worker, not per connection; default off"},
+	{"Node.js", "server.maxRequestsPerSocket = 0", "if it was set; default 0: no limit"},
 	{"Cowboy", "max_keepalive => 1000000", "default 1000"},
 	{"Hypercorn", "keep_alive_max_requests = 100000", "default 1000; in its configuration file"},
 }
 
 // ageKnobs are how old a connection may grow.
 var ageKnobs = []Knob{
-	{"nginx", "keepalive_time 1h;", "as the target; the default; it announces the close"},
+	{"nginx", "keepalive_time 24h;", "as the target; default 1h; it announces the close"},
 	{"Go", "http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 75 * time.Second}", "instead of ReadTimeout, which is counted from accept for the first request"},
 	{"grpc-go", "MaxConnectionAge: time.Hour, MaxConnectionAgeGrace: time.Minute", "keepalive.ServerParameters; default no limit; a tenth of jitter"},
 	{"Envoy", "common_http_protocol_options: { max_connection_duration: 3600s }", "of the listener; default no limit; drains first"},
@@ -138,21 +140,24 @@ var ageKnobs = []Knob{
 
 // gracefulKnobs let a target finish and leave in order.
 var gracefulKnobs = []Knob{
-	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Then no hook below helps: raise its memory limit, and TimeoutStopSec= of its unit if it was stopped too soon"},
-	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed (`kubectl describe pod`: OOMKilled, exit code 137): so that the load balancer stops sending before the process stops; readinessProbe for the start"},
+	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "whether it was killed; of a pod `kubectl describe pod` says it: OOMKilled, exit code 137"},
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed: so that the load balancer stops sending before the process stops; readinessProbe for the start"},
 	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the load balancer has taken the target out"},
 	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
-	{"gunicorn", "--graceful-timeout 30", "for requests in work, default 30 s; idle connections are closed at once"},
+	{"gunicorn", "--graceful-timeout 60", "for requests in work, default 30 s; idle connections are closed at once"},
 	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
 	{"uvicorn", "--timeout-graceful-shutdown 30", ""},
 	{"Hypercorn", "--graceful-timeout 30", "default 3 s"},
 	{"Spring Boot", "server.shutdown=graceful", "with spring.lifecycle.timeout-per-shutdown-phase=30s"},
 }
 
+// leaveELB takes a target out of a group of AWS.
+const leaveELB = "aws elbv2 deregister-targets --target-group-arn ARN --targets Id=ID"
+
 // drainKnobs take a target out of the LB before it stops.
 var drainKnobs = []Knob{
-	{"ALB", "deregistration_delay.timeout_seconds = 60", "target group attribute, default 300; deregister, wait, then stop the target"},
-	{"AWS ELB", "deregistration_delay.timeout_seconds = 60", "target group attribute; deregister, wait, then stop the target"},
+	{"ALB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most, default 300"},
+	{"AWS ELB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most"},
 	{"GCP", "connectionDraining: { drainingTimeoutSec: 60 }", "of the backend service"},
 	{"HAProxy", "set server app/s1 state drain", "on the runtime socket, before the target stops: app is the backend, s1 the server line in it"},
 	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
@@ -161,8 +166,8 @@ var drainKnobs = []Knob{
 
 // lingerKnobs let a target close with FIN.
 var lingerKnobs = []Knob{
-	{"Tomcat", `<Connector connectionLinger="-1" ... />`, "the default; 0 would close with RST"},
-	{"Go", "conn.SetLinger(-1)", "the default; 0 would close with RST"},
+	{"Tomcat", `<Connector connectionLinger="-1" ... />`, "if it was set: 0 closes with RST; default -1"},
+	{"Go", "conn.SetLinger(-1)", "if it was set: 0 closes with RST; default -1"},
 }
 
 // drainBodyKnobs let a target read a body that it does not want.
@@ -183,10 +188,10 @@ var bodyLimitKnobs = []Knob{
 // backlogKnobs make the listener's queue longer.
 var backlogKnobs = []Knob{
 	{"Node.js", "server.listen({ port: 8080, backlog: 1024 })", "default 511"},
-	{"gunicorn", "--backlog 2048", "the default"},
+	{"gunicorn", "--backlog 4096", "default 2048"},
 	{"uWSGI", "listen = 1024", "default 100"},
-	{"uvicorn", "--backlog 2048", "the default"},
-	{"Puma", `bind "tcp://0.0.0.0:8080?backlog=1024"`, "the default"},
+	{"uvicorn", "--backlog 4096", "default 2048"},
+	{"Puma", `bind "tcp://0.0.0.0:8080?backlog=4096"`, "default 1024"},
 	{"Tomcat", `<Connector acceptCount="1000" ... />`, "default 100; also maxConnections, maxThreads"},
 	{"Jetty", "jetty.http.acceptQueueSize=1024", "default 0, the platform's own; Dropwizard: acceptQueueSize under applicationConnectors"},
 	{"Go", "net.core.somaxconn = 4096", "net.Listen takes it as the backlog"},
@@ -223,7 +228,8 @@ var connectKnobs = []Knob{
 // goneKnobs show whether a host is there, and let the LB leave one that is not.
 var goneKnobs = []Knob{
 	{"Linux", "ip route get 10.0.1.9; ping -c 3 10.0.1.9; ip neigh show 10.0.1.9", "a host that is up answers pings unless a filter drops them, too; in the same network FAILED or INCOMPLETE means that no host has this address any more"},
-	{"nginx", "server 10.0.1.9:8080 max_fails=1 fail_timeout=10s;", "in upstream: it is left out for 10 s after each failed try; only where there is another target"},
+	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only where there is another target in upstream, to which a request then goes 2 s late"},
+	{"nginx", "server 10.0.1.9:8080 fail_timeout=60s;", "in upstream: it is left out for so long after a failed try; default 10 s"},
 	{"HAProxy", "server s1 10.0.1.9:8080 check inter 2s fall 3", "in the backend: it is left out from the third failed check on; with option redispatch a request goes to another target"},
 	{"Envoy", "health_checks: [{ interval: 5s, unhealthy_threshold: 2, tcp_health_check: {} }]", "of the cluster; timeout and healthy_threshold must be there as well"},
 	{"ALB", "HealthCheckIntervalSeconds = 10, UnhealthyThresholdCount = 2", "of the target group"},
@@ -231,15 +237,15 @@ var goneKnobs = []Knob{
 
 // retryKnobs let the LB go to another target where one refuses.
 var retryKnobs = []Knob{
-	{"nginx", "proxy_next_upstream error timeout;", "the default"},
+	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it goes there by itself (proxy_next_upstream, default error timeout)"},
 	{"HAProxy", "option redispatch", "in the section `backend` or `listen`, with retries 3"},
 	{"Envoy", "retry_policy: { retry_on: connect-failure }", "safe: no request was sent"},
 }
 
 // reuseKnobs let the LB open fewer connections.
 var reuseKnobs = []Knob{
-	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""; from 1.29.7 the default is 32, without the two others`},
-	{"HAProxy", "http-reuse safe", "in the section `backend` or `listen`"},
+	{"nginx", "keepalive 64;", `in upstream, with proxy_http_version 1.1 and proxy_set_header Connection ""; default 32 from 1.29.7, without the two others`},
+	{"HAProxy", "http-reuse aggressive", "in the section `backend` or `listen`; default safe since 2.0: a new client's first request gets a new connection"},
 }
 
 // pathKnobs are where a SYN is dropped on purpose.
@@ -265,8 +271,8 @@ var hairpinKnobs = []Knob{
 
 // idlePathKnobs are the idle timeouts of what lies between.
 var idlePathKnobs = []Knob{
-	{"NLB", "tcp.idle_timeout.seconds = 350", "listener attribute, 60 to 6000"},
-	{"Azure LB", "idleTimeoutInMinutes = 4", "4 to 30, of the rule; enableTcpReset sends the RST"},
+	{"NLB", "tcp.idle_timeout.seconds = 3600", "listener attribute, 60 to 6000; default 350"},
+	{"Azure LB", "idleTimeoutInMinutes = 30", "of the rule, 30 at most; default 4; enableTcpReset sends the RST"},
 }
 
 // mtuKnobs let large segments through, or keep them small.
@@ -279,7 +285,7 @@ var mtuKnobs = []Knob{
 
 // timestampKnobs let TIME-WAIT tell a new connection from the old one.
 var timestampKnobs = []Knob{
-	{"Linux", "net.ipv4.tcp_timestamps = 1", "the default; on both sides"},
+	{"Linux", "net.ipv4.tcp_timestamps = 1", "if it was set to 0 on one of the sides; default 1"},
 }
 
 // portKnobs give the LB more source ports.
@@ -298,24 +304,24 @@ var tcpKeepaliveKnobs = []Knob{
 
 // readTimeoutKnobs are how long the LB waits for an answer.
 var readTimeoutKnobs = []Knob{
-	{"nginx", "proxy_read_timeout 60s;", "the default; between two reads"},
-	{"HAProxy", "timeout server 60s", "in the section `backend` or `listen`"},
-	{"Envoy", "timeout: 60s", "of the route"},
-	{"ALB", "idle_timeout.timeout_seconds = 60", "load balancer attribute, 1 to 4000; keep the target's keep-alive timeout above it"},
-	{"Apache", "ProxyTimeout 60", "default Timeout"},
-	{"Traefik", "--serversTransport.forwardingTimeouts.responseHeaderTimeout=60s", "default none"},
-	{"AWS ELB", "idle_timeout.timeout_seconds = 60", "load balancer attribute of an ALB"},
-	{"GCP", "timeoutSec: 60", "of the backend service"},
-	{"Azure Application Gateway", "requestTimeout = 60", "of the backend settings, 1 to 86400"},
-	{"ingress-nginx", `nginx.ingress.kubernetes.io/proxy-read-timeout: "60"`, ""},
-	{"Istio", "timeout: 60s", "of the VirtualService's route"},
-	{"Kong", "read_timeout: 60000", "of the service"},
-	{"Caddy", "transport http { response_header_timeout 60s }", "in reverse_proxy"},
-	{"Varnish", ".first_byte_timeout = 60s;", "of the backend; the default"},
-	{"Squid", "read_timeout 60 seconds", "default 15 min"},
-	{"h2o", "proxy.timeout.io: 60000", "default 30 s"},
-	{"Traffic Server", "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 60", "default 30 s"},
-	{"nghttpx", "--backend-read-timeout=60s", "default 1 min"},
+	{"nginx", "proxy_read_timeout 120s;", "default 60s; between two reads"},
+	{"HAProxy", "timeout server 120s", "in the section `backend` or `listen`"},
+	{"Envoy", "timeout: 120s", "of the route; default 15 s"},
+	{"ALB", "idle_timeout.timeout_seconds = 120", "load balancer attribute, 1 to 4000; default 60 s; keep the target's keep-alive timeout above it"},
+	{"Apache", "ProxyTimeout 120", "default Timeout"},
+	{"Traefik", "--serversTransport.forwardingTimeouts.responseHeaderTimeout=120s", "if it was set; default none"},
+	{"AWS ELB", "idle_timeout.timeout_seconds = 120", "load balancer attribute of an ALB, default 60 s; keep the target's keep-alive timeout above it"},
+	{"GCP", "timeoutSec: 120", "of the backend service"},
+	{"Azure Application Gateway", "requestTimeout = 120", "of the backend settings, 1 to 86400"},
+	{"ingress-nginx", `nginx.ingress.kubernetes.io/proxy-read-timeout: "120"`, "default 60 s"},
+	{"Istio", "timeout: 120s", "of the VirtualService's route"},
+	{"Kong", "read_timeout: 120000", "of the service; default 60 s"},
+	{"Caddy", "transport http { response_header_timeout 120s }", "in reverse_proxy"},
+	{"Varnish", ".first_byte_timeout = 120s;", "of the backend; default 60s"},
+	{"Squid", "read_timeout 30 minutes", "default 15 min"},
+	{"h2o", "proxy.timeout.io: 120000", "default 30 s"},
+	{"Traffic Server", "CONFIG proxy.config.http.transaction_no_activity_timeout_out INT 120", "default 30 s"},
+	{"nghttpx", "--backend-read-timeout=120s", "default 1 min"},
 }
 
 // allKnobs are the settings of all rules and causes, each once.

@@ -33,6 +33,7 @@ LB                                target
 	Apart: "closed-with-request-outstanding: there the target closed first. If the request was never " +
 		"acknowledged: accept-queue-overflow on a fresh connection, stale-connection on a used " +
 		"one.",
+	Trigger:  "requests that keep the target as busy",
 	Decisive: "the load balancer's FIN, RST or RST_STREAM",
 	Views: Views{
 		Target:  "Request, ACK, nothing; then the load balancer's FIN or RST, and an answer too late.",
@@ -52,6 +53,7 @@ LB                                target
 		"other, look at the client's timeout and at the load balancer's log for 499 or 460.",
 	Servers: backlogKnobs,
 	LBs:     readTimeoutKnobs,
+	Tells:   whoseLimit,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
 
 	Behind: LogReadTimeout | LogClientGone,

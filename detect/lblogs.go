@@ -82,3 +82,17 @@ var portLogs = []LogLine{
 	{"nginx", "502", "failed (99: Cannot assign requested address) while connecting to upstream", "no packet: the load balancer had no free port"},
 	{"HAProxy", "", "RC--", "a resource of the load balancer is exhausted; see its error log"},
 }
+
+// whoseLimit is how logs tell a load balancer's own time-out from a client that went away.
+var whoseLimit = []Knob{
+	{"nginx", `grep -E '" (499|504) ' access.log`, "499: its client left; 504: its own limit"},
+	{"HAProxy", `grep -E ' (sH|CH)[-A-Z]{2} ' haproxy.log`, "CH: its client left; sH: its own limit"},
+	{"ALB", `zgrep -E ' (460|504) ' *.log.gz`, "460: its client left; 504: its own limit"},
+	{"AWS ELB", `zgrep -E ' (460|504) ' *.log.gz`, "460: its client left; 504: its own limit"},
+	{"Envoy", `grep -E ' (UT|DC) ' access.log`, "DC: its client left; UT: its own limit"},
+	{"Apache", "grep AH01102 error.log", "there: its own limit; else its client left"},
+	{"Traefik", `grep -E '" (499|504) ' access.log`, "499: its client left; 504: its own limit"},
+	{"Caddy", `grep -E '"status":(499|504)' access.log`, "499: its client left; 504: its own limit"},
+	{"ingress-nginx", `kubectl logs POD | grep -E '" (499|504) '`, "499: its client left; 504: its own limit"},
+	{"GCP", "jsonPayload.statusDetails:(backend_timeout OR client_disconnected_before_any_response)", "in Logs Explorer; backend_timeout: its own limit"},
+}

@@ -36,6 +36,7 @@ LB                                target
 	Apart: "stale-connection: there the target's host, or something in between, had forgotten an idle " +
 		"connection. accept-queue-overflow: there SYN-ACKs are repeated too, or other new connections " +
 		"suffer. closed-with-request-outstanding: there the request was acknowledged.",
+	Trigger:  "requests and answers as large as those that were lost",
 	Decisive: "the first copy of what was lost; where that was not captured, the request",
 	Views: Views{
 		Target:  "Of a request nothing, or only its small segments; of an answer all copies.",

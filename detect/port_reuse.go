@@ -31,6 +31,7 @@ LB                                target
 		"the load balancer had to try again.",
 	Apart: "syn-unanswered: there no answer came at all. Reuse of a port in TIME-WAIT that works at " +
 		"once is normal.",
+	Trigger:  "new connections in as quick a succession",
 	Decisive: "the first SYN",
 	Views: Views{
 		Target:  "SYN, an ACK with old numbers, RST, SYN again a second later.",

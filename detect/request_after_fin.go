@@ -32,6 +32,7 @@ LB                                target
 	Apart: "fin-request-crossing: there the request does not acknowledge the FIN. The time between " +
 		"FIN and request tells a load balancer that was just writing from one that does not watch its idle " +
 		"connections.",
+	Trigger:  "requests on connections that were idle as long as before",
 	Decisive: "the request's first",
 	Views: Views{
 		Target: "FIN, then the request at least one round trip later, acknowledging the FIN; then the " +

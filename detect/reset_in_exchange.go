@@ -34,6 +34,7 @@ LB                                target
 		"connection, or by its time to live or shape did not send it.",
 	Apart: "stale-connection: there the host proved nothing; it may have lost the connection. " +
 		"closed-with-request-outstanding: there the target closed, by FIN or by an RST with ACK.",
+	Trigger:  "the same requests, under as much load",
 	Decisive: "the RST",
 	Views: Views{
 		Target: "An RST in the load balancer's name, or none at all: the one that the load balancer got was sent in between.",

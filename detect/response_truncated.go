@@ -29,6 +29,7 @@ LB                                target
 	Apart: "closed-with-request-outstanding: there no byte of an answer came. An answer delimited by " +
 		"the close itself cannot be told from a complete one. Without readable payload (TLS, " +
 		"short snaplen) this is not reported.",
+	Trigger:  "answers as large as those that were cut off",
 	Decisive: "the target's closing point",
 	Views: Views{
 		Target:  "Part of the answer, then FIN or RST.",

@@ -145,6 +145,8 @@ type Target struct {
 	Timers Timers
 	// Server and LB are what the target and its LBs are, as far as their messages tell; nil: unknown.
 	Server, LB *Software
+	// NotServers is what the server cannot be: software that would have named itself.
+	NotServers []string
 	Listener   *Listener // nil: the kernel was not asked, or does not listen there
 	// The gaps before reuses and before closes, for histograms: logarithmic buckets of ns.
 	Reuses, TargetCloses, LBCloses *Histogram // nil: none
@@ -224,6 +226,7 @@ func (d *Detector) figures() []Target {
 		own, lb := t.timers()
 		r.Timers = t.idleTimers(d.opt.LBIdleTimeout)
 		r.Server, r.LB = t.software(own)
+		r.NotServers = x.who.server.Not()
 		if own != nil {
 			r.Idle = &own.Timeout
 			r.NearMisses = x.nearMisses(own)

@@ -29,6 +29,7 @@ LB                                target
 	Sequence: "An RST, by either side, after a FIN, which no other rule explains.",
 	Apart: "Whatever took a request away is one of the rules above, and its RSTs are counted there. " +
 		"HAProxy closes with RST by design.",
+	Trigger:  "the same requests",
 	Decisive: "the first RST that comes behind a FIN its sender sent or had seen",
 	Views: Views{
 		Target: "A bare RST is the kernel's reply to a segment without a socket; an RST with ACK is " +

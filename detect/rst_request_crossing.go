@@ -31,6 +31,7 @@ LB                                target
 	Apart: "fin-request-crossing: there the target closed with FIN. closed-with-request-outstanding: " +
 		"there the RST acknowledges the request. A bare RST without ACK is a reply, not a close: " +
 		"stale-connection.",
+	Trigger:  "requests on connections that were idle as long as before",
 	Decisive: "the request's first",
 	Views: Views{
 		Target:  "RST with ACK, then the request, then a bare RST for it.",

@@ -15,6 +15,7 @@ type Rule struct {
 	Diagram  string   // the segments, LB on the left, target on the right; 78 columns, bars under those of the header
 	Sequence string   // the sequence in a sentence
 	Apart    string   // how it is told from its neighbours
+	Trigger  string   // what brings it about: unless that is there again, no failures prove no fix
 	Decisive string   // which segment is the decisive one, that scripts have the want on
 	Views    Views    // what a capture at each place shows
 	Cause    string   // the usual cause
@@ -23,6 +24,9 @@ type Rule struct {
 	Servers  []Knob   // settings of the target's software and host
 	LBs      []Knob   // settings of the LB
 	Logs     []LogLine
+	// Tells are how the LB's log shows what packets leave open: whose limit it was that the LB gave
+	// up at. Nil: they leave nothing open.
+	Tells []Knob
 	// Gone are settings and commands of the LB and its host for findings that say so
 	// (Finding.Gone); nil: they never do.
 	Gone []Knob

@@ -44,6 +44,7 @@ LB                                target
 	Apart: "fin-request-crossing: there a FIN was seen; the same incident looks like this one where " +
 		"the FIN was lost on the path or missed by the capture. accept-queue-overflow: there the " +
 		"connection is fresh.",
+	Trigger:  "requests on connections that were idle as long as before",
 	Decisive: "the request's first",
 	Views: Views{
 		Target: "A bare RST sent here means that the host has lost the connection; no request here at " +

@@ -27,6 +27,7 @@ LB                                target
 	Apart: "lb-closed-with-request-outstanding: there the load balancer sent RST_STREAM first. " +
 		"fin-request-crossing and request-after-fin: there GOAWAY refuses the stream. response-truncated: " +
 		"there the connection ends.",
+	Trigger:  "as many streams at once",
 	Decisive: "the first RST_STREAM of the target",
 	Views: Views{
 		Target:  "The request's HEADERS, then RST_STREAM with its code; TCP goes on.",

@@ -40,6 +40,7 @@ LB                                target
 		"stalled.",
 	Apart: "syn-unanswered: there nothing speaks for a full queue. accept-queue-overflow: there the " +
 		"SYN was answered. Seen packet by packet, a full queue and a firewall look alike.",
+	Trigger:  "as many new connections at once, to a target as busy",
 	Decisive: "the first SYN",
 	Views: Views{
 		Target:  "The SYN arrives and gets no answer, while other connections wait.",

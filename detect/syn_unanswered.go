@@ -35,6 +35,7 @@ LB                                target
 	Sequence: "A SYN was repeated without SYN-ACK, with no sign of a full queue at that listener.",
 	Apart: "syn-dropped: there other requests to the listener waited at that time. " +
 		"connection-refused: there an RST came back at once.",
+	Trigger:  "as many new connections, and whatever else went on then",
 	Decisive: "the first SYN",
 	Views: Views{
 		Target: "The SYN is here and gets no answer: a firewall on this host, or a queue after all. " +

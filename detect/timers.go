@@ -44,7 +44,7 @@ func (x *told) infer(advertised int64) {
 	in.idle, in.lb, in.sweep = nil, nil, nil
 	if t := newTimer(idle.Infer(x.closes.All(), x.longest)); t != nil {
 		in.idle = t
-		t.Hint = targetHints(t.NS, x.who.server.Said())
+		t.Hint = targetHints(t.NS, x.who.server.Said(), x.who.server.Not())
 		if advertised > 0 {
 			t.Advertised = Duration{advertised, true}
 			if s := lateSoftware(t.NS - advertised); s != nil {

@@ -27,6 +27,7 @@ LB                                target
 	Sequence: "One side broke off the TLS handshake, by an alert, a FIN or an RST, before it was complete.",
 	Apart: "connection-refused: there TCP itself was refused. closed-with-request-outstanding: there " +
 		"the handshake was complete; a client certificate that TLS 1.3 rejects looks like that.",
+	Trigger:  "as many new connections",
 	Decisive: "the alert, FIN or RST that ended it",
 	Views: Views{
 		Target:  "ClientHello, then an alert, a FIN or an RST.",

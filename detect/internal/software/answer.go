@@ -69,8 +69,8 @@ func OfAnswer(p []byte) Software {
 	s := Software{}
 	if i := h.fold("Server"); i >= 0 {
 		s = h.product(i)
-	} else {
-		s = h.serverOrder()
+	} else if s = h.serverOrder(); s.Name == "" && bytes.HasPrefix(h.line, []byte("HTTP/1.1 2")) {
+		s = Nameless
 	}
 	if s.Name != "Envoy" && h.has("X-Envoy-Upstream-Service-Time") {
 		return Software{} // Envoy names itself in what it passes on, unless it is told not to

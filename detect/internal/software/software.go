@@ -21,25 +21,42 @@ func (s *Software) Purges() bool { return s != nil && s.Name == "HAProxy" }
 // Other says that a message names software which is not listed here.
 var Other = Software{Name: "other"}
 
+// Nameless says that an answer, which came through nobody else, has no Server field.
+var Nameless = Software{Basis: "no Server field"}
+
+// naming are servers that put their name into each answer, and cannot be told not to without a module or a
+// change of their own.
+var naming = []string{"gunicorn", "Apache"}
+
 // Opinion is what the messages of one end say together. The zero value knows nothing.
 type Opinion struct {
 	said     Software
 	disputed bool // two of them were named
+	nameless bool // one is Nameless
 }
 
 // Add adds what one message says; the zero value says nothing.
 func (o *Opinion) Add(s Software) {
+	o.nameless = o.nameless || s == Nameless
 	switch {
 	case s.Name == "" || o.disputed:
 	case o.said.Name == "":
 		o.said = s
 	case o.said.Name != s.Name:
-		*o = Opinion{disputed: true}
+		*o = Opinion{disputed: true, nameless: o.nameless}
 	}
 }
 
 // Silent reports whether no message has said anything.
 func (o *Opinion) Silent() bool { return o.said.Name == "" && !o.disputed }
+
+// Not is the software that would have named itself, and has not.
+func (o *Opinion) Not() []string {
+	if o.nameless || o.said == Other {
+		return naming
+	}
+	return nil
+}
 
 // Said is what is known; nil: nothing, or messages contradict each other.
 func (o *Opinion) Said() *Software {

@@ -196,3 +196,21 @@ func FuzzHead(f *testing.F) {
 		}
 	})
 }
+
+// What always names itself is excluded by an answer without its name, or with another one.
+func TestNot(t *testing.T) {
+	for _, tt := range []struct{ head, want string }{
+		{"HTTP/1.1 200 OK|date: Mon, 30 Nov 2026 06:00:00 GMT|content-length: 2||", "gunicorn Apache"},
+		{"HTTP/1.1 200 OK|date: Mon, 30 Nov 2026 06:00:00 GMT|server: own||", "gunicorn Apache"},
+		{"HTTP/1.1 400 Bad Request|Connection: close|Content-Length: 2||", ""}, // as gunicorn answers what it cannot read
+		{"HTTP/1.1 200 OK|Date: Mon, 30 Nov 2026 06:00:00 GMT|Via: 1.1 x||", ""},
+		{"HTTP/1.1 200 OK|Server: gunicorn|Date: Mon, 30 Nov 2026 06:00:00 GMT|Connection: keep-alive||", ""},
+		{"HTTP/1.1 200 OK|date: Mon, 30 Nov", ""},
+	} {
+		var o Opinion
+		o.Add(OfAnswer(lines(tt.head)))
+		if got := strings.Join(o.Not(), " "); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.head, got, tt.want)
+		}
+	}
+}

@@ -110,6 +110,18 @@ const (
 	clock    = time.TimeOnly
 )
 
+// often is how often one target stopped, where that shows.
+func (b *bursts) often(targets int) string {
+	switch n := len(b.apart(true)); {
+	case targets != 1 || n < 2:
+		return ""
+	case n == 2:
+		return " twice"
+	default:
+		return " " + text.Grouped(uint64(n)) + " times"
+	}
+}
+
 // when says from when to when, and how often or in which bursts; outages as apart has them.
 func (b *bursts) when(x *Seen, outages bool) string {
 	from, to := b.span()

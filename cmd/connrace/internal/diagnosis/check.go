@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
 )
 
 // Run is how the findings came about, so that the commands which check a fix are the user's own.
@@ -61,6 +62,40 @@ func (q *problem) check() (cmds []Command) {
 		compare += " " + quoted(f)
 	}
 	return append(cmds, Command{Line: compare + " --baseline " + quoted(before)})
+}
+
+// fixedIf says what proves that the change helped. The comparison knows whether there was traffic enough; whether
+// what brought the failures about was there again only who made the capture does.
+func (q *problem) fixedIf() string {
+	if q.Check == nil {
+		return ""
+	}
+	says := `prints "The fix is in effect"`
+	if q.Failed()+q.OpenTries == 0 || !q.alone {
+		says = "lists " + q.Rule.ID + " as gone"
+	}
+	trigger := q.Rule.Trigger
+	switch {
+	case q.cause != nil:
+		trigger = q.cause.Trigger
+	case q.reason == gone:
+		trigger = "the host go away as it did here"
+	}
+	if r := q.Timer.Race; r != nil && r.Target > 0 {
+		trigger = "requests after pauses of more than " + text.Short(r.Target)
+	}
+	run := "after.pcap"
+	switch r := &q.seen.Run; {
+	case r.Live:
+		run = "that run"
+	case len(r.Merged) > 0:
+		run = "those reports"
+	}
+	status := "."
+	if q.Severity > detect.Info {
+		status = fmt.Sprintf("; 1 with --fail-on %s: %[1]ss are left.", q.Severity)
+	}
+	return fmt.Sprintf("Fixed if the last one %s and %s had %s. Exit 0 proves nothing%s", says, run, trigger, status)
 }
 
 // where is on which box to capture again: on that where it was captured, for the same is seen there.

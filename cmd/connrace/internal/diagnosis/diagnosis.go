@@ -90,7 +90,10 @@ type Problem struct {
 	Lines        []Line        // to paste, for the software that it is, else is likely to be
 	Others       []detect.Knob // the settings of other servers
 	Check        []Command     // commands that tell whether the change helped, in their order
+	FixedIf      string        // what of them proves that it did; "": there are none
 	More         string        // the command that tells more
+
+	ifStopped bool // Lines help if the target was stopped, not if it was killed
 }
 
 // Command is one to paste into a shell.

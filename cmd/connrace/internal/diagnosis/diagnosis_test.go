@@ -51,8 +51,10 @@ func TestLines(t *testing.T) {
 		{diagnosis.Found{Finding: fits2s}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: &detect.Target{Target: web}}, "gunicorn"},
 		{diagnosis.Found{Finding: fits2s, Known: node}, "Node.js"},
+		{diagnosis.Found{Finding: fits2s, Known: &detect.Target{Target: web, NotServers: []string{"gunicorn"}}}, "Node.js uvicorn uWSGI"},
 		{diagnosis.Found{Finding: closed(r, detect.CloseRequestLimit, 2*time.Second), Known: node}, "nginx Envoy Apache"},
 		{diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 41*time.Second)}, "Node.js gunicorn uvicorn"},
+		{diagnosis.Found{Finding: closed(find(t, "lb-closed-with-request-outstanding"), "", 0)}, "nginx HAProxy ALB nginx HAProxy Envoy"},
 	} {
 		var got []string
 		for _, l := range answer(diagnosis.Seen{}, tt.found).Problems[0].Lines {
@@ -252,7 +254,7 @@ func ExampleAnswer() {
 	f.Measures.CloseCause = detect.CloseIdleTimeout
 	f.Measures.Idle = detect.Duration{NS: 5e9, Known: true}
 	f.Cause = "The target's keep-alive timer (5 s) fired while the LB was sending a request on that idle connection."
-	target := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9, Samples: 12, Hint: []string{"default of uvicorn"}}}
+	target := &detect.Target{Target: web, Idle: &detect.Timeout{NS: 5e9, Samples: 12, Hint: []string{"fits the default of uvicorn"}}}
 
 	a := diagnosis.NewAnswer(&diagnosis.Seen{Requests: 20, Tries: detect.Tries{LostRequests: 1}})
 	a.Add(diagnosis.Found{Finding: f, ID: 1, Known: target})
@@ -270,6 +272,66 @@ func ExampleAnswer() {
 	// The target's keep-alive timer (5 s) fired while the LB was sending a request on that idle connection.
 	// The target's keep-alive timeout: 5 s
 	// uvicorn: --timeout-keep-alive 75
+}
+
+// It is said what proves a fix: what the comparison prints, and what must have been there again.
+func TestFixedIf(t *testing.T) {
+	race := diagnosis.Found{Finding: closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 2*time.Second)}
+	refused := diagnosis.Found{Finding: closed(find(t, "connection-refused"), "", 0)}
+	stop := diagnosis.Found{Finding: closed(find(t, "closed-with-request-outstanding"), detect.CloseMass, 0)}
+	mismatch := diagnosis.Found{Finding: closed(find(t, "keepalive-mismatch"), "", 0)}
+	mismatch.Lost = false
+	file := diagnosis.Run{Files: []string{"a.pcap"}}
+	for _, tt := range []struct {
+		name  string
+		run   diagnosis.Run
+		found []diagnosis.Found
+		want  []string
+	}{
+		{"a race", file, []diagnosis.Found{race}, []string{`prints "The fix is in effect" and after.pcap had requests after pauses of more than 2 s. Exit 0 proves nothing`}},
+		{"a stop", diagnosis.Run{Files: []string{"eth0"}, Live: true}, []diagnosis.Found{stop}, []string{`and that run had such a stop (`}},
+		{"of two only one is cured", file, []diagnosis.Found{race, refused}, []string{"lists fin-request-crossing as gone and", "lists connection-refused as gone and"}},
+		{"nothing failed", diagnosis.Run{Files: []string{"a.json"}, Merged: []string{"a.json"}}, []diagnosis.Found{mismatch}, []string{"lists keepalive-mismatch as gone and those reports had pauses"}},
+		{"no command, no proof", diagnosis.Run{}, []diagnosis.Found{race}, []string{""}},
+	} {
+		d := answer(diagnosis.Seen{Run: tt.run}, tt.found...)
+		for i, want := range tt.want {
+			if got := strings.ReplaceAll(d.Problems[i].FixedIf, "\u00a0", " "); !strings.Contains(got, want) || (got == "") != (want == "") {
+				t.Errorf("%s: %q, want %q", tt.name, got, want)
+			}
+		}
+	}
+}
+
+// Of a server that is known no other one's default is named.
+func TestOwnDefault(t *testing.T) {
+	f := closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 5*time.Second)
+	for server, want := range map[string]string{"": "It fits the default of Node.js, uvicorn, Apache.", "uvicorn": "It fits the default of uvicorn.", "gunicorn": ""} {
+		known := &detect.Target{Target: web}
+		if server != "" {
+			known.Server = &detect.Software{Name: server}
+		}
+		s := answer(diagnosis.Seen{}, diagnosis.Found{Finding: f, Known: known}).Problems[0].Timer.Text()
+		if !strings.Contains(s, want) || strings.Contains(s, "default of") != (want != "") {
+			t.Errorf("%s: %s", server, s)
+		}
+	}
+}
+
+// A target that stopped more than once is said to have.
+func TestStoppedTwice(t *testing.T) {
+	r := find(t, "closed-with-request-outstanding")
+	var found []diagnosis.Found
+	for i := range 6 {
+		f := closed(r, detect.CloseMass, 0)
+		f.Time = time.Date(2026, 11, 30, 12, 0, i/3*20, i%3, time.UTC).UnixNano()
+		found = append(found, diagnosis.Found{Finding: f})
+	}
+	for n, want := range map[int]string{3: "as in a restart", 6: "at once, twice, as in restarts"} {
+		if q := answer(diagnosis.Seen{}, found[:n]...).Problems[0]; !strings.HasSuffix(q.Title, want) {
+			t.Errorf("%d closes: %s", n, q.Title)
+		}
+	}
 }
 
 // The commands can be pasted into a shell, whatever files are called.

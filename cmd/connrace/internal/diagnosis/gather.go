@@ -85,6 +85,7 @@ type problem struct {
 	carried uint64 // how many such findings there are
 	timeUp  int    // findings of which the LB's log says that its own time was up
 	answers uint64 // that say 5xx
+	alone   bool   // no other problem made tries fail
 	late    sample // Measures.Delay, of what was not lost
 	after   bursts // what a target did that had stopped
 	before  bool   // some of that is from before the stop that was seen
@@ -211,9 +212,15 @@ func (a *Answer) Diagnosis() *Diagnosis {
 		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
 			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.answers, x.answers), cmp.Compare(y.Count, x.Count))
 	})
+	failing := 0
+	for _, q := range a.all {
+		if q.Failed()+q.OpenTries > 0 {
+			failing++
+		}
+	}
 	d := &Diagnosis{places: map[reason]int{}, absences: a.absences}
 	for i, q := range a.all {
-		q.Number = i + 1
+		q.Number, q.alone = i+1, failing == 1
 		q.describe()
 		d.places[q.reason] = i
 		d.Problems = append(d.Problems, q.Problem)
@@ -260,6 +267,7 @@ func (q *problem) describe() {
 	q.lines()
 	q.Timer = q.timer()
 	q.Check = q.check()
+	q.FixedIf = q.fixedIf()
 	q.More = "connrace explain " + q.Rule.ID
 }
 

@@ -71,7 +71,7 @@ func TestGone(t *testing.T) {
 	f := at(1, "syn-unanswered", near, isGone)
 	f.Known = &detect.Target{Target: near, LB: &detect.Software{Name: "nginx"}}
 	q = answer(diagnosis.Seen{}, f).Problems[0]
-	if !slices.ContainsFunc(q.Lines, func(l diagnosis.Line) bool { return strings.Contains(l.Line, "server 10.0.1.95:8080 max_fails") }) {
+	if !slices.ContainsFunc(q.Lines, func(l diagnosis.Line) bool { return strings.Contains(l.Line, "server 10.0.1.95:8080 fail_timeout") }) {
 		t.Errorf("%+v", q.Lines)
 	}
 }

@@ -17,12 +17,16 @@ const mostLikely = 3
 // nothing hints, the first few are shown, which are the commonest.
 func (q *problem) lines() {
 	servers, lbs := q.serverKnobs(), q.Rule.LBs
+	q.ifStopped = q.reason == stopped
 	known, knownLBs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
 	add := func(knobs []detect.Knob, lb, likely bool) {
 		for _, k := range knobs {
 			ok := true
-			if q.isTimer() {
+			switch {
+			case q.isTimer():
 				k, ok = fitted(k, lb, q.idle.median(), q.lbIdle())
+			case lb && q.Rule.Timer.Also == detect.TimerPatience:
+				k = patient(k, q.waited.median())
 			}
 			if ok {
 				q.Lines = append(q.Lines, Line{Knob: q.addressed(k), LB: lb, Likely: likely})
@@ -47,6 +51,9 @@ func (q *problem) lines() {
 		add(q.likely(servers), false, true)
 		add(named(servers, nil), false, false)
 	}
+	if q.Rule.Tells != nil && !q.isTimeUp() {
+		q.tells(knownLBs)
+	}
 	switch {
 	case q.clientLeft(): // none of them is to blame
 	case len(knownLBs) > 0 && q.isTimer(): // of the others, some are for other reasons
@@ -60,6 +67,18 @@ func (q *problem) lines() {
 		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Software == k.Software && l.Note == k.Note }) {
 			q.Others = append(q.Others, k)
 		}
+	}
+}
+
+// tells are the commands that show in the LB's log what packets leave open. What they show is behind each
+// as a comment of the shell, for no note is shown where it is not known which LB it is.
+func (q *problem) tells(lbs []Software) {
+	knobs, likely := named(q.Rule.Tells, lbs), false
+	if len(knobs) == 0 {
+		knobs, likely = q.Rule.Tells[:mostLikely], true
+	}
+	for _, k := range knobs {
+		q.Lines = append(q.Lines, Line{Knob: detect.Knob{Software: k.Software, Line: k.Line + "  # " + k.Note}, LB: true, Likely: likely})
 	}
 }
 
@@ -120,18 +139,30 @@ func (q *problem) lbIdle() (ns int64) {
 
 // likely are the settings of the servers that it may be.
 func (q *problem) likely(of []detect.Knob) (knobs []detect.Knob) {
+	not := q.not()
 	of = slices.DeleteFunc(slices.Clone(of), func(k detect.Knob) bool {
-		return k.Software == host || q.http2 && k.Software != orchestrator && !detect.ServesHTTP2(k.Software)
+		return k.Software == host || slices.Contains(not, k.Software) || q.http2 && k.Software != orchestrator && !detect.ServesHTTP2(k.Software)
 	})
 	if q.isTimer() && !q.http2 { // the defaults are those of HTTP/1
 		if knobs = q.hinted(of); knobs == nil {
-			knobs = detect.LikelyKnobs(q.idle.median())
+			knobs = detect.LikelyKnobs(q.idle.median(), not)
 		}
 	}
 	if knobs == nil {
 		knobs = of[:min(len(of), mostLikely)]
 	}
 	return knobs
+}
+
+// not are the servers that none of the targets can be.
+func (q *problem) not() (names []string) {
+	for i, t := range q.known() {
+		if i == 0 {
+			names = slices.Clone(t.NotServers)
+		}
+		names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(t.NotServers, n) })
+	}
+	return names
 }
 
 // orchestrator is the software of settings that are a pod's, whatever server runs in it.

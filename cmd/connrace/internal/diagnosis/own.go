@@ -37,7 +37,9 @@ func (q *problem) describeOwn() {
 	q.Why = "The application, or what the target asks in its turn, failed. The load balancer passes such an answer on, so that its client cannot tell it from one of the load balancer's own."
 	q.Fix = "Nothing on connections or timeouts: look in the target's own log at these times for an error, an overload or an upstream that failed."
 	q.Timer = Timer{Head: "No timer", Lines: []string{"The target answered."}}
-	q.Check = q.list5xx()
+	if q.Check = q.list5xx(); q.Check != nil {
+		q.FixedIf = "Fixed if they list none in a capture made after the change, with the same requests under as much load."
+	}
 	q.More = fed(q.seen.Run.Files) + "connrace " + q.seen.Run.files() + " --log lb.log  # which entries of the load balancer's log they are"
 	if q.seen.Run.Live {
 		q.More = "connrace live -i " + q.seen.Run.files() + " --log lb.log"

@@ -79,7 +79,11 @@ func (q *problem) keepAlive() Timer {
 	switch {
 	case len(targets) == 0:
 		add("That is how long the connection had been idle when the target closed it; too few closes were captured to be sure.")
-		if names := software(detect.LikelyKnobs(seen)); names != "" && !q.http2 {
+		knobs := detect.LikelyKnobs(seen, q.not())
+		if s := Only(q.Servers); s != nil { // its own default, or none
+			knobs = slices.DeleteFunc(knobs, func(k detect.Knob) bool { return k.Software != s.Name })
+		}
+		if names := software(knobs); names != "" && !q.http2 {
 			add("It fits the default of " + names + ".")
 		}
 	case sameTimer(targets):
@@ -91,6 +95,9 @@ func (q *problem) keepAlive() Timer {
 			add("The target announces Keep-Alive: timeout=" + Announced(x.Idle) + ".")
 		}
 		for _, h := range x.Idle.Hint {
+			if strings.HasPrefix(h, "fits ") {
+				h = "It " + h
+			}
 			add(text.Sentence(h) + ".")
 		}
 	default:
@@ -161,8 +168,8 @@ func (q *problem) patience(ns int64) Timer {
 	if !q.clientLeft() {
 		return Timer{
 			Head: "The load balancer waited " + text.Short(ns),
-			Lines: []string{"That time (the median) repeats itself: a limit that somebody set, at the load balancer or at its clients. Whose it was, the load balancer's " +
-				"log says: nginx writes 504 or 499, an ALB 504 or 460, HAProxy sH or CH."},
+			Lines: []string{"That time (the median) repeats itself: a limit that somebody set, at the load balancer or at its clients. Whose it was, packets cannot tell; " +
+				"the load balancer's log does, as below, or read by connrace with --log."},
 		}
 	}
 	return Timer{

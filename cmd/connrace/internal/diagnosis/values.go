@@ -10,9 +10,21 @@ import (
 // The values of settings are examples: for a load balancer that keeps idle connections for 60 s,
 // and for a target that closes them after 5 s. fitted puts those of the case in their place.
 var (
-	targetValue = regexp.MustCompile(`\b(75|76|120|130|180)(_?000)?(s|\b)`)
+	targetValue = regexp.MustCompile(`\b(75|76|120|180|240)(_?000)?(s|\b)`)
 	lbValue     = regexp.MustCompile(`\b4(s|\b)`)
 )
+
+// patientValue is that of settings for how long an LB waits for an answer.
+var patientValue = regexp.MustCompile(`\b120(000|s|\b)`)
+
+// patient is a setting for how long the LB waits, with a value that is twice what it waited (ns), if that
+// is more.
+func patient(k detect.Knob, waited int64) detect.Knob {
+	if n := 2 * ((waited + 1e9 - 1) / 1e9); n > 120 {
+		k.Line = patientValue.ReplaceAllString(k.Line, strconv.FormatInt(n, 10)+"$1")
+	}
+	return k
+}
 
 // spare is by how much the longer timer outlives the shorter one, in seconds, as detect's texts
 // have it.

@@ -6,6 +6,25 @@ import (
 	"connrace/detect"
 )
 
+// The load balancer waits longer than it did.
+func TestPatient(t *testing.T) {
+	for _, tt := range []struct {
+		line   string
+		waited int64
+		want   string
+	}{
+		{"proxy_read_timeout 120s;", 30e9, "proxy_read_timeout 120s;"},
+		{"proxy_read_timeout 120s;", 300e9, "proxy_read_timeout 600s;"},
+		{"read_timeout: 120000", 61e9, "read_timeout: 122000"},
+		{"idle_timeout.timeout_seconds = 120", 299_999_000_000, "idle_timeout.timeout_seconds = 600"},
+		{"read_timeout 30 minutes", 300e9, "read_timeout 30 minutes"},
+	} {
+		if got := patient(detect.Knob{Line: tt.line}, tt.waited).Line; got != tt.want {
+			t.Errorf("%q after %d ns: %q, want %q", tt.line, tt.waited, got, tt.want)
+		}
+	}
+}
+
 // What is pasted helps: the target outlives the load balancer.
 func TestFitted(t *testing.T) {
 	const s = int64(1e9)
@@ -21,8 +40,8 @@ func TestFitted(t *testing.T) {
 		{"--keep-alive 75", false, 2 * s, 65 * s, "--keep-alive 75"},
 		{"keepalive_timeout 75s;", false, 2 * s, 3600*s - 1, "keepalive_timeout 3605s;"},
 		{`<Connector keepAliveTimeout="75000" ... />`, false, 2 * s, 350 * s, `<Connector keepAliveTimeout="355000" ... />`},
-		{"TimeSpan.FromSeconds(130)", false, 2 * s, 120 * s, "TimeSpan.FromSeconds(130)"},
-		{"TimeSpan.FromSeconds(130)", false, 2 * s, 350 * s, "TimeSpan.FromSeconds(355)"},
+		{"TimeSpan.FromSeconds(180)", false, 2 * s, 120 * s, "TimeSpan.FromSeconds(180)"},
+		{"TimeSpan.FromSeconds(180)", false, 2 * s, 350 * s, "TimeSpan.FromSeconds(355)"},
 		{"keepalive_timeout 4s;", true, 5 * s, 0, "keepalive_timeout 4s;"},
 		{"keepalive_timeout 4s;", true, 2 * s, 0, "keepalive_timeout 1s;"},
 		{"keepalive_timeout 4s;", true, s, 0, ""},

@@ -99,7 +99,10 @@ func (q *Problem) Box(l *Line) string {
 	default:
 		box = "on the targets"
 	}
-	if l.Likely {
+	switch {
+	case l.Likely && q.ifStopped && !l.LB:
+		return box + ", if it was stopped, not killed, and is"
+	case l.Likely:
 		return box + ", if it is"
 	}
 	known := q.Servers

@@ -11,8 +11,11 @@ import (
 func (q *problem) title() string {
 	switch {
 	case q.after.all != nil:
-		return "The target stopped, dropped its connections and took no new ones"
+		return "The target stopped" + q.times().often(len(q.targets)) + ", dropped its connections and took no new ones"
 	case q.reason == stopped:
+		if often := q.found.often(len(q.targets)); often != "" {
+			return "The target closed connections of all ages at once," + often + ", as in restarts"
+		}
 		return "The target closed connections of all ages at once, as in a restart"
 	case q.reason == gone:
 		return "The target's host was gone, or nothing got through to it"

@@ -89,7 +89,7 @@ func sample(n int) *report.Report {
 	t := detect.Target{
 		Target: ep(target), LBs: []tcpstate.Addr{ep("10.0.0.2:1").Addr}, Connections: uint64(2 * n), Requests: uint64(9 * n),
 		RTTMedian: detect.Duration{NS: 240e3, Known: true}, RTTP99: detect.Duration{NS: 900e3, Known: true}, Vantage: "target",
-		Idle:         &detect.Timeout{NS: 5*second + 2*millisecond, Samples: 40, SpreadNS: 3 * millisecond, Hint: []string{"default of uvicorn (--timeout-keep-alive, 5 s)"}},
+		Idle:         &detect.Timeout{NS: 5*second + 2*millisecond, Samples: 40, SpreadNS: 3 * millisecond, Hint: []string{"fits the default of uvicorn (--timeout-keep-alive, 5 s)"}},
 		LBIdle:       &detect.Timeout{NS: 60 * second, Samples: 7, SpreadNS: millisecond},
 		LongestReuse: detect.Duration{NS: 4998 * millisecond, Known: true}, NearMisses: 3, Exposure: 62.4, HasExposure: true,
 		Advice: []string{"the target closes connections after 5 s idle"},

@@ -97,6 +97,9 @@ func (p *page) problem(q, before *diagnosis.Problem) {
 			label = labelled
 		}
 	}
+	if q.FixedIf != "" && (before == nil || before.FixedIf != q.FixedIf) {
+		p.paragraph(labelled, q.FixedIf)
+	}
 	p.command("  more   ", q.More, "")
 }
 

@@ -63,6 +63,7 @@ var csvColumns = []struct {
 	{"proof", func(r *csvRow) string { return r.proof() }},
 	{"seen", func(r *csvRow) string { return r.seen() }},
 	{"comments", func(r *csvRow) string { return strings.Join(comments(r.a, r.f), " | ") }},
+	{"fixed_if", func(r *csvRow) string { return text.Plain(r.problem.FixedIf) }},
 }
 
 // csvRow is a finding as a row.

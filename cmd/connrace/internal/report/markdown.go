@@ -159,6 +159,7 @@ func (m *markdown) problem(q *diagnosis.Problem) {
 			m.line(c.String())
 		}
 		m.line("```")
+		m.say(escape(q.FixedIf))
 	}
 	m.say("More: " + code(q.More))
 }

@@ -26,7 +26,7 @@ func TestOutage(t *testing.T) {
 	if err := CSV(&b, r, &Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(b.String(), ",1,1,Connection refused,,,\r\n"); n != 59 {
+	if n := strings.Count(b.String(), ",1,1,Connection refused,,,,"); n != 59 {
 		t.Errorf("CSV names the outage %d times", n)
 	}
 	b.Reset()

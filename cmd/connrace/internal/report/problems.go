@@ -23,6 +23,7 @@ type problemDoc struct {
 	Change   string   `json:"change"`
 	Fix      []fixDoc `json:"fix"`
 	Check    []string `json:"check"`
+	FixedIf  optional `json:"fixed_if"`
 	Findings []int    `json:"findings"`
 	More     string   `json:"more"`
 }
@@ -83,7 +84,7 @@ func problemJSON(q *diagnosis.Problem) problemDoc {
 		Number: q.Number, Title: q.Title, Severity: q.Severity.String(), Failed: q.Failed(), Open: q.OpenTries, Count: q.Count,
 		First: stamp(q.First), Last: stamp(q.Last), Rules: counts{ruleOrder(n), func(id string) uint64 { return uint64(n[id]) }},
 		Targets: q.Targets, What: text.Plain(q.What), Why: q.Why, Software: sidesJSON(q), Timers: []string{text.Plain(q.Timer.Head)}, Change: q.Fix, Fix: []fixDoc{},
-		Check: []string{}, Findings: list(q.Findings), More: q.More,
+		Check: []string{}, FixedIf: optional(text.Plain(q.FixedIf)), Findings: list(q.Findings), More: q.More,
 	}
 	for _, l := range q.Timer.Lines {
 		d.Timers = append(d.Timers, text.Plain(l))

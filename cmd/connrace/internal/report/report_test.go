@@ -86,7 +86,7 @@ func sample() *Report {
 	x.Targets = []detect.Target{
 		{
 			Target: target, LBs: []tcpstate.Addr{lb.Addr}, Connections: 30, Requests: 400, Tries: detect.Tries{LostRequests: 1}, RTTMedian: secs(212000), RTTP99: secs(900000),
-			Vantage: "target", Idle: &detect.Timeout{NS: 5001e6, Samples: 9, SpreadNS: 2e6, Advertised: secs(5e9), Hint: []string{"default of Node.js"}},
+			Vantage: "target", Idle: &detect.Timeout{NS: 5001e6, Samples: 9, SpreadNS: 2e6, Advertised: secs(5e9), Hint: []string{"fits the default of Node.js"}},
 			Server:       &detect.Software{Name: "Node.js", Basis: "X-Powered-By: Express"},
 			LongestReuse: secs(4998e6), NearMisses: 2, Exposure: 12.5, HasExposure: true,
 			Advice: []string{"the target closes connections after 5.001 s idle: raise its keep-alive timeout above the LB's idle timeout"},

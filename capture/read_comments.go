@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"errors"
+	"math"
 )
 
 // Remarks are what a pcapng file says of a packet besides its bytes. All of it is hostile input.
@@ -38,29 +39,28 @@ func Remarked(ctx context.Context, f *File, last uint64, wanted func(frame uint6
 	return ctx.Err()
 }
 
+// Remark has do called with what is remarked on each frame from now on, while frames are read: for a
+// stream, which cannot be read again as Remarked does. Until a packet has a comment it costs nothing.
+func (f *File) Remark(do func(*Remarks)) {
+	if p, is := f.c.(*pcapng); is {
+		p.later = &remarks{last: math.MaxUint64, wanted: func(uint64) bool { return true }, do: do}
+	}
+}
+
 // remarks hands on what is remarked on packets.
 type remarks struct {
 	last   uint64
 	wanted func(frame uint64) bool
 	do     func(*Remarks)
 	found  Remarks
-	names  []string // of the section's interfaces
 	done   bool
 }
 
 func (x *remarks) block(p *pcapng, kind uint32, b []byte, f *Frame, is bool) {
-	switch kind {
-	case blockSection:
-		x.names = x.names[:0]
-	case blockInterface:
-		if len(x.names) < len(p.interfaces) { // not one beyond the bound
-			x.names = append(x.names, p.interfaceName(b))
-		}
-	}
 	if x.done = x.done || is && f.Number > x.last; x.done || !is || kind != blockEnhanced && kind != blockPacket || !x.wanted(f.Number) {
 		return
 	}
-	x.found = Remarks{Frame: f.Number, Comments: x.found.Comments[:0], Interface: x.names[p.index(kind, b)]}
+	x.found = Remarks{Frame: f.Number, Comments: x.found.Comments[:0], Interface: p.interfaces[p.index(kind, b)].name}
 	for code, value := range p.options(p.packetOptions(b)) {
 		switch {
 		case code == optionComment && len(value) > 0:
@@ -110,6 +110,9 @@ func (p *pcapng) commented(options []byte) {
 	for code, value := range p.options(options) {
 		if code == optionComment && len(value) > 0 {
 			p.comments = true
+			if p.later != nil && p.blocks == nil {
+				p.blocks = p.later
+			}
 			return
 		}
 	}

@@ -65,6 +65,7 @@ type pcapng struct {
 	dropsKnown bool
 	comments   bool        // of packets: there are some
 	blocks     blockReader // nil: nobody wants more of the file than its frames
+	later      *remarks    // takes the place of blocks where a packet has a comment
 }
 
 // blockReader is given every block once it was read; f is its frame, if it is one.
@@ -255,7 +256,9 @@ func (p *pcapng) plain(w *window, batch []Frame, number uint64) (n int) {
 			break
 		}
 		if room := total - packetMin - captured; room >= 8 && !p.comments {
-			p.commented(p.packetOptions(b[:total]))
+			if p.commented(p.packetOptions(b[:total])); p.blocks != nil {
+				break
+			}
 		}
 		i := &p.interfaces[index]
 		ts := uint64(high)<<32 | uint64(low)
@@ -378,6 +381,7 @@ func (p *pcapng) order() byteOrder {
 func (p *pcapng) clone() container {
 	p.shared = true
 	c := *p
+	c.blocks, c.later = nil, nil
 	c.interfaces, c.links = slices.Clip(p.interfaces), slices.Clip(p.links)
 	return &c
 }

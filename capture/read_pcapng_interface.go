@@ -15,6 +15,7 @@ type iface struct {
 	snaplen uint32 // 0: not limited
 	limit   uint32 // to the captured length
 	drops   uint64
+	name    string // its beginning
 
 	// Most time stamps are scaled by a multiplication: up to maxFast, in nanoseconds.
 	scale   uint64
@@ -106,7 +107,7 @@ func (p *pcapng) addInterface(b []byte) {
 		p.ignored++
 		return
 	}
-	i := iface{link: link, snaplen: snaplen, limit: maxPacketOf(link)}
+	i := iface{link: link, snaplen: snaplen, limit: maxPacketOf(link), name: p.interfaceName(b)}
 	resolution, offset := byte(6), int64(0)
 	for code, value := range p.options(b[16 : len(b)-4]) {
 		switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -269,10 +270,45 @@ func TestHostileRemarks(t *testing.T) {
 	}
 }
 
-// Who reads a stream is told that its comments are not shown.
+// Comments in a stream, which is read once, are shown as those in a file are; also where the stream
+// is given up.
 func TestRemarksOfStream(t *testing.T) {
-	code, out, stderr := after(t, t.Context(), struct{ io.Reader }{bytes.NewReader(remarked(t, "eth0", onTarget))}, "-")
-	if code != cli.ExitOK || !strings.Contains(stderr, "its packets have comments, which are not shown") || strings.Contains(out, "4711") {
-		t.Errorf("exit %d, %s\n%s", code, stderr, out)
+	data := remarked(t, "eth0", onTarget)
+	file := filepath.Join(t.TempDir(), "a.pcapng")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, want, _ := after(t, t.Context(), nil, "--format", "csv", file)
+	code, out, stderr := after(t, t.Context(), struct{ io.Reader }{bytes.NewReader(data)}, "--format", "csv", "-")
+	if code != cli.ExitOK || stderr != "" || !strings.Contains(out, "4711") || strings.ReplaceAll(out, ",'-,", ","+file+",") != want {
+		t.Errorf("exit %d, %s\n%s\nwant\n%s", code, stderr, out, want)
+	}
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		w.Write(data[:len(data)-5])
+		w.Write(nil)
+		cancel()
+	}()
+	if code, out, _ := after(t, ctx, r, "-"); code != cli.ExitInterrupted || !strings.Contains(out, "4711") {
+		t.Errorf("interrupted: exit %d\n%s", code, out)
+	}
+}
+
+// Of a stream with more kinds of comments than there is room for it is said that some are not shown.
+func TestRemarksOfLongStream(t *testing.T) {
+	n := 0
+	data := remarked(t, "eth0", func(bool, int) ([]string, uint32) {
+		n++
+		var cs []string
+		for i := range 40 {
+			cs = append(cs, fmt.Sprint(n, i)+strings.Repeat("x", 60_000))
+		}
+		return cs, 1
+	})
+	code, _, stderr := after(t, t.Context(), struct{ io.Reader }{bytes.NewReader(data)}, "-")
+	if code != cli.ExitOK || !strings.Contains(stderr, "comments on packets of the evidence: not shown, or not whole") {
+		t.Errorf("exit %d, %s", code, stderr)
 	}
 }

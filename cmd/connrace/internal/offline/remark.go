@@ -30,10 +30,10 @@ type place struct {
 	i int
 }
 
-// remark reads the captures whose packets have comments once more, and adds to the evidence what
-// is written there. Who has none pays nothing for it.
+// remark reads the captures whose packets have comments once more, but for streams, of which what is
+// written there has been kept, and adds that to the evidence. Who has none pays nothing for it.
 func (s *session) remark() {
-	if len(s.commented) == 0 || s.Ctx.Err() != nil {
+	if len(s.commented) == 0 {
 		return
 	}
 	x := remarks{at: map[int]map[uint64][]place{}, of: map[*detect.Finding][]detect.Remark{}, texts: map[string]string{}, room: mostRemarks}
@@ -103,8 +103,25 @@ func (s *session) remarksOf(index int, x *remarks) error {
 	if last == 0 {
 		return nil
 	}
-	if s.once[index] {
-		s.Warn(s.Report.Captures[index].Path + ": its packets have comments, which are not shown: a stream is read once; give a file")
+	add := func(r *capture.Remarks) {
+		d := detect.Remark{Inbound: r.Direction == capture.Inbound, Outbound: r.Direction == capture.Outbound, Interface: r.Interface}
+		d.Comments = x.keep(r.Comments)
+		for _, p := range frames[r.Frame] {
+			d.Evidence = p.i
+			x.of[p.f] = append(x.of[p.f], d)
+		}
+	}
+	if h := s.heard[index]; h != nil {
+		for n := range frames {
+			if r, lost := h.of(n); lost {
+				x.left++
+			} else if r != nil {
+				add(r)
+			}
+		}
+		return nil
+	}
+	if s.Ctx.Err() != nil {
 		return nil
 	}
 	in, done, err := s.again(index)
@@ -112,14 +129,7 @@ func (s *session) remarksOf(index int, x *remarks) error {
 		return err
 	}
 	defer done()
-	return capture.Remarked(s.Ctx, in, last, func(n uint64) bool { return frames[n] != nil }, func(r *capture.Remarks) {
-		d := detect.Remark{Inbound: r.Direction == capture.Inbound, Outbound: r.Direction == capture.Outbound, Interface: r.Interface}
-		d.Comments = x.keep(r.Comments)
-		for _, p := range frames[r.Frame] {
-			d.Evidence = p.i
-			x.of[p.f] = append(x.of[p.f], d)
-		}
-	})
+	return capture.Remarked(s.Ctx, in, last, func(n uint64) bool { return frames[n] != nil }, add)
 }
 
 // keep makes comments last, as far as there is room.

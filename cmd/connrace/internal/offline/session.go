@@ -33,12 +33,13 @@ type session struct {
 	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
 	commented []int                     // captures with comments on packets, likewise
 	once      map[int]bool              // streams that cannot be read again, likewise
+	heard     map[int]*heard            // what is remarked on their packets
 	next      *opened                   // the file that comes next; nil: it is opened in its turn
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s := &session{
-		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, once: map[int]bool{},
+		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, once: map[int]bool{}, heard: map[int]*heard{},
 		stretches: map[int][]capture.Stretch{},
 	}
 	s.Shown.Streams = flags.streams
@@ -71,6 +72,10 @@ func (s *session) file(path string, others []string) {
 	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
 	if s.Connections {
 		src.Note()
+	}
+	if i := len(s.Report.Captures); s.once[i] {
+		s.heard[i] = newHeard()
+		src.Remark(s.heard[i].note)
 	}
 	n, err := src.Read(s.Batch)
 	apart := s.place(path, src, s.Batch[:n])

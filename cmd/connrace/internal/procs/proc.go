@@ -82,7 +82,7 @@ func program(line []byte) string {
 // docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope or the ID alone, below
 // kubepods…-podUID.slice or podUID.
 var (
-	containerGroup = regexp.MustCompile(`(?:^|[-:])([0-9a-f]{64})(?:\.scope)?$`)
+	containerGroup = regexp.MustCompile(`(?:^|-)([0-9a-f]{64})(?:\.scope)?$`)
 	podGroup       = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
 )
 
@@ -93,7 +93,11 @@ func place(groups []byte) (container, pod, unit string) {
 		if len(parts) < 3 {
 			continue
 		}
-		for dir := range strings.SplitSeq(parts[2], "/") {
+		// runc joins systemd's names by colons where it is not told to let systemd make the groups.
+		for dir := range strings.FieldsFuncSeq(parts[2], func(c rune) bool { return c == '/' || c == ':' }) {
+			if strings.Contains(dir, "conmon-") {
+				continue // who minds a container is not in it
+			}
 			if m := containerGroup.FindStringSubmatch(dir); m != nil {
 				container = m[1]
 			} else if m := podGroup.FindStringSubmatch(dir); m != nil {

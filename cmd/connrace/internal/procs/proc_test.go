@@ -20,6 +20,28 @@ func TestPlace(t *testing.T) {
 		{"4:cpu:/kubepods/besteffort/pod1b2c3d4e-0000-1111-2222-0123456789ab/" + id + "\n", id, "1b2c3d4e-0000-1111-2222-0123456789ab", ""},
 		{"0::/kubepods.slice/kubepods-pod1b2c3d4e_0000_1111_2222_0123456789ab.slice/crio-" + id + ".scope/container\n", id, "1b2c3d4e-0000-1111-2222-0123456789ab", ""},
 		{"0::/machine.slice/libpod-" + id + ".scope/container\n", id, "", ""},
+		// Seen from a cgroup namespace, as in a container.
+		{
+			"0::/../../kubepods-besteffort.slice/kubepods-besteffort-pod1b2c3d4e_0000_1111_2222_0123456789ab.slice/cri-containerd-" + id + ".scope\n",
+			id, "1b2c3d4e-0000-1111-2222-0123456789ab", "",
+		},
+		{"0::/../docker-" + id + ".scope\n", id, "", ""},
+		// systemd's names without systemd.
+		{
+			"0::/system.slice/containerd.service/kubepods-burstable-pod1b2c3d4e_0000_1111_2222_0123456789ab.slice:cri-containerd:" + id + "\n",
+			id, "1b2c3d4e-0000-1111-2222-0123456789ab", "",
+		},
+		// kind, a static pod, ECS, Docker in a container.
+		{
+			"0::/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod1b2c3d4e_0000_1111_2222_0123456789ab.slice/cri-containerd-" + id + ".scope\n",
+			id, "1b2c3d4e-0000-1111-2222-0123456789ab", "",
+		},
+		{"9:memory:/kubepods/burstable/pod0123456789abcdef0123456789abcdef/" + id + "\n", id, "0123456789abcdef0123456789abcdef", ""},
+		{"4:cpu:/ecs/cd189a933e5849daa93386466019ab50/" + id + "\n", id, "", ""},
+		{"4:cpu:/docker/" + strings.Repeat("f", 64) + "/docker/" + id + "\n", id, "", ""},
+		// Who minds a container is not in it.
+		{"0::/machine.slice/libpod-conmon-" + id + ".scope\n", "", "", ""},
+		{"0::/system.slice/crio-conmon-" + id + ".scope\n", "", "", ""},
 		{"0::/\n", "", "", ""},
 		{"", "", "", ""},
 		{"rubbish\n::\n0::/" + id[1:] + "\n", "", "", ""},

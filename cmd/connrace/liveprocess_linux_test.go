@@ -136,16 +136,8 @@ func hostCalls(t *testing.T) chan func() {
 	return calls
 }
 
-// skipRaced: with the race detector the helper looks at a process when that is long gone.
-func skipRaced(t *testing.T) {
-	if raced {
-		t.Skip("too slow with the race detector; .ci/run tests this without it, too")
-	}
-}
-
 // A finding names the process that had the connection, and how that ended.
 func TestLiveProcess(t *testing.T) {
-	skipRaced(t)
 	t.Parallel()
 	for how, want := range map[string]clitest.Exit{"memory": {Signal: 9, OOM: true, Limit: memoryOfWorker}, "kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}} {
 		t.Run(how, func(t *testing.T) {
@@ -177,7 +169,6 @@ func TestLiveProcess(t *testing.T) {
 // Without the kernel's events, the process that has a socket is learnt beforehand, and the
 // connector tells of its end.
 func TestLiveProcessByProc(t *testing.T) {
-	skipRaced(t)
 	t.Parallel()
 	const tries = 3 // on a busy machine it may be learnt too late
 	idle, all := cpuTime()
@@ -214,7 +205,6 @@ func TestLiveNoProcess(t *testing.T) {
 // With fewer rights the finding is the same, with less of the process or nothing, and the first line
 // says what cannot be seen and why.
 func TestLiveFewRights(t *testing.T) {
-	skipRaced(t)
 	t.Parallel()
 	setpriv, err := exec.LookPath("setpriv")
 	if err != nil {

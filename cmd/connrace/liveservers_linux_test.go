@@ -57,7 +57,6 @@ type realServer struct {
 // Of a real server whose worker ends the finding names the worker, how that ended, and who did it;
 // and at the start it is told whose backlog is tiny, and what to change.
 func TestLiveRealServers(t *testing.T) {
-	skipRaced(t)
 	t.Parallel()
 	uwsgi := []string{
 		"uwsgi|uwsgi-core", "--plugin", "python3", "--http-socket", "127.0.0.1:8080", "--so-keepalive", "--master", "--processes", "1",

@@ -327,8 +327,8 @@ func helperOf(p *process) int {
 	return 0
 }
 
-// TestLiveSoak watches churn for as long as CONNRACE_SOAK says (60s in CI), with the kernel's events
-// where they can be had: memory, threads and descriptors of both processes stay as they are once
+// TestLiveSoak watches churn for as long as CONNRACE_SOAK says (60s in CI), of CONNRACE_SOAK_RATE
+// connections a second (800), with the kernel's events where they can be had: memory, threads and descriptors of both processes stay as they are once
 // everything is warm, and what is written is bounded. What is lost is told.
 func TestLiveSoak(t *testing.T) {
 	long := 8 * time.Second
@@ -352,7 +352,14 @@ func TestLiveSoak(t *testing.T) {
 	p := n.run(cmd)
 	n.watching(1, p)
 	n.until("processes are looked for", func() bool { return lookedFor(p) })
-	load := n.load(800)
+	rate := 800
+	if s := os.Getenv("CONNRACE_SOAK_RATE"); s != "" {
+		var err error
+		if rate, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load := n.load(rate)
 
 	type usage struct{ rss, fds, threads int }
 	helper := helperOf(p)

@@ -87,12 +87,15 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 			h.flags |= flagAck
 		}
 		p.beginAt(s.Ack)
-		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN (RFC 9293 §3.5): the first one decides
+		if len(m.SYNs) == 0 || m.SYNs[0].Flags()&ACK != 0 { // else both have sent a SYN
 			t.setLB(f, 1-dir, ByHandshake, s)
 		}
 		t.arm(f, t.now+handshakeMax)
 	} else if !p.SentSYN() {
 		t.setLB(f, dir, ByHandshake, s)
+	} else if len(m.SYNs) == 0 && t.Notes(f).Half[1-dir].SYNs[0].Flags()&ACK == 0 {
+		lb, b := t.guessRole(f, dir, s) // neither listens (RFC 9293 §3.5): what they say tells
+		t.setLB(f, lb, b, s)
 	}
 	if n := len(m.SYNs); n > 0 && s.Time-m.SYNs[n-1].Time < copyApart && s.Seq == m.SYNs[n-1].Seq {
 		return // a duplicate, not a repetition
@@ -149,7 +152,7 @@ func (t *Tracker) beforeEstablished(f *Flow, dir int, s *Segment) bool {
 		// The target's, between the SYN and its SYN-ACK.
 		answers := s.Flags&ACK != 0 && s.Ack == t.synSeq(f, 1-dir)+1
 		switch {
-		case answers && s.Flags&RST != 0:
+		case answers && s.Flags&RST != 0 && !s.HasTS: // a refusal has no options
 			t.refuse(f, dir, s)
 			return true
 		case !answers:

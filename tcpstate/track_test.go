@@ -169,20 +169,27 @@ func TestStates(t *testing.T) {
 }
 
 // Whoever sends the SYN-ACK is the target, but where both sides have sent a SYN
-// (RFC 9293 §3.5), there whoever was sent the first one.
+// (RFC 9293 §3.5) neither listens: there the roles are as without a handshake.
 func TestRolesByHandshake(t *testing.T) {
 	for _, tt := range []struct {
 		name string
+		by   Basis
 		do   func(*wire)
 	}{
-		{"the SYN is missing", func(w *wire) { w.target(SYN|ACK, 499, 100, 0); w.lb(ACK, 100, 500, 0) }},
-		{"simultaneous open", func(w *wire) {
+		{"the SYN is missing", ByHandshake, func(w *wire) { w.target(SYN|ACK, 499, 100, 0); w.lb(ACK, 100, 500, 0) }},
+		{"simultaneous open", ByPort, func(w *wire) {
 			w.lb(SYN, 99, 0, 0)
 			w.target(SYN, 499, 0, 0)
 			w.lb(SYN|ACK, 99, 500, 0)
 			w.target(SYN|ACK, 499, 100, 0)
 		}},
-		{"split handshake", func(w *wire) {
+		{"simultaneous open, the target's SYN is captured first", ByPort, func(w *wire) {
+			w.target(SYN, 499, 0, 0)
+			w.lb(SYN, 99, 0, 0)
+			w.target(SYN|ACK, 499, 100, 0)
+			w.lb(SYN|ACK, 99, 500, 0)
+		}},
+		{"split handshake", ByPort, func(w *wire) {
 			w.lb(SYN, 99, 0, 0)
 			w.target(SYN, 499, 0, 0)
 			w.lb(SYN|ACK, 99, 500, 0)
@@ -191,7 +198,7 @@ func TestRolesByHandshake(t *testing.T) {
 	} {
 		w := &wire{t: NewTracker(Config{})}
 		tt.do(w)
-		if f := only(t, w.t); w.t.Endpoint(f, 1-f.LB()) != targetEnd || f.Basis() != ByHandshake {
+		if f := only(t, w.t); w.t.Endpoint(f, 1-f.LB()) != targetEnd || f.Basis() != tt.by {
 			t.Errorf("%s: the target is %v, by %v", tt.name, w.t.Endpoint(f, 1-f.LB()), f.Basis())
 		}
 	}

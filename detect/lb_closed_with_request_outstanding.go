@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"slices"
+
+	"connrace/tcpstate"
 )
 
 // LBClosedWithRequestOutstanding: the LB gave up before an answer came.
@@ -10,7 +12,9 @@ import (
 // The LB's first FIN, TLS close_notify or RST+ACK (bare reply RSTs do not count) has an ack at or
 // before both the target's first answer octet and its closing point: the LB had seen neither
 // when it closed. A later close by the target does not win. A FIN behind which the LB takes the
-// answer and sends no RST is a half-close, and nothing. D must be acknowledged (a T
+// answer and sends no RST is a half-close, and nothing. Where neither shows, a bare RST at the first
+// octets of the answer, none of which the LB took, is as good: its host has no socket any more, and
+// the FIN never came; that makes a warning. D must be acknowledged (a T
 // segment with ack > d): if it is not, see accept-queue-overflow, stale-connection and path-loss.
 // It is an error (a time-out, 504) when the wait is within 15 ms of a multiple of 0.5 s
 // or repeated, a warning (the client went away, 499) when not, or when by its framing the request
@@ -65,18 +69,16 @@ LB                                target
 }
 
 func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
-	if !x.request.Set() || !x.lbGaveUp() || !x.acknowledged() || x.hole() || x.flow.Upgraded() {
+	if !x.request.Set() || !x.acknowledged() || x.hole() || x.flow.Upgraded() {
+		return nil
+	}
+	if rst, ok := x.refusedAnswer(); ok {
+		return x.answerRefused(rst)
+	}
+	if !x.lbGaveUp() || x.mayBeHalfClose() {
 		return nil
 	}
 	cl := x.lbClose()
-	if !(x.stream != nil && x.stream.ResetByLB.Set()) && x.ln.NRST == 0 {
-		switch {
-		case x.answered:
-			return nil // a half-close: the LB went on to take the answer
-		case x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-cl.Time < halfClose:
-			return nil // it may be one: the answer may still come
-		}
-	}
 	f := x.lost(cl)
 	f.Measures.Outstanding = x.outstandingAt(cl)
 	f.Severity = Warning
@@ -102,6 +104,49 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		}
 	} else {
 		f.Summary += "the target had acknowledged it and " + x.silent() + " by then"
+	}
+	return f
+}
+
+// mayBeHalfClose reports whether the LB closed only its own direction, as far as can be told by now.
+func (x *Facts) mayBeHalfClose() bool {
+	switch {
+	case x.stream != nil && x.stream.ResetByLB.Set(), x.ln.NRST > 0:
+		return false
+	case x.answered:
+		return true // it went on to take the answer
+	}
+	return x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-x.lbClose().Time < halfClose // the answer may still come
+}
+
+// refusedAnswer is the bare RST by which the LB's host answers the first octets of the answer: it has
+// no socket for them, so the LB had closed, although its FIN never came this way.
+func (x *Facts) refusedAnswer() (tcpstate.SegRef, bool) {
+	const least = 200 * millisecond // TCP_RTO_MIN: what comes later may answer a copy, or a probe
+	if !x.answered || x.stream != nil || x.newestAnswer.Seq != x.answer || x.lbClose().Set() || x.lb.HadReceived(x.answer) {
+		return tcpstate.SegRef{}, false
+	}
+	for _, r := range x.ln.RSTs {
+		if x.closing.Set() && x.closing.Frame() < r.Frame() || r.Time-x.newestAnswer.Time > max(4*x.rtt(), least) {
+			break // it answers the target's close, or it is not known what
+		}
+		if r.Reply() && r.Seq.After(x.request.Seq) && !x.foreign(r, true) {
+			return r.SegRef, true
+		}
+	}
+	return tcpstate.SegRef{}, false
+}
+
+// answerRefused makes the finding of an answer that the LB's host refused. How long the LB had waited
+// is not known.
+func (x *Facts) answerRefused(rst tcpstate.SegRef) *Finding {
+	f := x.lost(rst)
+	f.Severity, f.Confidence = Warning, min(f.Confidence, Likely)
+	f.Summary = fmt.Sprintf("the target answered the request (frame %d; frame %d), and the load balancer's host had no connection for that any more: it sent a bare RST (frame %d)",
+		f.Request.Frame, x.frame(x.newestAnswer), f.Frame)
+	f.own = &advice{
+		"The load balancer had given the request up before the answer came, and its FIN never arrived: it waits behind octets that are not acknowledged, so the request most likely was late, too.",
+		"Look at the way between the two: capture at the load balancer, and see how often it sent the request. If it arrived at once, look at the load balancer's time-outs and at its log.",
 	}
 	return f
 }

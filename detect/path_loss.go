@@ -17,7 +17,9 @@ import (
 // them, which makes it certain; and on a connection without an answer so far where nothing speaks for a full accept queue: no SYN-ACK was
 // repeated meanwhile, no other connection to the listener suffered likewise. At the target's end,
 // octets of a request that never came, which the target did not acknowledge either when the LB
-// went on behind them. Who closes then does not matter. If the request is answered in the end, at
+// went on behind them. Who closes then does not matter, nor does it help if the request arrives
+// when the LB has given up: its FIN then follows the acknowledgment at once, or it answers the
+// answer by a bare RST. If the request is answered in the end, at
 // least 4 copies over more than 3 s make a warning.
 var PathLoss = &Rule{
 	ID:       "path-loss",
@@ -76,6 +78,9 @@ func matchPathLoss(x *Facts) *Finding {
 	}
 	s, by := x.eaten()
 	if by != thePath || x.hole() {
+		if f := x.tookTooLong(); f != nil {
+			return f
+		}
 		return x.requestHole()
 	}
 	f := x.inVain(&s)
@@ -110,6 +115,41 @@ func matchPathLossOvercome(x *Facts) *Finding {
 	f.Summary = fmt.Sprintf("the request (frame %d) got through only after %s: it was sent %d times", x.frame(x.request), about(took), f.Measures.Attempts)
 	return f
 }
+
+// tookTooLong finds at the LB's end a request that was sent again and again, and arrived only when
+// the LB had given up. Its FIN waits behind octets that are not acknowledged: it goes out as soon
+// as they are, or never, and then the LB's host answers the answer by a bare RST. On a connection
+// without an answer before, the accept queue may have been full.
+func (x *Facts) tookTooLong() *Finding {
+	if !x.request.Set() || x.stream != nil || !x.used() || x.flow.Upgraded() || !x.ln.TurnAcked.Set() || x.hole() {
+		return nil
+	}
+	took := x.ln.TurnAcked.Time - x.request.Time
+	end, refused := x.refusedAnswer()
+	if !refused {
+		end = x.lbClose()
+		if !x.lbGaveUp() || x.mayBeHalfClose() || end.Time-x.ln.TurnAcked.Time > x.rtt()+stuckFIN {
+			return nil
+		}
+	}
+	if !whenClosed.met(x.ln.NCopies+1, took) {
+		return nil
+	}
+	f := x.lost(x.request)
+	f.Confidence = min(f.Confidence, Likely)
+	f.Measures.Attempts, f.Measures.Outstanding = x.ln.NCopies+1, Duration{took, true}
+	f.Summary = fmt.Sprintf("the request (frame %d) was sent %d times in %s before the target acknowledged it (frame %d), and the load balancer had given up by then (frame %d)",
+		x.frame(x.request), f.Measures.Attempts, about(took), x.frame(x.ln.TurnAcked), x.frame(end))
+	if e := x.evidence(x.ln.TurnAcked, false, RoleACK, "acknowledges the request"); !slices.ContainsFunc(f.Evidence, func(o Evidence) bool { return o.Frame == e.Frame && o.Capture == e.Capture }) {
+		f.Evidence = append(f.Evidence, e)
+		sortEvidence(f.Evidence)
+	}
+	return f
+}
+
+// stuckFIN is how soon, besides a round trip, a FIN follows the acknowledgment that it waited for, ns: the kernel
+// sends it at once, what a capture adds is some milliseconds.
+const stuckFIN = 10 * millisecond
 
 // requestHole finds at the target's end that a part of a request never came, although the LB went
 // on behind it: the target acknowledged what is before, and for long nothing more.

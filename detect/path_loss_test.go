@@ -1,0 +1,47 @@
+package detect_test
+
+import (
+	"testing"
+
+	"connrace/detect"
+	"connrace/pcaps"
+)
+
+// The path is black for seven seconds. The load balancer, nginx, gave up after four; its FIN had to
+// wait for the request to be acknowledged, and goes out at once then. This is no script of the
+// corpus: at the target's end the answer may be captured before that FIN.
+func TestGivenUpMeanwhile(t *testing.T) {
+	s, err := pcaps.Parse("given-up-meanwhile", []byte(`
+-- hosts --
+lb     10.0.0.2:41000 isn 854586979 ts 684338641
+target 10.0.1.9:8080  isn 2072036191 ts 414999811
+-- packets --
+0.010000 lb     > target S  0:0(0) mss 1460 wscale 7 sackOK
+0.030030 target > lb     S. 0:0(0) ack 1 mss 1460 wscale 7 sackOK
+0.030070 lb     > target .  1:1(0) ack 1
+0.100000 lb     > target P. 1:31(30) ack 1 "GET /a HTTP/1.1\r\nHost: app\r\n\r\n"
+0.120040 target > lb     .  1:1(0) ack 31
+0.125000 target > lb     P. 1:54(53) ack 31 "HTTP/1.1 200 OK\r\nServer: app\r\nContent-Length: 2\r\n\r\nok"
+0.125040 lb     > target .  31:31(0) ack 54
+0.325500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+0.545500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+0.765500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+1.205500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+2.125500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+3.925500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+7.425500 lb     > target P. 31:63(32) ack 54 "GET /r/2 HTTP/1.1\r\nHost: app\r\n\r\n"
+7.445540 target > lb     .  54:54(0) ack 63
+7.445640 lb     > target F. 63:63(0) ack 54
+7.450500 target > lb     P. 54:107(53) ack 63 "HTTP/1.1 200 OK\r\nServer: app\r\nContent-Length: 2\r\n\r\nok"
+7.450510 lb     > target R  63:63(0)
+7.465680 target > lb     .  107:107(0) ack 64
+7.465690 lb     > target R  64:64(0)
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(s)
+	if len(r.Findings) != 1 || r.Findings[0].Rule != detect.PathLoss || !r.Findings[0].Lost || r.Findings[0].Measures.Attempts != 7 {
+		t.Fatalf("found %s, want path-loss error", rules(r, nil))
+	}
+}

@@ -61,6 +61,7 @@ const OriginByJoining = "joined"
 // between two points.
 type Passage struct {
 	FromLB     bool
+	Acked      bool    // some point shows that its receiver has it: where it was not seen, capturing missed it
 	LB, Target Sighted // at the point near the LB, and near the target
 }
 
@@ -78,7 +79,7 @@ func (s *Sighted) first() string { return fmt.Sprintf("frame %d of %s", s.Frame,
 // Lost reports whether it was sent and never arrived.
 func (p *Passage) Lost() bool {
 	sent, arrived := p.ends()
-	return sent.Checked > 0 && arrived.Copies == 0
+	return sent.Checked > 0 && arrived.Copies == 0 && !p.Acked
 }
 
 // Arrived reports whether it was sent and arrived.
@@ -116,6 +117,7 @@ type Sightings struct {
 	Request            Passage // the first octet of its request
 	Decisive           Passage // the decisive segment
 	RST                Passage // the RST that it says something of
+	RSTBeyond          bool    // it has another time to live at the target's point than all else from there: it was sent behind that
 	FIN                Passage // the target's
 	Answer             Passage // the first octet that answers the request
 	Ack                Passage // what acknowledges the request, with data or without
@@ -191,6 +193,9 @@ func (f *Finding) proveReset(s *Sightings) bool {
 				"a firewall that rejects with a TCP reset, a load balancer or NAT that had dropped the connection.", s.LBName, s.TargetName, who),
 			ResetInExchange.Fix,
 		}
+	case p.Arrived() && !p.FromLB && s.RSTBeyond:
+		m.RSTOrigin, m.RSTOriginBasis = OriginBetween, OriginByTTL
+		return false // where, neither point shows
 	case p.Arrived() && !p.FromLB:
 		m.RSTOrigin, m.RSTOriginBasis = OriginTarget, OriginByJoining
 		if f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
@@ -240,6 +245,9 @@ func (f *Finding) prove(p Proof) {
 	f.Summary += "; " + p.Text
 	f.Grounds += "; captures at both ends show it"
 }
+
+// Unseen says that a point shows nothing of what a finding is about, and why.
+func (f *Finding) Unseen(why string) { f.Summary += "; " + why }
 
 // explainOwn lets the cause and fix of the finding alone be what is said.
 func (f *Finding) explainOwn() {
@@ -347,7 +355,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
 		}
 		f.explainOwn()
-	case f.Rule == ConnectionRefused && s.RST.Arrived():
+	case f.Rule == ConnectionRefused && s.RST.Arrived() && !s.RSTBeyond:
 		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
 		f.Confidence = Certain
 		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (%s)", s.RST.Target.first())})

@@ -55,3 +55,28 @@ func TestProveHandshake(t *testing.T) {
 		}
 	}
 }
+
+// TestProveAcknowledged: what its receiver acknowledges has arrived, and is only not in the capture; so has a SYN that was
+// answered.
+func TestProveAcknowledged(t *testing.T) {
+	sent := Passage{FromLB: true, Acked: true, LB: Sighted{Copies: 1, Checked: 1, Frame: 4}}
+	for _, r := range []*Rule{PathLoss, StaleConnection, ClosedWithRequestOutstanding, SYNUnanswered, SYNDropped} {
+		f := &Finding{Rule: r, Severity: Error, Lost: true, Request: &Request{}, Cause: "c", Fix: "f"}
+		s := Sightings{LBName: "lb.pcap", TargetName: "target.pcap", Request: sent, Decisive: sent, SYN: sent}
+		if f.Prove(&s); f.Rule != r || f.Proof != nil {
+			t.Errorf("%s: %+v: %s", r.ID, f.Proof, f.Summary)
+		}
+	}
+}
+
+// TestProveBeyond: an RST that had come a different way at the target's point already was not sent there.
+func TestProveBeyond(t *testing.T) {
+	once := Sighted{Copies: 1, Checked: 1, Frame: 4}
+	for _, r := range []*Rule{ResetInExchange, ConnectionRefused, FINRequestCrossing} {
+		f := &Finding{Rule: r, Severity: Error, Lost: true, Request: &Request{}, Cause: "c", Fix: "f"}
+		s := Sightings{LBName: "lb.pcap", TargetName: "target.pcap", RST: Passage{LB: once, Target: once}, RSTBeyond: true}
+		if f.Prove(&s); f.Measures.RSTOrigin == OriginTarget || f.Proof != nil {
+			t.Errorf("%s: %+v: %s", r.ID, f.Proof, f.Summary)
+		}
+	}
+}

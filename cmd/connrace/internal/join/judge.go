@@ -22,7 +22,33 @@ func (m *Merger) judge(x *incident, first []int) {
 	}
 	s.mark()
 	g := s.sightings()
-	x.f.Prove(&g)
+	if !x.f.Prove(&g) && x.f.Severity > detect.Info {
+		s.outside()
+	}
+}
+
+// outside says which captures had ended, or had not begun, when another saw what the finding is about.
+func (s *scene) outside() {
+	for _, p := range s.points {
+		ahead, off, known := s.Links.Ahead(s.point, p, s.f.Time)
+		if p == s.point || !known {
+			continue
+		}
+		first, last := int64(0), int64(0)
+		for _, c := range s.Points[p].Spans {
+			if c.First != 0 && (first == 0 || c.First < first) {
+				first = c.First
+			}
+			last = max(last, c.Last)
+		}
+		at := s.f.Time + ahead
+		switch name := s.Points[p].Name; {
+		case at-off > last:
+			s.f.Unseen(fmt.Sprintf("%s had ended %s before, and does not show whether it came there", name, text.Span(at-last)))
+		case at+off < first:
+			s.f.Unseen(fmt.Sprintf("%s began %s later, and does not show whether it came there", name, text.Span(first-at)))
+		}
+	}
 }
 
 // scene is a connection at the points that had it, or would have had it.
@@ -75,17 +101,77 @@ func (s *scene) common(p int, x seg) seg {
 // four times as long as ways to and fro take: queues are drained in less.
 const margin = int64(10e6)
 
-// looking reports whether a point captured, and lost nothing that it knows of, when a segment that
-// another saw then would have passed it.
-func (s *scene) looking(p, from int, at int64) bool {
+// looking reports whether a point captured such segments, and lost nothing that it knows of, when one that
+// another saw would have passed it.
+func (s *scene) looking(p, from int, x *seg) bool {
+	if !s.captures(p)[kindOf(x.flags, x.len, x.fromLB)] {
+		return false
+	}
+	at := x.time
 	ahead, off, known := s.Links.Ahead(from, p, at)
 	if t := s.trails[p]; !known || t != nil && t.full || s.trails[from] != nil && s.trails[from].full {
 		return false
 	}
 	at += ahead
+	if t := s.trails[p]; t != nil && !slices.ContainsFunc(t.windows, func(w window) bool { return w.from <= at-off && at+off <= w.to }) {
+		return false
+	}
 	return slices.ContainsFunc(s.Points[p].Spans, func(c Span) bool {
 		return !c.Dropped && c.First != 0 && c.First <= at-off && at+4*off+margin <= c.Last
 	})
+}
+
+// kind is what filters tell apart: by flags, by whether there is data, and data by where it comes from.
+type kind uint8
+
+const (
+	setsUp kind = iota
+	closes
+	acknowledges
+	carries // from the target
+	carriesFromLB
+	kinds
+)
+
+func kindOf(flags tcpstate.Flags, n uint32, fromLB bool) kind {
+	switch {
+	case flags.Has(tcpstate.SYN):
+		return setsUp
+	case n > 0 && fromLB:
+		return carriesFromLB
+	case n > 0:
+		return carries
+	case flags&ends3 != 0:
+		return closes
+	}
+	return acknowledges
+}
+
+// captures are the kinds of segments that a point is known to capture: what a filter leaves out
+// is not lost.
+func (m *Merger) captures(p int) *[kinds]bool {
+	if m.kinds == nil {
+		m.kinds = make([]*[kinds]bool, len(m.Points))
+	}
+	if m.kinds[p] == nil {
+		has := new([kinds]bool)
+		cs := m.Points[p].Result.Connections
+		for i := range cs {
+			for k := range cs[i].Marks {
+				x := &cs[i].Marks[k]
+				has[kindOf(x.Control, x.Len, x.FromLB)] = true
+			}
+		}
+		for key, t := range m.seen {
+			for i := 0; int(key[1]) == p && i < len(t.segs); i++ {
+				x := &t.segs[i]
+				has[kindOf(x.flags, x.len, x.fromLB)] = true
+			}
+		}
+		has[closes] = has[closes] || has[acknowledges] // neither data nor a SYN: nothing else is left out
+		m.kinds[p] = has
+	}
+	return m.kinds[p]
 }
 
 const ends3 = tcpstate.SYN | tcpstate.FIN | tcpstate.RST
@@ -138,7 +224,7 @@ func (s *scene) mark() {
 				after := best.time - a.time - ahead
 				seen = append(seen, detect.Seen{Point: point, Capture: s.captureOf(p, best), Frame: best.frame, Time: best.time, After: after})
 				e.Note += fmt.Sprintf("; seen at %s frame %d, %s", s.nameOf(p, best.capture), best.frame, offset(after))
-			case s.looking(p, own, a.time):
+			case s.looking(p, own, &a) && !s.received(&a):
 				seen = append(seen, detect.Seen{Point: point, Absent: true})
 				if e.FromLB == (own < p) {
 					e.Note += "; never arrived at " + s.Points[p].Name
@@ -149,6 +235,14 @@ func (s *scene) mark() {
 		}
 		e.Seen = seen
 	}
+}
+
+// received reports whether some point shows that the other end has a segment.
+func (s *scene) received(x *seg) bool {
+	if x.len == 0 && x.flags&(tcpstate.SYN|tcpstate.FIN) == 0 || x.flags.Has(tcpstate.RST) {
+		return false
+	}
+	return s.acked(x.fromLB, x.seq)
 }
 
 func (x *seg) id() [2]uint64 { return [2]uint64{uint64(x.capture), x.frame} }
@@ -253,119 +347,4 @@ func (s *scene) find(p int, e *detect.Evidence) (seg, bool) {
 		}
 	}
 	return seg{}, false
-}
-
-// sightings sum up what the outermost two points show.
-func (s *scene) sightings() detect.Sightings {
-	near, far := s.points[0], s.points[len(s.points)-1]
-	g := detect.Sightings{LBName: s.Points[near].Name, TargetName: s.Points[far].Name}
-	passage := func(fromLB bool, is func(*seg) bool) detect.Passage { return s.passage(near, far, fromLB, is) }
-	g.SYN = passage(true, func(x *seg) bool { return x.flags&(ends3|tcpstate.ACK) == tcpstate.SYN })
-	g.SYNACK = passage(false, func(x *seg) bool { return x.flags&(ends3|tcpstate.ACK) == tcpstate.SYN|tcpstate.ACK })
-	g.FIN = passage(false, func(x *seg) bool { return x.flags.Has(tcpstate.FIN) })
-	if rst, ok := s.rst(); ok {
-		g.RST = passage(rst.fromLB, func(x *seg) bool { return isCopy(&rst, x, true) })
-	}
-	requested := false
-	for i := range s.f.Evidence {
-		e := &s.f.Evidence[i]
-		x, ok := s.find(s.pointOf(e), e)
-		if !ok {
-			continue
-		}
-		if e.Role == detect.RoleRequest && !requested {
-			requested = true
-			g.Request = passage(true, func(y *seg) bool { return holds(y, x.seq) })
-			g.Ack = passage(false, func(y *seg) bool {
-				return y.flags.Has(tcpstate.ACK) && y.flags&tcpstate.RST == 0 && y.ack.After(x.seq)
-			})
-			g.Answer = s.answer(near, far, x.seq)
-		}
-		if e.Frame == s.f.Frame && e.Capture == s.f.Capture && x.len > 0 && x.flags&ends3 == 0 {
-			g.Decisive = passage(x.fromLB, func(y *seg) bool { return y.fromLB == x.fromLB && holds(y, x.seq) })
-		}
-	}
-	if d := s.f.Decisive(&g); d.Lost() {
-		g.Smallest, g.Largest = s.sizes(near, far, d.FromLB)
-	}
-	return g
-}
-
-// answer is the passage of the first octet that answers the request that begins at q.
-func (s *scene) answer(near, far int, q tcpstate.Seq) detect.Passage {
-	var a tcpstate.Seq
-	found := false
-	for _, p := range [...]int{near, far} {
-		for _, x := range s.segs(p) {
-			if x = s.common(p, x); !x.fromLB && x.len > 0 && x.ack.After(q) && (!found || x.seq.Before(a)) {
-				a, found = x.seq, true
-			}
-		}
-	}
-	if !found {
-		return detect.Passage{}
-	}
-	return s.passage(near, far, false, func(x *seg) bool { return holds(x, a) })
-}
-
-// rst is the RST that the finding says something of.
-func (s *scene) rst() (x seg, ok bool) {
-	for _, decisive := range [...]bool{true, false} {
-		for i := range s.f.Evidence {
-			e := &s.f.Evidence[i]
-			if !e.Flags.Has(tcpstate.RST) || decisive != (e.Frame == s.f.Frame && e.Capture == s.f.Capture) {
-				continue
-			}
-			kind := s.f.Measures.RST
-			if decisive || !e.FromLB && (s.f.Rule.About == detect.AboutHandshake || kind != "" && (kind == "active") == e.Flags.Has(tcpstate.ACK)) {
-				if x, ok = s.find(s.pointOf(e), e); ok {
-					return x, true
-				}
-			}
-		}
-	}
-	return x, false
-}
-
-// passage counts the copies of a segment at two points.
-func (s *scene) passage(near, far int, fromLB bool, is func(*seg) bool) detect.Passage {
-	count := func(p, other int) (n detect.Sighted) {
-		for _, x := range s.segs(p) {
-			x = s.common(p, x)
-			if x.fromLB != fromLB || !is(&x) {
-				continue
-			}
-			if n.Copies++; n.Copies == 1 {
-				n.Frame, n.In = x.frame, s.nameOf(p, x.capture)
-			}
-			if s.looking(other, p, x.time) {
-				n.Checked++
-			}
-		}
-		return n
-	}
-	return detect.Passage{FromLB: fromLB, LB: count(near, far), Target: count(far, near)}
-}
-
-// sizes are the smallest segment that was lost on a way, and the largest that arrived.
-func (s *scene) sizes(near, far int, fromLB bool) (smallest, largest uint32) {
-	from, to := near, far
-	if !fromLB {
-		from, to = far, near
-	}
-	for _, x := range s.segs(from) {
-		x = s.common(from, x)
-		if x.fromLB != fromLB || x.len == 0 || !s.looking(to, from, x.time) {
-			continue
-		}
-		if slices.ContainsFunc(s.segs(to), func(y seg) bool {
-			y = s.common(to, y)
-			return isCopy(&x, &y, false)
-		}) {
-			largest = max(largest, x.len)
-		} else if smallest == 0 || x.len < smallest {
-			smallest = x.len
-		}
-	}
-	return smallest, largest
 }

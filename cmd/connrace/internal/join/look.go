@@ -59,9 +59,10 @@ type window struct{ from, to int64 }
 
 // trail is what one point saw of a connection, while it was looked at.
 type trail struct {
-	lb   tcpstate.Endpoint
-	segs []seg
-	full bool // there were more than are kept, or than could be read again
+	lb      tcpstate.Endpoint
+	windows []window // in which it is looked at
+	segs    []seg
+	full    bool // there were more than are kept, or than could be read again
 }
 
 // seg is a segment that a point saw.
@@ -90,6 +91,11 @@ func newLook() *Look { return &Look{captures: map[int]*watch{}, room: maxSegs} }
 // follow asks for a connection in the captures of a point, at a time of its clock.
 func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
 	w.from, w.to = w.from-around, w.to+around
+	if n := len(t.windows); n > 0 && t.windows[n-1].from <= w.from && w.from <= t.windows[n-1].to {
+		t.windows[n-1].to = max(t.windows[n-1].to, w.to)
+	} else {
+		t.windows = append(t.windows, w)
+	}
 	for _, s := range p.Spans {
 		if s.First == 0 || s.First > w.to || s.Last < w.from {
 			continue

@@ -30,6 +30,7 @@ type Merger struct {
 	look      *Look
 	incidents []*incident
 	seen      map[[2]int32]*trail // by connection and point
+	kinds     []*[kinds]bool      // see captures
 }
 
 // Merge groups the findings of a case, and says what is to be looked at again.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -66,7 +67,7 @@ func shownComments(cs []string) (text string, whole bool) {
 		if strings.HasPrefix(c, "connrace ") { // --annotate wrote it: the findings say it anew
 			continue
 		}
-		ptcpdump := isPtcpdump(c) || pidLine.MatchString(c)
+		ptcpdump := isPtcpdump(c) || pidLine().MatchString(c)
 		for line := range strings.Lines(c[:min(len(c), 1<<16)]) {
 			line = strings.TrimSpace(line)
 			key, _, _ := strings.Cut(line, ":")
@@ -96,7 +97,7 @@ func shownComments(cs []string) (text string, whole bool) {
 var hiddenKeys = []string{"Args", "ParentArgs", "ContainerLabels", "PodLabels", "PodAnnotations"}
 
 // pidLine is a line of ptcpdump's, before which somebody else may have written.
-var pidLine = regexp.MustCompile(`(?m)^[ \t]*PID:[ \t]*\d+[ \t\r]*$`)
+var pidLine = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?m)^[ \t]*PID:[ \t]*\d+[ \t\r]*$`) })
 
 // isPtcpdump reports whether ptcpdump writes comments such as this one: lines of a name and a
 // value, of which the first names a kind of thing.
@@ -109,7 +110,9 @@ func isPtcpdump(comment string) bool {
 // cards, what bonds them, and the loopback. Behind others are containers and virtual machines: what
 // is inbound there is sent by a process of that host, so that the direction does not tell whose
 // process a comment names. Names are many, so one that is not known here is taken for such.
-var ownInterface = regexp.MustCompile(`^(lo\d*|eth\d.*|en\d+|en[opsx][0-9a-f].*|em\d.*|bond\d.*|wl.*|ib\d.*|Ethernet.*|Wi-Fi.*)$`)
+var ownInterface = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(lo\d*|eth\d.*|en\d+|en[opsx][0-9a-f].*|em\d.*|bond\d.*|wl.*|ib\d.*|Ethernet.*|Wi-Fi.*)$`)
+})
 
 // remarkedProcess is the target's process as ptcpdump names it; nil: none, or it is not sure that
 // it is the target's. The process that it names of a packet is the one on its host: of an inbound
@@ -120,7 +123,7 @@ func (f *Finding) remarkedProcess(rs []Remark) *Process {
 	for i := range rs {
 		r := &rs[i]
 		p := ptcpdumpProcess(r.Comments)
-		if p == nil || !ownInterface.MatchString(r.Interface) || r.Inbound == r.Outbound || r.Evidence < 0 {
+		if p == nil || !ownInterface().MatchString(r.Interface) || r.Inbound == r.Outbound || r.Evidence < 0 {
 			continue
 		}
 		of := &found

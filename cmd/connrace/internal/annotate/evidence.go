@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"sync"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/outfile"
@@ -70,7 +71,7 @@ type exhibit struct {
 }
 
 // exhibitName is what the files are called.
-var exhibitName = regexp.MustCompile(`^\d{4,}-[a-z-]+-\d+\.pcapng$`)
+var exhibitName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d{4,}-[a-z-]+-\d+\.pcapng$`) })
 
 // Earlier are the files in a directory that have names such as Evidence gives: an earlier
 // run's, most likely.
@@ -80,7 +81,7 @@ func Earlier(dir string) (names []string, err error) {
 		return nil, nil
 	}
 	for _, e := range es {
-		if exhibitName.MatchString(e.Name()) {
+		if exhibitName().MatchString(e.Name()) {
 			names = append(names, e.Name())
 		}
 	}

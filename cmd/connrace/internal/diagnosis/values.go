@@ -3,6 +3,7 @@ package diagnosis
 import (
 	"regexp"
 	"strconv"
+	"sync"
 
 	"connrace/detect"
 )
@@ -10,18 +11,18 @@ import (
 // The values of settings are examples: for a load balancer that keeps idle connections for 60 s,
 // and for a target that closes them after 5 s. fitted puts those of the case in their place.
 var (
-	targetValue = regexp.MustCompile(`\b(75|76|120|180|240)(_?000)?(s|\b)`)
-	lbValue     = regexp.MustCompile(`\b4(s|\b)`)
+	targetValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b(75|76|120|180|240)(_?000)?(s|\b)`) })
+	lbValue     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b4(s|\b)`) })
 )
 
 // patientValue is that of settings for how long an LB waits for an answer.
-var patientValue = regexp.MustCompile(`\b120(000|s|\b)`)
+var patientValue = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\b120(000|s|\b)`) })
 
 // patient is a setting for how long the LB waits, with a value that is twice what it waited (ns), if that
 // is more.
 func patient(k detect.Knob, waited int64) detect.Knob {
 	if n := 2 * ((waited + 1e9 - 1) / 1e9); n > 120 {
-		k.Line = patientValue.ReplaceAllString(k.Line, strconv.FormatInt(n, 10)+"$1")
+		k.Line = patientValue().ReplaceAllString(k.Line, strconv.FormatInt(n, 10)+"$1")
 	}
 	return k
 }
@@ -36,14 +37,14 @@ const spare = 5
 func fitted(k detect.Knob, isLB bool, target, lb int64) (_ detect.Knob, ok bool) {
 	const second = int64(1e9)
 	switch {
-	case isLB && target > 0 && target < 5*second && lbValue.MatchString(k.Line):
+	case isLB && target > 0 && target < 5*second && lbValue().MatchString(k.Line):
 		below := (target - second/2) / second
-		k.Line = lbValue.ReplaceAllString(k.Line, strconv.FormatInt(below, 10)+"$1")
+		k.Line = lbValue().ReplaceAllString(k.Line, strconv.FormatInt(below, 10)+"$1")
 		return k, below > 0
 	case !isLB && lb > 60*second:
 		above := (lb+second-1)/second + spare
-		k.Line = targetValue.ReplaceAllStringFunc(k.Line, func(s string) string {
-			m := targetValue.FindStringSubmatch(s)
+		k.Line = targetValue().ReplaceAllStringFunc(k.Line, func(s string) string {
+			m := targetValue().FindStringSubmatch(s)
 			n, _ := strconv.ParseInt(m[1], 10, 64)
 			if n == 76 { // which is above another setting
 				n = above + 1

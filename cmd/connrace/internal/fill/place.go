@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // place is a kind of place in a page.
@@ -27,10 +28,12 @@ type position struct {
 }
 
 var (
-	tagName   = regexp.MustCompile(`^(?:/?[a-z][a-z0-9]*|!DOCTYPE)`)
-	attribute = regexp.MustCompile(`\s([a-z-]+)="$`)
+	tagName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:/?[a-z][a-z0-9]*|!DOCTYPE)`) })
+	attribute = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\s([a-z-]+)="$`) })
 	// harmless are attributes that are no script, no style and no address of what is loaded.
-	harmless = regexp.MustCompile(`^(?:class|id|title|content|aria-[a-z]+|data-copy|data-rule)$`)
+	harmless = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:class|id|title|content|aria-[a-z]+|data-copy|data-rule)$`)
+	})
 )
 
 // after is the position behind a piece of the page.
@@ -42,7 +45,7 @@ func (p position) after(s string) (position, error) {
 			if !found {
 				return p, nil
 			}
-			name := tagName.FindString(tag)
+			name := tagName().FindString(tag)
 			if name == "" {
 				return p, fmt.Errorf("%.20q is no tag", "<"+tag)
 			}
@@ -71,13 +74,13 @@ func (p position) after(s string) (position, error) {
 			case '>':
 				p = position{place: p.next}
 			case '"':
-				m := attribute.FindStringSubmatch(s[:i+1])
+				m := attribute().FindStringSubmatch(s[:i+1])
 				switch {
 				case m == nil:
 					return p, fmt.Errorf("%q: a value without a name", s[:i+1])
 				case m[1] == "href" && strings.HasPrefix(s[i+1:], "#"):
 					p.place = inLink
-				case harmless.MatchString(m[1]):
+				case harmless().MatchString(m[1]):
 					p.place = inValue
 				default:
 					p.place = inOther

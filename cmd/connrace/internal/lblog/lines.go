@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -100,11 +101,11 @@ func (f *File) line(s string, zone *time.Location, keep func(*Entry)) {
 		return
 	}
 	f.Failed++
-	e.Line, e.sum = f.Lines, crc64.Checksum([]byte(s), crcTable)
+	e.Line, e.sum = f.Lines, crc64.Checksum([]byte(s), crcTable())
 	keep(e)
 }
 
-var crcTable = crc64.MakeTable(crc64.ECMA)
+var crcTable = sync.OnceValue(func() *crc64.Table { return crc64.MakeTable(crc64.ECMA) })
 
 // parse parses a line; the first that a parser takes decides the kind. A container's output may have the error log and the
 // access log of a load balancer, one among the other.

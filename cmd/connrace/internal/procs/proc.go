@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"connrace/detect"
 )
@@ -82,8 +83,10 @@ func program(line []byte) string {
 // docker-ID.scope, cri-containerd-ID.scope, crio-ID.scope, libpod-ID.scope or the ID alone, below
 // kubepods…-podUID.slice or podUID.
 var (
-	containerGroup = regexp.MustCompile(`(?:^|-)([0-9a-f]{64})(?:\.scope)?$`)
-	podGroup       = regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
+	containerGroup = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:^|-)([0-9a-f]{64})(?:\.scope)?$`) })
+	podGroup       = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|-)pod([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})(?:\.slice)?$`)
+	})
 )
 
 // place reads /proc/PID/cgroup (cgroups(7)): in which container, pod or unit the process is.
@@ -98,9 +101,9 @@ func place(groups []byte) (container, pod, unit string) {
 			if strings.Contains(dir, "conmon-") {
 				continue // who minds a container is not in it
 			}
-			if m := containerGroup.FindStringSubmatch(dir); m != nil {
+			if m := containerGroup().FindStringSubmatch(dir); m != nil {
 				container = m[1]
-			} else if m := podGroup.FindStringSubmatch(dir); m != nil {
+			} else if m := podGroup().FindStringSubmatch(dir); m != nil {
 				pod = strings.ReplaceAll(m[1], "_", "-")
 			} else if strings.HasSuffix(dir, ".service") {
 				unit = dir

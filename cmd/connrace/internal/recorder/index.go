@@ -133,7 +133,7 @@ func parseEntry(line string) (e entry, ok bool) {
 	e.name = fields[0]
 	e.inode, errI = strconv.ParseUint(fields[1], 10, 64)
 	e.size, errS = strconv.ParseInt(fields[2], 10, 64)
-	named := ours.MatchString(e.name) && e.size >= 0 || unfinished.MatchString(e.name) && e.size == unknown
+	named := ours().MatchString(e.name) && e.size >= 0 || unfinished().MatchString(e.name) && e.size == unknown
 	return e, named && errI == nil && errS == nil
 }
 

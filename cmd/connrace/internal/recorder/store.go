@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"connrace/cmd/connrace/internal/outfile"
@@ -53,9 +54,9 @@ type stored struct {
 }
 
 var (
-	ours       = regexp.MustCompile(`^(\d{4,10})-[a-z0-9-]+\.pcapng$`)
-	unfinished = regexp.MustCompile(`^\.\d{4,10}-[a-z0-9-]+\.pcapng\.[0-9a-f]{8}$`)
-	captures   = regexp.MustCompile(`(?i)\.p?cap(ng)?(\.(gz|zst|lz4))?$`)
+	ours       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(\d{4,10})-[a-z0-9-]+\.pcapng$`) })
+	unfinished = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.\d{4,10}-[a-z0-9-]+\.pcapng\.[0-9a-f]{8}$`) })
+	captures   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\.p?cap(ng)?(\.(gz|zst|lz4))?$`) })
 )
 
 // maxFound bounds the numbers that are gone on from: whoever names a file in the directory
@@ -123,7 +124,7 @@ func (s *Store) look() error {
 			if n < maxFound {
 				s.next.Store(max(s.next.Load(), n+1))
 			}
-			if captures.MatchString(e.Name()) && !s.has(e.Name(), n) {
+			if captures().MatchString(e.Name()) && !s.has(e.Name(), n) {
 				if s.Foreign.Files++; s.Foreign.First == "" || e.Name() < s.Foreign.First {
 					s.Foreign.First = e.Name()
 				}
@@ -144,7 +145,7 @@ func (s *Store) look() error {
 
 // numberOf is the number of a file; 0: it has none.
 func numberOf(name string) int64 {
-	m := ours.FindStringSubmatch(name)
+	m := ours().FindStringSubmatch(name)
 	if m == nil {
 		return 0
 	}

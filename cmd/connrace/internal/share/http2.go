@@ -2,6 +2,7 @@ package share
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"golang.org/x/net/http2/hpack"
 )
@@ -238,13 +239,13 @@ func (h *half) hpack(b []byte) []byte {
 		e := h.entry(index)
 		if index == 0 {
 			name := r.text(out, func(o, v []byte) {
-				if names[string(v)] {
+				if names()[string(v)] {
 					copy(o, v)
 				} else {
 					h.conn.t.key.letters(o, v)
 				}
 			})
-			if e.octets, e.size = len(name), len(name)+entryCost; names[name] {
+			if e.octets, e.size = len(name), len(name)+entryCost; names()[name] {
 				e.name = name
 			}
 		}
@@ -264,7 +265,8 @@ func (h *half) hpack(b []byte) []byte {
 const entryCost = 32
 
 // static are the names of the static table (RFC 7541 appendix A), from 1 on.
-var static = func() (of [62]string) {
+var static = sync.OnceValue(func() *[62]string {
+	var of [62]string
 	i := 0
 	d := hpack.NewDecoder(0, func(f hpack.HeaderField) { of[i] = f.Name })
 	for i = 1; i < len(of); i++ {
@@ -272,11 +274,12 @@ var static = func() (of [62]string) {
 			panic(err)
 		}
 	}
-	return of
-}()
+	return &of
+})
 
 // entry is the one with an index: its name, and what that counts.
 func (h *half) entry(index uint64) entry {
+	static := static()
 	if index < uint64(len(static)) {
 		return entry{static[index], len(static[index]), len(static[index]) + entryCost}
 	}

@@ -3,6 +3,7 @@ package share
 import (
 	"bytes"
 	"strings"
+	"sync"
 )
 
 // What may be seen of the fields of a head: their names, if everybody knows them, and of the
@@ -72,13 +73,16 @@ func isNumber(b []byte) bool {
 	return run > 0
 }
 
-// set makes a set of words, whatever their case.
-func set(list string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(list) {
-		m[strings.ToLower(w)] = true
-	}
-	return m
+// set makes a set of words, whatever their case, when it is asked for: most runs of the program
+// share nothing.
+func set(list string) func() map[string]bool {
+	return sync.OnceValue(func() map[string]bool {
+		m := map[string]bool{}
+		for _, w := range strings.Fields(list) {
+			m[strings.ToLower(w)] = true
+		}
+		return m
+	})
 }
 
 // field masks a line of a head; its name, the colon and blanks around the value stay.
@@ -108,7 +112,7 @@ func (k *secret) field(out, line []byte) {
 
 // name masks a field's name. Whether letters are capitals tells who wrote it, and is shown.
 func (k *secret) name(out, b []byte) {
-	if names[strings.ToLower(string(bytes.TrimRight(b, " \t")))] {
+	if names()[strings.ToLower(string(bytes.TrimRight(b, " \t")))] {
 		copy(out, b)
 		return
 	}
@@ -137,7 +141,7 @@ func (k *secret) value(out []byte, name string, v []byte) {
 		k.method(out, v)
 	case name == ":path":
 		k.path(out, v)
-	case wordy[name]:
+	case wordy()[name]:
 		k.words(out, v)
 	default:
 		k.letters(out, v)
@@ -163,7 +167,7 @@ func (k *secret) words(out, v []byte) {
 		switch {
 		case known && i > 0 && isNumber(v[i:n]):
 			copy(out[i:n], w)
-		case words[strings.ToLower(w)]:
+		case words()[strings.ToLower(w)]:
 			copy(out[i:n], w)
 			known = true
 		default:

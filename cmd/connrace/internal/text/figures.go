@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -95,10 +96,10 @@ func Sentence(s string) string {
 }
 
 // number is one before a unit.
-var number = regexp.MustCompile(`([0-9]) (s|ms|µs|min|h|bytes)\b`)
+var number = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`([0-9]) (s|ms|µs|min|h|bytes)\b`) })
 
 // Together is a text in which numbers are held together with their units, by no-break spaces.
-func Together(s string) string { return number.ReplaceAllString(s, "$1\u00a0$2") }
+func Together(s string) string { return number().ReplaceAllString(s, "$1\u00a0$2") }
 
 // Plain is a text without the no-break spaces that hold a number and its unit together, for
 // who searches in it.

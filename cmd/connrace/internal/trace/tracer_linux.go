@@ -14,7 +14,6 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,7 +51,9 @@ func (t *Tracer) open(netns uint32) error {
 	if err != nil {
 		return fmt.Errorf("the kernel's types (BTF): %w", err)
 	}
-	rlimit.RemoveMemlock() // before Linux 5.11
+	// Before Linux 5.11 maps counted as memory that is locked. (Package rlimit of cilium/ebpf makes a map to see
+	// whether they do, whenever a program starts that imports it.)
+	unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY})
 	if t.ring, err = ebpf.NewMap(&ebpf.MapSpec{Name: "connrace_events", Type: ebpf.RingBuf, MaxEntries: ringSize}); err != nil {
 		return denied(err)
 	}

@@ -144,7 +144,6 @@ func (t *Tracker) setBack(now int64) {
 	if t.flows.made > arenaChunk { // else it is cheaper to use them again: the clock may go on like that
 		t.flows, t.v6, t.index, t.sweepAt = arena[Flow]{}, v6pairs{}, index{}, 0
 		t.index.resize(minIndex)
-		t.prepared.forget()
 	}
 	t.wheel.restart()
 	t.now, t.calm = now, 0

@@ -55,10 +55,10 @@ type v6pairs struct{ arena[addrPair] }
 type query struct {
 	key  key // key.lo is not set if v6
 	hash uint32
-	// place is where the flow was when the query was prepared, counted from 1; 0: not known.
-	place uint32
-	dir   uint8 // the place of the sender's endpoint
-	v6    bool
+	dir  uint8 // the place of the sender's endpoint
+	v6   bool
+	// flow is the first one of the hash, from when the query was prepared; nil: not known.
+	flow *Flow
 }
 
 // seeds keep a capture from being made of endpoints whose hashes are all alike.
@@ -81,7 +81,7 @@ func queryOf(s *Segment, q *query) {
 	// is no branch.
 	from, to := a.Addr.Lo<<16|uint64(a.Port), b.Addr.Lo<<16|uint64(b.Port)
 	x, y := min(from, to), max(from, to)
-	q.dir, q.v6, q.place = uint8((to-from)>>63), false, 0 // 1 if to is lower
+	q.dir, q.v6 = uint8((to-from)>>63), false // 1 if to is lower
 	q.key = key{uint32(x >> 16), uint32(y >> 16), uint32(x)<<16 | uint32(uint16(y))}
 	q.hash = q.key.hash()
 }
@@ -92,7 +92,7 @@ func (k *key) hash() uint32 {
 
 func v6QueryOf(s *Segment, q *query) {
 	a, b := s.Src, s.Dst
-	q.dir, q.v6, q.place = 0, true, 0
+	q.dir, q.v6 = 0, true
 	if b.Addr.Hi < a.Addr.Hi || b.Addr.Hi == a.Addr.Hi && (b.Addr.Lo < a.Addr.Lo || b.Addr.Lo == a.Addr.Lo && b.Port < a.Port) {
 		a, b = b, a
 		q.dir = 1

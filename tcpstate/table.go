@@ -33,11 +33,8 @@ func (t *Tracker) lookup(s *Segment, q *query) (*Flow, int) {
 
 // find returns the flow that a query asks for with segment s; nil when there is none.
 func (t *Tracker) find(q *query, s *Segment) *Flow {
-	if q.place != 0 {
-		f := t.flows.at(q.place - 1)
-		if f.flags&(flowLive|flowDetached|flowV6) == flowLive && f.key == q.key && !q.v6 {
-			return f
-		}
+	if f := q.flow; f != nil && f.flags&(flowLive|flowDetached|flowV6) == flowLive && f.key == q.key && !q.v6 {
+		return f
 	}
 	x := &t.index
 	for p := x.home(q.hash); ; p = x.next(p) {
@@ -287,6 +284,9 @@ type prepared struct {
 	sum     uint32 // keeps the reads alive
 }
 
+// prepare makes the queries of segments and touches what they will need. Nothing is decided by what
+// was touched in the same loop: the processor would have to wait for it, and could not go on to the
+// next miss.
 func (t *Tracker) prepare(segs []Segment) []query {
 	p := &t.prepared
 	queries := p.queries[:len(segs)]
@@ -299,25 +299,18 @@ func (t *Tracker) prepare(segs []Segment) []query {
 	}
 	for i := range queries {
 		q := &queries[i]
-		if q.place = x.first(q.hash); q.place == 0 {
+		place := x.first(q.hash)
+		if place == 0 {
+			q.flow = nil
 			continue
 		}
-		f := t.flows.at(q.place - 1)
-		sum += uint32(f.flags) + uint32(f.Half[0].Nxt)
+		f := t.flows.at(place - 1)
+		q.flow = f
+		sum += uint32(f.flags) + uint32(f.Half[1].Nxt)
 		if segs[i].Len > 0 {
-			sum += uint32(f.framing.Protocol()) + f.recent[0].newestLen + f.recent[1].newestLen
-			if b := segs[i].Payload; len(b) > 0 && f.framing.NeedsPayload(f.side(int(q.dir))) {
-				sum += uint32(b[0])
-			}
+			sum += uint32(f.framing.Protocol()) + f.recent[1].newestLen
 		}
 	}
 	p.sum = sum
 	return queries
-}
-
-// forget says that the places of the flows are others now.
-func (p *prepared) forget() {
-	for i := range p.queries {
-		p.queries[i].place = 0
-	}
 }

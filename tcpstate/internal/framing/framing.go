@@ -154,9 +154,6 @@ func (f *State) Status() int { return int(f.dir[Answers].status) }
 // KeepAlive is what the newest answer's Keep-Alive: timeout= says, in seconds; 0: nothing.
 func (f *State) KeepAlive() uint16 { return f.keep[Answers] }
 
-// NeedsPayload reports whether the next octets of a side will be looked at.
-func (f *State) NeedsPayload(s Side) bool { return f.dir[s&1].state < octets }
-
 // Held is how many lines or headers in pieces are kept for the connection in a Pool.
 func (f *State) Held() (n int) {
 	for i := range f.dir {

@@ -80,6 +80,9 @@ func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint3
 	used := l.pass(n)
 	head, back, used := l.unitHead(recordHead, p, n, used, pool)
 	if head == nil {
+		if uint32(len(p)) < n && f.dir[Requests].flags&recordSentCCS != 0 {
+			f.flags |= tlsDone // what is cut off behind the client's change_cipher_spec is its Finished
+		}
 		return f.noUnit(s, used, pool)
 	}
 	typ, length, ok := tlsRecord(head)

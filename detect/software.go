@@ -45,12 +45,24 @@ func (d *Detector) noteRequestHead(t *target, e *tcpstate.Event) {
 // noteAnswerHead looks at who wrote the answer that begins with a segment.
 func (d *Detector) noteAnswerHead(t *target, e *tcpstate.Event) {
 	w := &t.tell().who
-	if !due(&w.answers) {
+	if e.Flow.HTTP2() || !due(&w.answers) {
 		return
 	}
 	lb, _ := e.Flow.Sides()
 	if off := int(lb.AnswerSeq.Sub(e.Seg.Seq)); off >= 0 && off < len(e.Seg.Payload) {
 		w.server.Add(software.OfAnswer(wholeHead(e.Seg.Payload[off:])))
+	}
+}
+
+// noteAnswerFields looks at who wrote an answer of HTTP/2. Its requests tell nothing that is sure: a user agent
+// (grpc-go, grpc-java) is the client's, and load balancers pass it on.
+func (d *Detector) noteAnswerFields(t *target, f *tcpstate.Flow) {
+	w := &t.tell().who
+	if !due(&w.answers) {
+		return
+	}
+	if server, passedOn := d.tracker.AnswerServer(f); !passedOn {
+		w.server.Add(software.OfField(server))
 	}
 }
 

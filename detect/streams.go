@@ -78,9 +78,10 @@ func (d *Detector) onStreamBegan(e *tcpstate.Event) {
 
 // onStreamAnswered notes what an answer of HTTP/2 shows of its target.
 func (d *Detector) onStreamAnswered(e *tcpstate.Event) {
-	s := e.Stream
+	s, t := e.Stream, d.targetOf(e.Flow)
+	d.noteAnswerFields(t, e.Flow)
 	if s.Gap >= 0 {
-		d.targetOf(e.Flow).tell().reused(s.Gap)
+		t.tell().reused(s.Gap)
 	}
 	if s.Status >= 500 {
 		d.exchanges.note(d, e.Flow, s.Answer, int(s.Status), d.streamRequest(s))

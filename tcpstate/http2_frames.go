@@ -188,6 +188,13 @@ func (t *Tracker) streamHead(f *Flow, sd framing.Side, st *H2Stream, s *Segment)
 	}
 }
 
+// AnswerServer is the server field of an HTTP/2 answer, "": there is none, and whether the answer came
+// through another program, or may have. It is valid in the handler of StreamAnswered; the string is the peer's.
+func (t *Tracker) AnswerServer(f *Flow) (server string, passedOn bool) {
+	x := f.framing.Fields(framing.Answers, &t.carries)
+	return x.Server, x.PassedOn
+}
+
 // resetStream notes a stream's RST_STREAM.
 func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegRef, code uint16) {
 	if own := st.resetBy(dir == f.LB()); !own.Set() {

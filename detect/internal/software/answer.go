@@ -28,6 +28,7 @@ var products = []product{
 	{"Kestrel", "Kestrel", "Server", sorted},       // HttpHeaders.Generated.cs
 	{"waitress", "waitress", "Server", sorted},     // waitress/task.py, build_response_header
 	{"hypercorn-h11", "Hypercorn", "server", nil},
+	{"hypercorn-h2", "Hypercorn", "", nil},
 	{"granian", "Granian", "server", nil},
 	{"Cowboy", "Cowboy", "server", nil},
 	{"Caddy", "Caddy", "Server", nil},
@@ -36,6 +37,44 @@ var products = []product{
 	{"pekko-http", "Pekko HTTP", "Server", nil},
 	{"h2o", "h2o", "Server", nil},
 	{"ATS", "Traffic Server", "Server", nil}, // proxy.config.http.response_server_str
+}
+
+// overHTTP2 are those of the products that speak HTTP/2 without TLS, as load balancers do to their targets: of
+// another one it is not the other end that wrote the answer.
+var overHTTP2 = []string{
+	"nginx", "openresty", "Apache", "Jetty", "lighttpd", "Kestrel", "hypercorn-h2", "granian", "Cowboy", "Caddy", "envoy", "akka-http", "pekko-http", "h2o", "ATS",
+}
+
+// OfField tells the server by the Server field of an HTTP/2 answer alone: there all names are in lower case, no
+// field belongs to one hop, and proxies keep the order. So one that does not name itself may have passed it on.
+func OfField(value string) Software {
+	if value == "" {
+		return Software{}
+	}
+	name, version := nameAndVersion(value)
+	for _, s := range products {
+		if s.product == name && slices.Contains(overHTTP2, name) {
+			return s.named(name, version, true)
+		}
+	}
+	return Other
+}
+
+// nameAndVersion are the first of the products in a Server field.
+func nameAndVersion(value string) (name, version string) {
+	if s, v, ok := strings.Cut(value, "("); ok && s == "Jetty" {
+		return s, v
+	}
+	name, version, _ = strings.Cut(value, "/")
+	return name, version
+}
+
+// named is the software, by its product and version.
+func (p *product) named(product, version string, likely bool) Software {
+	if version = digits(version); version != "" {
+		product += "/" + version
+	}
+	return Software{Name: p.name, Basis: "its Server header, " + product, Likely: likely}
 }
 
 func atFirst(_ *head, i int) bool { return i == 0 }
@@ -81,18 +120,12 @@ func OfAnswer(p []byte) Software {
 // product is the software that its Server field, the i-th, names.
 func (h *head) product(i int) Software {
 	f := h.fields[i]
-	name, version, _ := strings.Cut(f.value, "/")
-	if s, v, ok := strings.Cut(f.value, "("); ok && s == "Jetty" {
-		name, version = s, v
-	}
+	name, version := nameAndVersion(f.value)
 	for _, s := range products {
 		switch {
 		case name != s.product:
 		case f.name == s.field && h.value(f.name) != "" && (s.form == nil || s.form(h, i)):
-			if version = digits(version); version != "" {
-				name += "/" + version
-			}
-			return Software{Name: s.name, Basis: "its Server header, " + name}
+			return s.named(name, version, false)
 		}
 	}
 	return Other

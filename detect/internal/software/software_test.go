@@ -214,3 +214,23 @@ func TestNot(t *testing.T) {
 		}
 	}
 }
+
+// Over HTTP/2 a name is likely, and one of a server that does not speak it came through another program.
+func TestOfField(t *testing.T) {
+	for value, want := range map[string]string{
+		"nginx/1.29.3":           "nginx, its Server header, nginx/1.29.3",
+		"Jetty(12.0.9)":          "Jetty, its Server header, Jetty/12.0.9",
+		"envoy":                  "Envoy, its Server header, envoy",
+		"hypercorn-h2":           "Hypercorn, its Server header, hypercorn-h2",
+		"Apache/2.4.62 (Debian)": "Apache, its Server header, Apache/2.4.62",
+		"gunicorn":               "other, ",
+		"uvicorn":                "other, ",
+		"own\x1b[31m/1.0":        "other, ",
+		"":                       ", ",
+	} {
+		s := OfField(value)
+		if got := s.Name + ", " + s.Basis; got != want || s.Likely != (s.Basis != "") {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}

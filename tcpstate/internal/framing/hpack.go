@@ -47,6 +47,11 @@ type Fields struct {
 	Status      uint16
 	// GRPCStatus is grpc-status and one, 0: there is none.
 	GRPCStatus uint8
+	// Server is the field that says what wrote an answer, 64 octets at most; "": it is not there, or longer.
+	Server string
+	// PassedOn says that an answer came through a program which adds fields of its own, that Server was there
+	// twice, or that a field was not captured.
+	PassedOn bool
 	// GRPCTimeout is grpc-timeout, how long the caller waits, ns; 0: there is none.
 	GRPCTimeout int64
 }
@@ -57,6 +62,8 @@ const (
 	// maxTable bounds the dynamic table: nearly all use the 4,096 octets of RFC 9113 §6.5.2.
 	maxTable     = 1 << 16
 	defaultTable = 4096
+	// maxServer bounds what is kept of the name of a server.
+	maxServer = 64
 	// maxField bounds what is kept of a field's value, as in HTTP/1 a whole head is.
 	maxField = 768
 	// tableCost is the memory that a dynamic table takes for each octet of its size, which counts 32
@@ -203,6 +210,12 @@ func (h *h2side) field(x hpack.HeaderField) {
 		}
 	case "content-type":
 		f.ContentType = keep(x.Value)
+	case "server":
+		if f.PassedOn = f.PassedOn || f.Server != ""; len(x.Value) <= maxServer {
+			f.Server = x.Value
+		}
+	case "", "via", "x-varnish", "x-cache", "age", "x-proxy-cache", "x-kong-upstream-latency", "cf-ray", "x-amz-cf-id", "x-served-by", "x-envoy-upstream-service-time":
+		f.PassedOn = true // a name is empty where the entry of the table was not captured
 	case "grpc-status":
 		if n, err := strconv.ParseUint(x.Value, 10, 7); err == nil {
 			f.GRPCStatus = uint8(n) + 1

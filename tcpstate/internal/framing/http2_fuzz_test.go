@@ -123,3 +123,27 @@ func TestHTTP2UnknownTable(t *testing.T) {
 		t.Errorf("behind a hole: %+v", x)
 	}
 }
+
+// Who wrote an answer is kept if its own field says it, whole and once, and nobody passed it on.
+func TestHTTP2Server(t *testing.T) {
+	literal := func(name, value string) string {
+		return "\x40" + string(rune(len(name))) + name + string(rune(len(value))) + value
+	}
+	for block, want := range map[string]Fields{
+		"\x88" + literal("server", "nginx"):                                                 {Server: "nginx"},
+		"\x88" + literal("server", strings.Repeat("n", maxServer+1)):                        {},
+		"\x88" + literal("server", "nginx") + literal("via", "2 x"):                         {Server: "nginx", PassedOn: true},
+		"\x88" + literal("server", "Caddy") + literal("server", "nginx"):                    {Server: "nginx", PassedOn: true},
+		"\x88" + literal("server", "nginx") + literal("x-envoy-upstream-service-time", "1"): {Server: "nginx", PassedOn: true},
+		"\x88\xbe" + literal("server", "nginx"):                                             {Server: "nginx", PassedOn: true}, // an entry of before the capture
+	} {
+		p := newHTTP2Probe()
+		p.flags = 0
+		p.segment(Requests, []byte(raw(frameHeaders, 5, 1, "\x82\x84")))
+		p.segment(Answers, []byte(raw(frameHeaders, 4, 1, block)))
+		want.Status = 200
+		if got := *p.Fields(Answers, &p.pool); got != want {
+			t.Errorf("%q: %+v, want %+v", block, got, want)
+		}
+	}
+}

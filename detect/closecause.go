@@ -150,7 +150,7 @@ var CloseCauses = []*CloseCause{
 		ID: CloseMass, Label: "as it stopped", Timer: massTimer, Knobs: gracefulKnobs,
 		Trigger: "such a stop (a deploy, a crash, a kill)",
 		shows:   (*theClose).asItStopped,
-		cause:   text("The target stopped, and then refused connections: a restart, a deploy, a crash, or it was killed."),
+		cause:   text("The target stopped, and then refused connections: a restart, a deploy, a crash or a kill."),
 		fix:     text(drainFix),
 	},
 	{
@@ -192,14 +192,14 @@ var CloseCauses = []*CloseCause{
 }
 
 const drainFix = "First see whether it was stopped or killed, as below: no hook survives SIGKILL. If it was killed, raise its memory limit or the time " +
-	"that it has to stop (terminationGracePeriodSeconds, TimeoutStopSec), and let the load balancer repeat idempotent " +
-	"requests on another target. If it was stopped (a deploy, a reload), take it " + outFirst
+	"that it has to stop (TimeoutStopSec, terminationGracePeriodSeconds), and let the load balancer repeat idempotent " +
+	"requests elsewhere. If it was stopped (a deploy, a reload), take it " + outFirst
 
 // outFirst goes on from "take it", where a stop is to do no harm.
 const outFirst = "out of the load balancer before that (deregistration_delay.timeout_seconds, readiness probe, preStop sleep) " +
 	"and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
 
-var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy, a crash or a killed worker closes connections whatever their timers say."}
+var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy or a kill closes connections whatever their timers say."}
 
 func keepAliveFired(r *Rule, t Timers) string {
 	while := "just as a request arrived on that idle connection"

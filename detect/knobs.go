@@ -63,7 +63,7 @@ var poolKnobs = []Knob{
 	{"ALB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it repeats idempotent requests there by itself (proxy_next_upstream, default error timeout); with non_idempotent added, it may run a POST twice"},
-	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`: sends a request again whose connection was closed. Add `http-request disable-l7-retry if METH_POST` there, too, so that no POST runs twice"},
+	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`; `http-request disable-l7-retry if METH_POST` there, too, so that no POST runs twice"},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
@@ -140,7 +140,7 @@ var ageKnobs = []Knob{
 
 // gracefulKnobs let a target finish and leave in order.
 var gracefulKnobs = []Knob{
-	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "whether it was killed; of a pod `kubectl describe pod` says it: OOMKilled, exit code 137"},
+	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Of a pod `kubectl describe pod` says it: OOMKilled, exit code 137"},
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed: so that the load balancer stops sending before the process stops; readinessProbe for the start"},
 	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the load balancer has taken the target out"},
 	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
@@ -159,7 +159,7 @@ var drainKnobs = []Knob{
 	{"ALB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most, default 300"},
 	{"AWS ELB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most"},
 	{"GCP", "connectionDraining: { drainingTimeoutSec: 60 }", "of the backend service"},
-	{"HAProxy", "set server app/s1 state drain", "on the runtime socket, before the target stops: app is the backend, s1 the server line in it"},
+	{"HAProxy", "set server app/s1 state drain", "on the runtime socket, before the target stops; app is the backend, s1 its server"},
 	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "on the target's pods"},
 }

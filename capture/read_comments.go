@@ -26,7 +26,7 @@ func Remarked(ctx context.Context, f *File, last uint64, wanted func(frame uint6
 		return nil // no other format has comments
 	}
 	x := &remarks{last: last, wanted: wanted, do: do}
-	p.blocks = x
+	p.blocks, p.later, p.names = x, x, make([]string, len(p.interfaces))
 	batch := make([]Frame, 256)
 	for !x.done && ctx.Err() == nil {
 		if _, err := f.Read(batch); err != nil {
@@ -43,6 +43,7 @@ func Remarked(ctx context.Context, f *File, last uint64, wanted func(frame uint6
 // stream, which cannot be read again as Remarked does. Until a packet has a comment it costs nothing.
 func (f *File) Remark(do func(*Remarks)) {
 	if p, is := f.c.(*pcapng); is {
+		p.names = make([]string, len(p.interfaces))
 		p.later = &remarks{last: math.MaxUint64, wanted: func(uint64) bool { return true }, do: do}
 	}
 }
@@ -60,7 +61,7 @@ func (x *remarks) block(p *pcapng, kind uint32, b []byte, f *Frame, is bool) {
 	if x.done = x.done || is && f.Number > x.last; x.done || !is || kind != blockEnhanced && kind != blockPacket || !x.wanted(f.Number) {
 		return
 	}
-	x.found = Remarks{Frame: f.Number, Comments: x.found.Comments[:0], Interface: p.interfaces[p.index(kind, b)].name}
+	x.found = Remarks{Frame: f.Number, Comments: x.found.Comments[:0], Interface: p.names[p.index(kind, b)]}
 	for code, value := range p.options(p.packetOptions(b)) {
 		switch {
 		case code == optionComment && len(value) > 0:

@@ -66,6 +66,7 @@ type pcapng struct {
 	comments   bool        // of packets: there are some
 	blocks     blockReader // nil: nobody wants more of the file than its frames
 	later      *remarks    // takes the place of blocks where a packet has a comment
+	names      []string    // of interfaces, with later
 }
 
 // blockReader is given every block once it was read; f is its frame, if it is one.
@@ -363,6 +364,7 @@ func (p *pcapng) section(b []byte, swap bool) error {
 		return &DamageError{Reason: fmt.Sprintf("pcapng version %d.%d is not supported", major, minor)}
 	}
 	p.drops = p.totalDrops()
+	p.names = p.names[:0]
 	if p.interfaces = p.interfaces[:0]; p.shared {
 		p.interfaces, p.shared = nil, false
 	}
@@ -381,7 +383,7 @@ func (p *pcapng) order() byteOrder {
 func (p *pcapng) clone() container {
 	p.shared = true
 	c := *p
-	c.blocks, c.later = nil, nil
+	c.blocks, c.later, c.names = nil, nil, nil
 	c.interfaces, c.links = slices.Clip(p.interfaces), slices.Clip(p.links)
 	return &c
 }

@@ -15,7 +15,6 @@ type iface struct {
 	snaplen uint32 // 0: not limited
 	limit   uint32 // to the captured length
 	drops   uint64
-	name    string // its beginning
 
 	// Most time stamps are scaled by a multiplication: up to maxFast, in nanoseconds.
 	scale   uint64
@@ -107,7 +106,7 @@ func (p *pcapng) addInterface(b []byte) {
 		p.ignored++
 		return
 	}
-	i := iface{link: link, snaplen: snaplen, limit: maxPacketOf(link), name: p.interfaceName(b)}
+	i := iface{link: link, snaplen: snaplen, limit: maxPacketOf(link)}
 	resolution, offset := byte(6), int64(0)
 	for code, value := range p.options(b[16 : len(b)-4]) {
 		switch {
@@ -119,6 +118,9 @@ func (p *pcapng) addInterface(b []byte) {
 	}
 	i.setTime(resolution, offset)
 	p.interfaces = append(p.interfaces, i)
+	if p.later != nil {
+		p.names = append(p.names, p.interfaceName(b))
+	}
 }
 
 // statistics reads from an interface statistics block what was lost, a running total.

@@ -86,8 +86,12 @@ func queryOf(s *Segment, q *query) {
 	q.hash = q.key.hash()
 }
 
-func (k *key) hash() uint32 {
-	return uint32(mix(uint64(k.lo)<<32|uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1]))
+func (k *key) hash() uint32 { return scatter(uint64(k.lo)<<32|uint64(k.hi), k.ports) }
+
+// scatter mixes twice: once leaves the hashes of ports that follow one another in steps, which
+// with some seeds are so small that they crowd in the index.
+func scatter(addrs uint64, ports uint32) uint32 {
+	return uint32(mix(mix(addrs^seeds[0], uint64(ports)^seeds[1]), seeds[2]))
 }
 
 func v6QueryOf(s *Segment, q *query) {
@@ -103,7 +107,7 @@ func v6QueryOf(s *Segment, q *query) {
 }
 
 // v6Hash is hash for a key whose lo is a place in v6pairs.
-func (k *key) v6Hash() uint32 { return uint32(mix(uint64(k.hi)^seeds[0], uint64(k.ports)^seeds[1])) }
+func (k *key) v6Hash() uint32 { return scatter(uint64(k.hi), k.ports) }
 
 // matches reports whether k, of IPv6 or not, is the key that q asks for with segment s.
 func (q *query) matches(k *key, v6 bool, w *v6pairs, s *Segment) bool {

@@ -93,7 +93,7 @@ func (t *Tracker) syn(f *Flow, dir int, s *Segment) {
 		t.arm(f, t.now+handshakeMax)
 	} else if !p.SentSYN() {
 		t.setLB(f, dir, ByHandshake, s)
-	} else if len(m.SYNs) == 0 && t.Notes(f).Half[1-dir].SYNs[0].Flags()&ACK == 0 {
+	} else if sent := t.Notes(f).Half[1-dir].SYNs; len(m.SYNs) == 0 && len(sent) > 0 && sent[0].Flags()&ACK == 0 {
 		lb, b := t.guessRole(f, dir, s) // neither listens (RFC 9293 §3.5): what they say tells
 		t.setLB(f, lb, b, s)
 	}

@@ -58,7 +58,7 @@ LB                                target
 		"set net.ipv4.tcp_mtu_probing=1 on both hosts. Else look at firewalls, routes and " +
 		"net.netfilter.nf_conntrack_tcp_be_liberal between the two.",
 	Servers: mtuKnobs,
-	LBs:     slices.Concat(mtuKnobs, readTimeoutKnobs),
+	LBs:     mtuKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
 
 	Behind: LogClosed | LogTruncated | LogReadTimeout | LogClientGone,

@@ -55,9 +55,10 @@ LB                                target
 		"that rejects with tcp-reset. With NAT or Kubernetes on the path set nf_conntrack_tcp_be_liberal=1, " +
 		"or drop INVALID segments. If the connection had been idle for long, keep the load balancer's pool timeout " +
 		"below the idle timeout of what lies between.",
-	Servers: resetKnobs,
-	LBs:     slices.Concat(idlePathKnobs, tcpKeepaliveKnobs),
-	Logs:    closedLogs,
+	Servers:  resetKnobs,
+	LBs:      slices.Concat(idlePathKnobs, tcpKeepaliveKnobs),
+	LBsAfter: 30e9, // what lies between forgets none sooner
+	Logs:     closedLogs,
 
 	Behind: LogClosed | LogTruncated | LogReadTimeout,
 	Timer: TimerNote{

@@ -23,6 +23,7 @@ type Rule struct {
 	Fix      string   // what to change
 	Servers  []Knob   // settings of the target's software and host
 	LBs      []Knob   // settings of the LB
+	LBsAfter int64    // how long (ns) connections had been idle for which LBs help; 0: any
 	Logs     []LogLine
 	// Tells are how the LB's log shows what packets leave open: whose limit it was that the LB gave
 	// up at. Nil: they leave nothing open.

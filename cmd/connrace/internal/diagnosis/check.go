@@ -91,11 +91,11 @@ func (q *problem) fixedIf() string {
 	case len(r.Merged) > 0:
 		run = "those reports"
 	}
-	status := "."
+	status := ""
 	if q.Severity > detect.Info {
-		status = fmt.Sprintf("; 1 with --fail-on %s: %[1]ss are left.", q.Severity)
+		status = fmt.Sprintf(" With --fail-on %s it exits 1 while %[1]ss are left.", q.Severity)
 	}
-	return fmt.Sprintf("Fixed if the last one %s and %s had %s. Exit 0 proves nothing%s", says, run, trigger, status)
+	return fmt.Sprintf("Fixed if the last one %s and %s had %s.%s", says, run, trigger, status)
 }
 
 // where is on which box to capture again: on that where it was captured, for the same is seen there.

@@ -127,6 +127,7 @@ func Only(all []Software) *detect.Software {
 type Line struct {
 	detect.Knob
 	LB     bool // it is the load balancer's, not the target's
+	Both   bool // it is the other side's, too
 	Likely bool // whether it is that software is not known
 }
 

@@ -2,6 +2,7 @@ package diagnosis_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -288,7 +289,7 @@ func TestFixedIf(t *testing.T) {
 		found []diagnosis.Found
 		want  []string
 	}{
-		{"a race", file, []diagnosis.Found{race}, []string{`prints "The fix is in effect" and after.pcap had requests after pauses of more than 2 s. Exit 0 proves nothing`}},
+		{"a race", file, []diagnosis.Found{race}, []string{`prints "The fix is in effect" and after.pcap had requests after pauses of more than 2 s. With --fail-on error it exits 1`}},
 		{"a stop", diagnosis.Run{Files: []string{"eth0"}, Live: true}, []diagnosis.Found{stop}, []string{`and that run had such a stop (`}},
 		{"of two only one is cured", file, []diagnosis.Found{race, refused}, []string{"lists fin-request-crossing as gone and", "lists connection-refused as gone and"}},
 		{"nothing failed", diagnosis.Run{Files: []string{"a.json"}, Merged: []string{"a.json"}}, []diagnosis.Found{mismatch}, []string{"lists keepalive-mismatch as gone and those reports had pauses"}},
@@ -353,6 +354,36 @@ func TestCheckQuotes(t *testing.T) {
 		check := answer(seen, diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 2*time.Second)}).Problems[0].Check
 		if !strings.Contains(check[0].Line, "connrace "+want+" --format") {
 			t.Errorf("%q: %s", name, check[0])
+		}
+	}
+}
+
+// What is to be set on either side is told once, and settings for connections that had been idle for
+// long are not told of those that had not.
+func TestLinesThatHelp(t *testing.T) {
+	known := &detect.Target{Target: web, LB: &detect.Software{Name: "nginx"}}
+	lines := func(rule string, idle time.Duration) (all []string) {
+		for _, l := range answer(diagnosis.Seen{}, diagnosis.Found{Finding: closed(find(t, rule), "", idle), Known: known}).Problems[0].Lines {
+			all = append(all, fmt.Sprintf("%v %v %s", l.LB, l.Both, l.Line))
+		}
+		return all
+	}
+	n := 0
+	for _, l := range lines("path-loss", 0) {
+		if strings.Contains(l, "tcp_mtu_probing") {
+			n++
+			if !strings.HasPrefix(l, "false true ") {
+				t.Error(l)
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("tcp_mtu_probing is told %d times", n)
+	}
+	for idle, want := range map[time.Duration]bool{100 * time.Millisecond: false, time.Minute: true} {
+		got := slices.ContainsFunc(lines("reset-in-exchange", idle), func(l string) bool { return strings.Contains(l, "tcp_keepalive_time") })
+		if got != want {
+			t.Errorf("idle for %v: keep-alives of TCP: %v, want %v", idle, got, want)
 		}
 	}
 }

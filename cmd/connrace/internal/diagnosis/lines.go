@@ -38,6 +38,9 @@ func (q *problem) lines() {
 		add(named(q.Rule.Gone, knownLBs), true, false)
 		lbs = nil
 	}
+	if d := q.idle.median(); 0 < d && d < q.Rule.LBsAfter {
+		lbs = nil
+	}
 	switch {
 	case gaveUp:
 	case q.reason == gone:
@@ -63,9 +66,22 @@ func (q *problem) lines() {
 	case gaveUp:
 		add(lbs[:min(len(lbs), mostLikely)], true, true)
 	}
+	q.both()
 	for _, k := range servers {
 		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Software == k.Software && l.Note == k.Note }) {
 			q.Others = append(q.Others, k)
+		}
+	}
+}
+
+// both leaves of settings that are the same for either side those of the first.
+func (q *problem) both() {
+	for i := 0; i < len(q.Lines); i++ {
+		a := &q.Lines[i]
+		same := func(b Line) bool { return b.Knob == a.Knob && b.LB != a.LB && b.Likely == a.Likely }
+		if j := slices.IndexFunc(q.Lines[i+1:], same); j >= 0 {
+			a.Both = true
+			q.Lines = slices.Delete(q.Lines, i+1+j, i+2+j)
 		}
 	}
 }

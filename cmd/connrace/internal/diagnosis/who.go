@@ -86,6 +86,9 @@ func listed(names []string) string {
 
 // Box is where a setting belongs, and to which software if that is known.
 func (q *Problem) Box(l *Line) string {
+	if l.Both && !l.Likely {
+		return "on both sides (" + l.Software + ")"
+	}
 	box, at := "on the load balancer", q.Targets
 	if i := slices.IndexFunc(q.Servers, func(s Software) bool { return s.Name == l.Software }); i >= 0 {
 		at = q.Servers[i].Targets

@@ -94,6 +94,9 @@ func problemJSON(q *diagnosis.Problem) problemDoc {
 	}
 	for _, l := range q.Lines {
 		d.Fix = append(d.Fix, fixDoc{l.Software, sideName(l.LB), l.Likely, l.Line, optional(l.Note)})
+		if l.Both {
+			d.Fix = append(d.Fix, fixDoc{l.Software, sideName(!l.LB), l.Likely, l.Line, optional(l.Note)})
+		}
 	}
 	return d
 }

@@ -16,6 +16,8 @@ const (
 	frameEnding                               // HTTP/2: the stream ends with the frame at hand
 	recordAfterCCS                            // TLS: the newest record was change_cipher_spec
 	recordSentCCS                             // TLS: there was one
+	recordHello                               // TLS: a record of the handshake was seen
+	recordKeys                                // TLS: more than one, so the client's keys too
 )
 
 // kinds of request that the framing of the answer depends on (RFC 9112 §6.3).

@@ -15,6 +15,8 @@ const (
 	recordHead = 5
 	recordMax  = 1<<14 + 2048 // RFC 5246 §6.2.3; TLS 1.3 allows less
 
+	alertLenPlain = 2
+
 	alertLen13 = 2 + 1 + 16 // alert, content type, tag, as a record of application data
 	alertLen12 = 8 + 2 + 16 // nonce, alert, tag with AES-GCM (RFC 5288 §3)
 )
@@ -80,8 +82,8 @@ func (f *State) nextTLS(s Side, p []byte, n uint32, pool *Pool) (Boundary, uint3
 	used := l.pass(n)
 	head, back, used := l.unitHead(recordHead, p, n, used, pool)
 	if head == nil {
-		if uint32(len(p)) < n && f.dir[Requests].flags&recordSentCCS != 0 {
-			f.flags |= tlsDone // what is cut off behind the client's change_cipher_spec is its Finished
+		if l.state == misframed && uint32(len(p)) < n && (s == Requests || f.dir[Requests].flags&recordSentCCS != 0) {
+			f.flags |= tlsDone // what is cut off behind the client's hello has its Finished; behind that, the server's
 		}
 		return f.noUnit(s, used, pool)
 	}
@@ -115,15 +117,23 @@ func (f *State) recordKind(s Side, typ uint8, length int) Kind {
 	l.flags &^= recordAfterCCS
 	switch typ {
 	case recordAlert:
+		if length == alertLenPlain && l.flags&recordSentCCS == 0 {
+			f.flags &^= tlsDone // its sender had no keys yet: what was cut off did not end the handshake
+		}
 		return ClosingBegins
 	case recordData:
 	case recordCCS:
 		l.flags |= recordAfterCCS | recordSentCCS
-		if f.dir[1-s].flags&recordSentCCS != 0 && f.flags&tls13 == 0 {
+		cut := s == Requests && l.flags&recordKeys == 0 && f.dir[Answers].state == unsynced // a session resumed: the server's came before
+		if f.flags&tls13 == 0 && (f.dir[1-s].flags&recordSentCCS != 0 || cut) {
 			f.flags |= tlsDone
 		}
 		return SetupBegins
 	default:
+		if l.flags&recordHello != 0 {
+			l.flags |= recordKeys
+		}
+		l.flags |= recordHello
 		f.flags |= tlsShook
 		return SetupBegins
 	}

@@ -66,6 +66,7 @@ const (
 	fewZeros       = 3
 	fewOfAKind     = 4       // and sooner still fewer,
 	mostMarks      = 1 << 18 // and from then on the first ones where the handshake was captured
+	mostPassed     = 1 << 20 // of all connections besides the first ones: only a capture that is made for it has more
 )
 
 // ledger keeps the connections of an analysis. A nil one does nothing. Marks have no pointers, and
@@ -76,6 +77,7 @@ type ledger struct {
 	blocks [][]entered // marks, in the order in which they came
 	marks  int
 	kept   int     // marks, SYNs aside
+	passed int     // of those, the ones behind the first of their side
 	byFlow []entry // by its index
 	cut    bool
 }
@@ -200,9 +202,10 @@ func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
 	if few && k.zeros < fewZeros {
 		k.zeros = fewZeros
 	}
-	if k.zeros == mostZeros || rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || l.kept >= mostMarks && f.BeginCaptured() {
+	if k.zeros == mostZeros || rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || l.kept >= mostMarks && f.BeginCaptured() || l.passed >= mostPassed {
 		return false
 	}
+	l.passed++
 	if few && (k.n-firstMarks)%fewOfAKind == fewOfAKind-1 || (k.n-firstMarks)%ofAKind == ofAKind-1 {
 		k.zeros++
 	}

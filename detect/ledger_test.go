@@ -78,3 +78,30 @@ func TestMarksMadeUp(t *testing.T) {
 		t.Fatal("it does not end")
 	}
 }
+
+// Nor is there room without bounds for those of as many connections, of which none has a handshake.
+func TestMarksMadeUpOfMany(t *testing.T) {
+	const conns, most = 4700, 1 << 20
+	x := traffic{d: detect.New(detect.Options{Connections: true})}
+	x.seg.Len, x.seg.HasTS = 50, true
+	for i := range conns {
+		lb, target, seq, ack := lbEnd(i), targetEnd(0), tcpstate.Seq(101), tcpstate.Seq(501)
+		for range 125 {
+			x.seg.TSVal = stampOfNone(seq, ack)
+			x.send(lb, target, tcpstate.ACK|tcpstate.PSH, seq, ack)
+			seq += 50
+			x.seg.TSVal = stampOfNone(ack, seq)
+			x.send(target, lb, tcpstate.ACK|tcpstate.PSH, ack, seq)
+			ack += 50
+		}
+	}
+	marks, first := 0, 0
+	cs := x.d.Finish().Connections
+	for i := range cs {
+		marks += len(cs[i].Marks)
+		first += 2 * 3
+	}
+	if len(cs) != conns || marks > most+first || marks < most {
+		t.Errorf("%d marks of %d connections", marks, len(cs))
+	}
+}

@@ -88,7 +88,7 @@ func TestReset(t *testing.T) {
 		}
 		if f.Proof != nil && f.Proof.Place == detect.OnPath && f.Proof.Way == detect.WayToLB {
 			proved++
-		} else if !strings.Contains(f.Summary, "nat-reset-target.pcap had ended ") {
+		} else if !strings.Contains(f.Summary, "the last frame of real/nginx-node-nat-reset-target.pcap is ") {
 			t.Errorf("neither proved nor behind the end: %s", f.Summary)
 		}
 	}

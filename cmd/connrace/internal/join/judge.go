@@ -27,7 +27,8 @@ func (m *Merger) judge(x *incident, first []int) {
 	}
 }
 
-// outside says which captures had ended, or had not begun, when another saw what the finding is about.
+// outside says which captures have no frames any more, or none yet, of when another saw what the finding is about. Whether
+// they had ended, or nothing came there any more, they do not show.
 func (s *scene) outside() {
 	for _, p := range s.points {
 		ahead, off, known := s.Links.Ahead(s.point, p, s.f.Time)
@@ -44,9 +45,9 @@ func (s *scene) outside() {
 		at := s.f.Time + ahead
 		switch name := s.Points[p].Name; {
 		case at-off > last:
-			s.f.Unseen(fmt.Sprintf("%s had ended %s before, and does not show whether it came there", name, text.Span(at-last)))
+			s.f.Unseen(fmt.Sprintf("the last frame of %s is %s older, and whether it came there is not known", name, text.Span(at-last)))
 		case at+off < first:
-			s.f.Unseen(fmt.Sprintf("%s began %s later, and does not show whether it came there", name, text.Span(first-at)))
+			s.f.Unseen(fmt.Sprintf("the first frame of %s is %s younger, and whether it came there is not known", name, text.Span(first-at)))
 		}
 	}
 }

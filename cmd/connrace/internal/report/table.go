@@ -148,7 +148,7 @@ func (t *tables) verdict() string {
 	}
 	line += ", " + text.Plural(x.Requests, "request") + came(&x.Tries)
 	if x.Answers5xx > 0 {
-		line += fmt.Sprintf(", %s 5xx of the application itself", text.Plural(x.Answers5xx, "answer"))
+		line += fmt.Sprintf(", %s 5xx by the targets themselves", text.Plural(x.Answers5xx, "answer"))
 	}
 	line += "."
 	if t.report.Since != "" || t.report.Until != "" {

@@ -22,7 +22,7 @@ func TestServerErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := strings.Join(strings.Fields(table.String()), " ")
-		if !strings.Contains(said, "REQUESTS "+want+" ─") || strings.Contains(said, "18 answers 5xx of the application itself") != (answers > 0) {
+		if !strings.Contains(said, "REQUESTS "+want+" ─") || strings.Contains(said, "18 answers 5xx by the targets themselves") != (answers > 0) {
 			t.Error(table.String())
 		}
 		if got := strings.Contains(markdown.String(), "| 5xx |"); got != (answers > 0) {

@@ -52,16 +52,22 @@ func (q *problem) check() (cmds []Command) {
 	if r.Live {
 		return append(cmds, Command{run + " --baseline " + quoted(before), "after it, on the same box"})
 	}
-	after := "after.pcap"
-	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == after }) {
-		after = "after2.pcap"
-	}
+	after := r.after()
 	cmds = append(cmds, Command{"tcpdump -i any -w " + after + " '" + q.filter() + "'", "after it, " + q.where()})
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)
 	}
 	return append(cmds, Command{Line: compare + " --baseline " + quoted(before)})
+}
+
+// after is the file that a capture after the change is to be written to: none that this run read.
+func (r *Run) after() string {
+	const name = "after.pcap"
+	if slices.ContainsFunc(r.Files, func(f string) bool { return filepath.Base(f) == name }) {
+		return "after2.pcap"
+	}
+	return name
 }
 
 // fixedIf says what proves that the change helped. The comparison knows whether there was traffic enough; whether
@@ -72,7 +78,7 @@ func (q *problem) fixedIf() string {
 	}
 	says := `prints "The fix is in effect"`
 	if q.Failed()+q.OpenTries == 0 || !q.alone {
-		says = "lists " + q.Rule.ID + " as gone"
+		says = "lists " + q.Rule.ID + ` behind "Gone:"` // not behind "Gone, which may be chance:"
 	}
 	trigger := q.Rule.Trigger
 	switch {
@@ -84,7 +90,7 @@ func (q *problem) fixedIf() string {
 	if r := q.Timer.Race; r != nil && r.Target > 0 {
 		trigger = "requests after pauses of more than " + text.Short(r.Target)
 	}
-	run := "after.pcap"
+	run := q.seen.Run.after()
 	switch r := &q.seen.Run; {
 	case r.Live:
 		run = "that run"

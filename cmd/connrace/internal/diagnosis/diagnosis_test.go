@@ -290,9 +290,10 @@ func TestFixedIf(t *testing.T) {
 		want  []string
 	}{
 		{"a race", file, []diagnosis.Found{race}, []string{`prints "The fix is in effect" and after.pcap had requests after pauses of more than 2 s. With --fail-on error it exits 1`}},
+		{"its name is taken", diagnosis.Run{Files: []string{"day/after.pcap"}}, []diagnosis.Found{race}, []string{"and after2.pcap had requests"}},
 		{"a stop", diagnosis.Run{Files: []string{"eth0"}, Live: true}, []diagnosis.Found{stop}, []string{`and that run had such a stop (`}},
-		{"of two only one is cured", file, []diagnosis.Found{race, refused}, []string{"lists fin-request-crossing as gone and", "lists connection-refused as gone and"}},
-		{"nothing failed", diagnosis.Run{Files: []string{"a.json"}, Merged: []string{"a.json"}}, []diagnosis.Found{mismatch}, []string{"lists keepalive-mismatch as gone and those reports had pauses"}},
+		{"of two only one is cured", file, []diagnosis.Found{race, refused}, []string{`lists fin-request-crossing behind "Gone:" and`, `lists connection-refused behind "Gone:" and`}},
+		{"nothing failed", diagnosis.Run{Files: []string{"a.json"}, Merged: []string{"a.json"}}, []diagnosis.Found{mismatch}, []string{`lists keepalive-mismatch behind "Gone:" and those reports had pauses`}},
 		{"no command, no proof", diagnosis.Run{}, []diagnosis.Found{race}, []string{""}},
 	} {
 		d := answer(diagnosis.Seen{Run: tt.run}, tt.found...)

@@ -94,6 +94,10 @@ func scatter(addrs uint64, ports uint32) uint32 {
 	return uint32(mix(mix(addrs^seeds[0], uint64(ports)^seeds[1]), seeds[2]))
 }
 
+func (e *Endpoint) hash() uint32 {
+	return scatter(mix(e.Addr.Hi^seeds[2], e.Addr.Lo^seeds[3]), uint32(e.Port))
+}
+
 func v6QueryOf(s *Segment, q *query) {
 	a, b := s.Src, s.Dst
 	q.dir, q.v6 = 0, true

@@ -26,6 +26,25 @@ type retired struct {
 
 	dropped      bool // one was dropped to make room
 	droppedYoung bool // so soon that its connection may not have been over
+	silent       ends // of those dropped: who had not told where its numbers begin
+}
+
+// ends is a set of endpoints that may hold others, too.
+type ends [1 << 10]uint64
+
+func (x *ends) bit(e Endpoint) (word *uint64, bit uint64) {
+	h := e.hash()
+	return &x[h>>6%uint32(len(x))], 1 << (h % 64)
+}
+
+func (x *ends) add(e Endpoint) {
+	word, bit := x.bit(e)
+	*word |= bit
+}
+
+func (x *ends) has(e Endpoint) bool {
+	word, bit := x.bit(e)
+	return *word&bit != 0
 }
 
 // youngFor is how long a SYN may still be repeated, in seconds: the sixth time on Linux
@@ -97,10 +116,27 @@ func (g *retired) place(now, most uint32) uint32 {
 		}
 	}
 	g.oldest = (i + 1) % most
-	g.dropped = true
-	g.droppedYoung = g.droppedYoung || now-g.flows.at(i).retiredAt < youngFor
+	g.noteDropped(g.flows.at(i), now)
 	g.unindex(i)
 	return i
+}
+
+// noteDropped notes what may come of a retired flow that is being dropped.
+func (g *retired) noteDropped(r *retiredFlow, now uint32) {
+	g.dropped = true
+	g.droppedYoung = g.droppedYoung || now-r.retiredAt < youngFor
+	for i, addr := range g.v6.addrs(&r.key, r.flags&retiredV6 != 0) {
+		if r.flags&(retiredBase<<i) == 0 {
+			g.silent.add(Endpoint{addr, r.key.port(i)})
+		}
+	}
+}
+
+// mayGoOn reports whether the first segment of what looks like a new connection may belong to
+// one that was dropped. A SYN begins another one, unless it is repeated, or the first of a side
+// that had been silent. That a SYN has the number of an older one by chance is left out.
+func (g *retired) mayGoOn(s *Segment) bool {
+	return g.droppedYoung || g.dropped && (s.Flags&(SYN|ACK) != SYN || g.silent.has(s.Src))
 }
 
 // retire keeps what is needed of a flow that is being forgotten.

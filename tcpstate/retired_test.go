@@ -53,6 +53,26 @@ func TestExact(t *testing.T) {
 	}
 }
 
+// A side's first SYN goes on with the number of a connection in which it had said nothing,
+// however old that is.
+func TestExactSilentSide(t *testing.T) {
+	defer func(was [4]uint64) { seeds = was }(seeds)
+	seeds = [4]uint64{1, 2, 3, 4}
+	end := func(i int) Endpoint { return Endpoint{Addr4([]byte{10, 0, 0, byte(i)}), 1000} }
+	w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 10}), now: 1000 * second}
+	for i := range 24 {
+		w.send(end(i), targetEnd, SYN, 1, 0, 0) // nobody answers
+		w.now += 100 * second
+	}
+	if !w.t.Exact(0, 23) {
+		t.Errorf("a side that has said something: %v", w.t.ExactStreams())
+	}
+	w.send(targetEnd, end(0), SYN, 7, 0, 0) // is 0
+	if w.stream() != 24 || w.t.Exact(0, 24) || !w.t.Exact(0, 23) {
+		t.Errorf("stream %d, %v", w.stream(), w.t.ExactStreams())
+	}
+}
+
 func TestMaxStreams(t *testing.T) {
 	w := &wire{t: NewTracker(Config{Streams: true, MaxStreams: 3})}
 	for i := range 5 {

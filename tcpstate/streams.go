@@ -100,7 +100,7 @@ func (h *rareNotes) shift(by int64) {
 // one that was dropped from the retired: Wireshark then goes on with its number, and all later
 // numbers here are too high by one.
 func (t *Tracker) doubtNumber(s *Segment) {
-	if g := &t.retired; g.droppedYoung || g.dropped && s.Flags&(SYN|ACK) != SYN {
+	if t.retired.mayGoOn(s) {
 		t.exact[t.capture] = min(t.exact[t.capture], t.nextStream)
 	}
 }

@@ -244,11 +244,25 @@ type conversation struct {
 	base   map[Endpoint]Seq
 }
 
-func (n *oracle) number(s *Segment) uint32 {
-	k := [2]Endpoint{s.Src, s.Dst}
+func (n *oracle) pair(s *Segment) [2]Endpoint {
 	if fmt.Sprint(s.Dst) < fmt.Sprint(s.Src) {
-		k = [2]Endpoint{s.Dst, s.Src}
+		return [2]Endpoint{s.Dst, s.Src}
 	}
+	return [2]Endpoint{s.Src, s.Dst}
+}
+
+// again reports whether a segment is a SYN with the number of the conversation that there is.
+func (n *oracle) again(s *Segment) bool {
+	c := n.pairs[n.pair(s)]
+	if c == nil {
+		return false
+	}
+	base, has := c.base[s.Src]
+	return has && base == s.Seq && s.Flags&(SYN|ACK) == SYN
+}
+
+func (n *oracle) number(s *Segment) uint32 {
+	k := n.pair(s)
 	c := n.pairs[k]
 	open := func() {
 		c = &conversation{n.next, map[Endpoint]Seq{}}

@@ -146,6 +146,7 @@ func (t *Tracker) setBack(now int64) {
 		t.index.resize(minIndex)
 	}
 	t.wheel.restart()
+	t.retired.setBack()
 	t.now, t.calm = now, 0
 }
 
@@ -168,6 +169,7 @@ func (t *Tracker) Shift(by int64) {
 	shift(&t.clock.doubted, by)
 	t.wheel.restart()
 	t.waiting.shift(by)
+	t.retired.shift(uint32((t.now+by)/second - t.now/second))
 	t.calm = 0
 	t.Each(func(f *Flow) {
 		f.LastTime += by

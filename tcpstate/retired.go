@@ -124,7 +124,8 @@ func (g *retired) place(now, most uint32) uint32 {
 // noteDropped notes what may come of a retired flow that is being dropped.
 func (g *retired) noteDropped(r *retiredFlow, now uint32) {
 	g.dropped = true
-	g.droppedYoung = g.droppedYoung || now-r.retiredAt < youngFor
+	// What was retired in the future was so before the clock was set back.
+	g.droppedYoung = g.droppedYoung || int32(now-r.retiredAt) < youngFor
 	for i, addr := range g.v6.addrs(&r.key, r.flags&retiredV6 != 0) {
 		if r.flags&(retiredBase<<i) == 0 {
 			g.silent.add(Endpoint{addr, r.key.port(i)})
@@ -137,6 +138,16 @@ func (g *retired) noteDropped(r *retiredFlow, now uint32) {
 // that had been silent. That a SYN has the number of an older one by chance is left out.
 func (g *retired) mayGoOn(s *Segment) bool {
 	return g.droppedYoung || g.dropped && (s.Flags&(SYN|ACK) != SYN || g.silent.has(s.Src))
+}
+
+// setBack says that the clock was wrong: how old those were that were dropped is not known.
+func (g *retired) setBack() { g.droppedYoung = g.dropped }
+
+// shift moves the times of all by seconds.
+func (g *retired) shift(by uint32) {
+	for i := range g.flows.made {
+		g.flows.at(i).retiredAt += by
+	}
 }
 
 // retire keeps what is needed of a flow that is being forgotten.

@@ -73,6 +73,63 @@ func TestExactSilentSide(t *testing.T) {
 	}
 }
 
+// What was young when it was dropped is known for that wherever the clock has been set.
+func TestExactClockSet(t *testing.T) {
+	const hours = 7200 * second
+	for _, c := range []struct {
+		name  string
+		flows int
+		set   func(w *wire, syn func(n int), known func())
+	}{
+		{"forwards, as is told", 102, func(w *wire, syn func(n int), _ func()) {
+			w.now += hours
+			w.t.Shift(hours)
+			syn(1)
+		}},
+		{"back, as is told", 102, func(w *wire, syn func(n int), _ func()) {
+			w.now -= hours
+			w.t.Shift(-hours)
+			syn(1)
+		}},
+		{"back", 100, func(w *wire, syn func(n int), known func()) {
+			w.now -= hours
+			known()
+			known()
+			syn(3)
+		}},
+		{"forwards and back", 102, func(w *wire, syn func(n int), known func()) {
+			w.now += hours
+			known()
+			known()
+			syn(1)
+			w.now -= hours
+			known()
+			known()
+			syn(1)
+		}},
+	} {
+		w := &wire{t: NewTracker(Config{MaxFlows: 2, MaxRetired: 100}), now: 10000 * second}
+		n := 0
+		syn := func(more int) {
+			for range more {
+				w.send(Endpoint{lbEnd.Addr, uint16(n)}, targetEnd, ACK|SYN, 1, 1, 0)
+				n++
+			}
+		}
+		syn(c.flows)
+		last := uint16(n - 1)
+		c.set(w, func(more int) {
+			for range more {
+				w.send(Endpoint{lbEnd.Addr, uint16(n)}, targetEnd, SYN, 1, 0, 0)
+				n++
+			}
+		}, func() { w.send(Endpoint{lbEnd.Addr, last}, targetEnd, ACK, 2, 2, 0) })
+		if w.stream() != uint32(n-1) || w.t.Exact(0, uint32(n-1)) || !w.t.Exact(0, uint32(n-2)) {
+			t.Errorf("%s: stream %d, %v", c.name, w.stream(), w.t.ExactStreams())
+		}
+	}
+}
+
 func TestMaxStreams(t *testing.T) {
 	w := &wire{t: NewTracker(Config{Streams: true, MaxStreams: 3})}
 	for i := range 5 {

@@ -107,7 +107,9 @@ func OfAnswer(p []byte) Software {
 	}
 	s := Software{}
 	if i := h.fold("Server"); i >= 0 {
-		s = h.product(i)
+		if s = h.product(i); s == Other && !ofApache(&h, i) && !ofGunicorn(&h, i) {
+			s = unlike // Apache as a proxy keeps the field that it is given, but not its place
+		}
 	} else if s = h.serverOrder(); s.Name == "" && bytes.HasPrefix(h.line, []byte("HTTP/1.1 2")) {
 		s = Nameless
 	}

@@ -24,6 +24,9 @@ var Other = Software{Name: "other"}
 // Nameless says that an answer, which came through nobody else, has no Server field.
 var Nameless = Software{Basis: "no Server field"}
 
+// unlike is Other of an answer whose head none of naming begins so, not even with what it passes on.
+var unlike = Software{Name: Other.Name, Basis: "another form"}
+
 // naming are servers that put their name into each answer, and cannot be told not to without a module or a
 // change of their own.
 var naming = []string{"gunicorn", "Apache"}
@@ -32,12 +35,12 @@ var naming = []string{"gunicorn", "Apache"}
 type Opinion struct {
 	said     Software
 	disputed bool // two of them were named
-	nameless bool // one is Nameless
+	nameless bool // one is Nameless, or unlike
 }
 
 // Add adds what one message says; the zero value says nothing.
 func (o *Opinion) Add(s Software) {
-	o.nameless = o.nameless || s == Nameless
+	o.nameless = o.nameless || s == Nameless || s == unlike
 	switch {
 	case s.Name == "" || o.disputed:
 	case o.said.Name == "":
@@ -52,7 +55,7 @@ func (o *Opinion) Silent() bool { return o.said.Name == "" && !o.disputed }
 
 // Not is the software that would have named itself, and has not.
 func (o *Opinion) Not() []string {
-	if o.nameless || o.said == Other {
+	if o.nameless {
 		return naming
 	}
 	return nil
@@ -60,7 +63,7 @@ func (o *Opinion) Not() []string {
 
 // Said is what is known; nil: nothing, or messages contradict each other.
 func (o *Opinion) Said() *Software {
-	if o.said.Name == "" || o.said == Other {
+	if o.said.Name == "" || o.said.Name == Other.Name {
 		return nil
 	}
 	s := o.said

@@ -202,6 +202,9 @@ func TestNot(t *testing.T) {
 	for _, tt := range []struct{ head, want string }{
 		{"HTTP/1.1 200 OK|date: Mon, 30 Nov 2026 06:00:00 GMT|content-length: 2||", "gunicorn Apache"},
 		{"HTTP/1.1 200 OK|date: Mon, 30 Nov 2026 06:00:00 GMT|server: own||", "gunicorn Apache"},
+		{"HTTP/1.1 200 OK|Date: Mon, 30 Nov 2026 06:00:00 GMT|Server: Werkzeug/3.0.1 Python/3.12.3|Content-Length: 2||", ""}, // as Apache passes it on
+		{"HTTP/1.1 200 OK|Server: gunicorn|Date: Mon, 30 Nov 2026 06:00:00 GMT|Connection: keep-alive|Server: own||", ""},    // of the application, too
+		{"HTTP/1.1 200 OK|Server: gunicorn|Date: Mon, 30 Nov 2026 06:00:00 GMT|Content-Length: 2||", "gunicorn Apache"},
 		{"HTTP/1.1 400 Bad Request|Connection: close|Content-Length: 2||", ""}, // as gunicorn answers what it cannot read
 		{"HTTP/1.1 200 OK|Date: Mon, 30 Nov 2026 06:00:00 GMT|Via: 1.1 x||", ""},
 		{"HTTP/1.1 200 OK|Server: gunicorn|Date: Mon, 30 Nov 2026 06:00:00 GMT|Connection: keep-alive||", ""},

@@ -87,6 +87,7 @@ func (d *Detector) config() tcpstate.Config {
 	cfg.On(tcpstate.EstablishedNow, d.onEstablished)
 	cfg.On(tcpstate.RequestBegan, d.onRequestBegan)
 	cfg.On(tcpstate.AnswerBegan, d.onAnswerBegan)
+	cfg.On(tcpstate.AnswerTaken, d.onAnswerTaken)
 	cfg.On(tcpstate.ServerError, d.onServerError)
 	cfg.On(tcpstate.StreamBegan, d.onStreamBegan)
 	cfg.On(tcpstate.StreamAnswered, d.onStreamAnswered)
@@ -263,10 +264,9 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 		if d.tracker.NewestFromTarget(f).Set() {
 			x.losses.Add(request.Time, 0)
 		}
-		if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
-			f.SetDecided()
+		if !d.facts(f, e).overcome() { // else when it is taken
+			d.onAnswerTaken(e)
 		}
-		d.conclude(f, wasAnswered)
 	}
 }
 

@@ -3,6 +3,8 @@ package detect
 import (
 	"fmt"
 	"slices"
+
+	"connrace/tcpstate"
 )
 
 // PathLoss: segments of a request or an answer were sent again and again and never arrived, on
@@ -19,7 +21,7 @@ import (
 // octets of a request that never came, which the target did not acknowledge either when the LB
 // went on behind them. Who closes then does not matter, nor does it help if the request arrives
 // when the LB has given up: its FIN then follows the acknowledgment at once, or it answers the
-// answer by a bare RST. If the request is answered in the end, at
+// answer by a bare RST. If the request is answered in the end, and the LB takes the answer, at
 // least 4 copies over more than 3 s make a warning.
 var PathLoss = &Rule{
 	ID:       "path-loss",
@@ -99,16 +101,33 @@ func matchPathLoss(x *Facts) *Finding {
 	return f
 }
 
-// matchPathLossOvercome finds a request that is answered now and had been sent again and again,
-// as often and long as where nobody gives up.
+// onAnswerTaken asks what there is to say of a request that had to be sent again, and has an answer.
+func (d *Detector) onAnswerTaken(e *tcpstate.Event) {
+	f := e.Flow
+	if f.Decided() {
+		return
+	}
+	if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
+		f.SetDecided()
+	}
+	d.conclude(f, wasAnswered)
+}
+
+// overcome reports whether a request that is answered had been sent again and again, as often and
+// long as where nobody gives up.
+func (x *Facts) overcome() bool {
+	first, _ := x.firstOctets()
+	return !(x.flow.BeginCaptured() && !x.used() && x.request.Seq == first) && !x.lbClose().Set() && x.ln.TurnAcked.Set() &&
+		whenSilent.met(x.ln.NCopies+1, x.ln.TurnAcked.Time-x.request.Time)
+}
+
+// matchPathLossOvercome finds a request that got through in the end. It is asked when the LB takes the
+// answer: it may have given up meanwhile, and then its host meets the answer with an RST.
 func matchPathLossOvercome(x *Facts) *Finding {
-	if x.firstOfAll() || x.lbClose().Set() || x.hole() || !x.ln.TurnAcked.Set() {
+	if !x.overcome() || x.hole() {
 		return nil
 	}
 	took := x.ln.TurnAcked.Time - x.request.Time
-	if !whenSilent.met(x.ln.NCopies+1, took) {
-		return nil
-	}
 	f := x.exchange(x.request)
 	f.Severity, f.Confidence = Warning, min(f.Confidence, Likely)
 	f.Measures.Attempts, f.Measures.Delay = x.ln.NCopies+1, Duration{took, true}

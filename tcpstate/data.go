@@ -21,6 +21,9 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	h, p := f.halves(dir)
 	before, first := h.Ack, h.flags&flagAck == 0
+	if f.flags&flowNoted != 0 {
+		t.takeAnswer(f, dir, s)
+	}
 	h.Ack = s.Ack
 	h.flags |= flagAck
 	p.beginAt(s.Ack)
@@ -29,9 +32,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 	}
 	m, changed := &t.noteArena[f.notes].Half[1-dir], false
 	if turn := f.recent[1-dir].turn.Seq; p.HasTurn() && s.Ack.After(turn) {
-		if m.NCopies > 0 && !m.TurnAcked.Set() {
-			m.TurnAcked = t.ref(s, f.stream, s.Seq)
-		}
+		t.noteTurnAcked(f, m, s)
 		changed = f.Stalled() && (first || !before.After(turn))
 	}
 	if fin := m.FIN.Seq; m.FINRepeated() && s.Ack.After(fin) {
@@ -147,6 +148,9 @@ func (t *Tracker) beginsTurn(f *Flow, dir int, s *Segment, at Seq) bool {
 // the head of a request, if that is known.
 func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 	h, p := f.halves(dir)
+	if f.flags&flowNoted != 0 && s.Flags&ACK != 0 {
+		t.takeAnswer(f, dir, s) // before its turn is forgotten
+	}
 	if h.HasTurn() && h.flags&flagAnswered != 0 {
 		h.flags |= flagUsed
 	}
@@ -213,11 +217,14 @@ func (t *Tracker) beginTurn(f *Flow, dir int, s *Segment, at Seq, head uint32) {
 
 // beginAnswer notes that side dir answers its peer's turn with the octets of s from at on.
 func (t *Tracker) beginAnswer(f *Flow, dir int, s *Segment, at Seq) {
-	_, p := f.halves(dir)
+	h, p := f.halves(dir)
 	p.AnswerSeq = at
 	p.flags |= flagAnswered
 	if dir == f.LB() {
 		return
+	}
+	if turn := f.recent[1-dir].turn.Seq; f.flags&flowNoted != 0 && !h.HadReceived(turn) {
+		t.noteTurnAcked(f, &t.noteArena[f.notes].Half[1-dir], s) // its acknowledgment is accounted for behind its octets
 	}
 	t.fire(AnswerBegan, f, dir, s)
 	if f.notes != 0 && t.nothingNoted(f) {
@@ -280,14 +287,6 @@ func (t *Tracker) noteControl(f *Flow, dir int, s *Segment, at Seq, v *content) 
 	m := &t.notes(f).Half[dir]
 	if !m.Notify.Set() {
 		m.Notify, m.NotifyKind, m.Alert = t.ref(s, f.stream, at), what, v.alert
-	}
-}
-
-// forgetNotify forgets the announcement of a close: more data follows, so it was none.
-func (t *Tracker) forgetNotify(f *Flow, dir int) {
-	m := &t.noteArena[f.notes].Half[dir]
-	if m.NotifyKind == CloseNotify {
-		m.Notify, m.NotifyKind, m.Alert = SegRef{}, NoNotify, 0
 	}
 }
 

@@ -384,3 +384,11 @@ func appendRef(l []SegRef, m SegRef) []SegRef {
 	}
 	return l
 }
+
+// forgetNotify forgets the announcement of a close: more data follows, so it was none.
+func (t *Tracker) forgetNotify(f *Flow, dir int) {
+	m := &t.noteArena[f.notes].Half[dir]
+	if m.NotifyKind == CloseNotify {
+		m.Notify, m.NotifyKind, m.Alert = SegRef{}, NoNotify, 0
+	}
+}

@@ -95,7 +95,7 @@ func skewed(segs []Segment, late func(i int) int64) []Segment {
 func TestSkew(t *testing.T) {
 	segs := aConnection()
 	want := story(t, segs)
-	if strings.Count(want, fmt.Sprintf("%d:", RequestBegan)) != 3 {
+	if strings.Count(want, fmt.Sprintf(" %d:", RequestBegan)) != 3 {
 		t.Fatalf("not three requests:\n%s", want)
 	}
 	for _, late := range []int64{50_000, 150_000, 500_000, 2 * millisecond, 5 * millisecond, 9 * millisecond} {

@@ -287,6 +287,8 @@ const (
 	RequestBegan
 	// AnswerBegan: the target sent the first octet that answers the LB's turn.
 	AnswerBegan
+	// AnswerTaken: the LB acknowledged the first octet of the answer to a turn that had been sent again.
+	AnswerTaken
 	// ServerError: an answer of the target begins that says 5xx.
 	ServerError
 	// RequestStalled: the LB's turn has had no answer for 200 ms.

@@ -130,3 +130,19 @@ func (h *HalfNotes) SentAgain() int64 {
 	}
 	return h.unacked.Last.Time
 }
+
+// takeAnswer says if s of the LB is the first to acknowledge the answer to a turn that was sent again.
+func (t *Tracker) takeAnswer(f *Flow, dir int, s *Segment) {
+	h, _ := f.halves(dir)
+	if dir == f.LB() && h.Answered() && s.Ack.After(h.AnswerSeq) && !h.HadReceived(h.AnswerSeq) && t.noteArena[f.notes].Half[dir].NCopies > 0 {
+		t.fire(AnswerTaken, f, dir, s)
+	}
+}
+
+// noteTurnAcked notes of the notes of a side that s of its peer acknowledges the newest turn, if that was sent
+// again before.
+func (t *Tracker) noteTurnAcked(f *Flow, m *HalfNotes, s *Segment) {
+	if m.NCopies > 0 && !m.TurnAcked.Set() {
+		m.TurnAcked = t.ref(s, f.stream, s.Seq)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
 	"connrace/tcpstate"
 )
@@ -13,6 +14,15 @@ type Point struct {
 	Name   string // what texts call it
 	Result *detect.Result
 	Spans  []Span // of the captures that Result counts from 0
+}
+
+// NotCompared says that the point has more connections than are kept to be compared; "": it has not.
+func (p *Point) NotCompared() string {
+	if !p.Result.ConnectionsCut {
+		return ""
+	}
+	return p.Name + ": only its first " + text.Plural(uint64(len(p.Result.Connections)), "connection") +
+		" could be compared, so a failure of a later one may be told once for each capture"
 }
 
 // Span is one capture of a point.

@@ -16,6 +16,9 @@ func (c *Case) figures() *detect.Result {
 	for p := range c.Points {
 		x := c.Points[p].Result
 		again := c.again(p)
+		if x.ConnectionsCut {
+			again.presume(r, x, names[p])
+		}
 		addTotals(&r.Totals, x.Totals, again.all)
 		for i := range x.Targets {
 			addTarget(r, &x.Targets[i], names[p], again.of[x.Targets[i].Target])
@@ -157,6 +160,45 @@ func (c *Case) again(p int) repeated {
 		r.of[x.Target].add(x)
 	}
 	return r
+}
+
+// presume takes as many of the connections that are not listed for repeated as of those that are:
+// of each target that a point nearer to the LB has, too.
+func (a *repeated) presume(r, x *detect.Result, names map[tcpstate.Endpoint]tcpstate.Endpoint) {
+	listed := map[tcpstate.Endpoint]*sums{}
+	for i := range x.Connections {
+		t := x.Connections[i].Target
+		if listed[t] == nil {
+			listed[t] = &sums{}
+		}
+		listed[t].add(&x.Connections[i])
+	}
+	for i := range x.Targets {
+		t := &x.Targets[i]
+		name := t.Target
+		if n, is := names[name]; is {
+			name = n
+		}
+		row, of, l := r.Row(name), a.of[t.Target], listed[t.Target]
+		if row == nil || of == nil {
+			continue
+		}
+		for _, n := range []struct {
+			all, of              *uint64
+			listed, here, nearer uint64
+		}{
+			{&a.all.connections, &of.connections, l.connections, t.Connections, row.Connections},
+			{&a.all.requests, &of.requests, l.requests, t.Requests, row.Requests},
+			{&a.all.answers5xx, &of.answers5xx, l.answers5xx, t.Answers5xx, row.Answers5xx},
+		} {
+			if n.listed == 0 {
+				continue
+			}
+			more := min(less(n.here, n.listed)**n.of/n.listed, less(n.nearer, *n.of))
+			*n.all += more
+			*n.of += more
+		}
+	}
 }
 
 // less is a without b, and never below zero.

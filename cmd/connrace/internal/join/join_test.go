@@ -189,6 +189,30 @@ func TestRecalled(t *testing.T) {
 	}
 }
 
+// Where not all connections are listed, no more of them are counted twice.
+func TestNotAllListed(t *testing.T) {
+	for _, keep := range []int{0, 3} { // of ten; 0: all
+		a, _ := point(t, "real/nginx-node-race-lb.pcap", 0, 0)
+		b, _ := point(t, "real/nginx-node-race-lb.pcap", 1, 0)
+		want, row := a.Result.Totals, a.Result.Targets[0]
+		if keep > 0 {
+			for _, r := range []*detect.Result{a.Result, b.Result} {
+				r.Connections, r.ConnectionsCut = r.Connections[:len(r.Connections)*keep/10], true
+			}
+		}
+		if why := a.NotCompared(); (why != "") != (keep > 0) || keep > 0 && !strings.Contains(why, "first 19 connections could") {
+			t.Errorf("says %q", why)
+		}
+		r := join.Cases([]join.Point{a, b})[0].Merge().Result()
+		got := r.Targets[0]
+		near := func(got, want uint64) bool { return got >= want && got <= want+want/20 }
+		if row.Connections < 10 || !near(got.Connections, row.Connections) || !near(got.Requests, row.Requests) ||
+			!near(r.Totals.Flows, want.Flows) || !near(r.Totals.Requests, want.Requests) {
+			t.Errorf("%d connections of %d, %d requests of %d; %+v", got.Connections, row.Connections, got.Requests, row.Requests, r.Totals)
+		}
+	}
+}
+
 // The same races, seen from both ends: the target closed, and its RSTs are its own.
 func TestRace(t *testing.T) {
 	_, r := joined(t, "real/nginx-node-race-lb.pcap", "nginx-node-race.pcap")

@@ -45,6 +45,10 @@ func (s *session) join() {
 		for k, i := range c.Of {
 			gone[i] = true
 			captures, p := r.Analyses[i].Captures, &c.Points[k]
+			if why := p.NotCompared(); why != "" {
+				r.Captures[captures[0]].Warnings = append(r.Captures[captures[0]].Warnings, why)
+				s.Warn(why)
+			}
 			a.Captures = append(a.Captures, captures...)
 			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets), Exchanges: p.Result.Exchanges})
 			p.Result = nil

@@ -220,6 +220,10 @@ func TestLiveRace(t *testing.T) {
 			if races == 0 || lost < races {
 				t.Errorf("%d races, %d requests lost, of %d tried; the target's timer is %v\n%q", races, lost, pools, timer, got)
 			}
+			if tcpdump != nil && !strings.Contains(tcpdump.stderr.String(), "\n0 packets dropped by kernel") {
+				t.Logf("on this busy machine tcpdump lost packets: %s", tcpdump.stderr)
+				beside = beside[:1]
+			}
 			for _, capture := range beside {
 				var stdout, stderr bytes.Buffer
 				run(t.Context(), []string{"analyze", "--target", addr, "--format", "jsonl", "-q", capture}, nil, &stdout, &stderr)

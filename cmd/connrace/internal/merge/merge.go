@@ -27,6 +27,7 @@ const (
 	mostGroups   = 1 << 14
 	mostLBs      = 64
 	mostAdvice   = 8
+	mostNot      = 8
 	mostNamed    = 3   // targets that a note names
 	mostOwn      = 256 // parts of reports with targets of their own
 	mostOwnKinds = 256 // groups of each of them

@@ -223,6 +223,7 @@ func join(t, x *detect.Target) {
 	}
 	t.Listener = cmp.Or(t.Listener, x.Listener)
 	t.Server, t.LB = same(t.Server, x.Server), same(t.LB, x.LB)
+	t.NotServers = union(t.NotServers, x.NotServers, mostNot)
 }
 
 // surer is the timeout that rests on more.

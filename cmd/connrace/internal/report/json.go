@@ -281,6 +281,7 @@ type TargetDoc struct {
 	Software struct {
 		Server *softwareDoc `json:"server"`
 		LB     *softwareDoc `json:"lb"`
+		Not    []string     `json:"not,omitempty"`
 	} `json:"software"`
 	Listener *listenerDoc `json:"listener"`
 	Advice   []string     `json:"advice"`
@@ -296,7 +297,7 @@ func targetJSON(a *Analysis, t *detect.Target) TargetDoc {
 	for _, lb := range t.LBs {
 		d.LBs = append(d.LBs, lb.String())
 	}
-	d.Software.Server, d.Software.LB = softwareJSON(t.Server), softwareJSON(t.LB)
+	d.Software.Server, d.Software.LB, d.Software.Not = softwareJSON(t.Server), softwareJSON(t.LB), t.NotServers
 	d.RTT.Median, d.RTT.P99 = seconds(t.RTTMedian), seconds(t.RTTP99)
 	if t.HasExposure {
 		d.Exposure = &t.Exposure

@@ -236,7 +236,7 @@ func (d *TargetDoc) Figures() (t detect.Target, err error) {
 		Connections: d.Connections, Requests: d.Requests, Tries: d.tries(), Answers5xx: d.Answers5xx,
 		RTTMedian: detect.Duration(d.RTT.Median), RTTP99: detect.Duration(d.RTT.P99), Vantage: d.Vantage,
 		Idle: d.Idle.timeout(), LBIdle: d.LBIdle.timeout(), LongestReuse: detect.Duration(d.LongestReuse), NearMisses: d.NearMisses,
-		Advice: d.Advice, Server: d.Software.Server.software(), LB: d.Software.LB.software(),
+		Advice: d.Advice, Server: d.Software.Server.software(), LB: d.Software.LB.software(), NotServers: d.Software.Not,
 	}
 	if t.Target, _, err = endpointFrom(d.Target); err != nil {
 		return t, err

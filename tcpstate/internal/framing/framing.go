@@ -41,7 +41,7 @@ const (
 
 // direction is the state of one side.
 //
-// Invariant: outside of a head, left is not 0 only in a state from octets on.
+// Invariant: outside of a head, left is not 0 only in a state from unitPayload on.
 type direction struct {
 	left   uint64         // octets of the body, chunk, record or frame still to come
 	kept   uint16         // what is kept of an unfinished line or header; 0: nothing

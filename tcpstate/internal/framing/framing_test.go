@@ -174,7 +174,7 @@ func FuzzFraming(f *testing.F) {
 			p.feed(s, b, uint32(n))
 			for i := range p.dir {
 				l := &p.dir[i]
-				if l.left != 0 && l.state < octets && l.state != startLine && l.state != headerLines {
+				if l.left != 0 && l.state < unitPayload && l.state != startLine && l.state != headerLines {
 					t.Fatalf("%s: %d octets left in state %d", &p, l.left, l.state)
 				}
 				if l.kept != 0 && !p.Synced(Side(i)) {

@@ -16,6 +16,7 @@ import (
 // octets of the answer, none of which the LB took, is as good: its host has no socket any more, and
 // the FIN never came; that makes a warning. D must be acknowledged (a T
 // segment with ack > d): if it is not, see accept-queue-overflow, stale-connection and path-loss.
+// Where a capture ends within 25 s behind a close without an RST, an answer may have been taken yet: likely.
 // It is an error (a time-out, 504) when the wait is within 15 ms of a multiple of 0.5 s
 // or repeated, a warning (the client went away, 499) when not, or when by its framing the request
 // itself was not complete.
@@ -81,6 +82,10 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	cl := x.lbClose()
 	f := x.lost(cl)
 	f.Measures.Outstanding = x.outstandingAt(cl)
+	if x.answerDue() {
+		f.Confidence = min(f.Confidence, Likely)
+		f.Grounds += "; its end was not captured: the load balancer may have taken an answer behind its close"
+	}
 	f.Severity = Warning
 	if x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
@@ -116,7 +121,13 @@ func (x *Facts) mayBeHalfClose() bool {
 	case x.answered:
 		return true // it went on to take the answer
 	}
-	return x.tn.NRST == 0 && !x.closing.Set() && !x.Ended && x.Now-x.lbClose().Time < halfClose // the answer may still come
+	return x.answerDue() && !x.Ended
+}
+
+// answerDue reports whether an answer may still come behind the LB's close, and be taken.
+func (x *Facts) answerDue() bool {
+	return !(x.stream != nil && x.stream.ResetByLB.Set()) && x.ln.NRST == 0 && x.tn.NRST == 0 && !x.answered && !x.closing.Set() &&
+		x.Now-x.lbClose().Time < halfClose
 }
 
 // refusedAnswer is the bare RST by which the LB's host answers the first octets of the answer: it has

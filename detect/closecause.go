@@ -210,7 +210,7 @@ func keepAliveFired(r *Rule, t Timers) string {
 }
 
 func raiseKeepAlive(_ *Rule, t Timers) string {
-	return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the load balancer closes first.", known(" (%s now)", t.Target), t.above())
+	return fmt.Sprintf("Raise the target's keep-alive timeout%s %s, so that the load balancer closes first.", known(", which fires after %s,", t.Target), t.above())
 }
 
 // text is a text that is always the same.

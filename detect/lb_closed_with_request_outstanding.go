@@ -45,8 +45,8 @@ LB                                target
 		LB:      "The same.",
 		Between: "The same.",
 	},
-	Cause: "A round wait is the load balancer's own timeout: the application is slow. Another that repeats itself is that, " +
-		"or its clients' timeout; any other is most likely a client that went away.",
+	Cause: "A round wait is the load balancer's own timeout: the application is slow. One that is always the same is " +
+		"that, too, or a timeout of its clients; any other is most likely a client that went away.",
 	Causes: []string{
 		"the load balancer's read timeout (nginx 60 s, ALB 60 s idle timeout)",
 		"an application slow, blocked or waiting for its database",

@@ -94,6 +94,7 @@ type Problem struct {
 	More         string        // the command that tells more
 
 	ifStopped bool // Lines help if the target was stopped, not if it was killed
+	instead   bool // the LB's Lines do what the target's would
 }
 
 // Command is one to paste into a shell.

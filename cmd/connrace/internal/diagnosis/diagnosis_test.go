@@ -107,7 +107,7 @@ func TestOthers(t *testing.T) {
 	for _, id := range []string{"fin-request-crossing", "fin-request-crossing", "closed-with-request-outstanding", "keepalive-mismatch"} {
 		found = append(found, diagnosis.Found{Finding: closed(find(t, id), detect.CloseIdleTimeout, time.Second)})
 	}
-	const want = "So in 2 of 4 findings; the rest: 1 closed-with-request-outstanding, 1 keepalive-mismatch."
+	const want = "So it was in 2 of 4 findings; the rest are 1 closed-with-request-outstanding, 1 keepalive-mismatch."
 	if d := answer(diagnosis.Seen{}, found...); len(d.Problems) != 1 || !strings.Contains(d.Problems[0].What, want) {
 		t.Errorf("%d problems, the first: %s", len(d.Problems), d.Problems[0].What)
 	}
@@ -164,7 +164,7 @@ func TestWho(t *testing.T) {
 		{[]diagnosis.Found{target(1, "", "")}, "Unknown: nothing in the capture tells what the server or the load balancer is.", "on the target 10.0.0.1:80, if it is"},
 		{
 			[]diagnosis.Found{target(1, "gunicorn", "nginx"), target(2, "gunicorn", "nginx")},
-			"The server is gunicorn (its Server header). The load balancer is nginx (its Via header).", "on the targets (gunicorn), on the load balancer (nginx)",
+			"The server is gunicorn (its Server header). The load balancer is nginx (its Via header).", "on the targets (gunicorn), or else on the load balancer (nginx)",
 		},
 		{
 			[]diagnosis.Found{target(1, "Node.js", ""), target(2, "gunicorn", ""), target(3, "gunicorn", "")},
@@ -174,7 +174,7 @@ func TestWho(t *testing.T) {
 		{
 			[]diagnosis.Found{target(1, "Node.js", "nginx"), target(2, "", "")},
 			"The server is Node.js (its Server header) at 10.0.0.1:80; of the other targets nothing tells. The load balancer is nginx (its Via header) before 10.0.0.1:80; of the other targets nothing tells.",
-			"on the target 10.0.0.1:80 (Node.js), on the load balancer (nginx)",
+			"on the target 10.0.0.1:80 (Node.js), or else on the load balancer (nginx)",
 		},
 		{
 			[]diagnosis.Found{target(1, "Node.js", ""), target(2, "gunicorn", ""), target(3, "uvicorn", ""), target(4, "Puma", "")},
@@ -355,6 +355,17 @@ func TestCheckQuotes(t *testing.T) {
 		check := answer(seen, diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 2*time.Second)}).Problems[0].Check
 		if !strings.Contains(check[0].Line, "connrace "+want+" --format") {
 			t.Errorf("%q: %s", name, check[0])
+		}
+	}
+}
+
+// Where the target's timer is to be longer, the LB's may be shorter instead.
+func TestLBInstead(t *testing.T) {
+	known := &detect.Target{Target: web, Server: &detect.Software{Name: "gunicorn"}, LB: &detect.Software{Name: "nginx"}}
+	for cause, want := range map[string]string{detect.CloseIdleTimeout: "or else on the load balancer (nginx)", detect.CloseRequestLimit: "on the load balancer (nginx)"} {
+		q := answer(diagnosis.Seen{}, diagnosis.Found{Finding: closed(find(t, "fin-request-crossing"), cause, 5*time.Second), Known: known}).Problems[0]
+		if n := len(q.Lines); n < 2 || q.Box(&q.Lines[n-1]) != want {
+			t.Errorf("%s: %+v, want the last at %q", cause, q.Lines, want)
 		}
 	}
 }

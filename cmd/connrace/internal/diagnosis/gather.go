@@ -293,7 +293,7 @@ func (q *problem) others() string {
 	if !errors || q.Rule.Severity != detect.Error {
 		return ""
 	}
-	return fmt.Sprintf(" So in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(uint64(all), "finding"), strings.Join(of, ", "))
+	return fmt.Sprintf(" So it was in %s of %s; the rest are %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(uint64(all), "finding"), strings.Join(of, ", "))
 }
 
 // at notes a target of the problem.

@@ -66,6 +66,7 @@ func (q *problem) lines() {
 	case gaveUp:
 		add(lbs[:min(len(lbs), mostLikely)], true, true)
 	}
+	q.instead = q.isTimer() && slices.ContainsFunc(q.Lines, func(l Line) bool { return !l.LB })
 	q.both()
 	for _, k := range servers {
 		if !slices.ContainsFunc(q.Lines, func(l Line) bool { return l.Software == k.Software && l.Note == k.Note }) {

@@ -102,6 +102,9 @@ func (q *Problem) Box(l *Line) string {
 	default:
 		box = "on the targets"
 	}
+	if l.LB && q.instead {
+		box = "or else " + box
+	}
 	switch {
 	case l.Likely && q.ifStopped && !l.LB:
 		return box + ", if it was stopped, not killed, and is"

@@ -51,7 +51,7 @@ func raceFinding(id int, at int64, lb, target string, path string) *detect.Findi
 		},
 		RoleBasis: "handshake", Summary: fmt.Sprintf("the target's FIN (frame %d) and the LB's request (frame %d) crossed", frame+2, frame+3),
 		Cause: "The target's keep-alive timer (5 s) fired while the LB was sending a request on that idle connection.",
-		Fix:   "Raise the target's keep-alive timeout (5 s now) above the LB's idle timeout, to 65 s or more, so that the LB closes first.",
+		Fix:   "Raise the target's keep-alive timeout, which fires after 5 s, above the LB's idle timeout, to 65 s or more, so that the LB closes first.",
 	}
 	f.Evidence[5].Stream = stream + 1e6
 	idle := ev(1, -5*second-1874e3, false, tcpstate.PSH|tcpstate.ACK, t, l, 143, detect.RoleLastAnswer, "last bytes of the answer before")

@@ -145,6 +145,7 @@ func (b *bench) once(ctx context.Context, c *command, s *sample) (cost, error) {
 		defer stdout.Close()
 		cmd.Stdout = stdout
 	}
+	forgetPeak()
 	began := time.Now()
 	err = cmd.Run()
 	got := cost{wall: time.Since(began)}

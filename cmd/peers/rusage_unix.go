@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -24,6 +25,14 @@ func ownPeak() int64 {
 		return 0
 	}
 	return maxrss(&u)
+}
+
+// forgetPeak makes this process small again, for a child begins with its parent's peak: execve(2) takes that
+// over (exec_mmap). Where it cannot be made to forget (only Linux can, clear_refs in proc(5)), a child's may be less than
+// is said, which is shown.
+func forgetPeak() {
+	debug.FreeOSMemory()
+	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0)
 }
 
 // maxrss: getrusage(2) counts kilobytes, that of Darwin bytes.

@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What happens on a connection of this process and to its children is told, by this kernel.
-func TestTracer(t *testing.T) {
+// openHere watches this network namespace until the test ends, where that can be had.
+func openHere(t *testing.T) *Tracer {
+	t.Helper()
 	var st unix.Stat_t
 	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
 		t.Skip("no namespaces here: ", err)
@@ -20,7 +21,13 @@ func TestTracer(t *testing.T) {
 	if err != nil {
 		t.Skip("no kernel events here: ", err)
 	}
-	defer tr.Close()
+	t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
+// What happens on a connection of this process and to its children is told, by this kernel.
+func TestTracer(t *testing.T) {
+	tr := openHere(t)
 	t.Log("seen: ", tr.Sees, "; not: ", tr.Lacks)
 
 	var plain net.ListenConfig
@@ -131,15 +138,7 @@ func TestParseDrop(t *testing.T) {
 // A port that somebody begins to listen on is watched from then on, whatever else is watched and not
 // watched any more at that moment.
 func TestWatchBesideListen(t *testing.T) {
-	var st unix.Stat_t
-	if err := unix.Stat("/proc/self/ns/net", &st); err != nil {
-		t.Skip("no namespaces here: ", err)
-	}
-	tr, err := Open(uint32(st.Ino))
-	if err != nil {
-		t.Skip("no kernel events here: ", err)
-	}
-	defer tr.Close()
+	tr := openHere(t)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -76,6 +76,18 @@ func (d *Decoder) Decode(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
 	return d.headers(f, segs)
 }
 
+// DecodeAll is Decode for frames that follow one another.
+func (d *Decoder) DecodeAll(frames []Frame, segs []tcpstate.Segment) []tcpstate.Segment {
+	for i := range frames {
+		if n := len(segs); n < cap(segs) && peek(&frames[i], &segs[:n+1][n]) {
+			segs = segs[:n+1]
+		} else {
+			segs = d.headers(&frames[i], segs)
+		}
+	}
+	return segs
+}
+
 // DecodeOptions is Decode, and returns for each segment that it appends what was captured of its TCP
 // options, valid as long as f.Data is. It is slower.
 func (d *Decoder) DecodeOptions(f *Frame, segs []tcpstate.Segment) (_ []tcpstate.Segment, options [][]byte) {

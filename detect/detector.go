@@ -106,16 +106,13 @@ func (d *Detector) config() tcpstate.Config {
 func (d *Detector) BeginCapture(int) { d.tracker.BeginCapture() }
 
 // Segments takes the next segments, in the order of the capture.
-func (d *Detector) Segments(segs []tcpstate.Segment) { d.tracker.TrackAll(segs, d.tracked) }
-
-// tracked is called behind each segment. It completes the findings whose time has come.
-func (d *Detector) tracked() {
+func (d *Detector) Segments(segs []tcpstate.Segment) {
+	due := &d.due
 	if d.opt.OnSegment != nil {
-		d.opt.OnSegment(d.tracker.Newest())
+		due = new(int64)
+		*due = math.MinInt64 // behind every segment
 	}
-	if now := d.tracker.Now(); now >= d.due {
-		d.flushDue(now)
-	}
+	d.tracker.TrackAll(segs, due, d.tracked)
 }
 
 // Gap says that frames are missing right before the given one: the kernel dropped them,

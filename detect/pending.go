@@ -131,6 +131,16 @@ func (d *Detector) count(x *Facts, f *Finding) {
 // them: to ask costs much more than what is asked.
 const gatherTime = second / 4
 
+// tracked is called behind a segment, at the latest when findings are due.
+func (d *Detector) tracked() {
+	if d.opt.OnSegment != nil {
+		d.opt.OnSegment(d.tracker.Newest())
+	}
+	if now := d.tracker.Now(); now >= d.due {
+		d.flushDue(now)
+	}
+}
+
 // flushDue completes the findings whose time has come.
 func (d *Detector) flushDue(now int64) {
 	if d.opt.Host != nil && now < d.asked+gatherTime {

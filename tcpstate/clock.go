@@ -34,8 +34,13 @@ func (t *Tracker) Now() int64 { return t.now }
 func (t *Tracker) tick(s *Segment) {
 	if s.Time >= t.now && s.Time < t.calm {
 		t.now = s.Time
-		return
+	} else {
+		t.turnClock(s) // apart, so that the rest is inlined
 	}
+}
+
+// turnClock is tick where something may be due, or the time is not the next.
+func (t *Tracker) turnClock(s *Segment) {
 	by := since(s.Time, t.now)
 	if by < -maxLeap || by > maxLeap {
 		t.leap(s, by)

@@ -31,11 +31,16 @@ func (t *Tracker) lookup(s *Segment, q *query) (*Flow, int) {
 	return f, dir
 }
 
+// isKnown reports whether f, which may be nil, is the flow that a query of IPv4 asks for with
+// segment s, and lookup would do nothing else but find it: its numbers are known, and s begins
+// no other one.
+func (f *Flow) isKnown(q *query, s *Segment) bool {
+	return f != nil && f.flags&(flowLive|flowDetached|flowV6|flowStale) == flowLive && f.key == q.key && !q.v6 &&
+		s.Flags&SYN == 0 && f.Half[0].flags&f.Half[1].flags&flagBase != 0
+}
+
 // find returns the flow that a query asks for with segment s; nil when there is none.
 func (t *Tracker) find(q *query, s *Segment) *Flow {
-	if f := q.flow; f != nil && f.flags&(flowLive|flowDetached|flowV6) == flowLive && f.key == q.key && !q.v6 {
-		return f
-	}
 	x := &t.index
 	for p := x.home(q.hash); ; p = x.next(p) {
 		switch e := x.slots[p]; {
@@ -299,7 +304,12 @@ func (t *Tracker) prepare(segs []Segment) []query {
 	}
 	for i := range queries {
 		q := &queries[i]
-		place := x.first(q.hash)
+		place := uint32(0)
+		if e := &x.slots[x.home(q.hash)]; e.hash == q.hash {
+			place = e.place // mostly it lies there
+		} else {
+			place = x.first(q.hash)
+		}
 		if place == 0 {
 			q.flow = nil
 			continue

@@ -123,16 +123,19 @@ func (t *Tracker) Track(s *Segment) {
 	t.track(s, &q)
 }
 
-// TrackAll tracks segments that follow one another; after is called behind each. It
-// touches their index slots first, then their flows, a block at a time, so that the
-// cache misses overlap instead of following one another.
-func (t *Tracker) TrackAll(segs []Segment, after func()) {
+// TrackAll tracks segments that follow one another; after is called behind each with which
+// the capture time has come to *due, or is beyond it. It touches their index slots first, then
+// their flows, a block at a time, so that the cache misses overlap instead of following one
+// another.
+func (t *Tracker) TrackAll(segs []Segment, due *int64, after func()) {
 	for len(segs) > 0 {
 		n := min(len(segs), prepareSize)
 		queries := t.prepare(segs[:n])
 		for i := range queries {
 			t.track(&segs[i], &queries[i])
-			after()
+			if t.now >= *due {
+				after()
+			}
 		}
 		segs = segs[n:]
 	}
@@ -152,7 +155,10 @@ func (t *Tracker) track(s *Segment, q *query) {
 		t.quoted(s, q)
 		return
 	}
-	f, dir := t.lookup(s, q) // 3
+	f, dir := q.flow, int(q.dir) // 3
+	if !f.isKnown(q, s) {
+		f, dir = t.lookup(s, q)
+	}
 	t.newestStream = f.stream
 	if s.Bogus {
 		c := *s

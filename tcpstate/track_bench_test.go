@@ -1,6 +1,7 @@
 package tcpstate_test
 
 import (
+	"math"
 	"testing"
 
 	"connrace/pcaps"
@@ -27,11 +28,12 @@ func BenchmarkTrack(b *testing.B) {
 	}
 	b.SetBytes(octets)
 	b.ReportAllocs()
+	never := int64(math.MaxInt64)
 	for b.Loop() {
 		t := tcpstate.NewTracker(tcpstate.Config{})
 		for _, segs := range captures {
 			t.BeginCapture()
-			t.TrackAll(segs, func() {})
+			t.TrackAll(segs, &never, func() {})
 		}
 		t.End()
 	}

@@ -2,6 +2,7 @@ package tcpstate
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -348,7 +349,8 @@ func FuzzTracker(f *testing.F) {
 		}
 		tr.End()
 		all := NewTracker(Config{MaxFlows: 3})
-		all.TrackAll(segs, func() {
+		always := int64(math.MinInt64)
+		all.TrackAll(segs, &always, func() {
 			if _, got := all.Newest(); got != numbers[0] {
 				t.Fatalf("stream %d, want %d", got, numbers[0])
 			}

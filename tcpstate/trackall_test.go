@@ -1,6 +1,7 @@
 package tcpstate
 
 import (
+	"math"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -133,7 +134,8 @@ func FuzzTrackAll(f *testing.F) {
 				}
 				newest[n] = now
 			}
-			blocks.TrackAll(buf, blocks.tracked)
+			always := int64(math.MinInt64)
+			blocks.TrackAll(buf, &always, blocks.tracked)
 			check(t, blocks.Tracker)
 			checkPools(t, blocks.Tracker)
 			do := c.IntN(8)

@@ -27,15 +27,16 @@ func (x *decoded) reset() { x.segs, x.gaps = x.segs[:0], x.gaps[:0] }
 
 // decode adds the segments of frames.
 func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
-	segs := x.segs
+	from := 0
 	for i := range frames {
 		f := &frames[i]
 		if f.AfterGap || len(x.gaps) == 0 {
-			x.gaps = append(x.gaps, gap{f.AfterGap, len(segs), f.Number, f.Time})
+			x.segs = d.DecodeAll(frames[from:i], x.segs)
+			x.gaps = append(x.gaps, gap{f.AfterGap, len(x.segs), f.Number, f.Time})
+			from = i
 		}
-		segs = d.Decode(f, segs)
 	}
-	x.segs = segs
+	x.segs = d.DecodeAll(frames[from:], x.segs)
 }
 
 // Frames may be read and decoded in a goroutine of its own, while the detector works on those

@@ -66,12 +66,6 @@ type HostDrop struct {
 	Reason string // as the kernel calls it: "TCP_LISTEN_OVERFLOW"
 }
 
-// HostReset is an RST that the kernel of the target's host sent.
-type HostReset struct {
-	Time   int64
-	Reason string
-}
-
 // askHost adds to findings what the target's host knows of its processes.
 func (d *Detector) askHost(ps []*pending) {
 	if d.opt.Host == nil {

@@ -23,9 +23,11 @@ func (b *book) answer(q *detect.HostQuestion) (a detect.HostAnswer) {
 	if q.LB == (tcpstate.Endpoint{}) {
 		return a
 	}
-	a.Drops = slices.Clone(b.events.drops.get(conn{q.LB, q.Target}))
-	if r := b.events.resets.get(conn{q.LB, q.Target}); r.Time != 0 && r.Time-q.Time < resetNear && q.Time-r.Time < resetNear {
-		a.Reset = r.Reason
+	for _, d := range b.events.drops.each(conn{q.LB, q.Target}) {
+		a.Drops = append(a.Drops, d)
+	}
+	if why, at := b.events.resets.last(conn{q.LB, q.Target}); at != 0 && at-q.Time < resetNear && q.Time-at < resetNear {
+		a.Reset = why
 	}
 	return a
 }
@@ -137,7 +139,8 @@ func (b *book) has(q *detect.HostQuestion) *detect.Process {
 	}
 	// Seen only later, or not any more right before, it may have been another one: unless no close
 	// of it has been seen.
-	open := b.tracer != nil && q.Close == 0 && b.events.closes.get(conn{q.LB, q.Target}) == nil
+	_, closed := b.events.closes.last(conn{q.LB, q.Target})
+	open := b.tracer != nil && q.Close == 0 && closed < at-closeNear
 	if h == nil || h.first > at && !open || at-h.last > int64(2*time.Second)+2*(b.looked-b.before) {
 		return nil
 	}

@@ -19,6 +19,9 @@ type lister interface {
 // conn is a connection of a listener's: the other end, and its own.
 type conn struct{ remote, local tcpstate.Endpoint }
 
+// mostKept is how many octets a book may keep in memory, with all that it bounds full.
+const mostKept = 40 << 20
+
 // book is what is known of sockets and processes. A process that is gone can no longer be asked
 // after, so who has which socket is learnt beforehand, again and again, and kept for a while.
 type book struct {
@@ -60,8 +63,8 @@ type searcher struct {
 type held struct {
 	inode       uint32
 	only6       bool       // it listens for IPv6 alone
+	tries       uint8      // how often it was searched for
 	by          []*process // nil: not known; several inherited it
-	tries       int        // how often it was searched for
 	first, last int64      // when it was seen
 }
 
@@ -72,17 +75,21 @@ type ending struct {
 }
 
 const (
-	// maxConns bounds the connections in mind, of some 200 bytes each.
+	// maxConns bounds the connections in mind, of some 150 bytes each.
 	maxConns = 1 << 16
-	// keepFor is how long a socket that is gone is kept in mind: longer than a finding waits.
+	// keepFor is how long a listener that is gone is kept in mind, or a process: connections may be refused
+	// for minutes.
 	keepFor = 5 * int64(time.Minute)
+	// keepConns is that of connections: longer than a finding waits.
+	keepConns = int64(time.Minute)
 	// maxHeld bounds the sockets that are known of one endpoint, one after the other or at once.
 	maxHeld = 16
 	// maxBy bounds the processes that are known of a socket.
 	maxBy = 64
 	// maxTries is how often a socket's process is searched for: it may be one that cannot be seen.
 	maxTries = 3
-	// maxProcesses bounds the processes in mind. Of one more the name is told, but not its end.
+	// maxProcesses bounds the processes in mind. One more is named only where the kernel says that it closed
+	// a connection.
 	maxProcesses = 1 << 14
 )
 
@@ -103,7 +110,7 @@ const (
 func newBook(root string, list lister) *book {
 	return &book{
 		root: root, searcher: searcher{list: list}, processes: map[int]*process{}, listeners: map[tcpstate.Endpoint][]*held{}, conns: map[conn]*held{},
-		ports: map[uint16]int64{}, listening: make(chan struct{}, 1),
+		ports: map[uint16]int64{}, listening: make(chan struct{}, 1), events: newEvents(),
 	}
 }
 
@@ -311,7 +318,7 @@ func (b *book) alive() map[int]uint64 {
 	return all
 }
 
-// keep notes what was read of a process.
+// keep notes what was read of a process; nil: there are too many.
 func (b *book) keep(p process) *process {
 	if was := b.processes[p.PID]; was != nil && was.start == p.start {
 		if was.isAlive() {
@@ -326,9 +333,10 @@ func (b *book) keep(p process) *process {
 		b.events.explain(&p, &e.Exit)
 		p.Exit = &e.Exit
 	}
-	if len(b.processes) < maxProcesses {
-		b.processes[p.PID] = &p
+	if len(b.processes) >= maxProcesses {
+		return nil
 	}
+	b.processes[p.PID] = &p
 	return &p
 }
 
@@ -354,7 +362,7 @@ func (b *book) forget(now int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for c, h := range b.conns {
-		if now-h.last > keepFor {
+		if now-h.last > keepConns {
 			delete(b.conns, c)
 		}
 	}
@@ -383,7 +391,7 @@ func (b *book) end(pid int, start uint64, e detect.Exit) {
 	case p != nil && p.Exit == nil && (p.start == start && start != 0 || p.gone == 0 && (p.start == 0 || start == 0)):
 		b.events.explain(p, &e)
 		p.Exit = &e
-	case b.ends != nil && len(b.ends) < maxEvents: // it may be one that is being found
+	case b.ends != nil && len(b.ends) < maxProcesses: // it may be one that is being found
 		b.ends[pid] = ending{e, start}
 	}
 }

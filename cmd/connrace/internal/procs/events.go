@@ -10,36 +10,43 @@ import (
 
 // events are what the kernel said, for a while: a finding asks for it seconds later.
 type events struct {
-	closes  recent[conn, []closing]          // of a listener remote is zero
-	listens recent[tcpstate.Endpoint, int64] // when somebody began to
-	drops   recent[conn, []detect.HostDrop]
-	resets  recent[conn, detect.HostReset]
-	signals recent[int, signal] // the newest, by whom it was sent to
-	ooms    recent[int, int64]  // when a process was chosen to end
+	closes  recent[conn, closing]               // of a listener remote is zero
+	listens recent[tcpstate.Endpoint, struct{}] // when somebody began to
+	drops   recent[conn, detect.HostDrop]
+	resets  recent[conn, string]  // why
+	signals recent[int, signal]   // by whom they were sent to
+	ooms    recent[int, struct{}] // when a process was chosen to end
+}
+
+// How many of each kind are kept: of those that come with connections, as many as 5,000 connections
+// a second bring while they may be needed.
+func newEvents() events {
+	var v events
+	v.closes.most = 1 << 15
+	v.drops.most, v.resets.most = 1<<14, 1<<14
+	v.signals.most = 1 << 13
+	v.listens.most, v.ooms.most = 1<<11, 1<<10
+	return v
 }
 
 // closing is that a socket was closed.
 type closing struct {
-	time int64
 	by   *process
-	how  string
+	how  string // as detect.Process.Closed
 	code uint32 // how it ends, by detect.CloseByExit
 }
 
 // signal is one that may end a process.
 type signal struct {
-	time   int64
 	number int
 	from   *process // nil: the kernel
 }
 
 const (
-	// maxEvents bounds those of each half of a kind.
-	maxEvents = 1 << 14
 	// eventsNeeded is how long one is needed at least: findings wait for less, as a rule.
 	eventsNeeded = 5 * int64(time.Second)
-	// maxOfConn bounds those of a connection.
-	maxOfConn = 16
+	// maxOfKey bounds those of a connection, or of whatever else they are kept by.
+	maxOfKey = 16
 	// signalBefore is how long before a process ends by a signal that may have been sent.
 	signalBefore = 10 * int64(time.Second)
 	oomBefore    = 60 * int64(time.Second)
@@ -47,59 +54,20 @@ const (
 	endsSoon = 2 * int64(time.Second)
 )
 
-// recent holds what came last, in two halves: where the younger one is full, the older one goes.
-type recent[K comparable, V any] struct {
-	young, old map[K]put[V]
-	since      int64 // when the younger half began
-}
-
-// put is a value, and when it was noted.
-type put[V any] struct {
-	v  V
-	at int64
-}
-
-func (r *recent[K, V]) get(k K) V {
-	if p, ok := r.young[k]; ok {
-		return p.v
-	}
-	return r.old[k].v
-}
-
-// put notes a value. It returns how many had to go that may still be needed.
-func (r *recent[K, V]) put(k K, v V, now int64) (lost int) {
-	if age := now - r.since; len(r.young) >= maxEvents || age > keepFor || r.young == nil {
-		if age < eventsNeeded { // else all of the older half is older, too
-			for k, p := range r.old {
-				if _, anew := r.young[k]; !anew && now-p.at < eventsNeeded {
-					lost++
-				}
-			}
-		}
-		r.old, r.young = r.young, r.old
-		if r.since = now; r.young == nil {
-			r.young = map[K]put[V]{}
-		}
-		clear(r.young)
-	}
-	r.young[k] = put[V]{v, now}
-	return lost
-}
-
 // event notes what the kernel said. It reports whether somebody listens who did not before, or does
 // not any more.
 func (b *book) event(e any) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := &b.events
-	lost := 0
+	lost := false
 	switch e := e.(type) {
 	case *trace.Listen:
 		b.task(&e.Task)
 		b.ports[e.Local.Port] = e.Time // else who listens for a moment only is watched for ever
-		lost, changed = v.listens.put(e.Local, e.Time, e.Time), true
+		lost, changed = v.listens.put(e.Local, struct{}{}, e.Time), true
 	case *trace.Close:
-		c := closing{time: e.Time, by: b.task(&e.Task), how: detect.CloseByShutdown, code: e.Task.Code}
+		c := closing{by: b.task(&e.Task), how: detect.CloseByShutdown, code: e.Task.Code}
 		switch {
 		case c.by == nil:
 			c.how = "" // the network did; it is closed all the same
@@ -112,16 +80,16 @@ func (b *book) event(e any) (changed bool) {
 		if e.Listener {
 			of.remote = tcpstate.Endpoint{}
 		}
-		lost = v.closes.put(of, bounded(v.closes.get(of), c), e.Time)
+		lost = v.closes.put(of, c, e.Time)
 		changed = e.Listener
 	case *trace.Exit:
 		x := exitOf(e.Task.Code)
 		x.Time = e.Time
 		b.end(e.Task.PID, e.Task.Start, x)
 	case *trace.Signal:
-		s := signal{time: e.Time, number: e.Number}
-		was := v.signals.get(e.To)
-		if e.From.PID == e.To && was.number == e.Number && e.Time-was.time <= signalBefore {
+		s := signal{number: e.Number}
+		was, at := v.signals.last(e.To)
+		if e.From.PID == e.To && was.number == e.Number && e.Time-at <= signalBefore {
 			break // it caught the one from somebody else, tidied up, and lets itself be ended by it
 		}
 		if !e.Kernel && e.From.PID != e.To {
@@ -129,28 +97,22 @@ func (b *book) event(e any) (changed bool) {
 		}
 		lost = v.signals.put(e.To, s, e.Time)
 	case *trace.OOM:
-		lost = v.ooms.put(e.PID, e.Time, e.Time)
+		lost = v.ooms.put(e.PID, struct{}{}, e.Time)
 	case *trace.Drop:
 		of := conn{e.From, e.To}
 		d := detect.HostDrop{Time: e.Time, Seq: e.Seq, Flags: tcpstate.Flags(e.Flags), Reason: e.Reason}
-		lost = v.drops.put(of, bounded(v.drops.get(of), d), e.Time)
+		lost = v.drops.put(of, d, e.Time)
 	case *trace.Reset:
 		of := conn{e.Remote, e.Local}
-		if was := v.resets.get(of); was.Time != 0 && e.Time-was.Time < resetNear {
+		if _, was := v.resets.last(of); was != 0 && e.Time-was < resetNear {
 			break // what it sends behind its first RST is because of that
 		}
-		lost = v.resets.put(of, detect.HostReset{Time: e.Time, Reason: e.Reason}, e.Time)
+		lost = v.resets.put(of, e.Reason, e.Time)
 	}
-	b.lost += uint64(lost)
+	if lost {
+		b.lost++
+	}
 	return changed
-}
-
-// bounded are the newest ones, with one more.
-func bounded[T any](all []T, more T) []T {
-	if len(all) >= maxOfConn {
-		all = all[1:]
-	}
-	return append(all, more)
 }
 
 // is reports whether a process is a task's.
@@ -171,6 +133,9 @@ func (b *book) task(t *trace.Task) *process {
 	}
 	p := &process{Process: detect.Process{PID: t.PID, Name: t.Name}, parent: t.Parent, start: t.Start}
 	if b.foreign {
+		if len(b.processes) < maxProcesses {
+			b.processes[t.PID] = p
+		}
 		return p
 	}
 	read, err := readProcess(b.root, t.PID)
@@ -194,11 +159,11 @@ func (v *events) explain(p *process, x *detect.Exit) {
 	if x.Signal == 0 {
 		return
 	}
-	if at := v.ooms.get(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore {
+	if _, at := v.ooms.last(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore {
 		x.OOM, x.Limit = true, memoryLimit(p.groups)
 		return
 	}
-	if s := v.signals.get(p.PID); s.time != 0 && s.number == x.Signal && x.Time-s.time <= signalBefore && s.from != nil {
+	if s, at := v.signals.last(p.PID); at != 0 && s.number == x.Signal && x.Time-at <= signalBefore && s.from != nil {
 		killer := s.from.Process
 		killer.Exit = nil
 		x.Killer = &killer
@@ -207,20 +172,18 @@ func (v *events) explain(p *process, x *detect.Exit) {
 
 // closedBy is who closed a socket about a time, as the kernel said; nil: it did not.
 func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
-	var c *closing
-	cs := b.events.closes.get(of)
-	for i := range cs {
-		if d := cs[i].time - at; d < -before || d > within || cs[i].by == nil {
+	var c closing // the first one
+	when := int64(0)
+	for time, x := range b.events.closes.each(of) {
+		if d := time - at; d < -before || d > within || x.by == nil {
 			continue
 		}
-		if c != nil && !c.by.isSame(cs[i].by) {
+		if c.by != nil && !c.by.isSame(x.by) {
 			return nil // several connections, one soon behind the other
 		}
-		if c == nil {
-			c = &cs[i]
-		}
+		c, when = x, time
 	}
-	if c == nil {
+	if c.by == nil {
 		return nil
 	}
 	told := c.by.Process
@@ -229,10 +192,10 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 	switch {
 	case c.how == detect.CloseByExit && x == nil:
 		e := exitOf(c.code)
-		e.Time = c.time
+		e.Time = when
 		b.events.explain(c.by, &e)
 		told.Exit = &e
-	case x != nil && (c.how == detect.CloseByExit || x.Time >= c.time && x.Time-c.time <= endsSoon):
+	case x != nil && (c.how == detect.CloseByExit || x.Time >= when && x.Time-when <= endsSoon):
 		e := *x
 		told.Exit = &e
 	}
@@ -243,12 +206,13 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 // last that they were closed until a time, and of no other that it began.
 func (b *book) closedSince(on tcpstate.Endpoint, n int, at int64) bool {
 	last := int64(0)
-	for _, c := range b.events.closes.get(conn{local: on}) {
-		if c.time > b.looked && c.time <= at {
-			n, last = n-1, c.time
+	for time := range b.events.closes.each(conn{local: on}) {
+		if time > b.looked && time <= at {
+			n, last = n-1, max(last, time)
 		}
 	}
-	return n <= 0 && last != 0 && b.events.listens.get(on) < last
+	_, begun := b.events.listens.last(on)
+	return n <= 0 && last != 0 && begun < last
 }
 
 // exitOf is how a process ended by the code that wait(2) gives.

@@ -8,7 +8,6 @@ import (
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/trace"
 	"connrace/detect"
-	"connrace/tcpstate"
 )
 
 // A listener that is there goes before one that is gone, whose address fits better.
@@ -75,43 +74,50 @@ func TestRecent(t *testing.T) {
 		what string
 		step int64 // between two
 		lost bool
-	}{{"slowly", 1e6, false}, {"in a flood", 1e3, true}} {
-		var r recent[int, int64]
+	}{{"slowly", 1e9, false}, {"in a flood", 1e3, true}} {
+		const most, n = 1 << 10, 5<<10 + 10
+		r := recent[int, int]{most: most}
 		lost := 0
-		const n = 5*maxEvents + 10
 		for i := range n {
-			lost += r.put(i, int64(i), sec+int64(i)*tt.step)
-			if len(r.young)+len(r.old) > 2*maxEvents {
+			if r.put(i, -i, sec+int64(i)*tt.step) {
+				lost++
+			}
+			if len(r.all) > most || cap(r.all) > most {
 				t.Fatal("it grows")
 			}
 		}
-		if r.get(n-1) != n-1 || r.get(n-maxEvents) != n-maxEvents || r.get(0) != 0 {
-			t.Errorf("%s: the newest are not there, or the oldest are", tt.what)
+		for i := range n {
+			v, at := r.last(i)
+			if there := i >= n-most; there && (v != -i || at != sec+int64(i)*tt.step) || !there && at != 0 {
+				t.Errorf("%s: %d is %d of %d", tt.what, i, v, at)
+			}
 		}
-		if (lost > 0) != tt.lost || tt.lost && lost+len(r.young)+len(r.old) != n {
-			t.Errorf("%s: %d lost, %d left", tt.what, lost, len(r.young)+len(r.old))
+		if want := map[bool]int{true: n - most}[tt.lost]; lost != want {
+			t.Errorf("%s: %d lost, not %d", tt.what, lost, want)
 		}
 	}
 }
 
-// What goes is not missed where it is old, or was said anew.
-func TestRecentNotMissed(t *testing.T) {
-	var r recent[int, int]
-	now := sec
-	for i := range maxEvents {
-		if r.put(i, i, now) != 0 {
+// What comes of one key again and again is in nobody's way, and the newest of it are there.
+func TestRecentOfOne(t *testing.T) {
+	r := recent[string, int]{most: 64}
+	r.put("rare", 1, sec)
+	for i := range 1000 {
+		if r.put("often", i, sec+int64(i)) {
 			t.Fatal("lost")
 		}
-		now += 1e6
 	}
-	now += 10 * sec
-	lost := 0
-	for i := range 2*maxEvents + 1 { // a flood, in which each of the first half comes twice
-		lost += r.put(i%maxEvents, i, now)
-		now += 100
+	var got []int
+	for at, v := range r.each("often") {
+		if got = append(got, v); at != sec+int64(v) {
+			t.Errorf("%d was at %d", v, at)
+		}
 	}
-	if lost != 0 {
-		t.Errorf("%d are said to be lost", lost)
+	if v, _ := r.last("rare"); v != 1 || len(got) != maxOfKey || got[0] != 999 || got[maxOfKey-1] != 1000-maxOfKey {
+		t.Errorf("%d, %d", v, got)
+	}
+	if v, at := r.last("never"); v != 0 || at != 0 {
+		t.Errorf("%d at %d", v, at)
 	}
 }
 
@@ -133,18 +139,18 @@ func TestClosedTwiceByOne(t *testing.T) {
 	}
 }
 
-// A flood of what the kernel says takes bounded memory, and is counted where it is too much.
+// A flood of what the kernel says is counted where it is too much.
 func TestFloodOfEvents(t *testing.T) {
 	h := &host{t: t, root: t.TempDir()}
 	b := newBook(h.root, h)
 	b.foreign = true
-	for i := range 4 * maxEvents {
-		from := tcpstate.Endpoint{Addr: tcpstate.Addr4([]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), Port: 1}
-		b.event(&trace.Drop{Time: sec + int64(i), From: from, To: at("10.0.0.5:80"), Reason: "NETFILTER_DROP"})
+	const n = 1 << 16
+	for i := range n {
+		b.event(&trace.Drop{Time: sec + int64(i), From: numbered(i), To: at("10.0.0.5:80"), Reason: "NETFILTER_DROP"})
 		b.event(&trace.Signal{Time: sec + int64(i), Number: 9, To: i})
 	}
-	if n := len(b.events.drops.young) + len(b.events.drops.old); n > 2*maxEvents || b.lost != 2*2*maxEvents {
-		t.Errorf("%d drops in mind, %d lost", n, b.lost)
+	if want := uint64(2*n - b.events.drops.most - b.events.signals.most); b.lost != want {
+		t.Errorf("%d lost, not %d", b.lost, want)
 	}
 }
 

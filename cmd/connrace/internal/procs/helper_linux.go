@@ -46,6 +46,10 @@ type hello struct {
 // helperFD is the helper's end of the socket between the two.
 const helperFD = 3
 
+// garbage is how much of it there may be for what is kept, in percent: half of what is usual, for the
+// helper makes little of it, and its memory is for nothing else.
+const garbage = 50
+
 const (
 	lookEvery = 500 * time.Millisecond
 	// lookSeldom is enough where the kernel says who begins and ends to listen.
@@ -60,6 +64,7 @@ const (
 // the other end is closed.
 func Main() int {
 	runtime.GOMAXPROCS(1) // it does little, and shall disturb nobody
+	debug.SetGCPercent(garbage)
 	f := os.NewFile(helperFD, "socket")
 	defer f.Close()
 	in, out := json.NewDecoder(f), json.NewEncoder(f)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unique"
 
 	"connrace/detect"
 )
@@ -50,6 +51,9 @@ func readProcess(root string, pid int) (p process, err error) {
 	groups, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
 	p.groups = string(groups)
 	p.Container, p.Pod, p.Unit = place(groups)
+	for _, s := range []*string{&p.Command, &p.groups, &p.Container, &p.Pod, &p.Unit} {
+		*s = unique.Make(*s).Value() // workers of a server have them in common
+	}
 	return p, nil
 }
 

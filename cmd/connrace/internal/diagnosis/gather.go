@@ -255,8 +255,8 @@ func (q *problem) describe() {
 		q.Rule = q.Counts[i].Rule // whose settings are those
 	}
 	q.Why, q.Fix = text.Clean(cmp.Or(q.best.cause, q.Rule.Cause)), text.Clean(cmp.Or(q.best.fix, q.Rule.Fix))
-	if q.clientLeft() {
-		q.Fix = clientFix
+	if p := q.patience(); p != nil && p.why != "" && q.best.cause == q.Rule.Cause {
+		q.Why, q.Fix = p.why, p.fix
 	}
 	q.Title = q.title()
 	if q.reason == gone {
@@ -270,10 +270,6 @@ func (q *problem) describe() {
 	q.FixedIf = q.fixedIf()
 	q.More = "connrace explain " + q.Rule.ID
 }
-
-// clientFix is said where the client gave up, and not a limit of the LB.
-const clientFix = "If it was the client, nothing on the load balancer or the target: look for 499 (nginx) or 460 (an ALB) in the load balancer's log " +
-	"at these times, and raise the client's timeout or answer faster."
 
 // others says, where errors of other kinds than that whose sequence is told are of the problem, how
 // many findings are of which kind.
@@ -358,4 +354,14 @@ func (s *sample) median() int64 {
 	}
 	v := slices.Sorted(slices.Values(s.kept))
 	return v[len(v)/2]
+}
+
+// near is how many of the kept values are as good as one of them.
+func (s *sample) near(ns, slack int64) (n int) {
+	for _, v := range s.kept {
+		if v-slack <= ns && ns <= v+slack {
+			n++
+		}
+	}
+	return n
 }

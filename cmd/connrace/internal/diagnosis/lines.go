@@ -54,11 +54,11 @@ func (q *problem) lines() {
 		add(q.likely(servers), false, true)
 		add(named(servers, nil), false, false)
 	}
-	if q.Rule.Tells != nil && !q.isTimeUp() {
+	if q.Rule.Tells != nil && q.patience() != timeUp {
 		q.tells(knownLBs)
 	}
 	switch {
-	case q.clientLeft(): // none of them is to blame
+	case q.patience() == clientLeft: // none of them is to blame
 	case len(knownLBs) > 0 && q.isTimer(): // of the others, some are for other reasons
 		add(firsts(named(lbs, knownLBs)), true, false)
 	case len(knownLBs) > 0:
@@ -129,21 +129,6 @@ func (q *problem) addressed(k detect.Knob) detect.Knob {
 	}
 	return k
 }
-
-// clientLeft reports whether it was most likely the client that gave up, and no limit of the LB. A
-// wait that repeats itself is a limit, whoever set it.
-func (q *problem) clientLeft() bool {
-	n := &q.Rule.Timer
-	if q.cause != nil {
-		n = &q.cause.Timer
-	}
-	d := q.waited.median()
-	alone := q.Severity < detect.Error || 2*q.ClientAborts > q.Count
-	return n.Also == detect.TimerPatience && !q.isTimer() && !q.unwatched && d > 0 && !isRound(d) && !q.isTimeUp() && alone
-}
-
-// isTimeUp reports whether the LB's log says of most of it that its own time was up.
-func (q *problem) isTimeUp() bool { return 2*q.timeUp > len(q.Findings) }
 
 // lbIdle is the longest idle timeout that is known of the targets' LBs, as it was configured or
 // else as it shows; 0: none is.

@@ -49,7 +49,7 @@ func (q *problem) timer() Timer {
 	}
 	switch n.Also {
 	case detect.TimerPatience:
-		return q.patience(q.waited.median())
+		return q.patience().timer(q.waited.median())
 	case detect.TimerIdle:
 		if d := q.idle.median(); d > 0 {
 			t.Lines = append(t.Lines, "It had been idle for "+text.Short(d)+" (median).")
@@ -138,42 +138,3 @@ func sameTimer(targets []*detect.Target) bool {
 
 // Announced is the value of Keep-Alive: timeout=, in seconds.
 func Announced(t *detect.Timeout) string { return text.Digits(float64(t.Advertised.NS)/1e9, 4) }
-
-// Who sets a limit for answers sets it in half seconds, and it passes up to 15 ms late.
-const (
-	roundLimit = int64(500 * time.Millisecond)
-	limitSlack = int64(15 * time.Millisecond)
-)
-
-// isRound reports whether a wait is a limit that somebody set.
-func isRound(ns int64) bool {
-	return ns >= roundLimit-limitSlack && (ns+limitSlack)%roundLimit <= 2*limitSlack
-}
-
-// patience says how long the LB waited for an answer: a round time is its own limit, and what
-// is known to be, by its log.
-func (q *problem) patience(ns int64) Timer {
-	if q.isTimeUp() {
-		return Timer{
-			Head:  "The load balancer's limit for an answer",
-			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), and its log says that its own time was up."},
-		}
-	}
-	if isRound(ns) {
-		return Timer{
-			Head:  "The load balancer's limit for an answer: " + text.Short((ns+limitSlack)/roundLimit*roundLimit),
-			Lines: []string{"It gave up " + text.Short(ns) + " after the request (median), a round time."},
-		}
-	}
-	if !q.clientLeft() {
-		return Timer{
-			Head: "The load balancer waited " + text.Short(ns),
-			Lines: []string{"That time (the median) repeats itself: a limit that somebody set, at the load balancer or at its clients. Whose it was, packets cannot tell; " +
-				"the load balancer's log does, as below, or read by connrace with --log."},
-		}
-	}
-	return Timer{
-		Head:  "The load balancer waited " + text.Short(ns),
-		Lines: []string{"That is no round time (median), as limits of load balancers are: most likely its client went away after that time, unless the load balancer is set to just this."},
-	}
-}

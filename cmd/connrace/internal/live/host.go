@@ -39,7 +39,7 @@ func (w *watch) ask(qs []detect.HostQuestion) []detect.HostAnswer {
 // sayLost warns of what the kernel said and nobody could take.
 func (w *watch) sayLost(now time.Time) {
 	if n, ok := w.unheard.news(w.host.Lost, now); ok {
-		w.note(fmt.Sprintf("%s of the kernel's had no room: who closed a connection then may be unknown", text.Plural(n, "event")))
+		w.note(fmt.Sprintf("%s of the kernel's had no room or were interrupted: who closed a connection then may be unknown", text.Plural(n, "event")))
 	}
 }
 

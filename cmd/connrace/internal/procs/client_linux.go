@@ -38,7 +38,7 @@ type Helper struct {
 	gone    bool
 	// Sees says in one line what it can see and what not, and why.
 	Sees string
-	// Lost is how many of the kernel's events had no room when it was asked last.
+	// Lost is how many of the kernel's events had been lost when it was asked last.
 	Lost uint64
 }
 

@@ -33,7 +33,7 @@ type (
 	answer struct {
 		ID      uint64 // the request's
 		Answers []detect.HostAnswer
-		Lost    uint64 // events that had no room, since it began
+		Lost    uint64 // events, since it began
 	}
 )
 

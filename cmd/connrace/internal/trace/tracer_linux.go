@@ -24,6 +24,7 @@ type Tracer struct {
 	memory  *ebpf.Memory
 	reader  *ringbuf.Reader
 	links   []link.Link
+	progs   []*ebpf.Program
 	offsets []map[string]int // by kind
 	watched map[uint16]bool  // what Watch said
 	drops   map[uint32]string
@@ -101,7 +102,7 @@ func (t *Tracer) attach(l *layout, kind int) error {
 	if err != nil {
 		return err
 	}
-	defer prog.Close() // the link holds it
+	t.progs = append(t.progs, prog)
 	at, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: p.tracepoint, Program: prog})
 	if err != nil {
 		return err
@@ -157,13 +158,19 @@ func (t *Tracer) Watch(ports map[uint16]bool) error {
 	return nil
 }
 
-// Lost is how many events had no room.
-func (t *Tracer) Lost() uint64 {
+// Lost is how many events had no room, or were not looked at because they came in an interrupt while
+// a program looked at another one on the same processor.
+func (t *Tracer) Lost() (n uint64) {
 	b := make([]byte, 8)
-	if _, err := t.memory.ReadAt(b, lostAt); err != nil {
-		return 0
+	if _, err := t.memory.ReadAt(b, lostAt); err == nil {
+		n = native64(b)
 	}
-	return native64(b)
+	for _, p := range t.progs {
+		if s, err := p.Stats(); err == nil { // before Linux 5.12 nobody counts them
+			n += s.RecursionMisses
+		}
+	}
+	return n
 }
 
 // Read calls each with the events that have come, once what waits is read or until is over; where
@@ -214,6 +221,9 @@ func (t *Tracer) Close() error {
 	var errs []error
 	for _, l := range slices.Backward(t.links) {
 		errs = append(errs, l.Close())
+	}
+	for _, p := range t.progs {
+		errs = append(errs, p.Close())
 	}
 	if t.reader != nil {
 		errs = append(errs, t.reader.Close())

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -175,5 +178,49 @@ func TestWatchBesideListen(t *testing.T) {
 		if tr.memory.ReadAt(b, portsAt+int64(p)); b[0] == 0 {
 			t.Errorf("port %d is not watched", p)
 		}
+	}
+}
+
+// What a program does not look at because it is in the middle of something is counted as lost. Here one
+// that looks at page faults makes one itself.
+func TestInterruptedIsLost(t *testing.T) {
+	tr := openHere(t)
+	const nowhere = -0x2000 // the hole in front of the kernel's last page
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.RawTracepoint, License: "Dual MIT/GPL", Instructions: asm.Instructions{
+		asm.Mov.Reg(asm.R1, asm.RFP), asm.Add.Imm(asm.R1, scratch),
+		asm.Mov.Imm(asm.R2, 8),
+		asm.Mov.Imm(asm.R3, nowhere),
+		asm.FnProbeReadKernel.Call(),
+		asm.Mov.Imm(asm.R0, 0), asm.Return(),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr.progs = append(tr.progs, prog)
+	before := tr.Lost()
+	faults, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "page_fault_kernel", Program: prog})
+	if err != nil {
+		t.Skip("page faults are not told here: ", err)
+	}
+	defer faults.Close()
+	pages, err := unix.Mmap(-1, 0, 1<<16, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(pages)
+	zero, err := os.Open("/dev/zero")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zero.Close()
+	if _, err := zero.Read(pages); err != nil { // the kernel writes there, for the first time
+		t.Fatal(err)
+	}
+	stats, err := prog.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := tr.Lost() - before; got == 0 || got < stats.RecursionMisses {
+		t.Errorf("%d lost, %d counted", got, stats.RecursionMisses)
 	}
 }

@@ -48,7 +48,7 @@ func TestNamesHaveSettings(t *testing.T) {
 	known := slices.Concat(ServerNames(), LBNames())
 	for _, n := range []string{
 		"Node.js", "gunicorn", "nginx", "uvicorn", "Apache", "Tomcat", "Jetty", "lighttpd", "Kestrel", "waitress", "Hypercorn", "Granian", "Cowboy", "Caddy", "Envoy",
-		"Akka HTTP", "Pekko HTTP", "Go", "Puma", "HAProxy", "ingress-nginx", "Traefik", "Varnish", "h2o", "Squid", "Traffic Server", "nghttpx", "GCP", "AWS ELB", "ALB",
+		"Akka HTTP", "Pekko HTTP", "Go", "Puma", "Werkzeug", "Daphne", "Twisted", "Cheroot", "Tornado", "aiohttp", "Unicorn", "Passenger", "HAProxy", "ingress-nginx", "Traefik", "Varnish", "h2o", "Squid", "Traffic Server", "nghttpx", "GCP", "AWS ELB", "ALB",
 	} {
 		if !slices.Contains(known, n) {
 			t.Errorf("no setting of %s is listed", n)

@@ -14,29 +14,39 @@ type product struct {
 	// form reports whether the field stands where the software puts it: elsewhere another
 	// program has passed it on. May be nil.
 	form func(*head, int) bool
+	// likely says that nothing in the head belongs to one hop, so that a program in front that keeps
+	// names and order may have passed it on.
+	likely bool
 }
 
 var products = []product{
-	{"gunicorn", "gunicorn", "Server", ofGunicorn}, // gunicorn/http/wsgi.py, default_headers
-	{"nginx", "nginx", "Server", ofNginx},          // ngx_http_header_filter_module.c
-	{"openresty", "nginx", "Server", ofNginx},
-	{"uvicorn", "uvicorn", "server", ofUvicorn},    // uvicorn/config.py, encoded_headers
-	{"Apache", "Apache", "Server", ofApache},       // http_filters.c, basic_http_header
-	{"Apache-Coyote", "Tomcat", "Server", atFirst}, // Http11Processor.java, before 9
-	{"Jetty", "Jetty", "Server", ofJetty},          // of 9
-	{"lighttpd", "lighttpd", "Server", atLast},     // response.c, http_response_write_header
-	{"Kestrel", "Kestrel", "Server", sorted},       // HttpHeaders.Generated.cs
-	{"waitress", "waitress", "Server", sorted},     // waitress/task.py, build_response_header
-	{"hypercorn-h11", "Hypercorn", "server", nil},
-	{"hypercorn-h2", "Hypercorn", "", nil},
-	{"granian", "Granian", "server", nil},
-	{"Cowboy", "Cowboy", "server", nil},
-	{"Caddy", "Caddy", "Server", nil},
-	{"envoy", "Envoy", "server", nil},
-	{"akka-http", "Akka HTTP", "Server", nil},
-	{"pekko-http", "Pekko HTTP", "Server", nil},
-	{"h2o", "h2o", "Server", nil},
-	{"ATS", "Traffic Server", "Server", nil}, // proxy.config.http.response_server_str
+	{"gunicorn", "gunicorn", "Server", ofGunicorn, false}, // gunicorn/http/wsgi.py, default_headers
+	{"nginx", "nginx", "Server", ofNginx, false},          // ngx_http_header_filter_module.c
+	{"openresty", "nginx", "Server", ofNginx, false},
+	{"uvicorn", "uvicorn", "server", ofUvicorn, false},      // uvicorn/config.py, encoded_headers
+	{"Apache", "Apache", "Server", ofApache, false},         // http_filters.c, basic_http_header
+	{"Apache-Coyote", "Tomcat", "Server", atFirst, false},   // Http11Processor.java, before 9
+	{"Jetty", "Jetty", "Server", ofJetty, false},            // of 9
+	{"Jetty", "Jetty", "Server", ofJetty12, true},           // HttpChannelState.java, onRequest
+	{"lighttpd", "lighttpd", "Server", atLast, false},       // response.c, http_response_write_header
+	{"Kestrel", "Kestrel", "Server", sorted, false},         // HttpHeaders.Generated.cs
+	{"waitress", "waitress", "Server", sorted, false},       // waitress/task.py, build_response_header
+	{"Werkzeug", "Werkzeug", "Server", ofWerkzeug, false},   // werkzeug/serving.py, run_wsgi
+	{"daphne", "Daphne", "Server", ofDaphne, true},          // daphne/http_protocol.py, handle_reply
+	{"TwistedWeb", "Twisted", "Server", ofTwisted, true},    // twisted/web/server.py, Request.process
+	{"Cheroot", "Cheroot", "Server", dated, true},           // cheroot/server.py, send_headers
+	{"TornadoServer", "Tornado", "Server", ofTornado, true}, // tornado/web.py, RequestHandler.clear
+	{"aiohttp", "aiohttp", "Server", dated, true},           // aiohttp/web_response.py, _prepare_headers
+	{"hypercorn-h11", "Hypercorn", "server", nil, false},
+	{"hypercorn-h2", "Hypercorn", "", nil, false},
+	{"granian", "Granian", "server", nil, false},
+	{"Cowboy", "Cowboy", "server", nil, false},
+	{"Caddy", "Caddy", "Server", nil, false},
+	{"envoy", "Envoy", "server", nil, false},
+	{"akka-http", "Akka HTTP", "Server", nil, false},
+	{"pekko-http", "Pekko HTTP", "Server", nil, false},
+	{"h2o", "h2o", "Server", nil, false},
+	{"ATS", "Traffic Server", "Server", nil, false}, // proxy.config.http.response_server_str
 }
 
 // overHTTP2 are those of the products that speak HTTP/2 without TLS, as load balancers do to their targets: of
@@ -65,6 +75,9 @@ func nameAndVersion(value string) (name, version string) {
 	if s, v, ok := strings.Cut(value, "("); ok && s == "Jetty" {
 		return s, v
 	}
+	if s, v, ok := strings.Cut(value, " aiohttp/"); ok && strings.HasPrefix(s, "Python/") {
+		return "aiohttp", v
+	}
 	name, version, _ = strings.Cut(value, "/")
 	return name, version
 }
@@ -77,22 +90,6 @@ func (p *product) named(product, version string, likely bool) Software {
 	return Software{Name: p.name, Basis: "its Server header, " + product, Likely: likely}
 }
 
-func atFirst(_ *head, i int) bool { return i == 0 }
-func atLast(h *head, i int) bool  { return i == len(h.fields)-1 }
-
-// Connection belongs to one hop: who passes an answer on takes it away, or puts its own elsewhere.
-func ofGunicorn(h *head, _ int) bool { return h.run(0, "Server", "Date", "Connection") }
-
-func ofNginx(h *head, _ int) bool   { return h.run(0, "Server", "Date") && h.value("Connection") != "" }
-func ofApache(h *head, _ int) bool  { return h.run(0, "Date", "Server") }
-func ofUvicorn(h *head, _ int) bool { return h.run(0, "date", "server") && h.lower() }
-func ofJetty(h *head, i int) bool   { return i > 1 && atLast(h, i) && h.run(0, "Date") }
-
-// sorted reports whether the fields stand in the order of their names.
-func sorted(h *head, _ int) bool {
-	return slices.IsSortedFunc(h.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
-}
-
 // passedOn are fields that programs add to answers which they pass on: whose Server field it is
 // then is not known.
 var passedOn = []string{
@@ -102,16 +99,23 @@ var passedOn = []string{
 // OfAnswer tells the server by the whole head of an answer.
 func OfAnswer(p []byte) Software {
 	h, ok := parse(p)
-	if !ok || !bytes.HasPrefix(h.line, []byte("HTTP/1.1 ")) || h.has(passedOn...) {
+	old := bytes.HasPrefix(h.line, []byte("HTTP/1.0 ")) // as some answer who asks so, nginx unless it is told otherwise
+	if !ok || !old && !bytes.HasPrefix(h.line, []byte("HTTP/1.1 ")) || h.has(passedOn...) {
 		return Software{}
 	}
 	s := Software{}
-	if i := h.fold("Server"); i >= 0 {
-		if s = h.product(i); s == Other && !ofApache(&h, i) && !ofGunicorn(&h, i) {
+	switch i := h.fold("Server"); {
+	case i >= 0:
+		if s = h.product(i); s == Other && old {
+			return Software{}
+		} else if s == Other && !ofApache(&h, i) && !ofGunicorn(&h, i) {
 			s = unlike // Apache as a proxy keeps the field that it is given, but not its place
 		}
-	} else if s = h.serverOrder(); s.Name == "" && bytes.HasPrefix(h.line, []byte("HTTP/1.1 2")) {
-		s = Nameless
+	case old:
+	default:
+		if s = h.serverOrder(); s.Name == "" && bytes.HasPrefix(h.line, []byte("HTTP/1.1 2")) {
+			s = Nameless
+		}
 	}
 	if s.Name != "Envoy" && h.has("X-Envoy-Upstream-Service-Time") {
 		return Software{} // Envoy names itself in what it passes on, unless it is told not to
@@ -126,8 +130,10 @@ func (h *head) product(i int) Software {
 	for _, s := range products {
 		switch {
 		case name != s.product:
+		case s.likely && h.fold("Connection") > i:
+			return Software{} // its own or, as lighttpd and others write it, that of who passed the answer on
 		case f.name == s.field && h.value(f.name) != "" && (s.form == nil || s.form(h, i)):
-			return s.named(name, version, false)
+			return s.named(name, version, s.likely)
 		}
 	}
 	return Other
@@ -135,36 +141,10 @@ func (h *head) product(i int) Software {
 
 // serverOrder tells servers that name themselves nowhere by the order of what they add.
 func (h *head) serverOrder() Software {
-	end := len(h.fields)
-	if h.run(-1, "Content-Length") || h.run(-1, "Transfer-Encoding") {
-		end--
-	}
-	switch {
-	case h.run(end-3, "Date", "Connection", "Keep-Alive") && h.fields[end-2].value == "keep-alive" && strings.HasPrefix(h.fields[end-1].value, "timeout="):
-		// lib/_http_outgoing.js, _storeHeader
-		return Software{Name: "Node.js", Basis: "its Date, Connection: keep-alive and Keep-Alive headers, in this order"}
-	case h.run(0, "X-Powered-By") && h.fields[0].value == "Express" && h.run(end-2, "Date", "Connection"):
-		return Software{Name: "Node.js", Basis: "its X-Powered-By header, Express"}
-	case h.sniffed():
-		return Software{Name: "Go", Basis: "its Date, Content-Length and Content-Type headers, in this order"}
+	for _, sign := range orders {
+		if s := sign(h); s.Name != "" {
+			return s
+		}
 	}
 	return Software{}
-}
-
-// sniffed reports whether the head ends as net/http ends it, with a type that it found by itself
-// (extraHeader.Write, DetectContentType): one that the handler has set, or that came from
-// elsewhere, stands before Date. The length is behind Date unless the handler has set it.
-func (h *head) sniffed() bool {
-	end := len(h.fields)
-	if h.run(-1, "Connection") && h.fields[end-1].value == "close" {
-		end--
-	}
-	if !h.run(end-3, "Date", "Content-Length", "Content-Type") && !(h.run(end-2, "Date", "Content-Type") && h.value("Content-Length") != "") {
-		return false
-	}
-	switch h.fields[end-1].value {
-	case "text/plain; charset=utf-8", "text/html; charset=utf-8", "text/xml; charset=utf-8", "application/octet-stream":
-		return true
-	}
-	return false
 }

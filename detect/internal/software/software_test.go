@@ -35,6 +35,19 @@ func TestRecordedRequests(t *testing.T) {
 	}
 }
 
+// Of all that real servers write each is named as the one that it is, or nobody is.
+func TestRecordedAnswers(t *testing.T) {
+	for _, r := range recorded(t, "answers.txt") {
+		s := OfAnswer(lines(r.head))
+		if got := s.Name; s.Likely {
+			s.Name = got + "?"
+		}
+		if s.Name != r.want {
+			t.Errorf("%s: %q, want %q", r.head, s.Name, r.want)
+		}
+	}
+}
+
 func TestPassedOn(t *testing.T) {
 	for _, r := range recorded(t, "passed_on.txt") {
 		if got := OfAnswer(lines(r.head)).Name; got != r.want {
@@ -129,6 +142,19 @@ var answers = []named{
 	{"HTTP/1.1 200 OK|Content-Type: application/json|Date: now|Content-Length: 5||", ""},                   // or Bun
 	{"HTTP/1.1 200 OK|Date: now|Content-Type: text/plain; charset=utf-8|Transfer-Encoding: chunked||", ""}, // or Kestrel
 	{"HTTP/1.1 200 OK|Content-Length: 20|Content-Type: text/plain||", ""},                                  // uWSGI
+	{"HTTP/1.1 200 OK|Server: Jetty(12.0.9)|Date: now|Content-Type: text/plain|Content-Length: 2||", "Jetty"},
+	{"HTTP/1.1 200 OK|Server: Jetty(12.0.9)|Date: now|Content-Type: text/plain|Content-Length: 2|Accept-Ranges: bytes||", "other"}, // by lighttpd
+	{"HTTP/1.1 200 OK|Server: Jetty(12.0.9)|Date: now|Content-Length: 2|Connection: keep-alive||", ""},                             // or nginx, with proxy_pass_header Server
+	{"HTTP/1.1 200 OK|Server: TornadoServer/6.4|Content-Type: text/html|Date: now|Connection: close||", ""},
+	{"HTTP/1.1 200 OK|Content-Length: 2|Content-Type: text/plain|Date: now|Server: Cheroot/9.0.0||", "other"},         // by Go
+	{"HTTP/1.1 200 OK|Content-Type: text/plain|Content-Length: 2|Date: now|Server: Python/3.11 other/3.8||", "other"}, // of the same form
+	{"HTTP/1.1 299 |Content-Length: 2|Date: now||", ""},                                                               // there is no reason to write
+	{"HTTP/1.1 200 |content-length: 2|date: now||", ""},                                                               // Tomcat through HAProxy
+	{"HTTP/1.1 200 OK|Content-Length: 2|Date: now||", ""},
+	{"HTTP/1.1 200 |Content-Length: 2|Date: now|Connection: keep-alive|Keep-Alive: timeout=20||", ""}, // Tomcat to HTTP/1.0, or Node.js before it
+	{"HTTP/1.1 200 OK|Date: now|Connection: close|Content-Type: text/plain|X-Runtime: 0.1|Server: own||", "other"},
+	{"HTTP/1.0 200 OK|Server: gunicorn|Date: now|Content-Length: 2||", ""}, // passed on
+	{"HTTP/1.0 200 OK|Date: now|Content-Length: 5|Content-Type: text/plain; charset=utf-8||", ""},
 	{"GET / HTTP/1.1|Server: gunicorn||", ""},
 }
 
@@ -142,7 +168,7 @@ func TestOfAnswer(t *testing.T) {
 
 // Of a head that is cut off anywhere, or that goes on behind its end, nobody is named.
 func TestCutOff(t *testing.T) {
-	for _, r := range slices.Concat(recorded(t, "requests.txt"), recorded(t, "passed_on.txt"), requests, answers) {
+	for _, r := range slices.Concat(recorded(t, "requests.txt"), recorded(t, "answers.txt"), recorded(t, "passed_on.txt"), requests, answers) {
 		whole := lines(r.head)
 		for n := range len(whole) {
 			for _, of := range []func([]byte) Software{OfRequest, OfAnswer} {
@@ -181,9 +207,9 @@ func TestOpinion(t *testing.T) {
 // FuzzHead: whatever comes, what is said is made of words of this package and digits.
 func FuzzHead(f *testing.F) {
 	known := map[string]bool{"": true}
-	for _, r := range slices.Concat(recorded(f, "requests.txt"), recorded(f, "passed_on.txt"), requests, answers) {
+	for _, r := range slices.Concat(recorded(f, "requests.txt"), recorded(f, "answers.txt"), recorded(f, "passed_on.txt"), requests, answers) {
 		f.Add(lines(r.head))
-		known[r.want] = true
+		known[strings.TrimSuffix(r.want, "?")] = true
 	}
 	for _, p := range products {
 		known[p.name] = true

@@ -2,8 +2,8 @@ package detect
 
 import "connrace/tcpstate"
 
-// accepted is when the targets accepted the connections, by Flow.Index; 0: not known. A Flow has no
-// room for it, and it is only read when one closes.
+// accepted is when the targets accepted the connections, by Flow.Index; 0: not known. Where only that
+// is known since when a connection has been open, that is there with a minus. A Flow has no room for it.
 type accepted []int64
 
 func (a *accepted) note(f *tcpstate.Flow, at int64) {
@@ -23,15 +23,26 @@ func (a *accepted) forget(f *tcpstate.Flow) {
 
 func (a *accepted) at(f *tcpstate.Flow) int64 {
 	if i := int(f.Index()); i < len(*a) {
-		return (*a)[i]
+		return max((*a)[i], 0)
+	}
+	return 0
+}
+
+// since is from when on the connection is known to have been open; 0: it is not known.
+func (a *accepted) since(f *tcpstate.Flow) int64 {
+	if i := int(f.Index()); i < len(*a) {
+		return max((*a)[i], -(*a)[i])
 	}
 	return 0
 }
 
 func (a *accepted) shift(by int64) {
 	for i, at := range *a {
-		if at != 0 {
+		switch {
+		case at > 0:
 			(*a)[i] = at + by
+		case at < 0:
+			(*a)[i] = at - by
 		}
 	}
 }

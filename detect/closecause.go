@@ -13,6 +13,7 @@ const (
 	CloseRequestLimit   = "request-limit"   // behind the same n-th request of a connection
 	CloseImmediate      = "immediate"       // as soon as the target had the request, each time
 	CloseMass           = "mass-close"      // several connections at once, whose clocks differ
+	ClosePartial        = "partial-close"   // so, but the target kept others and served them
 	CloseOverdueBatch   = "overdue-batch"   // several overdue ones at once
 	CloseAfterResponse  = "after-response"  // right behind an answer that did not announce it
 	CloseUnknown        = "unknown"
@@ -54,6 +55,15 @@ var CloseCauses = []*CloseCause{
 		shows:   (*theClose).inMass,
 		cause:   text("The target closed several connections at once, whatever their age: a restart, a deploy or a killed worker."),
 		fix:     text(drainFix),
+	},
+	{
+		ID: ClosePartial, Label: "together with others, and kept the rest", Timer: partialTimer, Knobs: partialKnobs,
+		Trigger: "such an end of a worker (a kill, a crash, a reload)",
+		How: "Several connections were closed in one moment (50 ms) that no one timer explains, as in a mass-close, and more than are closed in other moments; " +
+			"but requests that came later, on connections that the target had had before, were answered, or most of its connections stayed open.",
+		shows: (*theClose).inShare,
+		cause: text(partialText),
+		fix:   text(partialFix),
 	},
 	{
 		ID: CloseIdleTimeout, Label: "by its idle timer", KeepAlive: true, Knobs: keepAliveKnobs,
@@ -154,6 +164,21 @@ var CloseCauses = []*CloseCause{
 		fix:     text(drainFix),
 	},
 	{
+		ID: ClosePartial, Label: "together with others, and kept the rest", Timer: partialTimer, Knobs: partialKnobs,
+		Trigger: "such an end of a worker (a kill, a crash, a reload)",
+		shows:   (*theClose).asSomeLeft,
+		cause:   text(partialText),
+		fix:     text(partialFix),
+	},
+	{
+		ID: ClosePartial, Label: "as a part of it stopped", Timer: partialTimer, Knobs: partialKnobs,
+		Trigger: "such a stop (a deploy, a crash, a kill)",
+		shows:   (*theClose).asSomeStopped,
+		cause: text("Connections were refused at that moment, and others went on: one of several servers behind this address stopped, or one of the " +
+			"target's processes did."),
+		fix: text(partialFix),
+	},
+	{
 		ID: CloseAge, Label: "at the end of the grace period behind its GOAWAY", Knobs: graceKnobs,
 		Trigger: "calls as long, on connections that grow as old",
 		Timer:   TimerNote{Head: "The target's grace period behind GOAWAY"},
@@ -195,9 +220,19 @@ const drainFix = "First see whether it was stopped or killed, as below: no hook 
 	"that it has to stop (TimeoutStopSec, terminationGracePeriodSeconds), and let the load balancer repeat idempotent " +
 	"requests elsewhere. If it was stopped (a deploy, a reload), take it " + outFirst
 
+const (
+	partialText = "The target closed several connections at once, whatever their age, and went on with others that it had: one of its workers was killed, " +
+		"crashed or was replaced, one of several servers behind this address stopped, or it is stopping and closes idle connections first."
+	partialFix = "See what ended at that moment, as below: a worker that is killed takes its connections along. If it ended in order (a reload, a limit on " +
+		"a worker's requests), let it finish what it has, and let the load balancer repeat idempotent requests. If the address is that of several servers, " +
+		"take the one that is to stop " + outFirst
+)
+
 // outFirst goes on from "take it", where a stop is to do no harm.
 const outFirst = "out of the load balancer before that (deregistration_delay.timeout_seconds, readiness probe, preStop sleep) " +
 	"and let it go on serving meanwhile. A longer keep-alive timeout does not help here."
+
+var partialTimer = TimerNote{Head: "No timer", Text: "A worker or a server that ends closes its connections whatever the timers say."}
 
 var massTimer = TimerNote{Head: "No timer", Text: "A restart, a deploy or a kill closes connections whatever their timers say."}
 

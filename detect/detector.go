@@ -3,7 +3,6 @@ package detect
 import (
 	"math"
 	"slices"
-	"sort"
 
 	"connrace/detect/internal/idle"
 	"connrace/detect/internal/kernel"
@@ -29,6 +28,7 @@ type Detector struct {
 	speakTLS  map[tcpstate.Addr]struct{} // hosts that agreed on TLS with some target, as the LB
 	requests  ring.Ring[recentRequest]
 	accepted  accepted
+	standing  standing
 	undecided undecided
 	scratch   Facts // of the connection that is looked at
 
@@ -161,6 +161,9 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 	d.exchanges.active(t.end, e.Time)
 	d.ledger.opened(d, e)
 	d.accepted.forget(f)
+	if e.Seg.Flags&tcpstate.SYN == 0 {
+		d.begins(f, t, -e.Time)
+	}
 	t.connections++
 	if f.BeginCaptured() || e.Seg.Flags&tcpstate.SYN != 0 {
 		t.attempted++
@@ -184,6 +187,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
 	t.completed++
+	seen := -e.Time
 	d.ledger.setUp(d, f)
 	d.ledger.keep(d, e)
 	m := d.tracker.Notes(f)
@@ -200,8 +204,9 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 		x.clocks.add(d.tracker.Endpoint(f, f.LB()).Addr, lb.SYNs[0])
 		x.farNS += max(target.SYNs[0].Time-lb.SYNs[0].Time, 0)
 		x.allNS += rtt
-		d.accepted.note(f, target.SYNs[0].Time+rtt)
+		seen = target.SYNs[0].Time + rtt
 	}
+	d.begins(f, t, seen)
 	if lb.NSYN > 1 {
 		d.judgeSYN(d.facts(f, e), SYNAnswered)
 		d.conclude(f, wasAnswered)
@@ -256,6 +261,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 			x.reused(gap)
 		}
 	}
+	d.served(f, x, request.Time)
 	x.waits.end(d.stalled, d.tracker, f, e.Time)
 	if f.Noted() && d.tracker.Notes(f).Half[f.LB()].NCopies > 0 && !f.Decided() {
 		if d.tracker.NewestFromTarget(f).Set() {
@@ -298,6 +304,7 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	f := e.Flow
 	d.ledger.keep(d, e)
+	d.ends(f, e)
 	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) || d.answersFIN(f, e.Side) {
 		return
 	}
@@ -316,6 +323,7 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 		return
 	}
 	t.advertise(f)
+	c.Open, c.Left = t.open, t.open
 	x := t.tell()
 	x.heard = max(x.heard, e.Time)
 	if c.AtOnce() {
@@ -422,26 +430,6 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		d.totals.NoPayload++
 	}
 	d.ledger.gone(d, f)
+	d.ends(f, nil)
 	d.targets.release(f)
-}
-
-// gaps are the times at which frames are known to be missing.
-type gaps []int64
-
-func (g *gaps) add(time int64, live bool) {
-	const most = 1 << 16
-	if len(*g) == most {
-		if !live {
-			return
-		}
-		*g = append((*g)[:0], (*g)[most/2:]...)
-	}
-	*g = append(*g, time)
-}
-
-// near reports whether frames are known to be missing within a second of a time: what is
-// missing may be what decides, and retries come within about as long.
-func (g *gaps) near(t int64) bool {
-	i := sort.Search(len(*g), func(i int) bool { return (*g)[i] >= t-second })
-	return i < len(*g) && (*g)[i] <= t+second
 }

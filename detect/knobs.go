@@ -155,6 +155,9 @@ var gracefulKnobs = []Knob{
 	{"Spring Boot", "server.shutdown=graceful", "with spring.lifecycle.timeout-per-shutdown-phase=30s"},
 }
 
+// partialKnobs are those where a part of the target has ended.
+var partialKnobs = slices.Concat(endedKnobs, gracefulKnobs[1:])
+
 // leaveELB takes a target out of a group of AWS.
 const leaveELB = "aws elbv2 deregister-targets --target-group-arn ARN --targets Id=ID"
 

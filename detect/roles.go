@@ -143,5 +143,10 @@ func (d *Detector) changeTarget(f *tcpstate.Flow) {
 	old.connections--
 	old.kept().waits.takeBack(d.stalled, f.Index())
 	d.targets.release(f)
-	d.targetOf(f).connections++
+	t := d.targetOf(f)
+	t.connections++
+	if d.standing.has(f.Index()) {
+		old.open--
+		t.open++
+	}
 }

@@ -83,6 +83,7 @@ func (d *Detector) onStreamAnswered(e *tcpstate.Event) {
 	if s.Gap >= 0 {
 		t.tell().reused(s.Gap)
 	}
+	d.served(e.Flow, t.tell(), s.Request.Time)
 	if s.Status >= 500 {
 		d.exchanges.note(d, e.Flow, s.Answer, int(s.Status), d.streamRequest(s))
 	}

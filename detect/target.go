@@ -17,6 +17,7 @@ type target struct {
 	mixed       *told   // by the many listeners that it stands for; nil: it is one
 	into        *target // that it was merged into; nil: it has a row of its own
 	flows       int32   // connections that the tracker has
+	open        int32   // of them, those that are established and that nobody has begun to close
 	requests    uint64
 	unread      uint64 // of them, those on connections that are HTTP/2 by the lengths of what was not captured
 	told        *told  // silent: nothing yet
@@ -65,6 +66,7 @@ type told struct {
 	slow             Histogram        // how long answers took that took a second or more
 	refusals         ring.Ring[int64] // when connections were refused
 	behindAnswers    moments          // when connections were closed right behind an answer
+	served           idle.Spans       // when connections were served that were open before and after
 	crossed          int              // requests that the target's idle close took away
 	inferred         inferred
 	who              who
@@ -272,16 +274,12 @@ func (m *moments) burst(at int64) (near int) {
 		switch away := max(x-at, at-x); {
 		case away <= idle.Moment:
 			near++
-		case away > burstLasts && away <= second:
+		case away > idle.Linger && away <= second:
 			return 0
 		}
 	}
 	return near
 }
-
-// burstLasts is how long a worker may take that lets its requests finish before it ends, by
-// judgement: longer than most requests take.
-const burstLasts = 300 * millisecond
 
 // shift moves the times that are remembered.
 func (t *target) shift(by int64) {
@@ -308,6 +306,7 @@ func (t *target) shift(by int64) {
 		x.clocks[i].newest.Time += by
 	}
 	x.drops.Shift(by)
+	x.served.Shift(by)
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)
 }

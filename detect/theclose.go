@@ -10,6 +10,7 @@ type theClose struct {
 	announced int64 // how long before it a GOAWAY came, ns; 0: none did
 	rtt       int64
 	mass      idle.Mass
+	wentOn    bool // the target served connections before and after that it had all the time
 }
 
 // What a cause is known from (Measures.CloseCauseBasis).
@@ -29,6 +30,7 @@ func (c *theClose) shift(by int64) {
 // cause says why a target closed, and from what that is known.
 func (c *theClose) cause(t *target) (cause *CloseCause, basis string) {
 	t.timers() // as they are known now
+	c.wentOn = c.wentOn || t.told.served.Cover(c.Time)
 	for _, cause := range CloseCauses {
 		if basis, ok := cause.shows(c, t); ok {
 			return cause, basis
@@ -64,20 +66,35 @@ func (c *theClose) fits(own *timer) bool {
 	return own != nil && !c.busy() && c.Gap >= 0 && own.Timer.Fits(c.Gap)
 }
 
+// ofSome reports whether what was closed with it were some of the target's connections, and it kept
+// others: it served them before and after, or they were open still when it had closed those.
+func (c *theClose) ofSome() bool { return c.wentOn || !c.mass.OfAll() }
+
 // inMass: several at once whose clocks differ, so that no timer is behind all of them.
 func (c *theClose) inMass(t *target) (string, bool) {
+	return "", !c.ofSome() && c.together(t)
+}
+
+// inShare: so, but of some of its connections. Those of a busy target that are closed one by one meet
+// now and then.
+func (c *theClose) inShare(t *target) (string, bool) {
+	return "", c.ofSome() && c.mass.StandsOut() && c.together(t)
+}
+
+// together reports whether several were closed at once that no one timer has closed.
+func (c *theClose) together(t *target) bool {
 	own, _ := t.timers()
 	if !c.mass.Several() || c.overdue(t) {
-		return "", false
+		return false
 	}
 	if _, aged := c.byAge(t); aged {
-		return "", false
+		return false
 	}
 	if _, refused := c.asRefusal(t); refused {
-		return "", false
+		return false
 	}
 	r := t.told.inferred.limits.Request
-	return "", !(c.fits(own) && c.mass.Alike > 1) && !(c.mass.OnlyBusy() && r.Overdue(c.mass.LoOut))
+	return !(c.fits(own) && c.mass.Alike > 1) && !(c.mass.OnlyBusy() && r.Overdue(c.mass.LoOut))
 }
 
 // byIdleTimer: it had been idle for as long as the timer that is inferred, or announced.
@@ -148,13 +165,27 @@ func (c *theClose) behindAnswer(t *target) (string, bool) {
 // asItLeft: another was closed then that had a request, too; or others right behind their answers,
 // as a worker does that is to end, and none shortly before or after.
 func (c *theClose) asItLeft(t *target) (string, bool) {
+	return "", !c.ofSome() && c.withAnother(t)
+}
+
+// asSomeLeft: so, but of some of its connections.
+func (c *theClose) asSomeLeft(t *target) (string, bool) {
+	return "", c.ofSome() && (t.told.behindAnswers.burst(c.Time) >= 2 || c.mass.StandsOut() && c.withAnother(t))
+}
+
+func (c *theClose) withAnother(t *target) bool {
 	n := t.told.behindAnswers.burst(c.Time)
-	return "", n >= 2 || n == 1 && c.mass.N > c.mass.Alike || c.mass.Two()
+	return n >= 2 || n == 1 && c.mass.N > c.mass.Alike || c.mass.Two()
 }
 
 // asItStopped: connections were refused at that moment.
 func (c *theClose) asItStopped(t *target) (string, bool) {
-	return fromRefusal, t.told.refusedNear(c.Time)
+	return fromRefusal, !c.wentOn && t.told.refusedNear(c.Time)
+}
+
+// asSomeStopped: so, but the target went on with others that it had.
+func (c *theClose) asSomeStopped(t *target) (string, bool) {
+	return fromRefusal, c.wentOn && t.told.refusedNear(c.Time)
 }
 
 // behindGoAway: it had said GOAWAY, and waited for a while for the streams that were open.

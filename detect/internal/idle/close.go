@@ -40,6 +40,9 @@ type Close struct {
 	Ref   tcpstate.SegRef // the FIN or RST
 	Known int64           // when it was known: Time, or later than that of an announcement
 	Nth   uint32          // requests that were answered; 0: not known
+	Open  int32           // connections of the target that were open still
+	Left  int32           // the fewest that were in Linger behind it, or until the next close
+	timed uint32          // closes so far, this one among them, that did not follow right behind an answer
 	Idle  bool            // nothing was outstanding as the closer saw it
 }
 
@@ -64,8 +67,9 @@ type Closes struct {
 	ring.Ring[Close]
 	Gaps Histogram
 
-	late    int64 // how long a close was not known, at most
-	setBack bool  // the clock was, and the closes are not in the order in which they were known
+	timed   uint32 // closes that did not follow right behind an answer
+	late    int64  // how long a close was not known, at most
+	setBack bool   // the clock was, and the closes are not in the order in which they were known
 }
 
 // Add adds a close.
@@ -74,20 +78,35 @@ func (c *Closes) Add(s Close) {
 		c.setBack = true
 	}
 	c.late = max(c.late, s.Known-s.Time)
+	if !s.AtOnce() {
+		c.timed++
+	}
+	s.timed = c.timed
 	c.Ring.Add(s)
 	if s.Gap >= 0 {
 		c.Gaps.Add(s.Gap)
 	}
 }
 
-// around are the places, from i to before j, of the closes that may be of a moment. They
+// Linger is how long a process that ends may take to close all of its connections, or to let its
+// requests finish, by judgement: longer than most requests take.
+const Linger = 300 * millisecond
+
+// Fell says how many connections are open behind a close that need not be one of those that are kept.
+func (c *Closes) Fell(at int64, open int32) {
+	if n := c.Newest(); n != nil && at <= n.Known+Linger {
+		n.Left = min(n.Left, open)
+	}
+}
+
+// around are the places, from i to before j, of the closes that may be of a time. They
 // are few of those kept on a busy target, and each of its findings asks.
-func (c *Closes) around(at int64) (i, j int) {
+func (c *Closes) around(from, to int64) (i, j int) {
 	if c.setBack {
 		return 0, c.Len()
 	}
-	return c.Search(func(s *Close) bool { return s.Known >= at-Moment }),
-		c.Search(func(s *Close) bool { return s.Known-c.late > at+Moment })
+	return c.Search(func(s *Close) bool { return s.Known >= from }),
+		c.Search(func(s *Close) bool { return s.Known-c.late > to })
 }
 
 // Shift moves the times.

@@ -39,7 +39,7 @@ func TestClosesAround(t *testing.T) {
 			}
 			c.Add(s)
 			at := now - r.Int64N(2*second)
-			from, to := c.around(at)
+			from, to := c.around(at-Moment, at+Moment)
 			for i := range c.Len() {
 				if s := c.At(i); s.Time >= at-Moment && s.Time <= at+Moment && (i < from || i >= to) {
 					t.Fatalf("%d: place %d is not in [%d, %d)", n, i, from, to)

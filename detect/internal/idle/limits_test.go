@@ -98,3 +98,71 @@ func TestTogether(t *testing.T) {
 		}
 	}
 }
+
+// What closes together stands out where so many do not close in other moments: connections that
+// are closed one by one meet by chance.
+func TestStandsOut(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		every  int64 // others are closed this often in the second before and after; 0: none are
+		n      int
+		stands bool
+	}{
+		{"alone", 0, 1, false},
+		{"two, nobody else", 0, 2, true},
+		{"two, and some more", 500 * millisecond, 2, false},
+		{"five, and some more", 500 * millisecond, 5, true},
+		{"three of a busy target", 30 * millisecond, 3, false},
+		{"a worker of a busy target", 30 * millisecond, 40, true},
+		{"as many as always", 2 * millisecond, 50, false},
+	} {
+		var x Closes
+		at := func(time int64, i int) Close {
+			return Close{Time: time, Known: time, Gap: second + int64(i*i)*10*millisecond, Out: -1}
+		}
+		for time := 9 * second; c.every > 0 && time < 10*second-Moment; time += c.every {
+			x.Add(at(time, x.Count))
+		}
+		for i := range c.n {
+			x.Add(at(10*second, i))
+		}
+		middle := *x.Newest()
+		for time := 10*second + Moment + millisecond; c.every > 0 && time < 11*second; time += c.every {
+			x.Add(at(time, x.Count))
+		}
+		if m := x.Together(&middle); m.StandsOut() != c.stands {
+			t.Errorf("%s: %v: %+v", c.name, m.StandsOut(), m)
+		}
+	}
+}
+
+// Of how many connections those are that closed is known from how few were left, be it that the last
+// of them are none that are kept.
+func TestOfAll(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		open  int32 // before
+		n     int32
+		fell  int32 // how many are left shortly after
+		after int64
+		all   bool
+	}{
+		{"all", 3, 3, 0, 0, true},
+		{"a worker's", 40, 3, 37, 0, false},
+		{"others had had no request", 40, 3, 1, 100 * millisecond, true},
+		{"others were closed later", 40, 3, 1, second, false},
+	} {
+		var x Closes
+		for i := range c.n {
+			left := c.open - i - 1
+			x.Add(Close{Time: 10 * second, Known: 10 * second, Gap: second << i, Out: -1, Open: left, Left: left})
+		}
+		x.Fell(10*second+c.after, c.fell)
+		if m := x.Together(x.Newest()); m.OfAll() != c.all {
+			t.Errorf("%s: %v: %+v", c.name, m.OfAll(), m)
+		}
+	}
+	if m := new(Closes).Together(&Close{}); !m.OfAll() {
+		t.Error("of a close that is not kept it is not known that there are others")
+	}
+}

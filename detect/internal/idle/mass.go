@@ -1,6 +1,9 @@
 package idle
 
-import "sort"
+import (
+	"math"
+	"sort"
+)
 
 // Mass is what else was closed in the moment of a close.
 type Mass struct {
@@ -9,16 +12,31 @@ type Mass struct {
 	Busy   int   // those that had a request outstanding
 	Lo, Hi int64 // how long they had been idle; Lo is very large where none was
 	LoOut  int64 // the shortest time that one had had a request for; very large where none had
+	Closed int32 // connections that were closed in that moment, right behind answers, too
+	Left   int32 // those that were open still shortly after it
 	unlike bool  // there are two whose clocks differ
+	near   int64 // others, as N, that were closed in the second before and behind that moment
+	over   int64 // of how much of these two seconds that is known, ns
 }
 
 // Together looks which connections were closed in the same moment as c.
 func (x *Closes) Together(c *Close) (m Mass) {
 	m.Lo, m.LoOut = 1<<62, 1<<62
 	var first *Close
-	for i, end := x.around(c.Time); i < end; i++ {
+	open, atOnce := int32(0), int32(0)
+	m.Left = math.MaxInt32
+	for i, end := x.around(c.Time-Moment, c.Time+Linger); i < end; i++ {
 		s := x.At(i)
-		if s.Time < c.Time-Moment || s.Time > c.Time+Moment || s.AtOnce() {
+		if s.Time < c.Time-Moment || s.Time > c.Time+Linger {
+			continue
+		}
+		m.Left = min(m.Left, s.Left)
+		if s.Time > c.Time+Moment {
+			continue
+		}
+		open = max(open, s.Open+1)
+		if s.AtOnce() {
+			atOnce++
 			continue
 		}
 		m.N++
@@ -38,7 +56,44 @@ func (x *Closes) Together(c *Close) (m Mass) {
 		}
 		m.unlike = m.unlike || !alike(first, s)
 	}
+	if first == nil && atOnce == 0 {
+		m.Left = 0 // none was noted
+	}
+	m.Closed = max(int32(m.N)+atOnce, open-m.Left)
+	x.background(c, &m)
 	return m
+}
+
+// background counts what was closed shortly before and after the moment of c.
+func (x *Closes) background(c *Close, m *Mass) {
+	if x.Len() == 0 || x.setBack {
+		return
+	}
+	i, j := x.around(c.Time-second, c.Time+second)
+	if i >= j {
+		return
+	}
+	first, last := x.At(i), x.At(j-1)
+	all := int64(last.timed - first.timed)
+	if !first.AtOnce() {
+		all++
+	}
+	m.near = max(all-int64(m.N), 0)
+	m.over = max(min(c.Time+second, x.Newest().Time)-max(c.Time-second, x.At(0).Time)-2*Moment, 2*Moment)
+}
+
+// OfAll reports whether most of the connections that the target had were closed then.
+func (m *Mass) OfAll() bool { return m.Left <= m.Closed }
+
+// StandsOut reports whether more were closed in that moment than so many as are closed in others let
+// expect: connections that end one by one, each for itself, meet in a moment now and then. Five times as
+// many and three are about one of a thousand moments, where they come as by chance (Poisson); of
+// two there must be none nearby.
+func (m *Mass) StandsOut() bool {
+	if m.near == 0 {
+		return m.N >= 2
+	}
+	return m.N >= 3 && (int64(m.N)-3)*m.over >= 5*m.near*2*Moment
 }
 
 // Several reports whether they are a mass close: at least three that no one timer has closed, for

@@ -22,6 +22,7 @@ type Process struct {
 	// CloseByCall, CloseByShutdown; "": unknown, or it did not.
 	Closed string
 	Exit   *Exit // how it ended about that moment; nil: it did not, as far as is known
+	Alive  bool  // it was there when it was asked after
 	Until  int64 // when it was seen to listen last, if it does not any more; 0: it does, or had a connection
 }
 
@@ -40,7 +41,18 @@ type Exit struct {
 	OOM    bool     // by the kernel, which was out of memory
 	Limit  uint64   // of the memory of its cgroup, octets; 0: unknown
 	Killer *Process // who sent the signal; nil: unknown, or the kernel
+	Caught *Signal  // what it had been sent before, if it exited, and did not ignore; nil: nothing, or it is unknown
 }
+
+// Signal is one that a process was sent by another.
+type Signal struct {
+	Time   int64
+	Number int
+	From   *Process
+}
+
+// String says what the process got from whom.
+func (s *Signal) String() string { return fmt.Sprintf("got %s from %s", signalName(s.Number), s.From) }
 
 // HostQuestion asks about a connection, or with a zero LB about a listener.
 type HostQuestion struct {
@@ -144,14 +156,18 @@ func (p *Process) tell(q *HostQuestion) string {
 		return p.String() + " listens there"
 	case e != nil && p.Closed == CloseByExit:
 		return fmt.Sprintf("%s had the connection and %s, which closed it", p, e)
+	case e != nil && p.Closed != "" && e.Caught != nil:
+		return fmt.Sprintf("%s %s, closed it, and %s %s", p, e.Caught, e.last(), apart(e.Time-q.Close))
 	case e != nil && p.Closed != "":
 		return fmt.Sprintf("%s closed it, and %s %s", p, e, apart(e.Time-q.Close))
 	case e != nil:
 		return fmt.Sprintf("%s had the connection and %s %s", p, e, apart(e.Time-q.Close))
 	case p.Closed == CloseByShutdown:
 		return p.String() + " shut the connection down"
-	case p.Closed == CloseByCall:
+	case p.Closed == CloseByCall && p.Alive:
 		return p.String() + " closed it, and went on"
+	case p.Closed == CloseByCall:
+		return p.String() + " closed it"
 	case q.Close != 0:
 		return p.String() + " had the connection"
 	}
@@ -168,6 +184,14 @@ func apart(ns int64) string {
 
 // String says how a process ended.
 func (e *Exit) String() string {
+	if e.Caught != nil {
+		return e.Caught.String() + " and " + e.last()
+	}
+	return e.last()
+}
+
+// last says how it ended, whatever was before.
+func (e *Exit) last() string {
 	switch {
 	case e.OOM && e.Limit > 0:
 		return fmt.Sprintf("was ended by %s (out of memory, limit %s)", signalName(e.Signal), size(e.Limit))
@@ -218,7 +242,7 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	case e == nil:
 		return nil
 	case q.SYN || p.Closed == CloseByExit:
-	case e.Time > q.Close+withClose:
+	case e.Time > q.Close+withClose && e.Caught == nil:
 		return nil
 	case p.Closed != "" && (e.Signal == 9 || e.OOM): // who is killed is not ending already, and closes nothing by itself
 		return nil
@@ -228,18 +252,22 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	switch {
 	case q.SYN:
 		cause = fmt.Sprintf("Nothing listened any more: %s %s.", what, e)
+	case p.Closed != CloseByExit && e.Time > q.Close && e.Caught != nil:
+		cause = fmt.Sprintf("Most likely it was ending already: the target's %s %s, closed the connection, and %s.", what, e.Caught, e.last())
 	case p.Closed != CloseByExit && e.Time > q.Close:
 		cause = fmt.Sprintf("Most likely it was ending already: the target's %s %s right after the close.", what, e)
 	}
 	switch {
 	case e.OOM:
 		return &advice{cause, "Give it more memory (the cgroup's memory.max, the container's limit), or let it need less: fewer workers or threads, smaller caches, requests of bounded size."}
+	case e.Caught != nil && e.Caught.Number == 6: // as gunicorn's --timeout does
+		return &advice{cause, fmt.Sprintf("Look why %s aborted it: a watchdog (gunicorn --timeout) wants a longer time or faster requests.", e.Caught.From)}
 	case e.Signal == 9 && e.Killer != nil:
 		return &advice{cause, fmt.Sprintf("Look why %s killed it: a watchdog (uWSGI harakiri, gunicorn --timeout) wants a longer time or faster requests; a stop that does not wait "+
 			"for requests wants a longer grace period (terminationGracePeriodSeconds, TimeoutStopSec).", e.Killer)}
 	case e.Signal == 9:
 		return &advice{cause, "Look who kills it: a watchdog (uWSGI harakiri, gunicorn --timeout), the kernel out of memory (dmesg), or a stop that does not wait for requests (terminationGracePeriodSeconds, TimeoutStopSec)."}
-	case e.Signal == 0 && e.Code == 0, e.Signal == 15, e.Signal == 2, e.Signal == 1, e.Signal == 3:
+	case e.Caught != nil, e.Signal == 0 && e.Code == 0, e.Signal == 15, e.Signal == 2, e.Signal == 1, e.Signal == 3:
 		in := " with requests in hand"
 		if q.SYN {
 			in = ""

@@ -81,7 +81,17 @@ func TestProcessOfFinding(t *testing.T) {
 			detect.Process{PID: 1, Name: "gunicorn", Closed: detect.CloseByCall, Exit: &detect.Exit{Time: 3e6, Signal: 15}},
 			"process 1 (gunicorn) closed it, and was ended by SIGTERM 3 ms after the close", "It was stopped with requests in hand. Take it out",
 		},
-		{"closed", "closed-with-request-outstanding", detect.Process{PID: 1, Name: "node", Closed: detect.CloseByCall}, "process 1 (node) closed it, and went on", ""},
+		{"closed", "closed-with-request-outstanding", detect.Process{PID: 1, Name: "node", Closed: detect.CloseByCall, Alive: true}, "process 1 (node) closed it, and went on", ""},
+		{
+			"aborted, and closed by itself", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "gunicorn", Closed: detect.CloseByCall, Exit: &detect.Exit{Time: 90e6, Code: 1, Caught: &detect.Signal{Number: 6, From: master}}},
+			"process 1 (gunicorn) got SIGABRT from process 4700 (uwsgi), closed it, and exited with status 1 90 ms after the close", "gunicorn --timeout",
+		},
+		{
+			"told to stop, and exited", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "a", Closed: detect.CloseByExit, Exit: &detect.Exit{Code: 3, Caught: &detect.Signal{Number: 15, From: master}}},
+			"process 1 (a) had the connection and got SIGTERM from process 4700 (uwsgi) and exited with status 3, which closed it", "It was stopped with requests in hand",
+		},
 		{"listens", "syn-dropped", detect.Process{PID: 1, Name: "node"}, "process 1 (node) listens there", ""},
 		{
 			"stopped, and refused", "connection-refused",

@@ -139,7 +139,7 @@ func hostCalls(t *testing.T) chan func() {
 // A finding names the process that had the connection, and how that ended.
 func TestLiveProcess(t *testing.T) {
 	t.Parallel()
-	for how, want := range map[string]clitest.Exit{"memory": {Signal: 9, OOM: true, Limit: memoryOfWorker}, "kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}} {
+	for how, want := range map[string]clitest.Exit{"memory": {Signal: 9, OOM: true, Limit: memoryOfWorker}, "kill": {Signal: 9}, "harakiri": {Signal: 9}, "exit": {Code: 3}, "timeout": {Code: 1}} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			f, pid, live := watchWorker(t, how)
@@ -152,6 +152,9 @@ func TestLiveProcess(t *testing.T) {
 			e := *f.Process.Exit
 			if e.Signal != want.Signal || e.Code != want.Code || e.OOM != want.OOM || e.Limit != want.Limit || (e.Killer != nil) != (how == "harakiri") {
 				t.Errorf("%+v", e)
+			}
+			if c := e.Caught; (c != nil) != (how == "timeout") || c != nil && (c.Signal != 6 || c.From == nil || fmt.Sprint(c.From.PID) == pid) {
+				t.Errorf("it had got %+v", c)
 			}
 			if how == "harakiri" && (e.Killer.Name != f.Process.Name || e.Killer.PID == f.Process.PID) {
 				t.Errorf("killed by %+v", e.Killer)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"time"
 )
 
@@ -42,8 +44,11 @@ func worker() {
 	must(c.Start())
 	fmt.Println(c.Process.Pid)
 	bufio.NewReader(out).ReadString('\n')
-	if os.Args[1] == "harakiri" {
+	switch os.Args[1] {
+	case "harakiri":
 		c.Process.Kill()
+	case "timeout":
+		c.Process.Signal(syscall.SIGABRT)
 	}
 	c.Wait()
 	time.Sleep(time.Hour)
@@ -59,6 +64,8 @@ func work(how string) {
 		os.Exit(1)
 	}
 	self, _ := os.FindProcess(os.Getpid())
+	aborted := make(chan os.Signal, 1)
+	signal.Notify(aborted, syscall.SIGABRT)
 	http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/end" {
 			fmt.Fprint(w, "ok")
@@ -70,6 +77,9 @@ func work(how string) {
 			os.Exit(3)
 		case "kill":
 			self.Kill()
+		case "timeout": // as gunicorn's workers do
+			<-aborted
+			os.Exit(1)
 		case "memory":
 			for kept := [][]byte{}; ; {
 				b := make([]byte, 1<<20)

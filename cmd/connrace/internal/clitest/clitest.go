@@ -89,6 +89,10 @@ type Exit struct {
 	OOM          bool
 	Limit        uint64 `json:"memory_limit"`
 	Killer       *Process
+	Caught       *struct {
+		Signal int
+		From   *Process
+	}
 }
 
 // Lines reads JSON lines; each must be as the schema says.

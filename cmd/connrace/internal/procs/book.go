@@ -77,10 +77,9 @@ type ending struct {
 const (
 	// maxConns bounds the connections in mind, of some 150 bytes each.
 	maxConns = 1 << 16
-	// keepFor is how long a listener that is gone is kept in mind, or a process: connections may be refused
-	// for minutes.
+	// keepFor is how long a listener that is gone is kept in mind: connections may be refused for minutes.
 	keepFor = 5 * int64(time.Minute)
-	// keepConns is that of connections: longer than a finding waits.
+	// keepConns is that of connections and processes: longer than a finding waits.
 	keepConns = int64(time.Minute)
 	// maxHeld bounds the sockets that are known of one endpoint, one after the other or at once.
 	maxHeld = 16
@@ -366,8 +365,8 @@ func (b *book) forget(now int64) {
 			delete(b.conns, c)
 		}
 	}
-	for pid, p := range b.processes {
-		if p.Exit != nil && now-p.Exit.Time > keepFor || p.gone != 0 && now-p.gone > keepFor {
+	for pid, p := range b.processes { // who had a listener that is gone is kept with that
+		if p.Exit != nil && now-p.Exit.Time > keepConns || p.gone != 0 && now-p.gone > keepConns {
 			delete(b.processes, pid)
 		}
 	}

@@ -39,7 +39,8 @@ type closing struct {
 // signal is one that may end a process.
 type signal struct {
 	number int
-	from   *process // nil: the kernel
+	start  uint64   // when the process began that it was sent to, as process.start
+	from   *process // nil: the kernel, or the process itself
 }
 
 const (
@@ -50,6 +51,9 @@ const (
 	// signalBefore is how long before a process ends by a signal that may have been sent.
 	signalBefore = 10 * int64(time.Second)
 	oomBefore    = 60 * int64(time.Second)
+	// caughtBefore is how long before a process exits that may have been told to by a signal: as long as
+	// supervisors wait, as a rule.
+	caughtBefore = 30 * int64(time.Second)
 	// endsSoon is how soon a process ends that is said to end behind a close of its own.
 	endsSoon = 2 * int64(time.Second)
 )
@@ -87,7 +91,7 @@ func (b *book) event(e any) (changed bool) {
 		x.Time = e.Time
 		b.end(e.Task.PID, e.Task.Start, x)
 	case *trace.Signal:
-		s := signal{number: e.Number}
+		s := signal{number: e.Number, start: e.ToStart}
 		was, at := v.signals.last(e.To)
 		if e.From.PID == e.To && was.number == e.Number && e.Time-at <= signalBefore {
 			break // it caught the one from somebody else, tidied up, and lets itself be ended by it
@@ -132,15 +136,14 @@ func (b *book) task(t *trace.Task) *process {
 		return p
 	}
 	p := &process{Process: detect.Process{PID: t.PID, Name: t.Name}, parent: t.Parent, start: t.Start}
+	// It is kept although it may be gone already: how it ended may be told next.
+	if len(b.processes) < maxProcesses {
+		defer func() { b.processes[t.PID] = p }()
+	}
 	if b.foreign {
-		if len(b.processes) < maxProcesses {
-			b.processes[t.PID] = p
-		}
 		return p
 	}
-	read, err := readProcess(b.root, t.PID)
-	there := err == nil && read.is(t)
-	if there {
+	if read, err := readProcess(b.root, t.PID); err == nil && read.is(t) {
 		p, p.Name = &read, t.Name
 	}
 	// It is gone already, or ending: without a command line. What it came from is where it was, most
@@ -148,25 +151,36 @@ func (b *book) task(t *trace.Task) *process {
 	if from := b.processes[t.Parent]; p.Command == "" && from != nil && from.Name == t.Name {
 		p.Command, p.Container, p.Pod, p.Unit, p.groups = from.Command, from.Container, from.Pod, from.Unit, from.groups
 	}
-	if there && len(b.processes) < maxProcesses {
-		b.processes[t.PID] = p
-	}
 	return p
 }
 
 // explain adds who is behind the end of a process.
 func (v *events) explain(p *process, x *detect.Exit) {
-	if x.Signal == 0 {
-		return
-	}
 	if _, at := v.ooms.last(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore {
 		x.OOM, x.Limit = true, memoryLimit(p.groups)
 		return
 	}
-	if s, at := v.signals.last(p.PID); at != 0 && s.number == x.Signal && x.Time-at <= signalBefore && s.from != nil {
-		killer := s.from.Process
-		killer.Exit = nil
-		x.Killer = &killer
+	within := signalBefore
+	if x.Signal == 0 {
+		within = caughtBefore
+	}
+	for at, s := range v.signals.each(p.PID) {
+		switch {
+		case x.Time-at > within:
+			return
+		case at > x.Time, s.start != 0 && p.start != 0 && s.start != p.start, x.Signal != 0 && s.number != x.Signal, x.Signal == 0 && s.from == nil:
+			continue
+		case s.from == nil:
+			return
+		}
+		from := s.from.Process
+		from.Exit = nil
+		if x.Signal != 0 {
+			x.Killer = &from
+		} else {
+			x.Caught = &detect.Signal{Time: at, Number: s.number, From: &from}
+		}
+		return
 	}
 }
 
@@ -197,7 +211,13 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		told.Exit = &e
 	case x != nil && (c.how == detect.CloseByExit || x.Time >= when && x.Time-when <= endsSoon):
 		e := *x
+		if e.Caught != nil && e.Caught.Time > when {
+			e.Caught = nil
+		}
 		told.Exit = &e
+	case x == nil && !b.foreign:
+		start, err := began(b.root, c.by.PID)
+		told.Alive = err == nil && start == c.by.start
 	}
 	return &told
 }

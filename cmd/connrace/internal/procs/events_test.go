@@ -8,6 +8,7 @@ import (
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/trace"
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // A listener that is there goes before one that is gone, whose address fits better.
@@ -185,5 +186,71 @@ func TestTaskThatEnds(t *testing.T) {
 	p := b.answer(&detect.HostQuestion{LB: c.remote, Target: c.local, Time: 101 * sec, Close: 101 * sec}).Process
 	if p == nil || p.PID != 11 || p.Command != "/bin/app" || p.Exit == nil || p.Exit.Code != 3 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// Who exits by itself after a signal from another process, with its connection closed in between, did so
+// because of that; a signal that it got later, its own ones, and one to another process of its number did not.
+func TestSignalCaught(t *testing.T) {
+	l := at("10.0.0.5:80")
+	for i, tt := range []struct {
+		what string
+		sent trace.Signal
+		want bool
+	}{
+		{"told to stop", trace.Signal{Time: 100 * sec, Number: 15, ToStart: 100}, true},
+		{"after the close", trace.Signal{Time: 101*sec + 1, Number: 15, ToStart: 100}, false},
+		{"long before", trace.Signal{Time: 60 * sec, Number: 15, ToStart: 100}, false},
+		{"another process", trace.Signal{Time: 100 * sec, Number: 15, ToStart: 99}, false},
+		{"the kernel", trace.Signal{Time: 100 * sec, Number: 2, ToStart: 100, Kernel: true}, false},
+	} {
+		h := &host{t: t, root: t.TempDir()}
+		b := newBook(h.root, h)
+		h.process(10, 1, 100, "worker")
+		h.process(20, 1, 100, "master")
+		c := conn{numbered(i), l}
+		worker := trace.Task{PID: 10, Name: "worker", Start: 100, Code: 1 << 8}
+		tt.sent.To, tt.sent.From = 10, trace.Task{PID: 20, Name: "master", Start: 100}
+		send := func() { b.event(&tt.sent) }
+		if tt.sent.Time <= 101*sec {
+			send()
+		}
+		b.event(&trace.Close{Time: 101 * sec, Local: l, Remote: c.remote, ByCall: true, Task: worker})
+		if tt.sent.Time > 101*sec {
+			send()
+		}
+		b.event(&trace.Exit{Time: 101*sec + 90e6, Task: worker})
+		p := b.answer(&detect.HostQuestion{LB: c.remote, Target: l, Time: 101 * sec, Close: 101 * sec}).Process
+		if p == nil || p.Exit == nil || p.Exit.Code != 1 {
+			t.Fatalf("%s: %+v", tt.what, p)
+		}
+		if s := p.Exit.Caught; (s != nil) != tt.want || s != nil && (s.Number != 15 || s.From.PID != 20 || s.Time != tt.sent.Time) {
+			t.Errorf("%s: %+v", tt.what, s)
+		}
+	}
+}
+
+// How a process ended is known although it was gone before anybody could look at it; and that it goes on
+// is said only of one that is there.
+func TestGoneBeforeItIsLookedAt(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	l := at("10.0.0.5:80")
+	ask := func(c tcpstate.Endpoint) *detect.Process {
+		return b.answer(&detect.HostQuestion{LB: c, Target: l, Time: 101 * sec, Close: 101 * sec}).Process
+	}
+	for i, there := range []bool{false, true} {
+		task := trace.Task{PID: 10 + i, Name: "worker", Start: 100, Code: 3 << 8}
+		if there {
+			h.process(task.PID, 1, 100, "worker")
+		}
+		b.event(&trace.Close{Time: 101 * sec, Local: l, Remote: numbered(i), ByCall: true, Task: task})
+		if p := ask(numbered(i)); p == nil || p.Alive != there || p.Exit != nil {
+			t.Errorf("%+v", p)
+		}
+		b.event(&trace.Exit{Time: 101*sec + 1e6, Task: task})
+		if p := ask(numbered(i)); p == nil || p.Alive || p.Exit == nil || p.Exit.Code != 3 {
+			t.Errorf("%+v", p)
+		}
 	}
 }

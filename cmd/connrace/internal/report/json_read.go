@@ -348,6 +348,9 @@ func (d *processDoc) process() *detect.Process {
 	}
 	if e := d.Exit; e != nil {
 		p.Exit = &detect.Exit{Time: int64(e.Time), Signal: e.Signal.small(), Code: e.Code.small(), OOM: e.OOM, Limit: e.Limit.n, Killer: e.Killer.process()}
+		if c := e.Caught; c != nil && c.From != nil {
+			p.Exit.Caught = &detect.Signal{Time: int64(c.Time), Number: c.Signal, From: c.From.process()}
+		}
 	}
 	return p
 }

@@ -26,6 +26,13 @@ type exitDoc struct {
 	OOM    bool        `json:"oom"`
 	Limit  count       `json:"memory_limit"`
 	Killer *processDoc `json:"killer"`
+	Caught *caughtDoc  `json:"caught"`
+}
+
+type caughtDoc struct {
+	Time   stamp       `json:"time"`
+	Signal int         `json:"signal"`
+	From   *processDoc `json:"from"`
 }
 
 // processJSON is a process of the target's host; nil: unknown.
@@ -41,6 +48,9 @@ func processJSON(p *detect.Process) *processDoc {
 		d.Exit = &exitDoc{
 			Time: stamp(e.Time), Signal: count{uint64(e.Signal), e.Signal != 0}, Code: count{uint64(e.Code), e.Signal == 0}, OOM: e.OOM,
 			Limit: count{e.Limit, e.Limit > 0}, Killer: processJSON(e.Killer),
+		}
+		if c := e.Caught; c != nil {
+			d.Exit.Caught = &caughtDoc{stamp(c.Time), c.Number, processJSON(c.From)}
 		}
 	}
 	return d

@@ -114,13 +114,14 @@ var kinds = []struct {
 		return &Exit{Time: r.time(), Task: r.task()}
 	}},
 	{"who kills", program{"signal_generate", fields([]field{
-		{"signal", 4, argument(0), among(1, 2, 3, 6, 9, 15)},
+		{"signal", 4, argument(0), among(1, 2, 3, 6, 9, 10, 12, 15)},
 		{"info", 8, argument(1), nil},
 		{"result", 4, argument(4), equals(0)},
 		{"victim", 4, read(2, "task_struct.tgid"), nil},
+		{"victimStart", 8, optional(read(2, "task_struct.group_leader", "task_struct.start_boottime")), nil},
 	}, ofTask(current))}, func(r *record) any {
 		const private = 1 // SEND_SIG_PRIV: the kernel sent it
-		return &Signal{Time: r.time(), Number: int(r.u32("signal")), To: int(r.u32("victim")), From: r.task(), Kernel: binary.NativeEndian.Uint64(r.at("info", 8)) == private}
+		return &Signal{Time: r.time(), Number: int(r.u32("signal")), To: int(r.u32("victim")), ToStart: r.start("victimStart"), From: r.task(), Kernel: binary.NativeEndian.Uint64(r.at("info", 8)) == private}
 	}},
 	{"who is out of memory", program{"mark_victim", fields([]field{
 		{"victim", 4, victim, nil},
@@ -200,12 +201,17 @@ func (r *record) u32(field string) uint32          { return binary.NativeEndian.
 
 func (r *record) time() int64 { return int64(binary.NativeEndian.Uint64(r.at("time", 8))) + r.boot }
 
-func (r *record) task() Task {
+// start is when a process began, as Task.Start.
+func (r *record) start(field string) uint64 {
 	const tick = 1e9 / 100 // USER_HZ, in which /proc/PID/stat counts
+	return binary.NativeEndian.Uint64(r.at(field, 8)) / tick
+}
+
+func (r *record) task() Task {
 	name, _, _ := bytes.Cut(r.at("name", nameSize), []byte{0})
 	t := Task{
 		PID: int(r.u32("pid")), Parent: int(r.u32("parent")), Name: string(name), Code: r.u32("code"),
-		Start: binary.NativeEndian.Uint64(r.at("start", 8)) / tick,
+		Start: r.start("start"),
 	}
 	if r.u32("groupFlags")&groupExit != 0 {
 		t.Code = r.u32("groupCode")

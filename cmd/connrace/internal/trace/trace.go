@@ -44,11 +44,12 @@ type Exit struct {
 
 // Signal is that a signal is sent.
 type Signal struct {
-	Time   int64
-	Number int
-	To     int
-	From   Task
-	Kernel bool // the kernel itself sent it
+	Time    int64
+	Number  int
+	To      int
+	ToStart uint64 // as Task.Start
+	From    Task
+	Kernel  bool // the kernel itself sent it
 }
 
 // OOM is that the kernel, out of memory, has chosen a process to end.

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"strings"
 
 	"connrace/detect/internal/software"
 	"connrace/tcpstate"
@@ -54,15 +55,17 @@ func (d *Detector) noteAnswerHead(t *target, e *tcpstate.Event) {
 	}
 }
 
-// noteAnswerFields looks at who wrote an answer of HTTP/2. Its requests tell nothing that is sure: a user agent
-// (grpc-go, grpc-java) is the client's, and load balancers pass it on.
-func (d *Detector) noteAnswerFields(t *target, f *tcpstate.Flow) {
+// noteAnswerFields looks at who wrote an answer of HTTP/2, and at the settings of both sides. The fields of its
+// requests tell nothing that is sure: a user agent (grpc-go, grpc-java) is the client's, and load balancers pass it on.
+func (d *Detector) noteAnswerFields(t *target, f *tcpstate.Flow, s *tcpstate.H2Stream) {
 	w := &t.tell().who
 	if !due(&w.answers) {
 		return
 	}
+	w.lb.Add(software.OfClientSettings(d.tracker.FirstSettings(f, false)))
 	if server, passedOn := d.tracker.AnswerServer(f); !passedOn {
-		w.server.Add(software.OfField(server))
+		grpc := strings.HasPrefix(s.ContentType, "application/grpc")
+		w.server.Add(software.OfHTTP2(software.OfField(server), software.OfServerSettings(d.tracker.FirstSettings(f, true), grpc)))
 	}
 }
 

@@ -79,7 +79,7 @@ func (d *Detector) onStreamBegan(e *tcpstate.Event) {
 // onStreamAnswered notes what an answer of HTTP/2 shows of its target.
 func (d *Detector) onStreamAnswered(e *tcpstate.Event) {
 	s, t := e.Stream, d.targetOf(e.Flow)
-	d.noteAnswerFields(t, e.Flow)
+	d.noteAnswerFields(t, e.Flow, s)
 	if s.Gap >= 0 {
 		t.tell().reused(s.Gap)
 	}

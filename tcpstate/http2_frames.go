@@ -195,6 +195,16 @@ func (t *Tracker) AnswerServer(f *Flow) (server string, passedOn bool) {
 	return x.Server, x.PassedOn
 }
 
+// FirstSettings are the octets of the first SETTINGS frame of an HTTP/2 connection's client, or server; nil: it is not known.
+// They are valid until the next segment.
+func (t *Tracker) FirstSettings(f *Flow, server bool) []byte {
+	sd := framing.Requests
+	if server {
+		sd = framing.Answers
+	}
+	return f.framing.FirstSettings(sd, &t.carries)
+}
+
 // resetStream notes a stream's RST_STREAM.
 func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegRef, code uint16) {
 	if own := st.resetBy(dir == f.LB()); !own.Set() {

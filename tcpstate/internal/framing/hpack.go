@@ -37,6 +37,9 @@ type h2side struct {
 	lost      bool   // what the table holds is not known
 	holed     bool   // not all of the header block at hand was captured, or there was no room for it
 	fields    Fields
+
+	settings  [maxSettings * settingSize]byte // of the first SETTINGS frame
+	nsettings int8                            // octets of that; -1: none has come, or it is not known
 }
 
 // Fields are those header fields of an HTTP/2 message that matter. The strings are the peer's
@@ -83,7 +86,7 @@ func (c *Pool) http2(f *State) *http2 {
 	}
 	h := &http2{}
 	for i := range h.side {
-		h.side[i] = h2side{frameMax: frameMax, tableMax: defaultTable}
+		h.side[i] = h2side{frameMax: frameMax, tableMax: defaultTable, nsettings: -1}
 	}
 	if n := len(c.freeConns); n > 0 {
 		f.ids[Requests] = c.freeConns[n-1]
@@ -129,6 +132,13 @@ func (c *Pool) loseHTTP2(f *State, s Side) {
 
 // Fields are those of the header block of a side that ended last: valid behind HeadEnds.
 func (f *State) Fields(s Side, pool *Pool) *Fields { return &pool.http2(f).side[s&1].fields }
+
+// FirstSettings are the octets of a side's first SETTINGS frame; nil: it was not captured, or says more
+// than programs do. They are valid until the next call of Next.
+func (f *State) FirstSettings(s Side, pool *Pool) []byte {
+	h := &pool.http2(f).side[s&1]
+	return h.settings[:max(h.nsettings, 0)]
+}
 
 // NewestStream is the newest stream of an HTTP/2 connection's requests.
 func (f *State) NewestStream(pool *Pool) uint32 { return pool.http2(f).newest }

@@ -35,8 +35,12 @@ const (
 
 	goAwayLength = 8 // last stream and code; debug data may follow
 
+	settingSize      = 6
 	settingTableSize = 1
 	settingFrameMax  = 5
+
+	// maxSettings bounds what is kept of the first SETTINGS of a side: there are seven for HTTP itself.
+	maxSettings = 8
 )
 
 // frameFlags are those that are defined for each type.
@@ -251,7 +255,13 @@ func (c *http2) frame(l *direction, s Side, p []byte, pool *Pool) Boundary {
 		}
 		return b
 	case frameSettings:
-		for ; len(p) >= 6; p = p[6:] {
+		if h.nsettings < 0 && c.begun {
+			h.nsettings = 0
+			if len(p) <= len(h.settings) {
+				h.nsettings = int8(copy(h.settings[:], p))
+			}
+		}
+		for ; len(p) >= settingSize; p = p[settingSize:] {
 			switch o, v := &c.side[1-s], binary.BigEndian.Uint32(p[2:]); binary.BigEndian.Uint16(p) {
 			case settingTableSize:
 				o.setTable(v, pool)

@@ -2,6 +2,7 @@ package framing
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -184,6 +185,40 @@ func TestHTTP2Go(t *testing.T) {
 	}
 	if got := rec.Fields(Answers, &rec.pool).Status; got != 200 {
 		t.Errorf("status %d", got)
+	}
+	for s, want := range map[Side]string{Requests: "0002 0004 0005 0006", Answers: "0005 0003 0006 0001 0004"} {
+		var ids []string
+		for p := rec.FirstSettings(s, &rec.pool); len(p) >= settingSize; p = p[settingSize:] {
+			ids = append(ids, fmt.Sprintf("%x", p[:2]))
+		}
+		if got := strings.Join(ids, " "); !strings.HasPrefix(got, want) {
+			t.Errorf("side %d sent the settings %s, want %s", s, got, want)
+		}
+	}
+}
+
+// TestFirstSettings: those that follow the first, and those of a connection whose start was not captured, are not kept.
+func TestFirstSettings(t *testing.T) {
+	const first = "\x00\x05\x00\x00\x40\x00"
+	for _, tt := range []struct{ begins, then, want string }{
+		{preface, raw(frameSettings, 0, 0, first), first},
+		{preface, raw(frameSettings, 0, 0, "") + raw(frameSettings, 0, 0, first), ""},
+		{preface, raw(frameSettings, 0, 0, strings.Repeat(first, maxSettings)), strings.Repeat(first, maxSettings)},
+		{preface, raw(frameSettings, 0, 0, strings.Repeat(first, maxSettings+1)) + raw(frameSettings, 0, 0, first), ""},
+		{"", raw(frameSettings, 0, 0, first) + raw(frameSettings, 0, 0, first), ""},
+	} {
+		var f State
+		var pool Pool
+		p := []byte(tt.begins + tt.then)
+		f.Sync(Requests, p)
+		for b, used := f.Next(Requests, p, uint32(len(p)), &pool); used < uint32(len(p)); b, used = f.Next(Requests, p, uint32(len(p)), &pool) {
+			if p = p[used:]; b.Kind == None {
+				break
+			}
+		}
+		if got := string(f.FirstSettings(Requests, &pool)); got != tt.want {
+			t.Errorf("%q: kept %q, want %q", tt.then, got, tt.want)
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ type Measures struct {
 	Dropped          int      // how many, by DropReason
 	CloseCause       string   // the ID of one of CloseCauses, or ""
 	CloseCauseBasis  string   // "inferred", "advertised", "hint", "refused" or ""
+	StreamCode       string   // the code of the RST_STREAM that ended the request: "REFUSED_STREAM"; "": none did
 	Retried          bool
 	RetryStream      uint32
 	RetryFrame       uint64

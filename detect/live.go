@@ -28,6 +28,7 @@ type Group struct {
 	Severity    Severity
 	Lost        bool
 	CloseCause  string // Measures.CloseCause
+	StreamCode  string // Measures.StreamCode
 	Count       uint64
 	Tries       Tries // that they are about
 	First, Last int64 // times
@@ -40,6 +41,7 @@ type groupKey struct {
 	severity Severity
 	lost     bool
 	cause    string
+	code     string
 }
 
 // forgotten counts what is no longer kept whole.
@@ -53,14 +55,14 @@ const (
 )
 
 func (g forgotten) add(f *Finding, most int) {
-	k := groupKey{f.Rule, f.Target, f.Socket, f.Severity, f.Lost, f.Measures.CloseCause}
+	k := groupKey{f.Rule, f.Target, f.Socket, f.Severity, f.Lost, f.Measures.CloseCause, f.Measures.StreamCode}
 	x := g[k]
 	if x == nil && len(g) >= most {
 		k.target, k.socket = tcpstate.Endpoint{}, ""
 		x = g[k]
 	}
 	if x == nil {
-		x = &Group{Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, CloseCause: k.cause, First: f.Time}
+		x = &Group{Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, CloseCause: k.cause, StreamCode: k.code, First: f.Time}
 		g[k] = x
 	}
 	x.Count++

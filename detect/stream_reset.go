@@ -66,6 +66,8 @@ func matchStreamReset(x *Facts) *Finding {
 	}
 	f := x.lost(x.closing)
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
+	f.Measures.StreamCode = H2Code(x.stream.Code)
+	f.own = resetAdvice[f.Measures.StreamCode]
 	if x.stream.Code == h2Cancel && x.deadline(f.Measures.Outstanding.NS) {
 		f.own = x.deadlineAdvice("the target gave it up then (gRPC servers do by CANCEL)")
 	}
@@ -74,9 +76,34 @@ func matchStreamReset(x *Facts) *Finding {
 		after = "in the middle of its answer"
 	}
 	f.Summary = fmt.Sprintf("the target reset the stream of the request (frame %d) by RST_STREAM with %s (frame %d) %s later, %s",
-		f.Request.Frame, H2Code(x.stream.Code), f.Frame, seconds(f.Measures.Outstanding.NS), after)
+		f.Request.Frame, f.Measures.StreamCode, f.Frame, seconds(f.Measures.Outstanding.NS), after)
 	if x.stream.Code == h2Refused {
 		f.Summary += ": it was not processed and is safe to repeat"
 	}
 	return f
+}
+
+// resetAdvice says what a code of RST_STREAM means of a target that sends it (RFC 9113 §7), where it means
+// more than that there was an error.
+var resetAdvice = map[string]*advice{
+	H2Code(h2Refused): {
+		"The target refused the request before it did anything with it: there were more streams at once than it allows, or it was stopping.",
+		"Raise the target's limit of concurrent streams, or let the load balancer open more connections, and let it repeat refused requests: that is safe whatever the method.",
+	},
+	H2Code(h2Internal): {
+		"The target began the request and failed: a handler that panicked or aborted (Go http.ErrAbortHandler), or, if it is a proxy, what it asked in its turn.",
+		"Look at that second in the target's log: for a panic, an aborted handler or, if it is a proxy, what became of its own upstream.",
+	},
+	H2Code(h2Cancel): {
+		"The target began the request and gave it up: a deadline of its own, or, if it is a proxy, a limit for what it asked in its turn.",
+		"Look at that second in the target's log for a deadline that was over; make the request faster, or raise that deadline.",
+	},
+	H2Code(h2Calm): {
+		"The target takes the load balancer for somebody who floods it: with resets, pings, settings or header fields.",
+		"Look in the target's log for which of its limits that was; raise it, or let the load balancer open more connections with fewer streams.",
+	},
+	H2Code(h2Protocol): {
+		"The target holds what the load balancer sent on this stream for no HTTP/2: most often a header field that the standard forbids.",
+		"Look at that request in Wireshark and in the target's log for what it does not accept, and at the versions of both.",
+	},
 }

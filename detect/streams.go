@@ -47,7 +47,7 @@ const (
 func H2Code(code uint16) string {
 	names := [...]string{
 		"NO_ERROR", "PROTOCOL_ERROR", "INTERNAL_ERROR", "FLOW_CONTROL_ERROR", "SETTINGS_TIMEOUT", "STREAM_CLOSED", "FRAME_SIZE_ERROR",
-		"REFUSED_STREAM", "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
+		RefusedStream, "CANCEL", "COMPRESSION_ERROR", "CONNECT_ERROR", "ENHANCE_YOUR_CALM", "INADEQUATE_SECURITY", "HTTP_1_1_REQUIRED",
 	}
 	switch {
 	case int(code) < len(names):
@@ -58,10 +58,15 @@ func H2Code(code uint16) string {
 	return "an unknown code"
 }
 
+// RefusedStream is the code that says that a request was not processed (RFC 9113 §8.7), as H2Code names it.
+const RefusedStream = "REFUSED_STREAM"
+
 const (
-	// h2Refused is REFUSED_STREAM: the request was not processed (RFC 9113 §8.7).
-	h2Refused = 7
-	h2Cancel  = 8
+	h2Protocol = 1
+	h2Internal = 2
+	h2Refused  = 7
+	h2Cancel   = 8
+	h2Calm     = 11
 
 	notCaptured = 0xffff // see tcpstate.H2Stream.Code
 )

@@ -84,6 +84,8 @@ func (q *problem) fixedIf() string {
 	switch {
 	case q.cause != nil:
 		trigger = q.cause.Trigger
+	case q.otherCode():
+		trigger = "the same requests"
 	case q.reason == gone:
 		trigger = "the host go away as it did here"
 	}

@@ -399,3 +399,20 @@ func TestLinesThatHelp(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamCodes: how many streams a target takes is to be changed only where it refused some for that.
+func TestStreamCodes(t *testing.T) {
+	var found []diagnosis.Found
+	for _, code := range []string{"CANCEL", detect.RefusedStream, detect.RefusedStream, ""} {
+		f := closed(find(t, "stream-reset"), "", time.Second)
+		f.Measures.StreamCode = code
+		found = append(found, diagnosis.Found{Finding: f})
+	}
+	got := ""
+	for _, q := range answer(diagnosis.Seen{}, found...).Problems {
+		got += fmt.Sprintf("%s %d %v\n", q.Title, q.Count, len(q.Lines) > 0)
+	}
+	if got != "Stream reset by the target: REFUSED_STREAM 2 true\nStream reset by the target: CANCEL 1 false\nStream reset by the target 1 true\n" {
+		t.Error(got)
+	}
+}

@@ -17,6 +17,7 @@ import (
 type reason struct {
 	cause     *detect.CloseCause // why the target closed, where that decides what to change
 	rule      *detect.Rule       // else the rule, or the one that has the same fix
+	code      string             // and of the RST_STREAM that ended the request, if one did
 	unwatched bool               // the LB's pool does not watch its connections, whyever they were closed
 	gone      bool               // nothing is heard of the target's host any more
 	own       bool               // the target's answers say 5xx
@@ -30,17 +31,17 @@ func reasonOf(f *detect.Finding) reason {
 	case f.Gone:
 		return gone
 	}
-	return reasonFor(f.Rule, f.Measures.CloseCause)
+	return reasonFor(f.Rule, f.Measures.CloseCause, f.Measures.StreamCode)
 }
 
-func reasonFor(r *detect.Rule, cause string) reason {
+func reasonFor(r *detect.Rule, cause, code string) reason {
 	if c := detect.CauseOf(cause); c != nil && c.ID != detect.CloseUnknown {
 		if c.KeepAlive { // whether one by one or in a sweep: one timer
 			c = detect.CauseOf(detect.CloseIdleTimeout)
 		}
 		return reason{cause: c}
 	}
-	return reason{rule: cmp.Or(r.SameFix, r)}
+	return reason{rule: cmp.Or(r.SameFix, r), code: code}
 }
 
 // isTimer reports whether the target's keep-alive timer is the reason.
@@ -130,7 +131,7 @@ func (a *Answer) Add(f Found) {
 // AddCounted adds findings that are only counted.
 func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 	if g.Count > 0 {
-		a.gather(&added{*g, reasonFor(g.Rule, g.CloseCause), site{g.Target, g.Socket, known}, nil})
+		a.gather(&added{*g, reasonFor(g.Rule, g.CloseCause, g.StreamCode), site{g.Target, g.Socket, known}, nil})
 	}
 }
 

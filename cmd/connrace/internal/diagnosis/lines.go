@@ -17,6 +17,9 @@ const mostLikely = 3
 // nothing hints, the first few are shown, which are the commonest.
 func (q *problem) lines() {
 	servers, lbs := q.serverKnobs(), q.Rule.LBs
+	if q.otherCode() { // they are about how many streams it takes
+		servers, lbs = nil, nil
+	}
 	q.ifStopped = q.reason == stopped
 	known, knownLBs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
 	add := func(knobs []detect.Knob, lb, likely bool) {
@@ -74,6 +77,9 @@ func (q *problem) lines() {
 		}
 	}
 }
+
+// otherCode reports whether streams were reset, and not because there were too many.
+func (r reason) otherCode() bool { return r.code != "" && r.code != detect.RefusedStream }
 
 // both leaves of settings that are the same for either side those of the first.
 func (q *problem) both() {

@@ -14,7 +14,7 @@ import (
 // the same listener, and no more than that is said.
 
 // stopped is the reason of what a target's stop did to the connections that it had.
-var stopped = reasonFor(nil, detect.CloseMass)
+var stopped = reasonFor(nil, detect.CloseMass, "")
 
 // atStop is how near to a target's stop others are that tell of the same moment, as detect has it.
 const atStop = int64(time.Second)

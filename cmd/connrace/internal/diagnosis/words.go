@@ -27,6 +27,8 @@ func (q *problem) title() string {
 		return "The target closed connections " + q.cause.Label
 	case q.Rule.Race:
 		return "The target closed connections while requests were on their way"
+	case q.code != "":
+		return q.Rule.Title + ": " + q.code
 	}
 	return q.Rule.Title
 }

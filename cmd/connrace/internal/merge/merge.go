@@ -68,6 +68,7 @@ type group struct {
 	severity detect.Severity
 	lost     bool
 	cause    string
+	code     string
 }
 
 // New begins a report of reports.
@@ -183,7 +184,7 @@ func (p *part) within(capture *int) {
 
 // count counts findings that are not kept.
 func (p *part) count(g *detect.Group) {
-	k := group{g.Rule, g.Target, g.Socket, g.Severity, g.Lost, g.CloseCause}
+	k := group{g.Rule, g.Target, g.Socket, g.Severity, g.Lost, g.CloseCause, g.StreamCode}
 	i, known := p.groups[k]
 	if !known && len(p.result.Forgotten) >= p.most {
 		k.target, k.socket = tcpstate.Endpoint{}, ""
@@ -193,7 +194,7 @@ func (p *part) count(g *detect.Group) {
 		i = len(p.result.Forgotten)
 		p.groups[k] = i
 		p.result.Forgotten = append(p.result.Forgotten, detect.Group{
-			Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, CloseCause: k.cause, First: g.First, Last: g.Last,
+			Rule: k.rule, Target: k.target, Socket: k.socket, Severity: k.severity, Lost: k.lost, CloseCause: k.cause, StreamCode: k.code, First: g.First, Last: g.Last,
 		})
 	}
 	x := &p.result.Forgotten[i]

@@ -254,7 +254,7 @@ func (m *reading) finding(d *report.FindingDoc) error {
 		return nil
 	}
 	m.counted.count(&detect.Group{
-		Rule: f.Rule, Target: f.Target, Socket: f.Socket, Severity: f.Severity, Lost: f.Lost, CloseCause: f.Measures.CloseCause,
+		Rule: f.Rule, Target: f.Target, Socket: f.Socket, Severity: f.Severity, Lost: f.Lost, CloseCause: f.Measures.CloseCause, StreamCode: f.Measures.StreamCode,
 		Count: 1, Tries: f.Tries(), First: f.Time, Last: f.Time,
 	})
 	return nil

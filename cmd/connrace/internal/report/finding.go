@@ -50,6 +50,7 @@ type measuresDoc struct {
 	Dropped         count      `json:"dropped"`
 	CloseCause      optional   `json:"close_cause"`
 	CloseCauseBasis optional   `json:"close_cause_basis"`
+	StreamCode      optional   `json:"stream_code"`
 	Retried         *retryDoc  `json:"retried"`
 	ICMP            *icmpDoc   `json:"icmp"`
 	Kernel          *kernelDoc `json:"kernel"`
@@ -79,7 +80,7 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
 		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
 		RSTReason: optional(m.RSTReason), DropReason: optional(m.DropReason), Dropped: count{uint64(m.Dropped), m.DropReason != ""},
-		Kernel: kernelJSON(m.Kernel),
+		Kernel: kernelJSON(m.Kernel), StreamCode: optional(m.StreamCode),
 	}
 	if m.SmallestLost > 0 {
 		d.LostSizes = &sizesDoc{m.SmallestLost, m.LargestDelivered}

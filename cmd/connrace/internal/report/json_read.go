@@ -262,7 +262,7 @@ func (d *TargetDoc) Figures() (t detect.Target, err error) {
 
 // Group is the group of findings, with the tries that they are about.
 func (d *GroupDoc) Group() (g detect.Group, err error) {
-	g = detect.Group{Lost: d.Lost, CloseCause: string(d.Cause), Count: d.Count, First: int64(d.First), Last: int64(d.Last)}
+	g = detect.Group{Lost: d.Lost, CloseCause: string(d.Cause), StreamCode: string(d.Code), Count: d.Count, First: int64(d.First), Last: int64(d.Last)}
 	if g.Rule, err = ruleFrom(d.Rule); err != nil {
 		return g, err
 	}
@@ -298,6 +298,7 @@ func (d *measuresDoc) measures() (m detect.Measures, err error) {
 		Attempts: d.Attempts.small(), Waiting: -1, RST: string(d.RST), RSTOrigin: string(d.RSTOrigin), RSTOriginBasis: string(d.RSTOriginBasis),
 		RSTReason: string(d.RSTReason), DropReason: string(d.DropReason), Dropped: d.Dropped.small(),
 		CloseCause: string(d.CloseCause), CloseCauseBasis: string(d.CloseCauseBasis),
+		StreamCode: string(d.StreamCode),
 	}
 	if x := d.LostSizes; x != nil {
 		m.SmallestLost, m.LargestDelivered = x.SmallestLost, x.LargestDelivered

@@ -205,6 +205,7 @@ type GroupDoc struct {
 	Severity string   `json:"severity"`
 	Lost     bool     `json:"lost"`
 	Cause    optional `json:"close_cause"`
+	Code     optional `json:"stream_code"`
 	Count    uint64   `json:"count"`
 	First    stamp    `json:"first"`
 	Last     stamp    `json:"last"`
@@ -223,7 +224,7 @@ func (j *object) forgotten(r *Report) {
 				if g.Socket != "" {
 					target = optional("unix:" + text.Clean(g.Socket))
 				}
-				add(GroupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), g.Count, stamp(g.First), stamp(g.Last)})
+				add(GroupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), optional(g.StreamCode), g.Count, stamp(g.First), stamp(g.Last)})
 			}
 		}
 	})

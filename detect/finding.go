@@ -72,8 +72,8 @@ type Measures struct {
 	Outstanding      Duration // request → close
 	Delay            Duration // of a connection that was set up late
 	Attempts         int      // copies of the SYN or of the data; 0: does not apply
-	SmallestLost     uint32   // octets of the smallest segment that was lost and of the largest that
-	LargestDelivered uint32   // arrived meanwhile, where the size decides; 0: it does not
+	SmallestLost     uint32   // octets of the smallest segment that was lost, where that tells something (see Size); 0: it does not
+	LargestDelivered uint32   // and of the largest that arrived meanwhile; 0: none is known
 	Waiting          int      // stalled requests on the same listener; -1: not counted
 	RST              string   // "reply", "active" or ""
 	RSTOrigin        string   // "target", "lb", "in-between", "unknown", or "" where no RST is concerned

@@ -291,8 +291,12 @@ var idlePathKnobs = []Knob{
 var mtuKnobs = []Knob{
 	{"Linux", "iptables ... -j TCPMSS --clamp-mss-to-pmtu", "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN, on the router or tunnel end"},
 	{"Linux", "net.ipv4.tcp_mtu_probing = 1", "default 0; finds the size that gets through when ICMP does not"},
-	{"Linux", "net.netfilter.nf_conntrack_tcp_be_liberal = 1", "where a stateful filter sees only one direction"},
 	{"AWS", "security group: inbound ICMP type 3 code 4", "jumbo frames (9001) inside a VPC, 1500 beyond"},
+}
+
+// filterKnobs let through what a filter drops whatever its size.
+var filterKnobs = []Knob{
+	{"Linux", "net.netfilter.nf_conntrack_tcp_be_liberal = 1", "where a stateful filter sees only one direction"},
 }
 
 // timestampKnobs let TIME-WAIT tell a new connection from the old one.
@@ -349,6 +353,7 @@ func allKnobs() (all []Knob) {
 		add(r.Servers)
 		add(r.LBs)
 		add(r.Gone)
+		add(r.Large)
 	}
 	for _, c := range CloseCauses {
 		add(c.Knobs)

@@ -44,6 +44,7 @@ func (r *Rule) Page(fit Fit) string {
 
 	p.head("What to change")
 	p.wrap("  ", r.Fix)
+	p.knobs("Either, where only large segments are lost", r.Large, "")
 	p.knobs("Target", r.Servers, fit.Server)
 	p.knobs("Load balancer", r.LBs, fit.LB)
 	p.knobs("Load balancer, where the target's host is gone", r.Gone, fit.LB)

@@ -55,12 +55,10 @@ LB                                target
 		"asymmetric routing: a stateful filter sees only one direction",
 		"the other host has vanished",
 	},
-	Fix: "Compare captures at both ends. If only large segments are lost, let ICMP type 3 code 4 " +
-		"(ICMPv6 type 2) through or clamp the MSS (iptables TCPMSS --clamp-mss-to-pmtu), and as a first aid " +
-		"set net.ipv4.tcp_mtu_probing=1 on both hosts. Else look at firewalls, routes and " +
-		"net.netfilter.nf_conntrack_tcp_be_liberal between the two.",
-	Servers: mtuKnobs,
-	LBs:     mtuKnobs,
+	Fix:     "Compare captures at both ends. If only large segments are lost, " + mtuFix + " Else " + filterFix,
+	Servers: filterKnobs,
+	LBs:     filterKnobs,
+	Large:   mtuKnobs,
 	Logs:    slices.Concat(readTimeoutLogs, clientGoneLogs),
 
 	Behind: LogClosed | LogTruncated | LogReadTimeout | LogClientGone,
@@ -132,7 +130,17 @@ func matchPathLossOvercome(x *Facts) *Finding {
 	f.Severity, f.Confidence = Warning, min(f.Confidence, Likely)
 	f.Measures.Attempts, f.Measures.Delay = x.ln.NCopies+1, Duration{took, true}
 	f.Summary = fmt.Sprintf("the request (frame %d) got through only after %s: it was sent %d times", x.frame(x.request), about(took), f.Measures.Attempts)
+	x.arrivedAsLarge(f)
 	return f
+}
+
+// arrivedAsLarge says of a request that arrived in the end that it was not its size for which it had been lost
+// before, if it was sent in segments of one size.
+func (x *Facts) arrivedAsLarge(f *Finding) {
+	n := x.request.Len
+	if !slices.ContainsFunc(x.ln.Copies, func(c tcpstate.SegRef) bool { return c.Len != n }) {
+		f.sized("on the way", n, n)
+	}
 }
 
 // tookTooLong finds at the LB's end a request that was sent again and again, and arrived only when
@@ -159,6 +167,7 @@ func (x *Facts) tookTooLong() *Finding {
 	f.Measures.Attempts, f.Measures.Outstanding = x.ln.NCopies+1, Duration{took, true}
 	f.Summary = fmt.Sprintf("the request (frame %d) was sent %d times in %s before the target acknowledged it (frame %d), and the load balancer had given up by then (frame %d)",
 		x.frame(x.request), f.Measures.Attempts, about(took), x.frame(x.ln.TurnAcked), x.frame(end))
+	x.arrivedAsLarge(f)
 	if e := x.evidence(x.ln.TurnAcked, false, RoleACK, "acknowledges the request"); !slices.ContainsFunc(f.Evidence, func(o Evidence) bool { return o.Frame == e.Frame && o.Capture == e.Capture }) {
 		f.Evidence = append(f.Evidence, e)
 		sortEvidence(f.Evidence)
@@ -183,24 +192,32 @@ func (x *Facts) requestHole() *Finding {
 	f.Measures.Outstanding = x.outstandingAt(cl)
 	f.Summary = fmt.Sprintf("of the request (frame %d) at least %d bytes never came, and the load balancer gave up (frame %d) %s after it",
 		x.frame(x.request), cl.Seq.Sub(x.target.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
+	f.hole(uint32(cl.Seq.Sub(x.target.Ack)), max(x.request.Len, x.of.told.reached[0].largest(x.request.Time, cl.Time)))
 	return f
 }
 
+// mtuFix and filterFix are what helps where only large segments are lost, and where others are, too.
+const (
+	mtuFix = "let ICMP type 3 code 4 (ICMPv6 type 2) through or clamp the MSS (iptables TCPMSS --clamp-mss-to-pmtu), and as a first aid " +
+		"set net.ipv4.tcp_mtu_probing=1 on both hosts."
+	filterFix = "look at firewalls, routes and net.netfilter.nf_conntrack_tcp_be_liberal between the two."
+)
+
 // whyLost says of a finding what an ICMP error says, or whether only large segments are lost.
 func (x *Facts) whyLost(f *Finding, s *silence) {
-	lost, delivered, ok := x.sizes(s)
+	lost, delivered := x.sizes(s)
+	size := sizeOf(lost, delivered)
 	if e := x.complaint(s); e != nil {
 		x.complained(f, s, e)
-		if ok && e.TooBig() {
+		if size == TooLarge && e.TooBig() {
 			f.Measures.SmallestLost, f.Measures.LargestDelivered = lost, delivered
 		}
 		return
 	}
-	if !ok {
-		return
+	f.sized("on the way", lost, delivered)
+	if size == TooLarge {
+		f.Summary += fmt.Sprintf("; segments of up to %d bytes arrived meanwhile, this one has %d: an MTU black hole", delivered, lost)
 	}
-	f.Measures.SmallestLost, f.Measures.LargestDelivered = lost, delivered
-	f.Summary += fmt.Sprintf("; segments of up to %d bytes arrived meanwhile, this one has %d: an MTU black hole", delivered, lost)
 }
 
 // answerLost finds an answer that never reached the LB.
@@ -251,5 +268,6 @@ func (x *Facts) answerHole(closed int64) *Finding {
 	}
 	f.Summary = fmt.Sprintf("of the answer only a later part came (frame %d): the %d bytes before it never did, and the load balancer gave up (frame %d) %s after the request",
 		e.Frame, later.Seq.Sub(x.lb.Ack), x.frame(cl), seconds(f.Measures.Outstanding.NS))
+	f.hole(uint32(later.Seq.Sub(x.lb.Ack)), max(later.Len, x.of.told.reached[1].largest(x.request.Time, cl.Time)))
 	return f
 }

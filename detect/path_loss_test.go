@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"strings"
 	"testing"
 
 	"connrace/detect"
@@ -43,5 +44,35 @@ target 10.0.1.9:8080  isn 2072036191 ts 414999811
 	r := run(s)
 	if len(r.Findings) != 1 || r.Findings[0].Rule != detect.PathLoss || !r.Findings[0].Lost || r.Findings[0].Measures.Attempts != 7 {
 		t.Fatalf("found %s, want path-loss error", rules(r, nil))
+	}
+}
+
+// Whether what was lost was lost for its size is said where the capture shows it.
+func TestLostSize(t *testing.T) {
+	for _, c := range []struct {
+		script, says string
+		size         detect.Size
+	}{
+		{"path-loss-mtu-black-hole", "Segments of 1460 bytes were lost on the way, and those of up to 32 passed: most likely an MTU", detect.TooLarge},
+		{"path-loss-mtu-answer", "The path is narrower than 10.0.1.9 believes", detect.TooLarge},
+		{"path-loss-mtu", "The path is narrower than 10.0.0.2 believes", detect.TooLarge}, // an ICMP error says it
+		{"path-loss-answer", "not the MTU: segments of 42 bytes were lost, which nearly every path carries", detect.AnySize},
+		{"path-loss-recovered", "not the MTU", detect.AnySize},
+		{"path-loss-host-unreachable", "", detect.AnySize},
+		{"path-loss-request-hole", "5000 bytes in a row were lost on the way, and segments of up to 60 bytes passed meanwhile: most likely an MTU", detect.SizeUnknown},
+	} {
+		for _, s := range corpus(t) {
+			if s.Name != c.script {
+				continue
+			}
+			for _, f := range run(s).Findings {
+				if f.Rule == detect.PathLoss && (!strings.Contains(f.Cause, c.says) || f.Measures.Size() != c.size) {
+					t.Errorf("%s: size %d: %s", c.script, f.Measures.Size(), f.Cause)
+				}
+				if large := strings.Contains(f.Fix, "clamp"); f.Rule == detect.PathLoss && large != (c.size != detect.AnySize) {
+					t.Errorf("%s: %s", c.script, f.Fix)
+				}
+			}
+		}
 	}
 }

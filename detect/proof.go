@@ -279,8 +279,7 @@ func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
 	}
 	f.Confidence = Certain
 	text := fmt.Sprintf("%s (%s) never arrived at %s", what, sent, to)
-	if s.Smallest > s.Largest && s.Largest > 0 {
-		f.Measures.SmallestLost, f.Measures.LargestDelivered = s.Smallest, s.Largest
+	if sizeOf(s.Smallest, s.Largest) == TooLarge {
 		text += fmt.Sprintf(", where segments of up to %d octets arrived and none of %d or more", s.Largest, s.Smallest)
 	}
 	f.prove(Proof{OnPath, way, text})
@@ -292,11 +291,9 @@ func (f *Finding) lostOnPath(s *Sightings, p *Passage, what string) {
 			f.Fix,
 		}
 	case f.Measures.ICMP == nil:
-		cause := fmt.Sprintf("Something between %s and %s drops these segments.", s.LBName, s.TargetName)
-		if f.Measures.SmallestLost > 0 {
-			cause += " Only large ones are lost: the path has a smaller MTU than its ends believe, and the ICMP messages that say so are filtered."
-		}
-		f.own = &advice{cause, PathLoss.Fix}
+		between := fmt.Sprintf("between %s and %s", s.LBName, s.TargetName)
+		f.own = &advice{"Something " + between + " drops these segments.", PathLoss.Fix}
+		f.sized(between, s.Smallest, s.Largest)
 	}
 	f.explainOwn()
 }

@@ -31,6 +31,9 @@ type Rule struct {
 	// Gone are settings and commands of the LB and its host for findings that say so
 	// (Finding.Gone); nil: they never do.
 	Gone []Knob
+	// Large are settings of either side for what was lost for its size (Measures.Size); nil: there is no
+	// such thing.
+	Large []Knob
 
 	// About is what a finding is about.
 	About Subject

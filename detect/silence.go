@@ -125,13 +125,13 @@ func (x *Facts) eaten() (s silence, by eater) {
 		}
 	}
 	fresh := x.fresh()
-	_, _, bySize := x.sizes(&s)
+	lost, delivered := x.sizes(&s)
 	switch {
 	case x.complaint(&s) != nil:
 		return s, thePath
 	case fresh && during:
 		return s, theQueue
-	case bySize:
+	case sizeOf(lost, delivered) == TooLarge:
 		return s, thePath
 	case x.request.Set() && s.first.Seq.After(x.request.Seq) && x.acknowledged():
 		return s, thePath // in the middle of a request
@@ -155,27 +155,6 @@ func (x *Facts) fresh() bool {
 	fromLB, fromTarget := x.firstOctets()
 	return x.flow.BeginCaptured() && x.tn.HasSYN() && !x.newestFromTarget.Set() && !x.target.Spoke() && !x.target.HadReceived(fromLB) &&
 		!x.lb.HadReceived(fromTarget)
-}
-
-// leastMTU is what nearly every path carries, of IPv6 every one (RFC 8200 §5), less the headers:
-// smaller segments are not lost for their size.
-const leastMTU = 1280 - 40 - 20
-
-// sizes are the smallest segment that was lost and the largest that reached the same target in
-// that time; ok reports whether all that were as large were lost.
-func (x *Facts) sizes(s *silence) (lost, delivered uint32, ok bool) {
-	if s.least <= leastMTU {
-		return 0, 0, false
-	}
-	i := 0
-	if !s.fromLB {
-		i = 1
-	}
-	delivered = x.of.told.reached[i].largest(s.first.Time, s.until)
-	if s.fromLB {
-		delivered = max(delivered, x.of.told.waits.largestAcked(s.first.Time, s.until))
-	}
-	return s.least, delivered, delivered > 0 && delivered < s.least
 }
 
 // inVain begins the finding of octets that were sent in vain.

@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
+	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {
@@ -35,6 +35,7 @@ func TestTraits(t *testing.T) {
 			"what has the same fix is shared alike":                   r.SameFix != nil && r.SameFix.Shared != r.Shared,
 			"only a handshake meets a target that has stopped":        r.IfStopped && (r.About != AboutHandshake || r.Shared == NotShared),
 			"only a whole host is gone":                               r.Gone != nil && r.Shared != SharedByHost,
+			"what is lost for its size is lost in silence":            r.Large != nil && r.Learnt != BySilence,
 			"only a connection recovers":                              r.Recovered != nil && r.About != AboutConnection,
 			"a timer's note says something":                           r.Timer.Head == "" && r.Timer.Also != TimerPatience,
 			"a timer's note is a sentence":                            r.Timer.Text != "" && !strings.HasSuffix(r.Timer.Text, "."),

@@ -100,6 +100,21 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// What changes the size of segments is no advice where the size was not why they were lost.
+func TestLostSize(t *testing.T) {
+	for _, c := range []struct {
+		lost, delivered uint32
+		mtu             bool
+	}{{0, 0, true}, {1448, 156, true}, {1448, 0, true}, {156, 0, false}, {1448, 1448, false}} {
+		f := closed(find(t, "path-loss"), "", 0)
+		f.Measures.SmallestLost, f.Measures.LargestDelivered = c.lost, c.delivered
+		lines := answer(diagnosis.Seen{}, diagnosis.Found{Finding: f}).Problems[0].Lines
+		if mtu := slices.ContainsFunc(lines, func(l diagnosis.Line) bool { return strings.Contains(l.Line, "clamp") }); mtu != c.mtu || len(lines) == 0 {
+			t.Errorf("%d lost, %d arrived: %v", c.lost, c.delivered, lines)
+		}
+	}
+}
+
 // Where several errors are of one problem, it is said how many findings are of each rule, and the
 // numbers add up: findings of milder rules are counted, too.
 func TestOthers(t *testing.T) {

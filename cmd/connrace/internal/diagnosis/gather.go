@@ -86,12 +86,14 @@ type problem struct {
 	carried uint64 // how many such findings there are
 	timeUp  int    // findings of which the LB's log says that its own time was up
 	answers uint64 // that say 5xx
-	alone   bool   // no other problem made tries fail
-	late    sample // Measures.Delay, of what was not lost
-	after   bursts // what a target did that had stopped
-	before  bool   // some of that is from before the stop that was seen
-	failed  bursts // when tries failed
-	found   bursts // when it was found
+	// tooLarge: something was lost for its size; anySize: something was not.
+	tooLarge, anySize bool
+	alone             bool   // no other problem made tries fail
+	late              sample // Measures.Delay, of what was not lost
+	after             bursts // what a target did that had stopped
+	before            bool   // some of that is from before the stop that was seen
+	failed            bursts // when tries failed
+	found             bursts // when it was found
 }
 
 // site is where something happened.
@@ -189,6 +191,12 @@ func (q *problem) addFound(f *Found) {
 		q.carried++
 	}
 	m := &f.Measures
+	switch m.Size() {
+	case detect.TooLarge:
+		q.tooLarge = true
+	case detect.AnySize:
+		q.anySize = true
+	}
 	q.idle.add(m.Idle)
 	q.waited.add(m.Outstanding)
 	if f.TimeUp() {

@@ -20,6 +20,9 @@ func (q *problem) lines() {
 	if q.otherCode() { // they are about how many streams it takes
 		servers, lbs = nil, nil
 	}
+	if q.tooLarge || !q.anySize {
+		servers, lbs = slices.Concat(q.Rule.Large, servers), slices.Concat(q.Rule.Large, lbs)
+	}
 	q.ifStopped = q.reason == stopped
 	known, knownLBs := q.Servers[:min(len(q.Servers), mostLikely)], q.LBs[:min(len(q.LBs), mostLikely)]
 	add := func(knobs []detect.Knob, lb, likely bool) {

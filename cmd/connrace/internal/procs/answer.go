@@ -92,8 +92,12 @@ func (b *book) listens(e tcpstate.Endpoint, at int64) *detect.Process {
 }
 
 // root is the process that stands for several which share a listener: the one that all others
-// come from; nil: there is none.
+// come from; nil: there is none. systemd is not, where it listens for a service (systemd.socket(5)): the
+// service is to accept.
 func root(by []*process) (r *process) {
+	if len(by) > 1 {
+		by = slices.DeleteFunc(slices.Clone(by), func(p *process) bool { return p.PID == 1 && p.Name == "systemd" })
+	}
 	for _, p := range by {
 		if !slices.ContainsFunc(by, func(q *process) bool { return q.PID == p.parent }) {
 			if r != nil {

@@ -307,3 +307,23 @@ func TestBookBounds(t *testing.T) {
 		t.Errorf("%d connections, %d listeners", len(b.conns), len(b.listeners[target]))
 	}
 }
+
+// Where systemd listens for a service, the service is named; before that has begun, systemd is.
+func TestSocketActivation(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.listen = []capture.Socket{{Local: at("0.0.0.0:80"), Inode: 7}}
+	ask := func(now int64) string {
+		b.look(now, true)
+		return told(b, detect.HostQuestion{Target: at("10.0.0.5:80"), LB: at("10.0.0.9:4000"), Time: now, SYN: true})
+	}
+	h.process(1, 0, 1, "systemd", 7)
+	if got := ask(100 * sec); got != "1 systemd" {
+		t.Error(got)
+	}
+	h.process(10, 1, 100, "app", 7)
+	h.process(11, 10, 101, "app", 7)
+	if got := ask(120 * sec); got != "10 app" {
+		t.Error(got)
+	}
+}

@@ -150,6 +150,9 @@ func begin(s *setup) (b *book, sees string, err error) {
 		b.due = time.NewTimer(takeEvery)
 		go b.take()
 	}
+	if t != nil && b.foreign {
+		cannot = append(cannot, "the numbers that processes have here, where the kernel names them: they are the host's (not in its PID namespace)")
+	}
 	const whose = "which process has a socket"
 	switch {
 	case !b.denied:

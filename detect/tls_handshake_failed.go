@@ -92,15 +92,16 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 		f.Evidence = append(f.Evidence, x.evidence(end, true, RoleCloseNotify, note))
 	}
 	sortEvidence(f.Evidence)
-	who, what := "target", "closed"
+	who, other, what := "target", "load balancer", "closed"
 	if byLB {
-		who = "LB"
+		who, other = other, who
 	}
 	if end.Flags().Has(tcpstate.RST) {
 		what = "reset"
 	}
 	switch {
 	case alert != 0:
+		f.own = alertAdvice(alert, who, other)
 		f.Summary = fmt.Sprintf("the %s broke off the TLS handshake (frame %d) with the alert %s", who, f.Frame, alertName(alert))
 	case byLB && end == x.ln.Notify && end.Len == sealedAlert:
 		f.Confidence = min(f.Confidence, Likely)
@@ -163,22 +164,4 @@ func firstClose(h *tcpstate.HalfNotes) (first tcpstate.SegRef) {
 		first = h.RSTs[0].SegRef
 	}
 	return first
-}
-
-// alertName is the name of a TLS alert (RFC 8446 §6, RFC 5246 §7.2).
-func alertName(a uint8) string {
-	if n := alerts[a]; n != "" {
-		return n
-	}
-	return fmt.Sprint(a)
-}
-
-var alerts = map[uint8]string{
-	10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow", 40: "handshake_failure",
-	42: "bad_certificate", 43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired",
-	46: "certificate_unknown", 47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied", 50: "decode_error",
-	51: "decrypt_error", 70: "protocol_version", 71: "insufficient_security", 80: "internal_error",
-	86: "inappropriate_fallback", 90: "user_canceled", 109: "missing_extension", 110: "unsupported_extension",
-	112: "unrecognized_name", 113: "bad_certificate_status_response", 115: "unknown_psk_identity",
-	116: "certificate_required", 120: "no_application_protocol",
 }

@@ -267,19 +267,22 @@ func (c *Case) describe(l *Link) {
 func ways(k *Clock, s *samples) (out []Way) {
 	const none = 1<<63 - 1
 	all := make([]Way, len(s.targets))
-	of := make(map[tcpstate.Endpoint]*Way, len(s.targets)) // a target that has several names further on is one
+	of := make([]*Way, len(s.targets))
+	named := make(map[tcpstate.Endpoint]*Way, len(s.targets)) // a target that has several names further on is one
 	for i := range all {
 		all[i] = Way{Target: s.targets[i][0], ToTarget: none, ToLB: none}
-		if t := all[i].Target; of[t] == nil {
-			of[t] = &all[i]
+		t := all[i].Target
+		if named[t] == nil {
+			named[t] = &all[i]
 		}
+		of[i] = named[t]
 	}
 	for _, x := range s.up {
-		w := of[s.targets[x.target][0]]
+		w := of[x.target]
 		w.ToTarget = min(w.ToTarget, x.ahead-k.offset(x.at))
 	}
 	for _, x := range s.down {
-		w := of[s.targets[x.target][0]]
+		w := of[x.target]
 		w.ToLB = min(w.ToLB, k.offset(x.at)-x.ahead)
 	}
 	for _, w := range all {

@@ -147,8 +147,8 @@ func nearer(up, down []sample) bool {
 	// Neither clock matters: both samples hold the offset, and only the way differs.
 	n := 0
 	j := 0
-	slices.SortFunc(up, func(x, y sample) int { return cmp.Compare(x.at, y.at) })
-	slices.SortFunc(down, func(x, y sample) int { return cmp.Compare(x.at, y.at) })
+	inOrder(up)
+	inOrder(down)
 	for _, d := range down {
 		for j < len(up) && up[j].at <= d.at {
 			j++
@@ -162,6 +162,27 @@ func nearer(up, down []sample) bool {
 		}
 	}
 	return n >= 0
+}
+
+// inOrder sorts samples by their times. Numbers are sorted in a quarter of the time.
+func inOrder(s []sample) {
+	first, last := int64(math.MaxInt64), int64(math.MinInt64)
+	for i := range s {
+		first, last = min(first, s[i].at), max(last, s[i].at)
+	}
+	const places = 16 // bits
+	if len(s) > 1<<places || uint64(last-first) >= 1<<(64-places) {
+		slices.SortStableFunc(s, func(x, y sample) int { return cmp.Compare(x.at, y.at) })
+		return
+	}
+	keys, was := make([]uint64, len(s)), slices.Clone(s)
+	for i := range s {
+		keys[i] = uint64(s[i].at-first)<<places | uint64(i)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		s[i] = was[k&(1<<places-1)]
+	}
 }
 
 // newClock works out how two clocks stand to each other, at the middle of what they share.
@@ -197,6 +218,7 @@ type edge struct {
 	samples []sample // one for each stretch of time at most, in order
 	// Of the samples up to each, and from each on, the place of the one that says most beyond.
 	before, after []int
+	near          int // where a time lay that was asked for before
 }
 
 // newEdge keeps of each stretch of time the sample that says most: the smallest, or the largest.
@@ -248,7 +270,7 @@ func (e *edge) more(i, j int, t int64) int {
 
 // at is what all samples together say of a time.
 func (e *edge) at(t int64) int64 {
-	k, _ := slices.BinarySearchFunc(e.samples, t, func(s sample, t int64) int { return cmp.Compare(s.at, t) })
+	k := e.place(t)
 	switch {
 	case k == 0:
 		return e.says(e.after[k], t)
@@ -256,6 +278,18 @@ func (e *edge) at(t int64) int64 {
 		return e.says(e.before[k-1], t)
 	}
 	return e.says(e.more(e.before[k-1], e.after[k], t), t)
+}
+
+// place is how many samples are earlier than a time. Mostly times are asked for in order.
+func (e *edge) place(t int64) int {
+	for k := e.near; k <= min(e.near+1, len(e.samples)); k++ {
+		if (k == 0 || e.samples[k-1].at < t) && (k == len(e.samples) || e.samples[k].at >= t) {
+			e.near = k
+			return k
+		}
+	}
+	e.near, _ = slices.BinarySearchFunc(e.samples, t, func(s sample, t int64) int { return cmp.Compare(s.at, t) })
+	return e.near
 }
 
 // bounds are those of the offset at a time of the nearer clock.

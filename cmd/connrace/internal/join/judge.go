@@ -134,6 +134,8 @@ const (
 	kinds
 )
 
+var allKinds = [kinds]bool{true, true, true, true, true}
+
 func kindOf(flags tcpstate.Flags, n uint32, fromLB bool) kind {
 	switch {
 	case flags.Has(tcpstate.SYN):
@@ -157,7 +159,7 @@ func (m *Merger) captures(p int) *[kinds]bool {
 	if m.kinds[p] == nil {
 		has := new([kinds]bool)
 		cs := m.Points[p].Result.Connections
-		for i := range cs {
+		for i := 0; i < len(cs) && *has != allKinds; i++ {
 			for k := range cs[i].Marks {
 				x := &cs[i].Marks[k]
 				has[kindOf(x.Control, x.Len, x.FromLB)] = true

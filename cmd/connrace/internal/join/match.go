@@ -26,14 +26,31 @@ func match(a, b []detect.Connection) []pair {
 	m.byOneNumber() // before a SYN alone, which is the same
 	m.byMarks(true)
 	m.byMarks(false)
-	slices.SortFunc(m.pairs, func(x, y pair) int { return x.a - y.a })
-	return m.pairs
+	return m.inOrder()
 }
 
 type matcher struct {
 	a, b           []detect.Connection
 	takenA, takenB []bool
 	pairs          []pair
+}
+
+// inOrder are the pairs in the order of the first point's connections.
+func (m *matcher) inOrder() []pair {
+	if len(m.pairs) == 0 {
+		return nil
+	}
+	of := make([]int32, len(m.a)) // + 1
+	for i := range m.pairs {
+		of[m.pairs[i].a] = int32(i + 1)
+	}
+	pairs := make([]pair, 0, len(m.pairs))
+	for _, i := range of {
+		if i > 0 {
+			pairs = append(pairs, m.pairs[i-1])
+		}
+	}
+	return pairs
 }
 
 func (m *matcher) add(p pair) {

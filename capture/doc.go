@@ -26,7 +26,8 @@
 // # The files of the package
 //
 //	frame.go   Frame and Source, what everything else produces
-//	read_*     files: File, its window, pcap, pcapng, snoop, compression, damage
+//	read_*     files: File, its window, pcap, pcapng, snoop, compression, damage; Places and
+//	           Contents, by which only some frames are read once more
 //	decode*    Decoder, IP, TCP and what lies between them
 //	link_*     link headers
 //	tunnel_*   packets inside packets
@@ -47,7 +48,8 @@
 // # How to add a file format
 //
 //  1. read_NAME.go: a container with next (frames out of the window), starts (whether records
-//     go on there, behind damage) and fill (what Info tells). Check lengths before they are used.
+//     go on there, behind damage), fill (what Info tells), and clone and learnt (so that reading can go
+//     on in the middle). Check lengths before they are used.
 //  2. File.open: a case for its magic number; read_foreign.go: take the format out if it is
 //     there.
 //  3. Annotate: a case, so that commented copies can be made of it.

@@ -55,6 +55,9 @@ type container interface {
 
 	// clone is a copy that reads on by itself.
 	clone() container
+
+	// learnt changes whenever records have said how those behind them are read.
+	learnt() int
 }
 
 // File reads a capture from a file or a stream. It is a Source.
@@ -69,7 +72,8 @@ type File struct {
 	afterGap bool
 	raw      *counter
 	stream   *decompressor // nil: not compressed
-	parts    *stretches    // nil: not noted
+	places   *Places       // nil: not noted
+	visit    *visit        // nil: it is read from its beginning
 	begins   *firstFrame   // what is read next, if that is known
 }
 
@@ -142,7 +146,7 @@ func (f *File) Read(batch []Frame) (int, error) {
 	for f.err == nil {
 		n, want, err := f.c.next(&f.w, batch, f.info.Frames+1)
 		if n > 0 && f.begins != nil {
-			if *f.begins != (firstFrame{batch[0].Time, batch[0].Length}) {
+			if *f.begins != (firstFrame{batch[0].Offset, batch[0].Time, batch[0].Length}) {
 				f.err = errChanged
 				break
 			}
@@ -193,8 +197,8 @@ func (f *File) delivered(batch []Frame) {
 			last = max(last, t)
 		}
 	}
-	if f.parts != nil {
-		f.parts.delivered(f, batch, first, last)
+	if f.places != nil {
+		f.places.delivered(f, batch, first, last)
 	}
 	switch {
 	case last == math.MinInt64:

@@ -280,6 +280,8 @@ func (p *pcap) clone() container {
 	return &c
 }
 
+func (p *pcap) learnt() int { return len(p.guess) }
+
 func (p *pcap) fill(info *Info) {
 	info.LinkTypes = []LinkType{p.link}
 	info.Snaplen = p.snaplen

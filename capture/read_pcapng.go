@@ -58,6 +58,7 @@ type pcapng struct {
 	interfaces []iface
 	shared     bool // a clone has these interfaces
 	ignored    int  // interfaces beyond maxInterfaces
+	declared   int  // sections and interfaces so far
 	links      []LinkType
 	snaplen    uint32
 	unlimited  bool
@@ -359,6 +360,7 @@ func (p *pcapng) block(f *Frame, kind uint32, b []byte, total int, swap bool) (i
 func (p *pcapng) section(b []byte, swap bool) error {
 	was := p.swap
 	p.swap = swap
+	p.declared++
 	if major, minor := p.order().Uint16(b[12:]), p.order().Uint16(b[14:]); major != 1 || minor != 0 && minor != 2 {
 		p.swap = was // what follows is searched for blocks of the section before
 		return &DamageError{Reason: fmt.Sprintf("pcapng version %d.%d is not supported", major, minor)}
@@ -387,6 +389,8 @@ func (p *pcapng) clone() container {
 	c.interfaces, c.links = slices.Clip(p.interfaces), slices.Clip(p.links)
 	return &c
 }
+
+func (p *pcapng) learnt() int { return p.declared }
 
 func (p *pcapng) fill(info *Info) {
 	info.LinkTypes = slices.Clone(p.links)

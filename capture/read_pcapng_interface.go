@@ -96,6 +96,7 @@ func (i *iface) stamp(ns int64) uint64 {
 
 // addInterface reads an interface description block.
 func (p *pcapng) addInterface(b []byte) {
+	p.declared++
 	link, snaplen := LinkType(p.order().Uint16(b[8:])), p.order().Uint32(b[12:])
 	if len(p.links) < maxLinkTypes && !slices.Contains(p.links, link) {
 		p.links = append(p.links, link)

@@ -154,6 +154,8 @@ func (s *snoop) clone() container {
 	return &c
 }
 
+func (s *snoop) learnt() int { return 0 }
+
 func (s *snoop) fill(info *Info) {
 	info.LinkTypes = []LinkType{s.link}
 	// Implementations that cannot count say 0.

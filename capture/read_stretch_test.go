@@ -5,16 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"testing"
 )
+
+func described(x *Frame) string {
+	return fmt.Sprint(x.Number, x.Time, x.Offset, x.Length, x.LinkType, x.NoPacket, x.Data)
+}
 
 // framesOf reads n at a time, and writes them down.
 func framesOf(f *File, n int) (out []string, err error) {
 	for batch := make([]Frame, n); ; {
 		k, err := f.Read(batch)
 		for i := range batch[:k] {
-			x := &batch[i]
-			out = append(out, fmt.Sprint(x.Number, x.Time, x.Offset, x.Length, x.LinkType, x.NoPacket, x.Data))
+			out = append(out, described(&batch[i]))
 		}
 		if k == 0 {
 			return out, err
@@ -22,8 +26,9 @@ func framesOf(f *File, n int) (out []string, err error) {
 	}
 }
 
-// From wherever a stretch begins the same frames are read, also where the file's interfaces and byte
-// order change on the way, and where there were too many stretches.
+// From wherever a stretch begins the same frames are read, and, unless more than frames are there, any that
+// follow each other within it: also where the file's interfaces and byte order change on the way, where records
+// are too far apart for it, and where there were too many stretches.
 func TestStretches(t *testing.T) {
 	sections := new(ngWriter).section().iface(1, 0).enhanced(0, 7_000_000, payload)
 	sections.file(30)
@@ -36,37 +41,75 @@ func TestStretches(t *testing.T) {
 	for i := range 40 {
 		snoop.record(uint32(t0sec+i), 0, payload)
 	}
-	for name, file := range map[string][]byte{
-		"pcap": new(pcapWriter).file(5 * mostStretches / 2), "big-endian": (&pcapWriter{big: true, magic: magicNano}).file(50),
-		"pcapng": new(ngWriter).file(50), "sections": sections.b, "snoop": snoop.b,
+	large := new(pcapWriter).header()
+	for i := range uint32(40) {
+		large.record(t0sec+i, 0, make([]byte, 10+i%10/9*math.MaxUint16))
+	}
+	for name, file := range map[string]struct {
+		b    []byte
+		most uint64
+	}{
+		"pcap": {new(pcapWriter).file(5 * mostStretches / 2), 1 << 20}, "big-endian": {(&pcapWriter{big: true, magic: magicNano}).file(50), 1 << 20},
+		"pcapng": {new(ngWriter).file(50), 1 << 20}, "sections": {sections.b, 1 << 20}, "snoop": {snoop.b, 1 << 20},
+		"large": {large.b, 1 << 20}, "not all": {new(pcapWriter).file(50), 20},
 	} {
 		open := func() *File {
-			f, err := NewFile(name, bytes.NewReader(file), ReadOptions{})
+			f, err := NewFile(name, bytes.NewReader(file.b), ReadOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return f
 		}
 		whole := open()
-		whole.Note()
-		whole.parts.size = 1
+		whole.Note(file.most)
+		whole.places.size = 200
 		want, err := framesOf(whole, 3)
 		if !errors.Is(err, io.EOF) {
 			t.Fatalf("%s: %v", name, err)
 		}
-		all := whole.Stretches()
-		if len(all) < len(want)/12 || len(all) > mostStretches {
-			t.Errorf("%s: %d stretches of %d frames", name, len(all), len(want))
+		p := whole.Places()
+		n := len(p.Stretches)
+		if n < len(want)/12 || n > mostStretches {
+			t.Errorf("%s: %d stretches of %d frames", name, n, len(want))
 		}
-		f := open()
-		for i := len(all) - 1; i >= 0; i -= 1 + len(all)/50 {
-			if err := f.GoTo(&all[i]); err != nil {
+		f, pieces := open(), 0
+		visit := func(i int, first, last uint64) {
+			if err := f.Visit(p, i, first, last); err != nil {
 				t.Fatal(err)
 			}
-			got, err := framesOf(f, 5)
-			if rest := want[all[i].Before:]; !errors.Is(err, io.EOF) || fmt.Sprint(got) != fmt.Sprint(rest) {
-				t.Errorf("%s: %d frames from stretch %d, not %d: %v", name, len(got), i, len(rest), err)
+			var got []string
+			for batch := make([]Frame, 5); uint64(len(got)) <= last-first; {
+				k, err := f.Read(batch[:min(5, last-first+1-uint64(len(got)))])
+				if k == 0 {
+					t.Errorf("%s: %d frames from %d to %d: %v", name, len(got), first, last, err)
+					return
+				}
+				for i := range batch[:k] {
+					got = append(got, described(&batch[i]))
+				}
 			}
+			if fmt.Sprint(got) != fmt.Sprint(want[first-1:last]) {
+				t.Errorf("%s: frames %d to %d: %v", name, first, last, got)
+			}
+		}
+		for i := 0; i < n; i += 1 + n/50 {
+			first, last := p.Frames(i, uint64(len(want)))
+			if first > last {
+				continue
+			}
+			if p.Stretches[i].Whole || i%2 == 0 {
+				visit(i, first, last)
+				continue
+			}
+			pieces++
+			visit(i, last, last)
+			visit(i, first, first)
+			for from := first; from <= last; from += 2 {
+				visit(i, from, from)
+			}
+		}
+		if pieces == 0 && n > 2 {
+			t.Errorf("%s: no stretch could be read in pieces", name)
 		}
 	}
 }
@@ -77,13 +120,13 @@ func TestStretchTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Note()
-	f.parts.size = 1
+	f.Note(1 << 20)
+	f.places.size = 1
 	if _, err := framesOf(f, 1); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	at := func(frame uint64) int64 { return t0sec*second + int64(frame-1)*1e6 }
-	all := f.Stretches()
+	all := f.Places().Stretches
 	for i := range len(all) - 1 {
 		s, next := &all[i], all[i+1].Before
 		if s.First != at(s.Before+1) || s.Last != at(next) {
@@ -106,13 +149,13 @@ func TestStretchChanged(t *testing.T) {
 		return f
 	}
 	f := read(t0sec)
-	f.Note()
-	f.parts.size = 1
+	f.Note(1 << 20)
+	f.places.size = 1
 	if _, err := framesOf(f, 2); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
 	other := read(t0sec + 1)
-	if err := other.GoTo(&f.Stretches()[3]); err != nil {
+	if err := other.Visit(f.Places(), 3, f.Places().Stretches[3].Before+1, 20); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := framesOf(other, 2); len(got) > 0 || !errors.Is(err, errChanged) {
@@ -126,7 +169,7 @@ func TestNoStretches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Stretches() != nil || f.GoTo(&Stretch{}) == nil {
+	if f.Note(1); f.Visit(f.Places(), 0, 1, 1) == nil {
 		t.Error("a pipe has stretches")
 	}
 }

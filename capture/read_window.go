@@ -42,6 +42,11 @@ func (w *window) delivered() {
 	w.lent = true
 }
 
+// again goes on at another place of the stream.
+func (w *window) again(r io.Reader, at int64) {
+	w.r, w.base, w.pos, w.end, w.err = r, at, 0, 0, nil
+}
+
 // unread returns what has been read but not consumed.
 func (w *window) unread() []byte { return w.buf[w.pos:w.end] }
 

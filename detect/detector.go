@@ -69,7 +69,7 @@ func New(o Options) *Detector {
 // config is what the detector wants of a tracker.
 func (d *Detector) config() tcpstate.Config {
 	o := &d.opt
-	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Role: d.roles.of}
+	cfg := tcpstate.Config{MaxFlows: o.MaxFlows, Streams: o.Streams, Hashes: o.Connections, Role: d.roles.of}
 	if o.Live {
 		cfg.MaxRetired = liveRetired
 		if cfg.MaxFlows == 0 {

@@ -188,21 +188,27 @@ func (l *ledger) keepMark(d *Detector, e *tcpstate.Event) {
 		}
 	}
 	k := &x.kept[half]
-	if k.n >= firstMarks && !l.passes(k, e.Flow, s) {
-		return
+	if k.n >= firstMarks {
+		if few := l.kept >= manyMarks; few && k.zeros < fewZeros {
+			k.zeros = fewZeros
+		}
+		if rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || !l.passes(k, e.Flow) {
+			return
+		}
 	}
+	l.enter(x, half, s)
+}
+
+func (l *ledger) enter(x *entry, half int, s *tcpstate.Segment) {
 	l.kept++
-	k.n++
+	x.kept[half].n++
 	l.add(x, half, markOf(s))
 }
 
-// passes reports whether a segment is kept that is not one of the first.
-func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
+// passes reports whether a segment is kept that is not one of the first, but has the rank for it.
+func (l *ledger) passes(k *kept, f *tcpstate.Flow) bool {
 	few := l.kept >= manyMarks
-	if few && k.zeros < fewZeros {
-		k.zeros = fewZeros
-	}
-	if k.zeros == mostZeros || rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || l.kept >= mostMarks && f.BeginCaptured() || l.passed >= mostPassed {
+	if k.zeros == mostZeros || l.kept >= mostMarks && f.BeginCaptured() || l.passed >= mostPassed {
 		return false
 	}
 	l.passed++
@@ -242,6 +248,9 @@ func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
 	c.Requests, c.Answers5xx, c.lb = x.requests, x.answers5xx, uint8(lb)
 	*x = entry{}
 }
+
+// Hashes are those of the segments that were analysed last, with Options.Connections only.
+func (d *Detector) Hashes() []uint32 { return d.tracker.Hashes() }
 
 // fewShared is how many segments show that a capture is another one of the same connections: one
 // or two may be sent again.

@@ -98,6 +98,14 @@ func (e *Endpoint) hash() uint32 {
 	return scatter(mix(e.Addr.Hi^seeds[2], e.Addr.Lo^seeds[3]), uint32(e.Port))
 }
 
+// Hash is a number that comes of the segment's two ends, whichever of them has sent it. Each run of the program has
+// others.
+func (s *Segment) Hash() uint32 {
+	var q query
+	queryOf(s, &q)
+	return q.hash
+}
+
 func v6QueryOf(s *Segment, q *query) {
 	a, b := s.Src, s.Dst
 	q.dir, q.v6 = 0, true

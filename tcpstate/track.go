@@ -2,6 +2,7 @@ package tcpstate
 
 import (
 	"math"
+	"slices"
 
 	"connrace/tcpstate/internal/framing"
 )
@@ -20,9 +21,10 @@ type Tracker struct {
 	v6       v6pairs
 	index    index // of flows
 	prepared prepared
-	sweepAt  uint32 // place of the arena that sweep has come to
-	sweepIn  int    // segments until it goes on
-	Evicted  uint64 // flows forgotten for want of room
+	hashes   []uint32 // see Hashes
+	sweepAt  uint32   // place of the arena that sweep has come to
+	sweepIn  int      // segments until it goes on
+	Evicted  uint64   // flows forgotten for want of room
 
 	// What flows hold that few of them need, by Flow.index or a place that the flow keeps.
 	noteArena      []*Notes
@@ -65,6 +67,8 @@ type Config struct {
 	// Role names the LB among two endpoints of a flow without a handshake: 0, 1, or -1
 	// when it cannot tell; nil: it never can.
 	Role func(a, b Endpoint) (int, Basis)
+	// Hashes keeps those of the segments that were tracked: see Tracker.Hashes.
+	Hashes bool
 	// Handlers are called with the events, by kind; nil: nobody listens.
 	Handlers [nKinds]Handler
 }
@@ -128,9 +132,13 @@ func (t *Tracker) Track(s *Segment) {
 // their flows, a block at a time, so that the cache misses overlap instead of following one
 // another.
 func (t *Tracker) TrackAll(segs []Segment, due *int64, after func()) {
+	t.hashes = t.hashes[:0]
 	for len(segs) > 0 {
 		n := min(len(segs), prepareSize)
 		queries := t.prepare(segs[:n])
+		if t.cfg.Hashes {
+			t.noteHashes(queries)
+		}
 		for i := range queries {
 			t.track(&segs[i], &queries[i])
 			if t.now >= *due {
@@ -140,6 +148,19 @@ func (t *Tracker) TrackAll(segs []Segment, due *int64, after func()) {
 		segs = segs[n:]
 	}
 }
+
+func (t *Tracker) noteHashes(queries []query) {
+	from := len(t.hashes)
+	t.hashes = slices.Grow(t.hashes, len(queries))[:from+len(queries)]
+	to := t.hashes[from:]
+	for i := range queries {
+		to[i] = queries[i].hash
+	}
+}
+
+// Hashes are those of the segments that the last call of TrackAll was given, with Config.Hashes: to look for
+// them costs what Hash does.
+func (t *Tracker) Hashes() []uint32 { return t.hashes }
 
 // track is Track for a segment whose endpoints are hashed. The numbers are its steps.
 func (t *Tracker) track(s *Segment, q *query) {

@@ -3,6 +3,7 @@ package join
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 
@@ -22,14 +23,7 @@ type Look struct {
 type watch struct {
 	windows []window // in order, apart from each other
 	asked   map[ends]*asked
-	perhaps [1 << 11]uint32 // by hashOf: most segments are of other connections
-}
-
-// hashOf is a number that comes of the two ends of a segment, whichever sends it.
-func hashOf(a, b *tcpstate.Endpoint) uint32 {
-	x := (a.Addr.Hi ^ a.Addr.Lo ^ uint64(a.Port)<<40) * 0x9e3779b97f4a7c15
-	y := (b.Addr.Hi ^ b.Addr.Lo ^ uint64(b.Port)<<40) * 0x9e3779b97f4a7c15
-	return uint32(((x ^ x>>32) + (y ^ y>>32)) * 0xbf58476d1ce4e5b9 >> 48)
+	keys    capture.Keys // of those: most segments are of other connections
 }
 
 // asked is what is looked for between two ends: of each of their connections that findings are
@@ -103,11 +97,11 @@ func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
 		x := l.captures[s.Capture]
 		if x == nil {
 			x = &watch{asked: map[ends]*asked{}}
+			x.keys.Add(capture.AnyKey)
 			l.captures[s.Capture] = x
 		}
 		x.windows = append(x.windows, w)
-		h := hashOf(&a, &b)
-		x.perhaps[h>>5] |= 1 << (h & 31)
+		x.keys.Add(capture.KeyOf((&tcpstate.Segment{Src: a, Dst: b}).Hash()))
 		k := endsOf(a, b)
 		if x.asked[k] == nil {
 			x.asked[k] = &asked{}
@@ -173,42 +167,29 @@ func (l *Look) Missed(index int) {
 type Again struct {
 	File   *capture.File
 	Frames uint64 // that were read before
-	// Stretches are its parts, where those can be read by themselves; nil: it is read from its
-	// beginning.
-	Stretches []capture.Stretch
+	// Places and Contents are where its frames are, and what is in them; nil: it is read from its
+	// beginning, and all of it decoded.
+	Places   *capture.Places
+	Contents *capture.Contents
 }
+
+// errChanged: what was noted of a frame is not so.
+var errChanged = errors.New("the capture has changed since it was read")
 
 // Read looks through a capture that was opened again.
 func (l *Look) Read(ctx context.Context, index int, in *Again) error {
 	w := l.captures[index]
 	r := reader{Look: l, watch: w, index: index, in: in, decoder: capture.NewDecoder(), batch: make([]capture.Frame, 256)}
-	from, to := uint64(0), in.Frames // frames that are to be read
-	for i := 0; i < len(in.Stretches); {
-		for i < len(in.Stretches) && !w.during(&in.Stretches[i]) {
-			i++
+	if in.Places == nil {
+		return r.read(ctx, 0, in.Frames)
+	}
+	for i := range in.Places.Stretches {
+		if !w.during(&in.Places.Stretches[i]) {
+			continue
 		}
-		if i == len(in.Stretches) {
-			return nil
-		}
-		begin := &in.Stretches[i]
-		for from = begin.Before; i < len(in.Stretches) && w.during(&in.Stretches[i]); {
-			i++
-		}
-		if to = in.Frames; i < len(in.Stretches) {
-			to = in.Stretches[i].Before
-		}
-		if from > 0 {
-			if err := in.File.GoTo(begin); err != nil {
-				l.Missed(index)
-				return err
-			}
-		}
-		if err := r.read(ctx, to); err != nil || r.ended {
+		if err := r.stretch(ctx, i); err != nil || r.ended {
 			return err
 		}
-	}
-	if in.Stretches == nil {
-		return r.read(ctx, to)
 	}
 	return nil
 }
@@ -228,44 +209,97 @@ type reader struct {
 	decoder *capture.Decoder
 	batch   []capture.Frame
 	segs    []tcpstate.Segment
-	at      int  // windows before it have passed
-	ended   bool // nothing more is to be seen
+	frames  []uint64 // of a stretch, that hold what is looked for
+	at      int      // windows before it have passed
+	ended   bool     // nothing more is to be seen
 }
 
-// read reads on up to a frame.
-func (r *reader) read(ctx context.Context, to uint64) error {
-	for ctx.Err() == nil {
-		n, _ := r.in.File.Read(r.batch)
+// Frames that lie so near to each other are read as one piece: less than asking the system once
+// more takes, and of a stretch in which there are many all are.
+const (
+	nearFrames = 8
+	manyFrames = 8 // one in so many
+)
+
+// stretch reads those frames of a stretch that hold what is looked for.
+func (r *reader) stretch(ctx context.Context, i int) error {
+	s := &r.in.Places.Stretches[i]
+	first, last := r.in.Places.Frames(i, r.in.Frames)
+	if r.in.Contents == nil {
+		return r.piece(ctx, i, first, last)
+	}
+	r.frames = r.in.Contents.Among(&r.keys, first, last, r.frames[:0])
+	if len(r.frames) == 0 {
+		return nil
+	}
+	if s.Whole || uint64(len(r.frames)) > (last-first)/manyFrames {
+		return r.piece(ctx, i, first, last)
+	}
+	for len(r.frames) > 0 && !r.ended {
+		n := 1
+		for n < len(r.frames) && r.frames[n]-r.frames[n-1] <= nearFrames {
+			n++
+		}
+		if err := r.piece(ctx, i, r.frames[0], r.frames[n-1]); err != nil {
+			return err
+		}
+		r.frames = r.frames[n:]
+	}
+	return nil
+}
+
+// piece reads frames of a stretch that follow each other.
+func (r *reader) piece(ctx context.Context, i int, first, last uint64) error {
+	err := r.in.File.Visit(r.in.Places, i, first, last)
+	if err == nil {
+		err = r.read(ctx, first-1, last)
+	}
+	if err != nil {
+		r.Missed(r.index)
+	}
+	return err
+}
+
+// read reads on, from behind one frame up to another.
+func (r *reader) read(ctx context.Context, from, to uint64) error {
+	for from < to {
+		if ctx.Err() != nil {
+			r.Missed(r.index)
+			return ctx.Err()
+		}
+		n, _ := r.in.File.Read(r.batch[:min(uint64(len(r.batch)), to-from)])
 		if n == 0 { // how it ended was said when it was analysed
-			if r.ended = true; r.in.File.Info().Frames < to {
-				r.Missed(r.index)
-			}
+			r.ended = true
+			r.Missed(r.index)
 			return nil
 		}
+		from += uint64(n)
 		for i := range r.batch[:n] {
 			f := &r.batch[i]
 			for r.at < len(r.windows) && r.windows[r.at].to < f.Time-late {
 				r.at++
 			}
-			if r.ended = r.at == len(r.windows); r.ended || f.Number > to {
+			if r.ended = r.at == len(r.windows); r.ended {
 				return nil
 			}
-			if f.Time < r.windows[r.at].from {
+			if f.Time < r.windows[r.at].from || !r.keys.Has(r.in.Contents.Of(f.Number)) {
 				continue
 			}
 			r.segs = r.decoder.Decode(f, r.segs[:0])
+			if !r.in.Contents.Holds(f.Number, r.segs) {
+				return errChanged
+			}
 			for j := range r.segs {
 				r.take(r.watch, r.index, &r.segs[j])
 			}
 		}
 	}
-	r.Missed(r.index)
-	return ctx.Err()
+	return nil
 }
 
 // take keeps a segment of a connection that is looked at.
 func (l *Look) take(w *watch, index int, s *tcpstate.Segment) {
-	if h := hashOf(&s.Src, &s.Dst); w.perhaps[h>>5]&(1<<(h&31)) == 0 || s.Quoted || s.Bogus || s.NoLength {
+	if !w.keys.Has(capture.KeyOf(s.Hash())) || s.Quoted || s.Bogus || s.NoLength {
 		return
 	}
 	q := w.asked[endsOf(s.Src, s.Dst)]

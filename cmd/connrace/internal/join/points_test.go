@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"io"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"connrace/cmd/connrace/internal/join"
 	"connrace/detect"
 	"connrace/pcaps"
+	"connrace/tcpstate"
 )
 
 // nano is a file of the corpus with times in nanoseconds.
@@ -172,10 +174,10 @@ func TestStretches(t *testing.T) {
 		points, again := make([]join.Point, 2), make([]join.Again, 2)
 		for k := range points {
 			f := open(k)
-			f.Note()
+			f.Note(1 << 20)
 			points[k], again[k].Frames = analyse(name, f, k, 0)
-			if again[k].Stretches = f.Stretches(); len(again[k].Stretches) < 2 {
-				t.Fatalf("%s: %d stretches", name, len(again[k].Stretches))
+			if again[k].Places = f.Places(); len(again[k].Places.Stretches) < 2 {
+				t.Fatalf("%s: %d stretches", name, len(again[k].Places.Stretches))
 			}
 		}
 		m := join.Cases(points)[0].Merge()
@@ -188,6 +190,94 @@ func TestStretches(t *testing.T) {
 		for _, f := range m.Result().Findings {
 			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget) {
 				t.Errorf("padded %s: %+v: %s", name, f.Proof, f.Summary)
+			}
+		}
+	}
+}
+
+// counted counts the octets that are read of a file.
+type counted struct {
+	*bytes.Reader
+	n int
+}
+
+func (c *counted) ReadAt(p []byte, at int64) (int, error) {
+	n, err := c.Reader.ReadAt(p, at)
+	c.n += n
+	return n, err
+}
+
+// Of two captures in which other packets lie between all those of the connections that findings are about little is
+// read again, and the same is proved. Where they have changed meanwhile, what they hold is not taken for it.
+func TestPieces(t *testing.T) {
+	fill := func(b []byte) []byte {
+		out := slices.Clone(b[:24])
+		for at := b[24:]; len(at) > 0; {
+			n := 16 + int(binary.LittleEndian.Uint32(at[8:]))
+			for range 20 {
+				out = append(out, at[:8]...)
+				out = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(out, 1400), 1400)
+				out = append(out, make([]byte, 1400)...)
+			}
+			out = append(out, at[:n]...)
+			at = at[n:]
+		}
+		return out
+	}
+	files := [][]byte{fill(nano(t, "real/nginx-node-race-lb.pcap")), fill(nano(t, "nginx-node-race.pcap"))}
+	open := func(r io.Reader) *capture.File {
+		f, err := capture.NewFile("x", r, capture.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for _, changed := range []bool{false, true} {
+		points, again := make([]join.Point, 2), make([]join.Again, 2)
+		for k := range points {
+			f, batch, dec := open(bytes.NewReader(files[k])), make([]capture.Frame, 100), capture.NewDecoder()
+			f.Note(1 << 20)
+			c, d := capture.NewContents(1<<20), detect.New(detect.Options{Connections: true})
+			for {
+				n, err := f.Read(batch)
+				var segs []tcpstate.Segment
+				for i := range batch[:n] {
+					segs = dec.Decode(&batch[i], segs)
+				}
+				d.Segments(segs)
+				c.Add(segs, d.Hashes())
+				if err != nil {
+					break
+				}
+				c.Through(batch[n-1].Number)
+			}
+			info := f.Info()
+			points[k] = join.Point{Name: "x", Result: d.Finish(), Spans: []join.Span{{Capture: k, First: info.First, Last: info.Last}}}
+			again[k] = join.Again{Frames: info.Frames, Places: f.Places(), Contents: c}
+		}
+		m := join.Cases(points)[0].Merge()
+		for _, k := range m.Look().Captures() {
+			b := slices.Clone(files[k])
+			if changed { // the addresses of every other packet
+				for at := 24; at < len(b); {
+					n := 16 + int(binary.LittleEndian.Uint32(b[at+8:]))
+					b[at+16+14+15] ^= 1
+					at += n
+				}
+			}
+			r := &counted{Reader: bytes.NewReader(b)}
+			again[k].File = open(r)
+			err := m.Look().Read(context.Background(), k, &again[k])
+			if (err != nil) != changed {
+				t.Fatal(err)
+			}
+			if most := 512<<10 + len(files[k])/20; r.n > most {
+				t.Errorf("%d of %d octets are read again, more than %d", r.n, len(files[k]), most)
+			}
+		}
+		for _, f := range m.Result().Findings {
+			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget) != changed {
+				t.Errorf("changed %v: %+v: %s", changed, f.Proof, f.Summary)
 			}
 		}
 	}

@@ -122,7 +122,9 @@ func (s *session) lookAgain(ctx context.Context, l *join.Look) {
 	for _, i := range l.Captures() {
 		in, done, err := s.again(i)
 		if err == nil {
-			err = l.Read(ctx, i, &join.Again{File: in, Frames: s.Report.Captures[i].Frames, Stretches: s.stretches[i]})
+			again := s.notes[i]
+			again.File, again.Frames = in, s.Report.Captures[i].Frames
+			err = l.Read(ctx, i, &again)
 			done()
 		} else {
 			l.Missed(i)

@@ -13,6 +13,7 @@ import (
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/cli"
+	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/memory"
 	"connrace/cmd/connrace/internal/outfile"
 	"connrace/cmd/connrace/internal/pipeline"
@@ -24,28 +25,33 @@ import (
 type session struct {
 	*pipeline.Session
 	flags     *Flags
-	annotated *outfile.File             // what --annotate writes of the only capture
-	points    []*point                  // whose files may go on
-	at        *point                    // the one whose file is read, or was last
-	left      int                       // files behind that
-	apart     map[int]string            // why captures were not taken for a continuation, by index in report.Captures
-	sources   map[int]*source           // streams that are read again, by index in report.Captures
-	stretches map[int][]capture.Stretch // of captures that can be read again in part, likewise
-	commented []int                     // captures with comments on packets, likewise
-	once      map[int]bool              // streams that cannot be read again, likewise
-	heard     map[int]*heard            // what is remarked on their packets
-	next      *opened                   // the file that comes next; nil: it is opened in its turn
+	annotated *outfile.File      // what --annotate writes of the only capture
+	points    []*point           // whose files may go on
+	at        *point             // the one whose file is read, or was last
+	left      int                // files behind that
+	apart     map[int]string     // why captures were not taken for a continuation, by index in report.Captures
+	sources   map[int]*source    // streams that are read again, by index in report.Captures
+	notes     map[int]join.Again // on reading captures again, likewise
+	room      uint64             // frames that may yet be noted there
+	commented []int              // captures with comments on packets, likewise
+	once      map[int]bool       // streams that cannot be read again, likewise
+	heard     map[int]*heard     // what is remarked on their packets
+	next      *opened            // the file that comes next; nil: it is opened in its turn
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s := &session{
 		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, once: map[int]bool{}, heard: map[int]*heard{},
-		stretches: map[int][]capture.Stretch{},
+		notes: map[int]join.Again{}, room: mostNoted,
 	}
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin
 	return s
 }
+
+// mostNoted is of how many frames, of all captures, it is noted where they are and of which connection,
+// in 4 octets each.
+const mostNoted = 1 << 23
 
 // fail reports an input that cannot be read at all.
 func (s *session) fail(err error) {
@@ -71,7 +77,7 @@ func (s *session) file(path string, others []string) {
 	}
 	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
 	if s.Connections {
-		src.Note()
+		src.Note(s.room)
 	}
 	if i := len(s.Report.Captures); s.once[i] {
 		s.heard[i] = newHeard()
@@ -83,12 +89,16 @@ func (s *session) file(path string, others []string) {
 	s.Report.Captures = append(s.Report.Captures, report.Capture{})
 	s.Newest = nil
 	in := pipeline.Input{Decoder: capture.NewDecoder(), Index: index}
+	if s.Connections {
+		in.Contents = capture.NewContents(s.room)
+	}
 	if n > 0 {
 		err = s.ReadLoop(src, &in, n)
 	}
 	stop()
-	if !in.Decoder.Remembers() {
-		s.stretches[index] = src.Stretches()
+	if s.Connections && !in.Decoder.Remembers() {
+		s.notes[index] = join.Again{Places: src.Places(), Contents: in.Contents}
+		s.room -= in.Contents.Noted()
 	}
 	c := pipeline.Describe(path, src.Info())
 	if src.Info().Comments {

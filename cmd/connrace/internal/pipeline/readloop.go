@@ -13,6 +13,7 @@ type decoded struct {
 	segs []tcpstate.Segment
 	gaps []gap // the first is the place before all of them
 	took time.Duration
+	last uint64 // the number of the last frame
 }
 
 // gap is a place in front of a frame where others are, or may be, missing.
@@ -37,6 +38,9 @@ func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
 		}
 	}
 	x.segs = d.DecodeAll(frames[from:], x.segs)
+	if n := len(frames); n > 0 {
+		x.last = frames[n-1].Number
+	}
 }
 
 // Frames may be read and decoded in a goroutine of its own, while the detector works on those

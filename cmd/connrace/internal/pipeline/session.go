@@ -147,9 +147,10 @@ const fewRows = 1 << 12
 
 // Input is the capture that is being read.
 type Input struct {
-	Decoder *capture.Decoder
-	Index   int  // in report.Captures
-	entered bool // the detector knows of it
+	Decoder  *capture.Decoder
+	Contents *capture.Contents // nil: it is not read again
+	Index    int               // in report.Captures
+	entered  bool              // the detector knows of it
 }
 
 // Feed hands frames to the detector.
@@ -172,6 +173,9 @@ func (s *Session) analyse(in *Input, x *decoded) {
 		a.Broken = false
 	}
 	s.flush(in, x.segs[from:])
+	if in.Contents != nil {
+		in.Contents.Through(x.last)
+	}
 	// Behind a batch that is not full nothing may come for long.
 	if now := time.Now(); len(x.segs) < batchSize || now.Sub(s.noted.at) >= noteEvery {
 		p := a.Detector.Progress()
@@ -211,6 +215,9 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 		s.Listeners = nil
 	}
 	a.Detector.Segments(segs)
+	if in.Contents != nil {
+		in.Contents.Add(segs, a.Detector.Hashes())
+	}
 	s.Newest = segs
 }
 

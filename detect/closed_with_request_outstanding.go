@@ -29,6 +29,8 @@ LB                                target
  | --- F. 201:201 ack 202 --------> |   no answer: the LB fails the request`,
 	Sequence: "The target had the request (its FIN or RST acknowledges it) and closed without one byte " +
 		"of an answer.",
+	Streams: "In HTTP/2, the target had the requests (its FIN or RST acknowledges them) and closed without one byte of an answer " +
+		"to them.",
 	Apart: "fin-request-crossing: there the FIN does not acknowledge the request. " +
 		"response-truncated: there the answer had begun. lb-closed-with-request-outstanding: " +
 		"there the load balancer closed first.",

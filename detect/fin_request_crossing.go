@@ -36,6 +36,7 @@ LB                                target
  | --- F. 201:201 ack 202 --------> |   by now the LB has seen the FIN
  | <-- R  202:202 ----------------- |   and one RST for that`,
 	Sequence: "The target's FIN and a new request of the load balancer crossed: neither acknowledges the other.",
+	Streams:  "In HTTP/2, the target's GOAWAY or FIN and a new request of the load balancer crossed: neither acknowledges the other.",
 	Apart: "request-after-fin: there the request acknowledges the FIN. " +
 		"closed-with-request-outstanding: there the FIN acknowledges the request. A FIN that " +
 		"crosses the body of a request already answered is an early response. Where the capture " +

@@ -256,7 +256,9 @@ func (d *Detector) explain(p *pending) {
 	d.explainRule(p)
 	if a := p.f.more; a != nil && p.t != nil {
 		p.f.Cause += " " + a.cause
-		p.f.Fix += " " + a.fix
+		if a.fix != "" {
+			p.f.Fix += " " + a.fix
+		}
 	}
 }
 

@@ -29,6 +29,8 @@ LB                                target
  | <-- R  202:202 ----------------- |   no socket for it any more`,
 	Sequence: "The load balancer's kernel had acknowledged the target's FIN, and the load balancer still sent a request on " +
 		"that connection.",
+	Streams: "In HTTP/2, the load balancer's kernel had acknowledged the target's GOAWAY or FIN, and the load balancer still sent a request on " +
+		"that connection.",
 	Apart: "fin-request-crossing: there the request does not acknowledge the FIN. The time between " +
 		"FIN and request tells a load balancer that was just writing from one that does not watch its idle " +
 		"connections.",

@@ -14,6 +14,7 @@ type Rule struct {
 	Title    string   // a few words, 42 octets at most
 	Diagram  string   // the segments, LB on the left, target on the right; 78 columns, bars under those of the header
 	Sequence string   // the sequence in a sentence
+	Streams  string   // so, where it is about streams of HTTP/2; "": as Sequence
 	Apart    string   // how it is told from its neighbours
 	Trigger  string   // what brings it about: unless that is there again, no failures prove no fix
 	Decisive string   // which segment is the decisive one, that scripts have the want on

@@ -181,7 +181,9 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 		x, fd := ask(g.first)
 		fd.Requests = g.requests
 		fd.Summary += among(g.requests)
-		fd.more = x.aboutGoAway()
+		if fd.more = x.aboutGoAway(fd.Rule); fd.more != nil && h.GoAway.Set() {
+			fd.Summary += fmt.Sprintf("; the last stream ID of its GOAWAY is %d", h.Last)
+		}
 		d.enqueue(x, fd)
 	}
 	d.tracker.ForgetStreams(f, func(s *tcpstate.H2Stream) bool { return judged[s] })
@@ -191,21 +193,36 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 // among says how many streams an incident concerns, behind a sentence.
 func among(q []StreamRequest) string {
 	if len(q) == 1 {
-		return fmt.Sprintf(" (stream %d)", q[0].ID)
+		return fmt.Sprintf(" (HTTP/2 stream %d)", q[0].ID)
 	}
-	return fmt.Sprintf("; so it went for %d streams, %d to %d", len(q), q[0].ID, q[len(q)-1].ID)
+	return fmt.Sprintf("; so it went for %d HTTP/2 streams, %d to %d", len(q), q[0].ID, q[len(q)-1].ID)
 }
 
-// aboutGoAway is what a GOAWAY that refuses a request adds to a finding's cause and fix.
-func (x *Facts) aboutGoAway() *advice {
-	if !x.refused {
+// aboutGoAway is what GOAWAY, or that there was none, adds to the cause and the fix of a finding about
+// streams that the target's close took away: whether they may be repeated (RFC 9113 §6.8).
+func (x *Facts) aboutGoAway(r *Rule) *advice {
+	h := x.streams
+	const unknown = ": nothing tells the load balancer whether these requests were processed. Only idempotent ones may be repeated."
+	switch {
+	case x.refused:
+		return &advice{
+			cause: "In HTTP/2: its GOAWAY says that it never processed these requests, whose streams are above its last stream ID. They may be repeated.",
+			fix: "Let the load balancer repeat what a GOAWAY refuses; that is safe whatever the method, POST too. " +
+				"In Envoy it is retry_on: reset-before-request, in nginx grpc_next_upstream error timeout non_idempotent, in HAProxy retry-on conn-failure empty-response. " +
+				"And let the target announce its end before it refuses: by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
+		}
+	case r.FollowsClose == NoClose || x.stream.ResetByTarget.Set():
 		return nil
+	case h.GoAway.Set():
+		return &advice{cause: "In HTTP/2: it had sent a GOAWAY, and these streams are not above its last stream ID" + unknown}
+	case x.tn.NotifyKind == tcpstate.GoAway:
+		return &advice{cause: "In HTTP/2: it had sent a GOAWAY that refuses no streams" + unknown}
+	case x.target.Holes():
+		return &advice{cause: "In HTTP/2: no GOAWAY was captured, nor all that the target sent" + unknown}
 	}
 	return &advice{
-		cause: "Its GOAWAY says that it never processed these requests.",
-		fix: "Let the load balancer repeat what a GOAWAY refuses; that is safe whatever the method, POST too. " +
-			"In Envoy it is retry_on: reset-before-request, in nginx grpc_next_upstream error timeout non_idempotent, in HAProxy retry-on conn-failure empty-response. " +
-			"And let the target announce its end before it refuses: by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
+		cause: "In HTTP/2: it sent no GOAWAY" + unknown,
+		fix:   "Where the target stops in order, let it send GOAWAY: what it refuses may be repeated whatever the method.",
 	}
 }
 

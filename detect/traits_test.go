@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
+	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Streams Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {

@@ -100,6 +100,26 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// The sequence is that of HTTP/2 where all findings are about its streams.
+func TestStreamsSequence(t *testing.T) {
+	h2, h1 := closed(find(t, "fin-request-crossing"), detect.CloseUnknown, 0), closed(find(t, "fin-request-crossing"), detect.CloseUnknown, 0)
+	h2.Requests = []detect.StreamRequest{{ID: 5}}
+	target := closed(find(t, "keepalive-mismatch"), detect.CloseUnknown, 0)
+	target.Request, target.Rule = nil, h2.Rule
+	for _, c := range []struct {
+		found  []*detect.Finding
+		goAway bool
+	}{{[]*detect.Finding{h2, target}, true}, {[]*detect.Finding{h2, h1}, false}, {[]*detect.Finding{h1}, false}} {
+		var found []diagnosis.Found
+		for _, f := range c.found {
+			found = append(found, diagnosis.Found{Finding: f})
+		}
+		if what := answer(diagnosis.Seen{}, found...).Problems[0].What; strings.Contains(what, "GOAWAY") != c.goAway {
+			t.Errorf("%d findings: %s", len(found), what)
+		}
+	}
+}
+
 // What changes the size of segments is no advice where the size was not why they were lost.
 func TestLostSize(t *testing.T) {
 	for _, c := range []struct {

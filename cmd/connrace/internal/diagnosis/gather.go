@@ -82,6 +82,7 @@ type problem struct {
 	idle    sample
 	waited  sample // Measures.Outstanding
 	http2   bool   // requests of HTTP/2 are among them
+	http1   bool   // others are
 	streams uint64 // of them, on findings that lost some
 	carried uint64 // how many such findings there are
 	timeUp  int    // findings of which the LB's log says that its own time was up
@@ -185,7 +186,11 @@ func (q *problem) addFound(f *Found) {
 			q.best = s
 		}
 	}
-	q.http2 = q.http2 || len(f.Requests) > 0
+	if len(f.Requests) > 0 {
+		q.http2 = true
+	} else if f.Request != nil {
+		q.http1 = true
+	}
 	if n := f.Tries().LostRequests; n > 0 {
 		q.streams += n
 		q.carried++
@@ -271,13 +276,21 @@ func (q *problem) describe() {
 	if q.reason == gone {
 		q.What = q.tally() + q.goneFrom()
 	} else {
-		q.What = q.tally() + " " + q.Rule.Sequence + q.others() + q.aftermath()
+		q.What = q.tally() + " " + q.sequence() + q.others() + q.aftermath()
 	}
 	q.lines()
 	q.Timer = q.timer()
 	q.Check = q.check()
 	q.FixedIf = q.fixedIf()
 	q.More = "connrace explain " + q.Rule.ID
+}
+
+// sequence is that of the problem's rule, in the words of HTTP/2 where all is about its streams.
+func (q *problem) sequence() string {
+	if q.http2 && !q.http1 && q.Rule.Streams != "" {
+		return q.Rule.Streams
+	}
+	return q.Rule.Sequence
 }
 
 // others says, where errors of other kinds than that whose sequence is told are of the problem, how

@@ -40,14 +40,17 @@ const (
 var ptcpdumpVersions = []ptcpdumpVersion{
 	{
 		"pcapng.go 1e37c9f", true,
-		[]string{"", "lo", "eth0"}, 2,
+		[]string{"", "lo", "eth0"},
+		2,
 		[]string{ptcpdumpProcess, "ThreadId: 4712\nThreadName: uwsgi", "UserId: 33\nGroupId: 33", ptcpdumpParent, ptcpdumpContainer, ptcpdumpPod},
 		true,
 	},
 	{
 		"pcapng.go of 2024, when interfaces had the kernel's numbers", false,
-		[]string{"", "lo", "", "eth0"}, 3,
-		[]string{ptcpdumpProcess, ptcpdumpParent, ptcpdumpContainer, ptcpdumpPod}, true,
+		[]string{"", "lo", "", "eth0"},
+		3,
+		[]string{ptcpdumpProcess, ptcpdumpParent, ptcpdumpContainer, ptcpdumpPod},
+		true,
 	},
 }
 

@@ -33,6 +33,9 @@ var (
 	// socket: /proc/PID/fd is its user's, and for those who might trace it.
 	SeeProcesses   = Capability{"CAP_SYS_PTRACE", "to see which process has a socket", 19}
 	SeeDirectories = Capability{"CAP_DAC_READ_SEARCH", "to look into other users' /proc/PID/fd", 2}
+	// LoadPrograms and LoadTracing are wanted while the kernel's events are opened, and never kept.
+	LoadPrograms = Capability{"CAP_BPF", "to load programs into the kernel", 39}
+	LoadTracing  = Capability{"CAP_PERFMON", "to let them read what the kernel has", 38}
 	// ReplaceOutputs is kept where an output replaces another user's file in a directory
 	// in which only owners may do that, such as /tmp.
 	ReplaceOutputs = Capability{"CAP_FOWNER", "to replace another user's file in a sticky directory", 3}

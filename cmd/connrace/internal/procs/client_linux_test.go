@@ -2,6 +2,9 @@ package procs
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"testing"
 	"time"
@@ -77,5 +80,23 @@ func TestLateAnswer(t *testing.T) {
 	}
 	if got := ask(1); got[0] != 0 || !h.Gone() {
 		t.Error("ended: ", got)
+	}
+}
+
+// Rights that are there are not said to be lacking.
+func TestWhyNoEvents(t *testing.T) {
+	denied := fmt.Errorf("no CAP_BPF and CAP_PERFMON: %w", fs.ErrPermission)
+	for _, tt := range []struct {
+		err       error
+		permitted bool
+		want      string
+	}{
+		{denied, false, denied.Error()},
+		{denied, true, "bpf() is forbidden in spite of CAP_BPF and CAP_PERFMON: by a seccomp profile, or the kernel's lockdown"},
+		{errors.New("no BTF"), true, "no BTF"},
+	} {
+		if got := whyNoEvents(tt.err, tt.permitted); got != tt.want {
+			t.Errorf("%v: %s", tt.err, got)
+		}
 	}
 }

@@ -125,7 +125,7 @@ func begin(s *setup) (b *book, sees string, err error) {
 	if err == nil {
 		can, cannot = append(can, t.Sees...), append(cannot, t.Lacks...)
 	} else if s.Events {
-		cannot = append(cannot, "the kernel's events ("+err.Error()+")")
+		cannot = append(cannot, "the kernel's events ("+whyNoEvents(err, confine.Have(confine.LoadPrograms, confine.LoadTracing))+")")
 	}
 	if st := (unix.Stat_t{}); unix.Stat("/proc/self/ns/pid", &st) == nil {
 		b.foreign = st.Ino != initialPIDs
@@ -194,6 +194,14 @@ func why(err error) string {
 		return "only in the host's own network namespace"
 	case errors.Is(err, fs.ErrPermission):
 		return "no CAP_NET_ADMIN"
+	}
+	return err.Error()
+}
+
+// whyNoEvents is that for the kernel's events; permitted: there are the rights that they take.
+func whyNoEvents(err error, permitted bool) string {
+	if permitted && isDenied(err) { // not every runtime's default profile lets bpf() through for them
+		return "bpf() is forbidden in spite of CAP_BPF and CAP_PERFMON: by a seccomp profile, or the kernel's lockdown"
 	}
 	return err.Error()
 }

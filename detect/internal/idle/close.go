@@ -46,16 +46,22 @@ type Close struct {
 	Idle  bool            // nothing was outstanding as the closer saw it
 }
 
-// clock is the clock that a timer would go by that ended the connection, and what it said: it
-// had been idle for so long, or a request had been outstanding for so long, or it was so old.
-func (c *Close) clock() (which byte, ns int64) {
+// reading is the clock that a timer would go by that ended a connection, and what it said: it had
+// been idle for so long, or a request had been outstanding for so long, or it was so old.
+type reading struct {
+	clock byte
+	ns    int64
+	of    *Close
+}
+
+func (c *Close) reading() reading {
 	switch {
 	case c.Out > ShortGap:
-		return 'o', c.Out
+		return reading{'o', c.Out, c}
 	case c.Gap >= 0:
-		return 'i', c.Gap
+		return reading{'i', c.Gap, c}
 	}
-	return 'a', c.Age
+	return reading{'a', c.Age, c}
 }
 
 // AtOnce reports whether the close followed right behind an answer: that is a habit of the

@@ -1,7 +1,5 @@
 package idle
 
-import "sort"
-
 // Limits are what a target's closes show besides its idle timeout: how long a request may take,
 // how old a connection may grow, how many requests it may carry.
 type Limits struct {
@@ -73,8 +71,7 @@ func watchdogScatter(lo int64) int64 { return max(lo/20, second*11/10) }
 // cluster is the timer that most closes stand on by a clock: at least three moments within the
 // scatter above the lowest, or two within 50 ms.
 func cluster(cs []Close, clock func(*Close) int64, scatter func(lo int64) int64) *Timer {
-	cs = append([]Close(nil), cs...)
-	sort.Slice(cs, func(i, j int) bool { return clock(&cs[i]) < clock(&cs[j]) })
+	cs = sorted(cs, clock)
 	var best []Close
 	bestMoments := 0
 	for i, j := 0, 0; i < len(cs); i++ {
@@ -147,21 +144,21 @@ func inferCount(own, lb []Close) uint32 {
 // inferRefused are the kinds of request, three times or more, that were closed upon at once,
 // although the connections had been idle for unlike times.
 func inferRefused(own []Close, rtt int64) map[uint64]bool {
-	by := map[uint64][]*Close{}
+	by := map[uint64][]reading{}
 	for i := range own {
 		if c := &own[i]; c.Refused(rtt) {
-			by[c.What] = append(by[c.What], c)
+			by[c.What] = append(by[c.What], c.reading())
 		}
 	}
 	kinds := map[uint64]bool{}
-	for what, cs := range by {
+	for what, rs := range by {
 		fresh := 0
-		for _, c := range cs {
-			if c.Gap < 0 {
+		for _, r := range rs {
+			if r.of.Gap < 0 {
 				fresh++
 			}
 		}
-		if len(cs) >= 3 && (fresh > 0 || 2*mostAlike(cs) <= len(cs) || cs[len(cs)-1].Gap < second) {
+		if len(rs) >= 3 && (fresh > 0 || 2*mostAlike(rs) <= len(rs) || rs[len(rs)-1].of.Gap < second) {
 			kinds[what] = true
 		}
 	}

@@ -1,8 +1,9 @@
 package idle
 
 import (
+	"cmp"
 	"math"
-	"sort"
+	"slices"
 )
 
 // Mass is what else was closed in the moment of a close.
@@ -22,7 +23,8 @@ type Mass struct {
 // Together looks which connections were closed in the same moment as c.
 func (x *Closes) Together(c *Close) (m Mass) {
 	m.Lo, m.LoOut = 1<<62, 1<<62
-	var first *Close
+	var first reading
+	own := c.reading()
 	open, atOnce := int32(0), int32(0)
 	m.Left = math.MaxInt32
 	for i, end := x.around(c.Time-Moment, c.Time+Linger); i < end; i++ {
@@ -39,24 +41,24 @@ func (x *Closes) Together(c *Close) (m Mass) {
 			atOnce++
 			continue
 		}
-		m.N++
-		if alike(s, c) {
+		r := s.reading()
+		if m.N++; m.N == 1 {
+			first = r
+		}
+		if r.alike(own) {
 			m.Alike++
 		}
 		if s.Out >= 0 {
 			m.Busy++
 		}
-		if which, ns := s.clock(); which == 'o' {
-			m.LoOut = min(m.LoOut, ns)
-		} else if which == 'i' {
-			m.Lo, m.Hi = min(m.Lo, ns), max(m.Hi, ns)
+		if r.clock == 'o' {
+			m.LoOut = min(m.LoOut, r.ns)
+		} else if r.clock == 'i' {
+			m.Lo, m.Hi = min(m.Lo, r.ns), max(m.Hi, r.ns)
 		}
-		if first == nil {
-			first = s
-		}
-		m.unlike = m.unlike || !alike(first, s)
+		m.unlike = m.unlike || !first.alike(r)
 	}
-	if first == nil && atOnce == 0 {
+	if m.N == 0 && atOnce == 0 {
 		m.Left = 0 // none was noted
 	}
 	m.Closed = max(int32(m.N)+atOnce, open-m.Left)
@@ -110,10 +112,8 @@ func (m *Mass) OnlyBusy() bool { return m.Lo == 1<<62 && m.LoOut < 1<<62 }
 func (m *Mass) NoneBusy() bool { return m.LoOut == 1<<62 }
 
 // alike reports whether one timer may have ended both connections.
-func alike(a, b *Close) bool {
-	x, i := a.clock()
-	y, j := b.clock()
-	return x == y && !unlike(min(i, j), max(i, j))
+func (r reading) alike(o reading) bool {
+	return r.clock == o.clock && !unlike(min(r.ns, o.ns), max(r.ns, o.ns))
 }
 
 // unlike reports whether times differ by more than a timer's scatter.
@@ -124,14 +124,14 @@ func unlike(lo, hi int64) bool { return hi-lo > max(hi/10, 100*millisecond) }
 func massCloses(samples []Close) []bool {
 	order := byTime(samples)
 	mass := make([]bool, len(samples))
-	var some []*Close
+	var some []reading
 	for i := 0; i < len(order); {
 		first := samples[order[i]].Time
 		some = some[:0]
 		j := i
 		for ; j < len(order) && samples[order[j]].Time-samples[order[max(j-1, i)]].Time <= Moment && samples[order[j]].Time-first <= 4*Moment; j++ {
 			if s := &samples[order[j]]; !s.AtOnce() {
-				some = append(some, s)
+				some = append(some, s.reading())
 			}
 		}
 		if len(some) >= 3 && 3*mostAlike(some) <= 2*len(some) {
@@ -145,15 +145,11 @@ func massCloses(samples []Close) []bool {
 }
 
 // mostAlike is how many of them are alike; it sorts them.
-func mostAlike(cs []*Close) int {
-	sort.Slice(cs, func(i, j int) bool {
-		x, a := cs[i].clock()
-		y, b := cs[j].clock()
-		return x < y || x == y && a < b
-	})
+func mostAlike(rs []reading) int {
+	slices.SortFunc(rs, func(a, b reading) int { return cmp.Or(cmp.Compare(a.clock, b.clock), cmp.Compare(a.ns, b.ns)) })
 	most := 0
-	for i, j := 0, 0; j < len(cs); j++ {
-		for !alike(cs[i], cs[j]) {
+	for i, j := 0, 0; j < len(rs); j++ {
+		for !rs[i].alike(rs[j]) {
 			i++
 		}
 		most = max(most, j-i+1)
@@ -178,11 +174,32 @@ func moments(c []Close) (ids []int32, n int) {
 }
 
 // byTime is the order of samples in time.
-func byTime(c []Close) []int {
-	order := make([]int, len(c))
-	for i := range order {
-		order[i] = i
+func byTime(c []Close) []int { return order(c, func(s *Close) int64 { return s.Time }) }
+
+// order is the order of samples by a clock. Closes are large: what the clock says is sorted in
+// their place.
+func order(cs []Close, clock func(*Close) int64) []int {
+	type at struct {
+		ns int64
+		i  int
 	}
-	sort.Slice(order, func(i, j int) bool { return c[order[i]].Time < c[order[j]].Time })
+	by := make([]at, len(cs))
+	for i := range cs {
+		by[i] = at{clock(&cs[i]), i}
+	}
+	slices.SortFunc(by, func(a, b at) int { return cmp.Compare(a.ns, b.ns) })
+	order := make([]int, len(cs))
+	for i := range by {
+		order[i] = by[i].i
+	}
 	return order
+}
+
+// sorted are samples in the order of a clock.
+func sorted(cs []Close, clock func(*Close) int64) []Close {
+	out := make([]Close, len(cs))
+	for i, j := range order(cs, clock) {
+		out[i] = cs[j]
+	}
+	return out
 }

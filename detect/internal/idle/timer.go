@@ -90,11 +90,10 @@ func InferSweep(samples []Close, longest int64) *Timer {
 // in turn.
 func timed(samples []Close, keep func() bool) []Close {
 	var gs []Close
-	for _, s := range samples {
-		if k := keep(); k && s.Idle && s.Gap > ShortGap {
-			gs = append(gs, s)
+	for i := range samples {
+		if s := &samples[i]; keep() && s.Idle && s.Gap > ShortGap {
+			gs = append(gs, *s)
 		}
 	}
-	sort.Slice(gs, func(i, j int) bool { return gs[i].Gap < gs[j].Gap })
-	return gs
+	return sorted(gs, func(s *Close) int64 { return s.Gap })
 }

@@ -222,3 +222,7 @@ func (t *Tracker) resetStream(f *Flow, h *HTTP2, st *H2Stream, dir int, ref SegR
 	}
 	t.failLater(f, h, ref.Time)
 }
+
+// AddedInPassing reports whether a header field, its name in small letters, is one that programs add to
+// answers which they pass on, be it of HTTP/1 or of HTTP/2.
+func AddedInPassing(name string) bool { return framing.AddedInPassing(name) }

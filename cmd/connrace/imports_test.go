@@ -30,7 +30,7 @@ var layers = []struct {
 	{"detect/internal/ring", nil, "it keeps values, whatever they are"},
 	{"detect/internal/idle", []string{"connrace/tcpstate", "connrace/detect/internal/ring"}, "it infers timers from closes and knows no rule"},
 	{"detect/internal/kernel", []string{"connrace/tcpstate", "connrace/detect/internal/ring"}, "it keeps samples of queues and knows no rule"},
-	{"detect/internal/software", nil, "it reads heads of messages, whoever sent them"},
+	{"detect/internal/software", []string{"connrace/tcpstate"}, "it reads heads of messages, whoever sent them"},
 	{"capture", []string{
 		"connrace/tcpstate", "github.com/google/gopacket", "golang.org/x/sys", "golang.org/x/net/bpf",
 		"github.com/klauspost/compress", "github.com/pierrec/lz4",

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"connrace/tcpstate"
 )
 
 // product is a name in a Server field (RFC 9110 §10.2.4), and the software that writes it so.
@@ -90,17 +92,16 @@ func (p *product) named(product, version string, likely bool) Software {
 	return Software{Name: p.name, Basis: "its Server header, " + product, Likely: likely}
 }
 
-// passedOn are fields that programs add to answers which they pass on: whose Server field it is
-// then is not known.
-var passedOn = []string{
-	"Via", "X-Varnish", "X-Cache", "Age", "X-Proxy-Cache", "X-Kong-Upstream-Latency", "CF-Ray", "X-Amz-Cf-Id", "X-Served-By",
+// passedOn reports whether a program has passed the answer on and added a field of its own.
+func (h *head) passedOn() bool {
+	return slices.ContainsFunc(h.fields, func(f field) bool { return tcpstate.AddedInPassing(strings.ToLower(f.name)) })
 }
 
 // OfAnswer tells the server by the whole head of an answer.
 func OfAnswer(p []byte) Software {
 	h, ok := parse(p)
 	old := bytes.HasPrefix(h.line, []byte("HTTP/1.0 ")) // as some answer who asks so, nginx unless it is told otherwise
-	if !ok || !old && !bytes.HasPrefix(h.line, []byte("HTTP/1.1 ")) || h.has(passedOn...) {
+	if !ok || !old && !bytes.HasPrefix(h.line, []byte("HTTP/1.1 ")) || h.passedOn() {
 		return Software{}
 	}
 	s := Software{}

@@ -224,8 +224,10 @@ func (h *h2side) field(x hpack.HeaderField) {
 		if f.PassedOn = f.PassedOn || f.Server != ""; len(x.Value) <= maxServer {
 			f.Server = x.Value
 		}
-	case "", "via", "x-varnish", "x-cache", "age", "x-proxy-cache", "x-kong-upstream-latency", "cf-ray", "x-amz-cf-id", "x-served-by", "x-envoy-upstream-service-time":
-		f.PassedOn = true // a name is empty where the entry of the table was not captured
+	case "", "x-envoy-upstream-service-time":
+		// The name is empty where the entry of the table was not captured. What Envoy adds to its own answers,
+		// too, passes for nothing in HTTP/1, where Server stands in a form of its own.
+		f.PassedOn = true
 	case "grpc-status":
 		if n, err := strconv.ParseUint(x.Value, 10, 7); err == nil {
 			f.GRPCStatus = uint8(n) + 1
@@ -236,7 +238,21 @@ func (h *h2side) field(x hpack.HeaderField) {
 		f.TraceID = keep(x.Value)
 	case "x-request-id":
 		f.RequestID = keep(x.Value)
+	default:
+		if AddedInPassing(x.Name) {
+			f.PassedOn = true
+		}
 	}
+}
+
+// AddedInPassing reports whether a header field, its name in small letters, is one that programs add to
+// answers which they pass on: whose Server field it is then is not known.
+func AddedInPassing(name string) bool {
+	switch name {
+	case "via", "x-varnish", "x-cache", "age", "x-proxy-cache", "x-kong-upstream-latency", "cf-ray", "x-amz-cf-id", "x-served-by":
+		return true
+	}
+	return false
 }
 
 // grpcTimeout reads grpc-timeout, at most eight digits and a unit (gRPC over HTTP/2, "Requests").

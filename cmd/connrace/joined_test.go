@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"connrace/cmd/connrace/internal/cli"
@@ -122,6 +125,54 @@ func TestRotatedFilesOfBothEnds(t *testing.T) {
 				}
 				if j, k := r.Joined[0], first.Joined[0]; j.Connections != k.Connections || j.Offset != k.Offset || r.Totals != first.Totals {
 					t.Errorf("%s, %d ahead, %v: %+v, %+v; in another order %+v, %+v", x.lb, ahead, order, r.Totals, j, first.Totals, k)
+				}
+			}
+		}
+	}
+}
+
+// Ctrl-C while another capture of the same connections is read: what there is, each failed try told once, at once.
+// The captures are not read again to be compared, and the report says so.
+func TestJoinedInterrupted(t *testing.T) {
+	whole := rotated(t, "nginx-node-race.pcap", 0, 0.8)
+	lb := file(t, "lb.pcap", rotated(t, "real/nginx-node-race-lb.pcap", 0)[0])
+	for _, format := range []string{"json", "table"} {
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			w.Write(whole[0]) // returns when all was taken
+			w.Write(nil)
+			cancel()
+		}()
+		code, stdout, stderr := after(t, ctx, r, "--format", format, lb, "-")
+		w.Close()
+		const said = "were not compared to the end"
+		if code != cli.ExitInterrupted || !strings.Contains(stderr, said) {
+			t.Errorf("%s: exit %d: %s", format, code, stderr)
+		}
+		if format == "table" {
+			if !strings.Contains(stdout, "were not compared") || !strings.Contains(stdout, "joined") {
+				t.Errorf("%s", stdout)
+			}
+			continue
+		}
+		var x struct {
+			joinedReport
+			Captures []struct{ Warnings []string }
+			Findings []struct {
+				Evidence []struct{ Seen []any }
+			}
+		}
+		if err := json.Unmarshal([]byte(stdout), &x); err != nil {
+			t.Fatal(err)
+		}
+		if x.Totals.Failed != 20 || len(x.Joined) != 1 || len(x.Captures) != 2 || len(x.Captures[0].Warnings) != 1 || !strings.Contains(x.Captures[0].Warnings[0], said) {
+			t.Errorf("%+v", x)
+		}
+		for _, f := range x.Findings {
+			for _, e := range f.Evidence {
+				if len(e.Seen) > 0 {
+					t.Fatalf("was compared: %+v", f)
 				}
 			}
 		}

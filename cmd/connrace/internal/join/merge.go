@@ -82,46 +82,39 @@ func (m *Merger) group() {
 
 // finder finds the connection of a finding of a point; -1: it is about none that is known.
 func (m *Merger) finder(p int) func(*detect.Finding) int32 {
-	by := map[ends][]int{}
 	all := m.Points[p].Result.Connections
-	type stream struct {
-		ends
-		capture int
-		number  uint32
-	}
-	exact := map[stream]int{}
-	wanted := map[ends]bool{}
+	newest := map[ends]int32{} // + 1, of the connections between ends that findings are about
 	for _, f := range m.Points[p].Result.Findings {
 		if f.HasStream {
-			wanted[endsOf(f.LB, f.Target)] = true
+			newest[endsOf(f.LB, f.Target)] = 0
 		}
 	}
+	before := make([]int32, len(all)) // between the same ends, + 1
 	for i := range all {
-		c := &all[i]
-		if k := endsOf(c.LB, c.Target); wanted[k] {
-			by[k] = append(by[k], i)
-			if s := (stream{k, c.Capture, c.Stream}); exact[s] == 0 {
-				exact[s] = i + 1
-			}
+		k := endsOf(all[i].LB, all[i].Target)
+		if last, wanted := newest[k]; wanted {
+			before[i] = last
+			newest[k] = int32(i + 1)
 		}
 	}
 	return func(f *detect.Finding) int32 {
 		if !f.HasStream {
 			return -1
 		}
-		k := endsOf(f.LB, f.Target)
-		best := exact[stream{k, f.Capture, f.Stream}] - 1
-		if best < 0 {
-			for _, i := range by[k] {
-				if all[i].First <= f.Time {
-					best = i
-				}
+		exact, last := int32(0), int32(0)
+		for i := newest[endsOf(f.LB, f.Target)]; i > 0; i = before[i-1] {
+			c := &all[i-1]
+			if c.Capture == f.Capture && c.Stream == f.Stream {
+				exact = i
+			}
+			if last == 0 && c.First <= f.Time {
+				last = i
 			}
 		}
-		if best < 0 {
+		if exact = cmp.Or(exact, last); exact == 0 {
 			return -1
 		}
-		return m.classOf[p][best]
+		return m.classOf[p][exact-1]
 	}
 }
 

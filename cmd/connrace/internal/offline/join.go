@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"slices"
-	"time"
 
 	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/report"
@@ -41,13 +40,15 @@ func (s *session) join() {
 	for _, c := range join.Cases(points) {
 		m := c.Merge()
 		a := s.compare(m)
-		a.Clocks = c.Links
+		if a.Clocks = c.Links; s.Ctx.Err() != nil {
+			r.CutShort = true
+			s.remember(r.Analyses[c.Of[0]].Captures[0], notCompared)
+		}
 		for k, i := range c.Of {
 			gone[i] = true
 			captures, p := r.Analyses[i].Captures, &c.Points[k]
 			if why := p.NotCompared(); why != "" {
-				r.Captures[captures[0]].Warnings = append(r.Captures[captures[0]].Warnings, why)
-				s.Warn(why)
+				s.remember(captures[0], why)
 			}
 			a.Captures = append(a.Captures, captures...)
 			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets), Exchanges: p.Result.Exchanges})
@@ -65,8 +66,7 @@ func (s *session) join() {
 		merged = append(merged, r.Analyses[i])
 		for _, k := range r.Analyses[i].Captures {
 			if why := s.apart[k]; why != "" {
-				r.Captures[k].Warnings = append(r.Captures[k].Warnings, why)
-				s.Warn(why)
+				s.remember(k, why)
 			}
 		}
 	}
@@ -78,6 +78,16 @@ func (s *session) join() {
 		id += len(merged[i].Result.Findings)
 	}
 	r.Analyses = merged
+}
+
+// notCompared is what is said of captures in a run that was interrupted.
+const notCompared = "interrupted: the captures' segments were not compared to the end, so what one of them shows may stand for itself"
+
+// remember warns of something about a capture, and in the report, too.
+func (s *session) remember(capture int, why string) {
+	c := &s.Report.Captures[capture]
+	c.Warnings = append(c.Warnings, why)
+	s.Warn(why)
 }
 
 // point is an analysis as package join wants it.
@@ -97,23 +107,17 @@ func (s *session) point(a *report.Analysis) join.Point {
 	return p
 }
 
-// patience is how long the captures of an interrupted run are yet read and compared.
-const patience = 300 * time.Millisecond
-
-// compare makes an analysis of a case, by what the captures show of the connections of its findings.
+// compare makes an analysis of a case, by what the captures show of the connections of its findings. Of an interrupted
+// run they are not read again: whoever interrupts wants what there is.
 func (s *session) compare(m *join.Merger) (a report.Analysis) {
-	ctx := s.Ctx
-	if ctx.Err() != nil {
-		soon, end := context.WithTimeout(context.Background(), patience)
-		defer end()
-		ctx = soon
+	stop := context.AfterFunc(s.Ctx, m.Look().Stop)
+	defer stop()
+	if s.Ctx.Err() != nil {
+		m.Look().Stop()
+	} else {
+		s.lookAgain(s.Ctx, m.Look())
 	}
-	defer context.AfterFunc(ctx, m.Look().Stop)()
-	s.lookAgain(ctx, m.Look())
 	a.Result = m.Result()
-	if ctx.Err() != nil {
-		s.Warn("interrupted: what the captures show of the same connections was not compared to the end, so what one of them shows may stand for itself")
-	}
 	return a
 }
 

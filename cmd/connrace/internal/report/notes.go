@@ -28,7 +28,7 @@ func (r *Report) Notes() []string {
 	x := r.Totals()
 	var ns []string
 	add := func(format string, args ...any) { ns = append(ns, fmt.Sprintf(format, args...)) }
-	if r.Interrupted && !slices.ContainsFunc(r.Captures, func(c Capture) bool { return c.Interrupted }) {
+	if r.Interrupted && !r.CutShort && !slices.ContainsFunc(r.Captures, func(c Capture) bool { return c.Interrupted }) {
 		add("interrupted: the input was not read to its end")
 	}
 	for i := range r.Captures {

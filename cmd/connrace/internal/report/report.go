@@ -30,6 +30,7 @@ type Report struct {
 	Since, Until string
 	Joined       []Joined // captures of the same connections, pair by pair along the path
 	Interrupted  bool     // the input was not read to its end
+	CutShort     bool     // or joined captures were not compared to the end; Warnings say so
 	Live         bool     // an interface was watched
 	Merged       []string // the reports that this one was made of; nil: it was made of captures
 	Flags        []string // that decide what is analysed, as they were given

@@ -216,8 +216,7 @@ func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {
 		}
 		told.Exit = &e
 	case x == nil && !b.foreign:
-		start, err := began(b.root, c.by.PID)
-		told.Alive = err == nil && start == c.by.start
+		told.Alive = c.by.isThere(b.root)
 	}
 	return &told
 }

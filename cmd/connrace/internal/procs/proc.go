@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unique"
 
 	"connrace/detect"
@@ -18,13 +19,27 @@ import (
 type process struct {
 	detect.Process
 	parent int
-	groups string // its cgroups, as /proc/PID/cgroup has them
-	start  uint64 // when it began, in clock ticks since the host did: tells it from others of its number
-	gone   int64  // when it was seen to be gone, where how it ended is not known; 0: it was not
+	groups string    // its cgroups, as /proc/PID/cgroup has them
+	start  uint64    // when it began, in clock ticks since the host did: tells it from others of its number
+	gone   int64     // when it was seen to be gone, where how it ended is not known; 0: it was not
+	there  time.Time // when it was seen to be there last
 }
 
 // isAlive reports whether it is there as far as is known.
 func (p *process) isAlive() bool { return p.Exit == nil && p.gone == 0 }
+
+// isThere looks whether it is there, where its end has not been told. One that was a moment ago is: its end
+// would have been.
+func (p *process) isThere(root string) bool {
+	if now := time.Now(); now.Sub(p.there) > time.Second {
+		start, err := began(root, p.PID)
+		if err != nil || start != p.start {
+			return false
+		}
+		p.there = now
+	}
+	return true
+}
 
 // began is when the process of a number began, as process.start.
 func began(root string, pid int) (start uint64, err error) {

@@ -178,3 +178,24 @@ func TestJoinedInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// What is said of a problem because captures prove it is not said of the findings of which they do not.
+func TestJoinedProvedOfSome(t *testing.T) {
+	lb := file(t, "lb.pcap", rotated(t, "real/nginx-node-nat-reset-lb.pcap", 0)[0])
+	whole := rotated(t, "real/nginx-node-nat-reset-target.pcap", 0)[0]
+	shorter := rotated(t, "real/nginx-node-nat-reset-target.pcap", 0, 0.7)[0]
+	why := func(target []byte) string {
+		_, stdout, _ := after(t, t.Context(), nil, "--format", "json", lb, file(t, "target.pcap", target))
+		var x struct{ Problems []struct{ Why string } }
+		if err := json.Unmarshal([]byte(stdout), &x); err != nil || len(x.Problems) != 1 {
+			t.Fatalf("%v, %+v", err, x)
+		}
+		return x.Problems[0].Why
+	}
+	if got := why(whole); !strings.Contains(got, "prove that of 12 of 18 findings; 6 others look") {
+		t.Error(got)
+	}
+	if got := why(shorter); !strings.Contains(got, "prove that of") || strings.Contains(got, "12 of 18") {
+		t.Error(got)
+	}
+}

@@ -79,6 +79,7 @@ type problem struct {
 	targets map[site]int // in which order they came
 	texts   map[said]uint64
 	best    said // of texts
+	proofs  proofs
 	idle    sample
 	waited  sample // Measures.Outstanding
 	http2   bool   // requests of HTTP/2 are among them
@@ -181,6 +182,7 @@ func (q *problem) addFound(f *Found) {
 		weight = lossWeight
 	}
 	s := said{f.Cause, f.Fix}
+	q.proofs.add(s, f.Finding)
 	if _, known := q.texts[s]; known || len(q.texts) < mostTexts {
 		if q.texts[s] += weight; q.texts[s] > q.texts[q.best] {
 			q.best = s
@@ -272,6 +274,7 @@ func (q *problem) describe() {
 	if p := q.patience(); p != nil && p.why != "" && q.best.cause == q.Rule.Cause {
 		q.Why, q.Fix = p.why, p.fix
 	}
+	q.Why += q.proofs.limits(q.best)
 	q.Title = q.title()
 	if q.reason == gone {
 		q.What = q.tally() + q.goneFrom()

@@ -307,7 +307,7 @@ type Timers struct {
 // seconds to spare.
 func (t Timers) above() string {
 	if t.Purges && t.LB == 0 {
-		return fmt.Sprintf("to %d s or more, longer than the load balancer keeps them (if it is HAProxy, as is most likely, it has no idle timeout: every 5 s, pool-purge-delay, it closes half of those that it did not need)",
+		return fmt.Sprintf("to %d s or more, longer than the load balancer keeps idle connections",
 			max(75, (t.Target+second-1)/second+5))
 	}
 	enough := "75 s (an ALB's is 60 s)"

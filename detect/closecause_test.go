@@ -22,7 +22,7 @@ func TestFixFollowsCause(t *testing.T) {
 		{"LB not known", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, LB: 0}, []string{"which fires after 5 s,", "75 s (an ALB's is 60 s)"}, []string{"timeout (0"}, "timer (5 s)"},
 		{"nothing known", RequestAfterFIN, CloseIdleTimeout, Timers{}, []string{"keep-alive timeout above"}, []string{"()", "0 s now"}, "timer fired"},
 		{"an hour", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 75 * s, LB: 3600 * s}, []string{"(3600 s)", "3605 s or more"}, nil, "75 s"},
-		{"HAProxy", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, Purges: true}, []string{"to 75 s or more", "if it is HAProxy, as is most likely"}, nil, "5 s"},
+		{"HAProxy", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, Purges: true}, []string{"to 75 s or more", "longer than the load balancer keeps idle connections"}, nil, "5 s"},
 		{"HAProxy, measured", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 5 * s, LB: 120 * s, Purges: true}, []string{"(120 s), to 125 s or more"}, []string{"HAProxy"}, "5 s"},
 		{"fractions", FINRequestCrossing, CloseIdleTimeout, Timers{Target: 1510 * s / 1000, LB: 2 * s}, []string{"which fires after 1.5 s,", "to 7 s"}, nil, "1.5 s"},
 		{"race in the host", ClosedWithRequestOutstanding, CloseIdleTimeout, Timers{Target: 5 * s, LB: 0}, []string{"fires after 5 s"}, nil, "just as a request arrived"},

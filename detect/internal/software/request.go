@@ -78,7 +78,7 @@ func (h *head) haproxy() Software {
 	if h.has("x-forwarded-proto") && !h.run(-1, "x-forwarded-for") {
 		return Software{}
 	}
-	return Software{Name: "HAProxy", Basis: "header names in lower case, as it writes them, and only few others do", Likely: true}
+	return Software{Name: "HAProxy", Basis: "header names in lower case, as only few write them", Likely: true}
 }
 
 // Fields that proxies add about the request that they pass on.

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/text"
-	"connrace/detect"
 )
 
 // Run is how the findings came about, so that the commands which check a fix are the user's own.
@@ -47,13 +46,13 @@ func (q *problem) check() (cmds []Command) {
 	}
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, Command{run + " --format json > " + before, "before the change"})
+		cmds = append(cmds, Command{Line: run + " --format json > " + before})
 	}
 	if r.Live {
-		return append(cmds, Command{run + " --baseline " + quoted(before), "after it, on the same box"})
+		return append(cmds, Command{run + " --baseline " + quoted(before), "after the change, on the same box"})
 	}
 	after := r.after()
-	cmds = append(cmds, Command{"tcpdump -i any -w " + after + " '" + q.filter() + "'", "after it, " + q.where()})
+	cmds = append(cmds, Command{"tcpdump -i any -w " + after + " '" + q.filter() + "'", "after the change, " + q.where()})
 	compare := "connrace " + after
 	for _, f := range r.Flags {
 		compare += " " + quoted(f)
@@ -76,7 +75,7 @@ func (q *problem) fixedIf() string {
 	if q.Check == nil {
 		return ""
 	}
-	says := `prints "The fix is in effect"`
+	says := `says "The fix is in effect"`
 	if q.Failed()+q.OpenTries == 0 || !q.alone {
 		says = "lists " + q.Rule.ID + ` behind "Gone:"` // not behind "Gone, which may be chance:"
 	}
@@ -90,7 +89,7 @@ func (q *problem) fixedIf() string {
 		trigger = "the host go away as it did here"
 	}
 	if r := q.Timer.Race; r != nil && r.Target > 0 {
-		trigger = "requests after pauses of more than " + text.Short(r.Target)
+		trigger = "requests after pauses over " + text.Short(r.Target)
 	}
 	run := q.seen.Run.after()
 	switch r := &q.seen.Run; {
@@ -99,11 +98,7 @@ func (q *problem) fixedIf() string {
 	case len(r.Merged) > 0:
 		run = "those reports"
 	}
-	status := ""
-	if q.Severity > detect.Info {
-		status = fmt.Sprintf(" With --fail-on %s it exits 1 while %[1]ss are left.", q.Severity)
-	}
-	return fmt.Sprintf("Fixed if the last one %s and %s had %s.%s", says, run, trigger, status)
+	return fmt.Sprintf("Fixed if it %s and %s had %s.", says, run, trigger)
 }
 
 // where is on which box to capture again: on that where it was captured, for the same is seen there.
@@ -130,9 +125,9 @@ func (q *problem) where() string {
 func (r *Run) checkMerged(before string) (cmds []Command) {
 	if before == "" {
 		before = "before.json"
-		cmds = append(cmds, Command{fed(r.Merged) + "connrace merge " + r.list(r.Merged) + " --format json > " + before, "before the change"})
+		cmds = append(cmds, Command{fed(r.Merged) + "connrace merge " + r.list(r.Merged) + " --format json > " + before, ""})
 	}
-	return append(cmds, Command{"connrace merge AFTER.json... --baseline " + quoted(before), "reports made after it"})
+	return append(cmds, Command{"connrace merge AFTER.json... --baseline " + quoted(before), "reports made after the change"})
 }
 
 // files are the captures in a command.

@@ -38,7 +38,7 @@ func (q *problem) describeOwn() {
 	q.Fix = "Nothing on connections or timeouts: look in the target's own log at these times for an error, an overload or an upstream that failed."
 	q.Timer = Timer{Head: "No timer", Lines: []string{"The target answered."}}
 	if q.Check = q.list5xx(); q.Check != nil {
-		q.FixedIf = "Fixed if they list none in a capture made after the change, with the same requests under as much load."
+		q.FixedIf = "That lists these answers. Fixed if it lists none of a capture made after the change, with the same requests under as much load."
 	}
 	q.More = fed(q.seen.Run.Files) + "connrace " + q.seen.Run.files() + " --log lb.log  # which entries of the load balancer's log they are"
 	if q.seen.Run.Live {
@@ -54,9 +54,7 @@ func (q *problem) list5xx() (cmds []Command) {
 		from = "-i "
 	}
 	for _, f := range r.Files[:min(len(r.Files), mostFiles)] {
-		for _, field := range []string{"http.response.code", "http2.headers.status"} {
-			cmds = append(cmds, Command{Line: fmt.Sprintf(`%stshark %s%s -Y '%s >= 500'`, fed(r.Files), from, r.name(f), field)})
-		}
+		cmds = append(cmds, Command{Line: fmt.Sprintf(`%stshark %s%s -Y 'http.response.code >= 500 || http2.headers.status >= 500'`, fed(r.Files), from, r.name(f))})
 	}
 	return cmds
 }

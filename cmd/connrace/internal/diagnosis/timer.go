@@ -20,6 +20,9 @@ type Timer struct {
 // Text is all of it.
 func (t *Timer) Text() string { return strings.Join(append([]string{t.Head + "."}, t.Lines...), " ") }
 
+// None reports whether there is little to say but that no timer is behind it.
+func (t *Timer) None() bool { return t.Head == "No timer" || strings.HasPrefix(t.Head, "No timer:") }
+
 // Race is a target's keep-alive timeout against the LB's: the shorter one closes first.
 type Race struct {
 	Target int64           // ns
@@ -116,9 +119,9 @@ func (q *problem) keepAlive() Timer {
 	case lb != nil:
 		add("The load balancer keeps idle connections for " + text.Short(lb.NS) + ".")
 	case only.Purges() && only.Likely:
-		add("If the load balancer is HAProxy, as is most likely, it has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
+		add("The load balancer, most likely HAProxy, has none: every 5 s (pool-purge-delay) it closes half of those that it did not need.")
 	case only.Purges():
-		add("HAProxy has no idle timeout: now and then (pool-purge-delay) it closes what it did not need.")
+		add("HAProxy has none: every 5 s (pool-purge-delay) it closes half of those that it did not need.")
 	default:
 		add("The load balancer's own idle timeout is longer: it never closed first.")
 	}

@@ -30,21 +30,29 @@ func (q *problem) who(of func(*detect.Target) *detect.Software) (all []Software)
 }
 
 // Who says which software is at both ends, and from what that is known.
-func (q *Problem) Who() string {
+func (q *Problem) Who() string { return q.ends(true) }
+
+// Names says which software it is, and not from what that is known.
+func (q *Problem) Names() string { return q.ends(false) }
+
+func (q *Problem) ends(basis bool) string {
 	if q.Servers == nil && q.LBs == nil {
 		return "Unknown: nothing in the capture tells what the server or the load balancer is."
 	}
-	return q.side("server", "at", q.Servers) + " " + q.side("load balancer", "before", q.LBs)
+	return q.side("server", "at", q.Servers, basis) + " " + q.side("load balancer", "before", q.LBs, basis)
 }
 
 // side says it of one of the two, which is at or before its targets.
-func (q *Problem) side(name, at string, all []Software) string {
+func (q *Problem) side(name, at string, all []Software, basis bool) string {
 	if len(all) == 0 {
 		return "Nothing tells what the " + name + " is."
 	}
 	told, n := []string{}, 0
 	for _, s := range all {
-		said := mostly(s.Likely) + text.Clean(s.Name) + " (" + text.Clean(s.Basis) + ")"
+		said := mostly(s.Likely) + text.Clean(s.Name)
+		if basis {
+			said += " (" + text.Clean(s.Basis) + ")"
+		}
 		if len(s.Targets) < len(q.Targets) {
 			said += " " + at + " " + listed(s.Targets)
 		}

@@ -17,19 +17,29 @@ const mostProblems = 3
 const screen = 39
 
 // answer tells the problems, the first few at length as long as they fit on the screen, of the
-// others what they are.
+// others what they are. What there is to paste and to check is told in any case, of the first one with less
+// and less around it until that fits.
 func (t *tables) answer(d *diagnosis.Diagnosis) {
 	told := t.told(d)
 	var before *diagnosis.Problem
 	for i, q := range told {
-		p := page{color: t.color, width: t.width}
-		p.problem(q, before)
-		before = q
 		others := len(told) - i - 1
 		if others > 0 {
 			others += 2 // with a blank line and a heading
 		}
-		if i > 0 && !t.o.Verbose && (i >= mostProblems || lines(t.String())+lines(p.String())+others > screen) {
+		tell := func(left omission) (p page, fits bool) {
+			p = page{color: t.color, width: t.width}
+			p.problem(q, before, left)
+			return p, t.rows()+p.rows()+others <= screen
+		}
+		p, fits := tell(nothing)
+		if i == 0 {
+			for left := nothing + 1; !fits && !t.o.Verbose && left < omissions; left++ {
+				p, fits = tell(left)
+			}
+		}
+		before = q
+		if i > 0 && !t.o.Verbose && (i >= mostProblems || !fits) {
 			t.heading("Also (-v tells more)")
 			for _, q := range told[i:] {
 				t.paragraph(fmt.Sprintf("%2d. ", q.Number), q.Title+": "+brief(q))
@@ -38,6 +48,29 @@ func (t *tables) answer(d *diagnosis.Diagnosis) {
 		}
 		t.WriteString(p.String())
 	}
+}
+
+// omission is what is left out of a problem that would not fit on the screen: all up to it.
+type omission uint8
+
+const (
+	nothing   omission = iota
+	noTimer            // that there is none
+	bases              // from what it is known who is who
+	lbNotes            // what is said of the settings of the load balancer
+	notes              // of all settings
+	further            // all but the first setting of a box, unless it is one of what it may be
+	noRace             // what is said of timers but for two that race
+	guesses            // of what it may be, all but the first
+	omissions          // how many there are
+)
+
+// rows is how many rows of a terminal the page takes, which folds what is longer.
+func (p *page) rows() (n int) {
+	for l := range strings.Lines(p.String()) {
+		n += max(1, (text.Width(strings.TrimSuffix(l, "\n"))+p.width-1)/max(p.width, 1))
+	}
+	return n
 }
 
 // told are the problems that are told: where info findings are not shown, not those that have no others.
@@ -49,8 +82,6 @@ func (t *tables) told(d *diagnosis.Diagnosis) (told []*diagnosis.Problem) {
 	}
 	return told
 }
-
-func lines(s string) int { return strings.Count(s, "\n") }
 
 // brief is what came of a problem, in a few words.
 func brief(q *diagnosis.Problem) string {
@@ -76,7 +107,7 @@ const (
 )
 
 // problem tells a problem at length, but not again what was said of the one before.
-func (p *page) problem(q, before *diagnosis.Problem) {
+func (p *page) problem(q, before *diagnosis.Problem, left omission) {
 	c := bold
 	if s := severityPaint(q.Severity); s != "" {
 		c += ";" + s
@@ -85,33 +116,43 @@ func (p *page) problem(q, before *diagnosis.Problem) {
 	p.paragraph("  what   ", q.What)
 	p.paragraph("  why    ", q.Why)
 	if before == nil || before.Who() != q.Who() {
-		p.paragraph("  who    ", q.Who())
+		who := q.Who()
+		if left >= bases {
+			who = q.Names()
+		}
+		p.paragraph("  who    ", who)
 	}
-	p.paragraph("  timer  ", q.Timer.Text())
+	if left < noTimer || left < noRace && !q.Timer.None() || q.Timer.Race != nil {
+		p.paragraph("  timer  ", q.Timer.Text())
+	}
 	p.paragraph("  fix    ", q.Fix)
-	p.settings(q)
+	p.settings(q, left)
 	if before == nil || !slices.Equal(before.Check, q.Check) {
 		label := "  check  "
 		for _, l := range q.Check {
-			p.command(label, l.Line, l.When)
+			p.shell(label, l.Line, l.When)
 			label = labelled
 		}
 	}
 	if q.FixedIf != "" && (before == nil || before.FixedIf != q.FixedIf) {
 		p.paragraph(labelled, q.FixedIf)
 	}
-	p.command("  more   ", q.More, "")
+	more := ""
+	if left >= lbNotes {
+		more = "-v tells more"
+	}
+	p.shell("  more   ", q.More, more)
 }
 
 // Told is what the table tells of a problem at length, as plain text for somewhere else.
 func Told(q *diagnosis.Problem) string {
 	p := page{width: defaultWidth}
-	p.problem(q, nil)
+	p.problem(q, nil, nothing)
 	return text.Plain(strings.TrimPrefix(p.String(), "\n"))
 }
 
 // settings are the lines to paste, those of one box together.
-func (p *page) settings(q *diagnosis.Problem) {
+func (p *page) settings(q *diagnosis.Problem, left omission) {
 	box, wide := "", 0
 	for _, l := range q.Lines {
 		wide = max(wide, text.Width(l.Software))
@@ -121,13 +162,15 @@ func (p *page) settings(q *diagnosis.Problem) {
 		if b := q.Box(l); b != box {
 			box = b
 			p.paragraph(labelled, box)
+		} else if left >= further && !l.Likely || left >= guesses {
+			continue
 		}
 		if l.Likely {
 			p.command(fmt.Sprintf("%s%-*s  ", setting, wide, l.Software), l.Line, "")
 			continue
 		}
 		p.command(setting, l.Line, "")
-		if l.Note != "" {
+		if l.Note != "" && left < notes && (left < lbNotes || !l.LB) {
 			p.paragraph(setting+"  ", "("+l.Note+")")
 		}
 	}

@@ -137,7 +137,7 @@ func (t *tables) row(a *Analysis, x *fold) []cell {
 		if !t.clock.OneDay && f.Time != 0 {
 			when = []string{t.clock.Date(f.Time), t.clock.Time(f.Time)}
 		}
-		return []cell{cellOf(fmt.Sprint(a.id(f))), cellOf(append(when, wait)...), rule, cellOf(ends(f)...), cellOf(where(a, f)...), cutOf(x.request)}
+		return []cell{cellOf(fmt.Sprintf("#%d", a.id(f))), cellOf(append(when, wait)...), rule, cellOf(ends(f)...), cellOf(where(a, f)...), cutOf(x.request)}
 	}
 	lb := ""
 	if len(x.lbs) == 1 {

@@ -41,7 +41,61 @@ func (p *page) paragraph(lead, line string) {
 	}
 }
 
-// command writes what is to be pasted. It is never folded: where it is too wide the terminal does that,
+// shell writes a command for a shell. Where it is too wide it goes on below, behind a backslash, as a shell takes it,
+// unless the terminal's own folding takes no more rows.
+func (p *page) shell(lead, line, when string) {
+	line, comment, _ := strings.Cut(line, "  # ")
+	if when == "" {
+		when = comment
+	}
+	indent := strings.Repeat(" ", text.Width(lead))
+	const further, goesOn = "  ", " \\"
+	parts := []string{""}
+	for i, w := range arguments(line) {
+		last := &parts[len(parts)-1]
+		switch {
+		case i == 0:
+			*last = w
+		case text.Width(lead+further+*last+" "+w+goesOn) <= p.width:
+			*last += " " + w
+		default:
+			parts = append(parts, w)
+		}
+	}
+	folded := page{width: p.width}
+	folded.WriteString(indent + strings.Join(parts, goesOn+"\n"+indent+further) + "\n")
+	whole := page{width: p.width}
+	if whole.WriteString(lead + line + "\n"); whole.rows() == 1 || whole.rows() < folded.rows() {
+		p.command(lead, line, when)
+		return
+	}
+	if when != "" {
+		p.paragraph(lead, "# "+when)
+		lead = indent
+	}
+	p.WriteString(lead + strings.TrimPrefix(folded.String(), indent))
+}
+
+// arguments are the words of a command, a flag with its value: what stands in quotes is of one.
+func arguments(line string) (all []string) {
+	quote, flag := false, false
+	from := 0
+	for i := range len(line) {
+		switch {
+		case line[i] == '\'' && (i == 0 || line[i-1] != '\\'):
+			quote = !quote
+		case line[i] != ' ' || quote:
+		case strings.HasPrefix(line[from:], "-") && !strings.HasPrefix(line[i+1:], "-") && !flag:
+			flag = true // goes on with its value
+		default:
+			all = append(all, line[from:i])
+			from, flag = i+1, false
+		}
+	}
+	return append(all, line[from:])
+}
+
+// command writes what is to be pasted. It is not folded: where it is too wide the terminal does that,
 // and takes nothing away. What is said of it goes before it then.
 func (p *page) command(lead, line, when string) {
 	switch {
@@ -361,6 +415,9 @@ func (c *Clock) Time(ns int64) string {
 	}
 	return c.at(ns).Format("15:04:05.000000")
 }
+
+// Clock is the time of day to the second.
+func (c *Clock) Clock(ns int64) string { s, _, _ := strings.Cut(c.Time(ns), "."); return s }
 
 // Stamp is a time with its date where that is needed.
 func (c *Clock) Stamp(ns int64) string {

@@ -146,7 +146,7 @@ func TestTable(t *testing.T) {
 
 func TestTableLocalTime(t *testing.T) {
 	zone := time.FixedZone("CET", 3600)
-	if b := table(t, sample(), &Options{Location: zone}); !bytes.Contains(b, []byte("2019-01-26 01:00:00.000000 to 01:01:00.500000 CET")) {
+	if b := table(t, sample(), &Options{Location: zone}); !bytes.Contains(b, []byte("2019-01-26 01:00:00 to 01:01:00 CET")) {
 		t.Errorf("%s", b)
 	}
 }
@@ -240,12 +240,70 @@ func TestTableManyFindings(t *testing.T) {
 				t.Errorf("lacks %q:\n%s", s, short)
 			}
 		}
-		if answer, _, ok := strings.Cut(short, "\n10.0.1.9:8080 "); !ok || strings.Count(answer, "\n") > 40 {
+		if answer, _, ok := strings.Cut(short, "\n10.0.1.9:8080 "); !ok || strings.Count(answer, "\n") >= 40 {
 			t.Errorf("the answer in %d columns:\n%s", width, answer)
 		}
 	}
 	if n := strings.Count(string(table(t, r, &Options{Verbose: true})), "285 × 288"); n != 8001 {
 		t.Errorf("%d crossings are listed", n)
+	}
+}
+
+// A command that is too wide goes on behind a backslash, between two of its words, where that takes no more rows
+// than the terminal's own folding; a shell reads the same.
+func TestShell(t *testing.T) {
+	const quoted = `connrace '/captures/of the shop/target of 10.77.0.2.pcap' --format json > before.json`
+	for _, tt := range []struct{ line, want string }{
+		{"connrace a.pcap --format json > before.json", "  check  connrace a.pcap --format json > before.json  # now\n"},
+		{quoted, "  check  # now\n         connrace '/captures/of the shop/target of 10.77.0.2.pcap' \\\n           --format json > before.json\n"},
+		{"connrace " + strings.Repeat("d/", 40) + " --format json > before.json", "  check  # now\n         connrace " + strings.Repeat("d/", 40) + " --format json > before.json\n"},
+		{"connrace explain fin-request-crossing  # -v tells more", "  check  connrace explain fin-request-crossing  # -v tells more\n"},
+	} {
+		p := page{width: 80}
+		line, when := tt.line, "now"
+		if strings.Contains(line, "#") {
+			when = ""
+		}
+		if p.shell("  check  ", line, when); p.String() != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.line, p.String(), tt.want)
+		}
+	}
+}
+
+// However long its path and its commands are, the first problem ends on the first screen, with its settings and
+// how to check them; what is left out for that is there with -v.
+func TestFirstScreen(t *testing.T) {
+	r := sample()
+	x := r.Analyses[0].Result
+	f := *x.Findings[0]
+	x.Findings = []*detect.Finding{&f}
+	r.Captures = r.Captures[:1]
+	r.Captures[0].Path = strings.Repeat("captures-of-the-shop/", 3) + "target.pcap"
+	cut := 0
+	for _, rule := range detect.Rules {
+		f.Rule, f.Severity, f.Cause, f.Fix = rule, detect.Error, rule.Cause, rule.Fix
+		for _, width := range []int{80, 100} {
+			whole := string(table(t, r, &Options{Width: width, Verbose: true}))
+			first, _, ok := strings.Cut(string(table(t, r, &Options{Width: width})), "\n"+"  more   ")
+			p := page{width: width}
+			if p.WriteString(first); !ok || p.rows() >= screen {
+				t.Errorf("%s: %d rows:\n%s", rule.ID, p.rows(), first)
+			}
+			for l := range strings.Lines(first) {
+				if strings.HasPrefix(l, labelled+"on the ") && !strings.Contains(whole, l) {
+					t.Errorf("%s: -v does not tell %s", rule.ID, l)
+				}
+			}
+			if !strings.Contains(first, "Fixed if ") {
+				t.Errorf("%s: how to check it is left out:\n%s", rule.ID, first)
+			}
+			if strings.Count(first, "\n") < strings.Count(whole[:strings.Index(whole, "  more   ")], "\n") {
+				cut++
+			}
+		}
+	}
+	if cut == 0 {
+		t.Error("each would have fitted as it is")
 	}
 }
 
@@ -268,7 +326,7 @@ func TestTableWidths(t *testing.T) {
 	}
 	for _, o := range []Options{{}, {Verbose: true}} {
 		o.Width = 200
-		words := map[string]bool{}
+		words := map[string]bool{"\\": true} // behind which a command goes on
 		for w := range strings.FieldsSeq(string(table(t, r, &o))) {
 			words[strings.Trim(w, ",;")] = true
 		}

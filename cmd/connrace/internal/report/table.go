@@ -68,11 +68,11 @@ func (t *tables) captures() {
 		c := &t.report.Captures[i]
 		line := fmt.Sprintf("%s: %s", c.name(), text.Plural(c.Frames, "frame"))
 		if c.First != 0 {
-			end := t.clock.Time(c.Last)
+			end := t.clock.Clock(c.Last)
 			if t.clock.Date(c.First) != t.clock.Date(c.Last) {
 				end = t.clock.Date(c.Last) + " " + end
 			}
-			line += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.Date(c.First), t.clock.Time(c.First), end, t.clock.Name(c.First), text.Length(c.Last-c.First))
+			line += fmt.Sprintf(", %s %s to %s %s (%s)", t.clock.Date(c.First), t.clock.Clock(c.First), end, t.clock.Name(c.First), text.Length(c.Last-c.First))
 		}
 		lead := ""
 		if len(t.report.Captures) > 1 {
@@ -200,7 +200,7 @@ func word(lead, s string) string {
 // findings lists findings: those that are alike in one row, with Options.Verbose each in its own.
 func (t *tables) findings(a *Analysis, fs []*detect.Finding) error {
 	columns := []column{
-		{head: "#", right: true},
+		{head: "ID", right: true},
 		{head: "TIME " + t.clock.Name(fs[0].Time) + "\nidle"},
 		{head: "RULE\nconfidence"},
 		{head: "LB → TARGET"},

@@ -250,6 +250,7 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
 	x := t.tell()
+	x.answers = true
 	x.heard = max(x.heard, e.Time)
 	x.reached[0].add(e.Time, request.Len)
 	if took := e.Time - request.Time; took >= second {

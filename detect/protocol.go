@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"slices"
 
 	"connrace/tcpstate"
 )
@@ -28,6 +29,10 @@ func (x *Facts) limit(f *Finding) {
 		why = "no payload was captured, and by the lengths it is HTTP/2, whose streams cannot be told apart then: whether an answer was outstanding is not known"
 	case fl.Opaque():
 		why = "the protocol is not followed: the last message may have wanted no answer"
+	case x.of.told.oneWay && !x.of.told.answers && !fl.HasPayload() && (f.Rule.FollowsClose != NoClose || f.Rule.Learnt == ByOwnClose):
+		why = "no payload was captured, and the target has answered nothing so far, although the load balancer went on sending: the protocol may be one that wants no answers"
+	case x.maybeHandshake():
+		why = "no payload was captured, and by its place and its length what the load balancer sent last may be the end of a TLS handshake"
 	case x.tooShort():
 		why = "what the load balancer sent is too short for an HTTP request: it may have wanted no answer"
 	case fl.TLS() && !fl.HTTP1InTLS() && f.Confidence > Likely:
@@ -49,6 +54,31 @@ func (x *Facts) limit(f *Finding) {
 // of its segments, or as most requests of its target are.
 func (t *target) mayBeHTTP2(f *tcpstate.Flow) bool {
 	return !f.HasPayload() && (f.HTTP2Unread() || t.unread > t.requests/2)
+}
+
+// goesOneWay reports whether a connection of which no payload was captured shows that its protocol may be one in
+// which only the client speaks: it went on for a second or more, and the target said nothing.
+func (x *Facts) goesOneWay() bool {
+	return !x.flow.HasPayload() && x.request.Set() && !x.answered && !x.newestFromTarget.Set() && x.acknowledged() && x.newestFromLB.Time-x.request.Time >= second
+}
+
+// lastFlights are how long what a client sends last in a TLS handshake is: change_cipher_spec, 6 octets, and
+// Finished. Of TLS 1.2, where a session is resumed, with GCM, ChaCha20, CBC and SHA-1, SHA-256 or SHA-384
+// (RFC 5246 §7.4.9, §6.2.3); of 1.3 by its two hashes, with change_cipher_spec and without (RFC 8446 §4.4.4).
+var lastFlights = []uint32{51, 43, 75, 91, 107, 64, 80, 58, 74}
+
+// maybeHandshake reports whether the newest request of a connection of which no payload was captured may
+// be the end of a handshake of TLS: sent early, at once behind an answer. Such
+// connections may be opened ahead of need.
+func (x *Facts) maybeHandshake() bool {
+	const (
+		atOnce = 10 * millisecond // what the arithmetic of a handshake takes, at most
+		hello  = 64               // octets of a ClientHello, at least
+		long   = 2048             // and at most, but for what hardly anybody sends
+	)
+	first, _ := x.firstOctets()
+	return !x.flow.HasPayload() && x.flow.BeginCaptured() && x.outstanding() && slices.Contains(lastFlights, x.request.Len) &&
+		x.request.Seq.Sub(first) >= hello && x.request.Seq.Sub(first) <= long && x.newestFromTarget.Set() && x.request.Time-x.newestFromTarget.Time <= x.rtt()+atOnce
 }
 
 // tooShort reports whether the newest request has fewer octets than a request of HTTP/1.

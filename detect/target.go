@@ -61,6 +61,9 @@ type told struct {
 	losses    ring.Times // when data or FINs of accepted connections were sent again
 	heard     int64      // when it last answered a SYN or a request, refused or closed
 
+	answers bool // a request was answered
+	oneWay  bool // a connection went on and on without an answer: see goesOneWay
+
 	closes, lbCloses idle.Closes
 	atOnce           int              // closes right behind an answer that did not announce them
 	slow             Histogram        // how long answers took that took a second or more

@@ -35,6 +35,9 @@ func (u *undecided) count() uint64 { return u.gone + uint64(len(u.now)) }
 
 // judge asks the rules about a connection.
 func (d *Detector) judge(x *Facts) {
+	if x.goesOneWay() {
+		x.of.tell().oneWay = true
+	}
 	f := x.ask(AboutConnection, (*Rule).match)
 	d.undecided.note(x.flow.Index(), (f == nil || f.Severity == Info) && x.hidesIncident())
 	if d.enqueue(x, f) {

@@ -35,21 +35,59 @@ const (
 	RoleStreamReset    Role = "stream-reset"
 )
 
-// Evidence is one segment that a finding rests on.
+// Evidence is one segment that a finding rests on. Findings that are kept have three or so, most of
+// their memory: the order of its fields wastes no octet.
 type Evidence struct {
 	Capture  int    // index of the capture file
-	Stream   uint32 // Wireshark's tcp.stream
 	Frame    uint64 // Wireshark's frame.number
 	Time     int64  // ns since the Unix epoch
-	FromLB   bool
-	Flags    tcpstate.Flags
-	Seq, Ack tcpstate.Seq
-	Len      uint32
-	TTL      uint8 // 0: unknown
 	Role     Role
 	Note     string // what it shows, a few words
-	Comment  string // what the capture's maker wrote on the packet, on one line, as it is there; "": nothing
-	Seen     []Seen // at the points of joined captures, along the path from the LB; nil: there is one point
+	told     *toldElsewhere
+	Stream   uint32 // Wireshark's tcp.stream
+	Seq, Ack tcpstate.Seq
+	Len      uint32
+	FromLB   bool
+	Flags    tcpstate.Flags
+	TTL      uint8 // 0: unknown
+}
+
+// toldElsewhere is what others than the segment itself say of it. It is never changed, for copies
+// of the evidence share it.
+type toldElsewhere struct {
+	comment string
+	seen    []Seen
+}
+
+// Comment is what the capture's maker wrote on the packet, on one line, as it is there; "": nothing.
+func (e *Evidence) Comment() string {
+	if e.told == nil {
+		return ""
+	}
+	return e.told.comment
+}
+
+// SetComment sets Comment.
+func (e *Evidence) SetComment(s string) {
+	if s != e.Comment() {
+		e.told = &toldElsewhere{s, e.Seen()}
+	}
+}
+
+// Seen is where the points of joined captures saw it, along the path from the LB; nil: there is one
+// point.
+func (e *Evidence) Seen() []Seen {
+	if e.told == nil {
+		return nil
+	}
+	return e.told.seen
+}
+
+// SetSeen sets Seen.
+func (e *Evidence) SetSeen(all []Seen) {
+	if all != nil || e.told != nil {
+		e.told = &toldElsewhere{e.Comment(), all}
+	}
 }
 
 // evidence is a remembered segment as evidence.

@@ -37,6 +37,28 @@ func TestQuietTargetsAreSmall(t *testing.T) {
 	runtime.KeepAlive(d)
 }
 
+// What a capture full of findings takes is theirs: each has some three segments of evidence.
+func TestFindingsAreSmall(t *testing.T) {
+	if n := unsafe.Sizeof(Evidence{}); n > 88 {
+		t.Errorf("a segment of evidence has %d octets", n)
+	}
+	if n := unsafe.Sizeof(Finding{}); n > 640 {
+		t.Errorf("a finding has %d octets", n)
+	}
+}
+
+// What is told of evidence is not told of its copies.
+func TestToldOfCopies(t *testing.T) {
+	var e Evidence
+	e.SetComment("a")
+	c := e
+	c.SetSeen([]Seen{{Point: 1}})
+	c.SetComment("b")
+	if e.Comment() != "a" || e.Seen() != nil || c.Comment() != "b" || len(c.Seen()) != 1 {
+		t.Errorf("%q, %v; the copy: %q, %v", e.Comment(), e.Seen(), c.Comment(), c.Seen())
+	}
+}
+
 // Targets beyond the bound take the places of those that have said nothing, if their
 // connections are gone; of a file no other is given up. No connection is lost count of.
 func TestMaxTargets(t *testing.T) {

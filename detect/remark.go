@@ -38,11 +38,11 @@ func (f *Finding) AddRemarks(rs []Remark) (cut int) {
 		}
 		text, whole := shownComments(r.Comments)
 		switch {
-		case text == "" || strings.Contains(e.Comment, text):
-		case e.Comment == "":
-			e.Comment = text
-		case len(e.Comment)+len(text) <= 2*mostRemark: // another point saw it too
-			e.Comment += "; " + text
+		case text == "" || strings.Contains(e.Comment(), text):
+		case e.Comment() == "":
+			e.SetComment(text)
+		case len(e.Comment())+len(text) <= 2*mostRemark: // another point saw it too
+			e.SetComment(e.Comment() + "; " + text)
 		default:
 			whole = false
 		}

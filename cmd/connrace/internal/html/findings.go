@@ -252,8 +252,8 @@ func (p *page) row(f *found) row {
 	before := ""
 	for _, e := range es {
 		comment := ""
-		if e.Comment != before {
-			comment, before = cut(text.Clean(e.Comment), 400), e.Comment
+		if e.Comment() != before {
+			comment, before = cut(text.Clean(e.Comment()), 400), e.Comment()
 		}
 		r.Frames = append(r.Frames, frameText{
 			Frame: f.frame(e), Time: p.Stamp(e.Time), From: [2]string{"load balancer", "target"}[from(e)], Flags: flagNames(e.Flags),

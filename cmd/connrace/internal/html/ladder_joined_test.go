@@ -27,12 +27,13 @@ func joinedSample() (*report.Report, *detect.Finding) {
 		return detect.Seen{Point: 1, Capture: 1, Frame: frame, Time: midnight + after, After: after}
 	}
 	e := f.Evidence
-	e[1].Time -= millisecond                                               // it left before the FIN came
-	e[0].Seen = []detect.Seen{near(&e[0]), far(7, -8*millisecond)}         // FIN
-	e[1].Seen = []detect.Seen{near(&e[1]), far(9, 8*millisecond)}          // request
-	e[2].Seen = []detect.Seen{near(&e[2]), {Point: 1, Absent: true}}       // RST
-	e[3].Seen = []detect.Seen{near(&e[3]), {Point: 1, Absent: true}}       // LB's FIN
-	e[4].Capture, e[4].Seen = 1, []detect.Seen{{Absent: true}, far(12, 0)} // RST
+	e[1].Time -= millisecond                                           // it left before the FIN came
+	e[0].SetSeen([]detect.Seen{near(&e[0]), far(7, -8*millisecond)})   // FIN
+	e[1].SetSeen([]detect.Seen{near(&e[1]), far(9, 8*millisecond)})    // request
+	e[2].SetSeen([]detect.Seen{near(&e[2]), {Point: 1, Absent: true}}) // RST
+	e[3].SetSeen([]detect.Seen{near(&e[3]), {Point: 1, Absent: true}}) // LB's FIN
+	e[4].Capture = 1
+	e[4].SetSeen([]detect.Seen{{Absent: true}, far(12, 0)}) // RST
 	f.Views = []detect.View{{Stream: 1, LB: f.LB, Target: f.Target}, {Point: 1, Capture: 1, Stream: 4, LB: ep("10.78.0.1:1024"), Target: f.Target}}
 	r.Joined = []report.Joined{{A: a.Points[0], B: a.Points[1], Link: join.Link{
 		B: 1, Shared: 1, OnlyAt: [2]int{2, 0}, Clock: join.Clock{Known: true, Offset: 3 * second, Lo: 3*second - millisecond, Hi: 3*second + millisecond},
@@ -118,9 +119,9 @@ func threePoints() (*report.Report, *detect.Finding) {
 		if e.Capture == 1 {
 			e.Capture = 2
 		}
-		if len(e.Seen) == 2 {
-			e.Seen[1].Point, e.Seen[1].Capture = 2, 2*e.Seen[1].Capture
-			e.Seen = []detect.Seen{e.Seen[0], node, e.Seen[1]}
+		if seen := e.Seen(); len(seen) == 2 {
+			seen[1].Point, seen[1].Capture = 2, 2*seen[1].Capture
+			e.SetSeen([]detect.Seen{seen[0], node, seen[1]})
 		}
 	}
 	f.Views[1].Point, f.Views[1].Capture = 2, 2
@@ -195,7 +196,7 @@ func TestJoinedLadderAny(t *testing.T) {
 				} else if rng.IntN(3) == 0 {
 					continue
 				}
-				e.Seen = append(e.Seen, s)
+				e.SetSeen(append(e.Seen(), s))
 			}
 			f.Evidence = append(f.Evidence, e)
 		}

@@ -224,8 +224,8 @@ func TestRace(t *testing.T) {
 			t.Errorf("%+v: %s", f.Proof, f.Summary)
 		}
 		for _, e := range f.Evidence {
-			if f.Lost && e.Stream == f.Stream && len(e.Seen) != 2 {
-				t.Errorf("frame %d: %+v", e.Frame, e.Seen)
+			if f.Lost && e.Stream == f.Stream && len(e.Seen()) != 2 {
+				t.Errorf("frame %d: %+v", e.Frame, e.Seen())
 			}
 		}
 	}

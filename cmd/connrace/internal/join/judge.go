@@ -236,7 +236,7 @@ func (s *scene) mark() {
 				}
 			}
 		}
-		e.Seen = seen
+		e.SetSeen(seen)
 	}
 }
 

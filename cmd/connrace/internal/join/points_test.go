@@ -128,8 +128,8 @@ func TestThreePoints(t *testing.T) {
 			t.Errorf("given %v: %+v, %d findings", order, r.Totals.Tries, count(r))
 		}
 		for _, f := range r.Findings {
-			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget || len(f.Evidence[0].Seen) != 3) {
-				t.Errorf("given %v: %+v, %+v: %s", order, f.Proof, f.Evidence[0].Seen, f.Summary)
+			if f.Lost && (f.Proof == nil || f.Proof.Place != detect.AtTarget || len(f.Evidence[0].Seen()) != 3) {
+				t.Errorf("given %v: %+v, %+v: %s", order, f.Proof, f.Evidence[0].Seen(), f.Summary)
 			}
 		}
 	}

@@ -176,7 +176,7 @@ func (r *csvRow) seen() string {
 	var all []string
 	for i := range r.f.Evidence {
 		e := &r.f.Evidence[i]
-		if len(e.Seen) == 0 || len(r.a.Points) == 0 {
+		if len(e.Seen()) == 0 || len(r.a.Points) == 0 {
 			continue
 		}
 		for _, s := range r.a.Sightings(r.f, e) {

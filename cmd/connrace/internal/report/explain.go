@@ -59,10 +59,10 @@ func (t *tables) proof(a *Analysis, f *detect.Finding) {
 			line += fmt.Sprintf(" (stream %d)", e.Stream)
 		}
 		t.paragraph(lead, line)
-		if e.Comment != "" && e.Comment != before {
-			t.paragraph("           comment: ", text.Clean(e.Comment))
+		if e.Comment() != "" && e.Comment() != before {
+			t.paragraph("           comment: ", text.Clean(e.Comment()))
 		}
-		before = e.Comment
+		before = e.Comment()
 	}
 	filter := f.DisplayFilter()
 	if len(filter) > t.width-20 && f.HasStream {

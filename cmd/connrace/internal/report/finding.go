@@ -122,7 +122,7 @@ func appendEvidence(ds []evidenceDoc, a *Analysis, es []detect.Evidence, file *E
 		*d = evidenceDoc{
 			Capture: a.capture(e.Capture), Stream: e.Stream, Frame: e.Frame, Time: stamp(e.Time),
 			From: side(e), Flags: ours(e.Flags.String()), Seq: uint32(e.Seq), Ack: uint32(e.Ack), Len: e.Len, TTL: count{uint64(e.TTL), e.TTL > 0},
-			Role: string(e.Role), Note: shown(e.Note), Comment: optional(e.Comment), Seen: seenJSON(a, e.Seen),
+			Role: string(e.Role), Note: shown(e.Note), Comment: optional(e.Comment()), Seen: seenJSON(a, e.Seen()),
 		}
 		if file != nil {
 			n, written := file.Frames[e.Frame]

@@ -330,8 +330,9 @@ func (d *evidenceDoc) evidence(base int) (e detect.Evidence, err error) {
 	e = detect.Evidence{
 		Capture: base + d.Capture, Stream: d.Stream, Frame: d.Frame, Time: int64(d.Time), FromLB: d.From == "lb",
 		Seq: tcpstate.Seq(d.Seq), Ack: tcpstate.Seq(d.Ack), Len: d.Len, TTL: uint8(min(d.TTL.n, math.MaxUint8)), Role: detect.Role(d.Role),
-		Note: string(d.Note), Comment: string(d.Comment),
+		Note: string(d.Note),
 	}
+	e.SetComment(string(d.Comment))
 	e.Flags, err = flagsFrom(string(d.Flags))
 	return e, err
 }

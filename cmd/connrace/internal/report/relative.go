@@ -27,14 +27,14 @@ func Story(f *detect.Finding) []*detect.Evidence {
 func comments(a *Analysis, f *detect.Finding) (lines []string) {
 	before := ""
 	for _, e := range Story(f) {
-		if e.Comment != "" && e.Comment != before {
+		if e.Comment() != "" && e.Comment() != before {
 			frame := fmt.Sprint(e.Frame)
 			if e.Capture != f.Capture {
 				frame = fmt.Sprintf("%d:%d", a.capture(e.Capture), e.Frame)
 			}
-			lines = append(lines, frame+": "+e.Comment)
+			lines = append(lines, frame+": "+e.Comment())
 		}
-		before = e.Comment
+		before = e.Comment()
 	}
 	return lines
 }

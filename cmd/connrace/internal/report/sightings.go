@@ -60,11 +60,11 @@ func (a *Analysis) At(f *detect.Finding, e *detect.Evidence) int64 {
 func (a *Analysis) Sightings(f *detect.Finding, e *detect.Evidence) []Sighting {
 	own := Sighting{Capture: a.capture(e.Capture), Frame: e.Frame, Time: e.Time, At: a.At(f, e)}
 	own.Point = a.PointOf(own.Capture)
-	if len(e.Seen) == 0 {
+	if len(e.Seen()) == 0 {
 		return []Sighting{own}
 	}
-	out := make([]Sighting, 0, len(e.Seen))
-	for _, s := range e.Seen {
+	out := make([]Sighting, 0, len(e.Seen()))
+	for _, s := range e.Seen() {
 		x := Sighting{Point: a.PointOf(a.capture(s.Point)), Absent: s.Absent}
 		if !s.Absent {
 			x.Capture, x.Frame, x.Time, x.At = a.capture(s.Capture), s.Frame, s.Time, own.At+s.After

@@ -154,7 +154,7 @@ func TestJoinedFieldsAreOnTheEvidence(t *testing.T) {
 			e := &f.Evidence[i]
 			here := detect.Seen{Frame: e.Frame, Time: e.Time}
 			e.Capture, e.Frame, e.Time = 1, e.Frame+1, e.Time+3e9
-			e.Seen = []detect.Seen{here, {Point: 1, Capture: 1, Frame: e.Frame, Time: e.Time}}
+			e.SetSeen([]detect.Seen{here, {Point: 1, Capture: 1, Frame: e.Frame, Time: e.Time}})
 		}
 	}
 	var j bytes.Buffer

@@ -177,7 +177,7 @@ func (f *Finding) proveReset(s *Sightings) bool {
 	p := &s.RST
 	m := &f.Measures
 	switch {
-	case p.MadeBetween():
+	case p.MadeBetween(), m.RST == "reply" && s.repliesToNothing():
 		if m.RSTOrigin, m.RSTOriginBasis = OriginBetween, OriginByJoining; f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
 			return false // the target did close, and that decides
 		}
@@ -207,6 +207,13 @@ func (f *Finding) proveReset(s *Sightings) bool {
 	}
 	f.explainOwn()
 	return true
+}
+
+// repliesToNothing reports whether the RST, in the target's name, came to the LB, and the request that it would answer
+// never to the target: whatever that capture leaves out, the target had nothing to reply to.
+func (s *Sightings) repliesToNothing() bool {
+	p := &s.RST
+	return !p.FromLB && p.LB.Copies > 0 && p.Target.Copies == 0 && s.Request.Lost()
 }
 
 // proveClose says that the target closed, where its end of the path shows that.

@@ -55,6 +55,8 @@ type Result struct {
 	Forgotten []Group    // findings that are not kept for want of room
 	Exchanges *Exchanges // with Options.Exchanges only
 
+	RSTs, BareRSTs uint64 // segments, of all streams; the ones without an ACK, too
+
 	// With Options.Connections only, in the order of their first segments; ConnectionsCut: there
 	// were more than are kept.
 	Connections    []Connection
@@ -179,6 +181,7 @@ func (d *Detector) result(fs []*Finding) *Result {
 		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),
 		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
 	}
+	r.RSTs, r.BareRSTs = d.tracker.RSTs, d.tracker.BareRSTs
 	r.Connections, r.ConnectionsCut = d.ledger.finish()
 	return r
 }

@@ -47,6 +47,8 @@ type Tracker struct {
 	Segments    uint64 // that belong to a stream
 	Streams     uint64 // opened by segments
 	RSTAfterFIN uint64
+	RSTs        uint64 // of them BareRSTs, without an ACK
+	BareRSTs    uint64
 }
 
 // Config steers a Tracker. The zero value tracks everything within default bounds.
@@ -200,6 +202,11 @@ func (t *Tracker) track(s *Segment, q *query) {
 		f.LastTime = max(f.LastTime, s.Time)
 		t.data(f, dir, s) // 7
 		return
+	}
+	if s.Flags&RST != 0 {
+		if t.RSTs++; s.Flags&ACK == 0 {
+			t.BareRSTs++
+		}
 	}
 	if s.NoLength || f.flags&(flowBegun|flowWatched) == flowBegun {
 		t.beginFlow(f, dir, s) // 6

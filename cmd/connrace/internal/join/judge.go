@@ -127,14 +127,16 @@ type kind uint8
 
 const (
 	setsUp kind = iota
-	closes
+	closes      // by a FIN
+	resets
+	resetsBare // without an ACK
 	acknowledges
 	carries // from the target
 	carriesFromLB
 	kinds
 )
 
-var allKinds = [kinds]bool{true, true, true, true, true}
+var allKinds = [kinds]bool{true, true, true, true, true, true, true}
 
 func kindOf(flags tcpstate.Flags, n uint32, fromLB bool) kind {
 	switch {
@@ -144,7 +146,11 @@ func kindOf(flags tcpstate.Flags, n uint32, fromLB bool) kind {
 		return carriesFromLB
 	case n > 0:
 		return carries
-	case flags&ends3 != 0:
+	case flags&(tcpstate.RST|tcpstate.ACK) == tcpstate.RST:
+		return resetsBare
+	case flags.Has(tcpstate.RST):
+		return resets
+	case flags.Has(tcpstate.FIN):
 		return closes
 	}
 	return acknowledges
@@ -158,11 +164,15 @@ func (m *Merger) captures(p int) *[kinds]bool {
 	}
 	if m.kinds[p] == nil {
 		has := new([kinds]bool)
-		cs := m.Points[p].Result.Connections
+		r := m.Points[p].Result
+		// There are filters for each kind of RST: only one that was captured shows that those are.
+		has[resets], has[resetsBare] = r.RSTs > 0, r.BareRSTs > 0
+		cs := r.Connections
 		for i := 0; i < len(cs) && *has != allKinds; i++ {
 			for k := range cs[i].Marks {
-				x := &cs[i].Marks[k]
-				has[kindOf(x.Control, x.Len, x.FromLB)] = true
+				if x := &cs[i].Marks[k]; !x.Control.Has(tcpstate.RST) {
+					has[kindOf(x.Control, x.Len, x.FromLB)] = true
+				}
 			}
 		}
 		for key, t := range m.seen {
@@ -171,7 +181,7 @@ func (m *Merger) captures(p int) *[kinds]bool {
 				has[kindOf(x.flags, x.len, x.fromLB)] = true
 			}
 		}
-		has[closes] = has[closes] || has[acknowledges] // neither data nor a SYN: nothing else is left out
+		has[closes] = has[closes] || has[acknowledges] || has[resets] // neither data nor a SYN: nothing else is left out
 		m.kinds[p] = has
 	}
 	return m.kinds[p]

@@ -120,7 +120,7 @@ var CloseCauses = []*CloseCause{
 		},
 		fix: func(_ *Rule, t Timers) string {
 			return fmt.Sprintf("Find the limit%s (gunicorn --timeout, uWSGI harakiri, Node.js server.requestTimeout or setTimeout, Go WriteTimeout, "+
-				"a framework's or a sidecar's) and set it above what the request needs and above the load balancer's own time-out, or make the request faster. "+
+				"a framework's or a sidecar's) and set it above what the request needs and above the load balancer's own timeout, or make the request faster. "+
 				"A longer keep-alive timeout does not help here.", known(" of about %s", t.Request))
 		},
 	},

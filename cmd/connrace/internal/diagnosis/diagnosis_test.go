@@ -310,6 +310,19 @@ func ExampleAnswer() {
 	// uvicorn: --timeout-keep-alive 75
 }
 
+// Where the target's own limit for a request was up, no setting of the load balancer helps: nobody stops, and
+// what is repeated takes as long again.
+func TestRequestLimitNoLB(t *testing.T) {
+	for cause, want := range map[string]bool{detect.CloseRequestTimeout: false, detect.CloseMass: true} {
+		f := closed(find(t, "closed-with-request-outstanding"), cause, 0)
+		known := &detect.Target{Target: web, Server: &detect.Software{Name: "gunicorn"}, LB: &detect.Software{Name: "HAProxy"}}
+		q := answer(diagnosis.Seen{}, diagnosis.Found{Finding: f, Known: known}).Problems[0]
+		if got := slices.ContainsFunc(q.Lines, func(l diagnosis.Line) bool { return l.LB }); got != want || len(q.Lines) == 0 {
+			t.Errorf("%s: %+v", cause, q.Lines)
+		}
+	}
+}
+
 // It is said what proves a fix: what the comparison prints, and what must have been there again.
 func TestFixedIf(t *testing.T) {
 	race := diagnosis.Found{Finding: closed(find(t, "fin-request-crossing"), detect.CloseIdleTimeout, 2*time.Second)}

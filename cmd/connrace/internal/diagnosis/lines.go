@@ -47,6 +47,9 @@ func (q *problem) lines() {
 	if d := q.idle.median(); 0 < d && d < q.Rule.LBsAfter {
 		lbs = nil
 	}
+	if q.cause != nil && q.cause.ID == detect.CloseRequestTimeout { // nobody stops, and again it would take as long
+		lbs = nil
+	}
 	switch {
 	case gaveUp:
 	case q.reason == gone:

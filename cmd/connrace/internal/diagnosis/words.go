@@ -73,7 +73,7 @@ func (q *problem) onConnections() string {
 	if !q.http2 || q.streams != q.LostRequests || q.carried >= q.streams {
 		return ""
 	}
-	return fmt.Sprintf(" (streams of %s; a connection is one finding)", text.Plural(q.carried, "connection"))
+	return fmt.Sprintf(" (on %s, one finding each)", text.Plural(q.carried, "connection"))
 }
 
 // times is when tries failed, or if none did, when something was found.

@@ -16,6 +16,9 @@ const mostProblems = 3
 // screen is how many lines there are to the end of the answer: what a terminal shows at once.
 const screen = 39
 
+// mostSentences is how many may be left out of what to do.
+const mostSentences = 6
+
 // answer tells the problems, the first few at length as long as they fit on the screen, of the
 // others what they are. What there is to paste and to check is told in any case, of the first one with less
 // and less around it until that fits.
@@ -62,7 +65,8 @@ const (
 	further            // all but the first setting of a box, unless it is one of what it may be
 	noRace             // what is said of timers but for two that race
 	guesses            // of what it may be, all but the first
-	omissions          // how many there are
+	sentences          // the last of what to do, and one more each from here on
+	omissions = sentences + mostSentences
 )
 
 // rows is how many rows of a terminal the page takes, which folds what is longer.
@@ -125,7 +129,11 @@ func (p *page) problem(q, before *diagnosis.Problem, left omission) {
 	if left < noTimer || left < noRace && !q.Timer.None() || q.Timer.Race != nil {
 		p.paragraph("  timer  ", q.Timer.Text())
 	}
-	p.paragraph("  fix    ", q.Fix)
+	fix := q.Fix
+	for ; left >= sentences; left-- {
+		fix = lessLast(fix)
+	}
+	p.paragraph("  fix    ", fix)
 	p.settings(q, left)
 	if before == nil || !slices.Equal(before.Check, q.Check) {
 		label := "  check  "
@@ -142,6 +150,14 @@ func (p *page) problem(q, before *diagnosis.Problem, left omission) {
 		more = "-v tells more"
 	}
 	p.shell("  more   ", q.More, more)
+}
+
+// lessLast is a text without its last sentence, if it has two.
+func lessLast(s string) string {
+	if i := strings.LastIndex(s, ". "); i >= 0 {
+		return s[:i+1]
+	}
+	return s
 }
 
 // Told is what the table tells of a problem at length, as plain text for somewhere else.

@@ -76,7 +76,7 @@ func (p *page) shell(lead, line, when string) {
 	p.WriteString(lead + strings.TrimPrefix(folded.String(), indent))
 }
 
-// arguments are the words of a command, a flag with its value: what stands in quotes is of one.
+// arguments are the words of a command, a flag with its value and > with its file: what stands in quotes is of one.
 func arguments(line string) (all []string) {
 	quote, flag := false, false
 	from := 0
@@ -85,7 +85,7 @@ func arguments(line string) (all []string) {
 		case line[i] == '\'' && (i == 0 || line[i-1] != '\\'):
 			quote = !quote
 		case line[i] != ' ' || quote:
-		case strings.HasPrefix(line[from:], "-") && !strings.HasPrefix(line[i+1:], "-") && !flag:
+		case !flag && (line[from:i] == ">" || strings.HasPrefix(line[from:], "-") && !strings.HasPrefix(line[i+1:], "-") && !strings.HasPrefix(line[i+1:], ">")):
 			flag = true // goes on with its value
 		default:
 			all = append(all, line[from:i])

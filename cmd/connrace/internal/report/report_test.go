@@ -257,6 +257,7 @@ func TestShell(t *testing.T) {
 		{"connrace a.pcap --format json > before.json", "  check  connrace a.pcap --format json > before.json  # now\n"},
 		{quoted, "  check  # now\n         connrace '/captures/of the shop/target of 10.77.0.2.pcap' \\\n           --format json > before.json\n"},
 		{"connrace " + strings.Repeat("d/", 40) + " --format json > before.json", "  check  # now\n         connrace " + strings.Repeat("d/", 40) + " --format json > before.json\n"},
+		{"connrace " + strings.Repeat("d", 36) + " --format json > before.json", "  check  # now\n         connrace " + strings.Repeat("d", 36) + " --format json \\\n           > before.json\n"},
 		{"connrace explain fin-request-crossing  # -v tells more", "  check  connrace explain fin-request-crossing  # -v tells more\n"},
 	} {
 		p := page{width: 80}
@@ -278,10 +279,10 @@ func TestFirstScreen(t *testing.T) {
 	f := *x.Findings[0]
 	x.Findings = []*detect.Finding{&f}
 	r.Captures = r.Captures[:1]
-	r.Captures[0].Path = strings.Repeat("captures-of-the-shop/", 3) + "target.pcap"
+	r.Captures[0].Path = strings.Repeat("captures-of-the-shop/", 5) + "target.pcap"
 	cut := 0
 	for _, rule := range detect.Rules {
-		f.Rule, f.Severity, f.Cause, f.Fix = rule, detect.Error, rule.Cause, rule.Fix
+		f.Rule, f.Severity, f.Cause, f.Fix = rule, detect.Error, rule.Cause, strings.Repeat(rule.Fix+" ", 2)
 		for _, width := range []int{80, 100} {
 			whole := string(table(t, r, &Options{Width: width, Verbose: true}))
 			first, _, ok := strings.Cut(string(table(t, r, &Options{Width: width})), "\n"+"  more   ")
@@ -321,7 +322,7 @@ func TestTableWidths(t *testing.T) {
 	x := r.Analyses[0].Result
 	for i, rule := range detect.Rules {
 		f := *x.Findings[0]
-		f.ID, f.Rule, f.Severity, f.Cause, f.Fix = 10+i, rule, rule.Severity, rule.Cause, rule.Fix
+		f.ID, f.Rule, f.Severity, f.Cause, f.Fix = 10+i, rule, rule.Severity, rule.Cause, strings.Repeat(rule.Fix+" ", 2)
 		x.Findings = append(x.Findings, &f, &f)
 	}
 	for _, o := range []Options{{}, {Verbose: true}} {

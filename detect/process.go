@@ -41,7 +41,7 @@ type Exit struct {
 	OOM    bool     // by the kernel, which was out of memory
 	Limit  uint64   // of the memory of its cgroup, octets; 0: unknown
 	Killer *Process // who sent the signal; nil: unknown, or the kernel
-	Caught *Signal  // what it had been sent before, if it exited, and did not ignore; nil: nothing, or it is unknown
+	Caught *Signal  // what else it had been sent before, and not ignored; nil: nothing, or it is unknown
 }
 
 // Signal is one that a process was sent by another.
@@ -260,14 +260,16 @@ func (p *Process) advice(q *HostQuestion) *advice {
 	switch {
 	case e.OOM:
 		return &advice{cause, "Give it more memory (the cgroup's memory.max, the container's limit), or let it need less: fewer workers or threads, smaller caches, requests of bounded size."}
-	case e.Caught != nil && e.Caught.Number == 6: // as gunicorn's --timeout does
+	case e.Caught != nil && e.Caught.Number == 6 && (e.Signal == 0 || e.Signal == 9): // as gunicorn's --timeout does
 		return &advice{cause, fmt.Sprintf("Look why %s aborted it: a watchdog (gunicorn --timeout) wants a longer time or faster requests.", e.Caught.From)}
+	case e.Caught != nil && e.Signal == 9 && !e.OOM:
+		return &advice{cause, "It was told to stop, and killed before it had answered: give it a longer grace period (terminationGracePeriodSeconds, TimeoutStopSec, gunicorn --graceful-timeout). And take it " + outFirst}
 	case e.Signal == 9 && e.Killer != nil:
 		return &advice{cause, fmt.Sprintf("Look why %s killed it: a watchdog (uWSGI harakiri, gunicorn --timeout) wants a longer time or faster requests; a stop that does not wait "+
 			"for requests wants a longer grace period (terminationGracePeriodSeconds, TimeoutStopSec).", e.Killer)}
 	case e.Signal == 9:
 		return &advice{cause, "Look who kills it: a watchdog (uWSGI harakiri, gunicorn --timeout), the kernel out of memory (dmesg), or a stop that does not wait for requests (terminationGracePeriodSeconds, TimeoutStopSec)."}
-	case e.Caught != nil, e.Signal == 0 && e.Code == 0, e.Signal == 15, e.Signal == 2, e.Signal == 1, e.Signal == 3:
+	case e.Caught != nil && e.Signal == 0, e.Signal == 0 && e.Code == 0, e.Signal == 15, e.Signal == 2, e.Signal == 1, e.Signal == 3:
 		in := " with requests in hand"
 		if q.SYN {
 			in = ""

@@ -88,6 +88,16 @@ func TestProcessOfFinding(t *testing.T) {
 			"process 1 (gunicorn) got SIGABRT from process 4700 (uwsgi), closed it, and exited with status 1 90 ms after the close", "gunicorn --timeout",
 		},
 		{
+			"told to stop, and crashed", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "a", Closed: detect.CloseByExit, Exit: &detect.Exit{Signal: 11, Caught: &detect.Signal{Number: 15, From: master}}},
+			"process 1 (a) had the connection and got SIGTERM from process 4700 (uwsgi) and was ended by SIGSEGV, which closed it", "core dump",
+		},
+		{
+			"told to stop, and killed", "closed-with-request-outstanding",
+			detect.Process{PID: 1, Name: "a", Closed: detect.CloseByExit, Exit: &detect.Exit{Signal: 9, Killer: master, Caught: &detect.Signal{Number: 15, From: master}}},
+			"process 1 (a) had the connection and got SIGTERM from process 4700 (uwsgi) and was ended by SIGKILL from process 4700 (uwsgi), which closed it", "longer grace period",
+		},
+		{
 			"told to stop, and exited", "closed-with-request-outstanding",
 			detect.Process{PID: 1, Name: "a", Closed: detect.CloseByExit, Exit: &detect.Exit{Code: 3, Caught: &detect.Signal{Number: 15, From: master}}},
 			"process 1 (a) had the connection and got SIGTERM from process 4700 (uwsgi) and exited with status 3, which closed it", "It was stopped with requests in hand",

@@ -51,9 +51,9 @@ const (
 	// signalBefore is how long before a process ends by a signal that may have been sent.
 	signalBefore = 10 * int64(time.Second)
 	oomBefore    = 60 * int64(time.Second)
-	// caughtBefore is how long before a process exits that may have been told to by a signal: as long as
-	// supervisors wait, as a rule.
-	caughtBefore = 30 * int64(time.Second)
+	// caughtBefore is how long before a process ends that may have been told to by a signal: longer than
+	// supervisors wait, as a rule (systemd's TimeoutStopSec is 90 s).
+	caughtBefore = 100 * int64(time.Second)
 	// endsSoon is how soon a process ends that is said to end behind a close of its own.
 	endsSoon = 2 * int64(time.Second)
 )
@@ -160,29 +160,36 @@ func (v *events) explain(p *process, x *detect.Exit) {
 		x.OOM, x.Limit = true, memoryLimit(p.groups)
 		return
 	}
-	within := signalBefore
-	if x.Signal == 0 {
-		within = caughtBefore
-	}
+	ended := false // the signal that ended it has been met
 	for at, s := range v.signals.each(p.PID) {
 		switch {
-		case x.Time-at > within:
+		case x.Time-at > caughtBefore:
 			return
-		case at > x.Time, s.start != 0 && p.start != 0 && s.start != p.start, x.Signal != 0 && s.number != x.Signal, x.Signal == 0 && s.from == nil:
+		case at > x.Time, s.start != 0 && p.start != 0 && s.start != p.start:
 			continue
-		case s.from == nil:
+		}
+		told := func() *detect.Process {
+			from := s.from.Process
+			from.Exit = nil
+			return &from
+		}
+		switch {
+		case s.number == x.Signal:
+			if !ended && s.from != nil && x.Time-at <= signalBefore {
+				x.Killer = told()
+			}
+			ended = true
+		case s.from == nil, s.isReload() && x.Time-at > signalBefore:
+		default:
+			x.Caught = &detect.Signal{Time: at, Number: s.number, From: told()}
 			return
 		}
-		from := s.from.Process
-		from.Exit = nil
-		if x.Signal != 0 {
-			x.Killer = &from
-		} else {
-			x.Caught = &detect.Signal{Time: at, Number: s.number, From: &from}
-		}
-		return
 	}
 }
+
+// isReload reports whether it is one by which many are told to read their settings anew, or to open
+// their logs.
+func (s *signal) isReload() bool { return s.number == 1 || s.number == 10 || s.number == 12 }
 
 // closedBy is who closed a socket about a time, as the kernel said; nil: it did not.
 func (b *book) closedBy(of conn, at, before, within int64) *detect.Process {

@@ -200,7 +200,9 @@ func TestSignalCaught(t *testing.T) {
 	}{
 		{"told to stop", trace.Signal{Time: 100 * sec, Number: 15, ToStart: 100}, true},
 		{"after the close", trace.Signal{Time: 101*sec + 1, Number: 15, ToStart: 100}, false},
-		{"long before", trace.Signal{Time: 60 * sec, Number: 15, ToStart: 100}, false},
+		{"while a supervisor waited", trace.Signal{Time: 11 * sec, Number: 15, ToStart: 100}, true},
+		{"long before", trace.Signal{Time: sec / 2, Number: 15, ToStart: 100}, false},
+		{"to reload, before", trace.Signal{Time: 60 * sec, Number: 1, ToStart: 100}, false},
 		{"another process", trace.Signal{Time: 100 * sec, Number: 15, ToStart: 99}, false},
 		{"the kernel", trace.Signal{Time: 100 * sec, Number: 2, ToStart: 100, Kernel: true}, false},
 	} {
@@ -252,5 +254,24 @@ func TestGoneBeforeItIsLookedAt(t *testing.T) {
 		if p := ask(numbered(i)); p == nil || p.Alive || p.Exit == nil || p.Exit.Code != 3 {
 			t.Errorf("%+v", p)
 		}
+	}
+}
+
+// Who is told to stop, and killed when it does not soon enough, got both signals.
+func TestStoppedThenKilled(t *testing.T) {
+	h := &host{t: t, root: t.TempDir()}
+	b := newBook(h.root, h)
+	h.process(10, 1, 100, "worker")
+	h.process(20, 1, 100, "runc")
+	c := conn{at("10.0.0.9:4000"), at("10.0.0.5:80")}
+	runc := trace.Task{PID: 20, Name: "runc", Start: 100}
+	b.event(&trace.Signal{Time: 100 * sec, Number: 15, To: 10, ToStart: 100, From: runc})
+	b.event(&trace.Signal{Time: 130 * sec, Number: 9, To: 10, ToStart: 100, From: runc})
+	worker := trace.Task{PID: 10, Name: "worker", Start: 100, Code: 9}
+	b.event(&trace.Close{Time: 130*sec + 1, Local: c.local, Remote: c.remote, Exiting: true, Task: worker})
+	b.event(&trace.Exit{Time: 130*sec + 2, Task: worker})
+	p := b.answer(&detect.HostQuestion{LB: c.remote, Target: c.local, Time: 130 * sec, Close: 130 * sec}).Process
+	if p == nil || p.Exit == nil || p.Exit.Signal != 9 || p.Exit.Killer == nil || p.Exit.Killer.PID != 20 || p.Exit.Caught == nil || p.Exit.Caught.Number != 15 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -211,20 +211,20 @@ var CloseCauses = []*CloseCause{
 				return r.Fix
 			}
 			return "Look at that moment in the target's log for a restart, a reload, a killed worker or a limit on connections " +
-				"(gunicorn --max-requests, uWSGI cheaper). If there is none, keep its keep-alive timeout " + t.above() + "."
+				"(gunicorn --max-requests, uWSGI cheaper). If there is none, keep its keep-alive timeout " + t.above() + ". Until then " + repeatIdempotent + "."
 		},
 	},
 }
 
 const drainFix = "First see whether it was stopped or killed, as below: no hook survives SIGKILL. If it was killed, raise its memory limit or the time " +
-	"that it has to stop (TimeoutStopSec, terminationGracePeriodSeconds), and let the load balancer repeat idempotent " +
-	"requests elsewhere. If it was stopped (a deploy, a reload), take it " + outFirst
+	"that it has to stop (TimeoutStopSec, terminationGracePeriodSeconds), and " + repeatIdempotent +
+	". If it was stopped (a deploy, a reload), take it " + outFirst
 
 const (
 	partialText = "The target closed several connections at once, whatever their age, and went on with others that it had: one of its workers was killed, " +
 		"crashed or was replaced, one of several servers behind this address stopped, or it is stopping and closes idle connections first."
 	partialFix = "See what ended at that moment, as below: a worker that is killed takes its connections along. If it ended in order (a reload, a limit on " +
-		"a worker's requests), let it finish what it has, and let the load balancer repeat idempotent requests. If the address is that of several servers, " +
+		"a worker's requests), let it finish what it has, and " + repeatIdempotent + ". If the address is that of several servers, " +
 		"take the one that is to stop " + outFirst
 )
 

@@ -51,7 +51,7 @@ LB                                target
 	},
 	Fix: "Look at that second for what ended the worker: the kernel's log (out of memory), that of the " +
 		"server's own master (its time limit for a request, max-requests), and what deploys (a stop, a reload). " +
-		"Then give it more memory, raise that limit, or drain before stopping.",
+		"Then give it more memory, raise that limit, or drain before stopping. Until then " + repeatIdempotent + ".",
 	Servers: slices.Concat(endedKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,

@@ -66,10 +66,10 @@ const showELB = "aws elbv2 describe-load-balancer-attributes --load-balancer-arn
 var poolKnobs = []Knob{
 	{"ALB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
-	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it repeats idempotent requests there by itself (proxy_next_upstream, default error timeout); with non_idempotent added, it may run a POST twice"},
-	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`; `http-request disable-l7-retry if METH_POST` there, too, so that no POST runs twice"},
+	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it repeats idempotent requests there by itself (proxy_next_upstream, default error timeout); with non_idempotent added, others, too: " + mayRunTwice},
+	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`; `http-request disable-l7-retry if METH_POST` there, too: " + mayRunTwice},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
-	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes whose requests may be repeated"},
+	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes of idempotent requests: " + mayRunTwice},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" ttl=4`, "default no limit; disablereuse=On gives up pooling"},
 	{"AWS ELB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it"},

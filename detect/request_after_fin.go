@@ -80,8 +80,8 @@ func matchRequestAfterFIN(x *Facts) *Finding {
 			fmt.Sprintf("The load balancer's pool does not watch its connections: the target had closed this one %s before, the load balancer's host had acknowledged that, "+
 				"and the load balancer still sent a request on it.", about(late)),
 			"Let the load balancer's pool watch its idle connections for a close (an update, or a check before a connection is used again), or let it give them up " +
-				"before the target does: its pool timeout below the target's keep-alive timeout. Until then let it repeat requests that find their " +
-				"connection closed, and take a target out before it stops.",
+				"before the target does: its pool timeout below the target's keep-alive timeout. Until then " + repeatIdempotent +
+				", and take a target out before it stops.",
 		}
 	}
 	return f

@@ -47,7 +47,7 @@ LB                                target
 	},
 	Fix: "Let the target close with FIN (no SO_LINGER 0; Tomcat connectionLinger=\"-1\"), keep its " +
 		"keep-alive timeout above the load balancer's idle timeout, and take it out of rotation before it " +
-		"stops (deregistration_delay.timeout_seconds, preStop).",
+		"stops (deregistration_delay.timeout_seconds, preStop). Until then " + repeatIdempotent + ".",
 	Servers: slices.Concat(lingerKnobs, keepAliveKnobs),
 	LBs:     slices.Concat(drainKnobs, poolKnobs),
 	Logs:    closedLogs,

@@ -202,7 +202,7 @@ func among(q []StreamRequest) string {
 // streams that the target's close took away: whether they may be repeated (RFC 9113 §6.8).
 func (x *Facts) aboutGoAway(r *Rule) *advice {
 	h := x.streams
-	const unknown = ": nothing tells the load balancer whether these requests were processed. Only idempotent ones may be repeated."
+	const unknown = ": nothing tells the load balancer whether these requests were processed. Only idempotent ones may be repeated: " + mayRunTwice + "."
 	switch {
 	case x.refused:
 		return &advice{

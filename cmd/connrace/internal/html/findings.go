@@ -349,7 +349,7 @@ func (p *page) facts(f *found) []fact {
 		}
 		add("Request", cut(requestLine(q, p.o.ShowQuery), 400), note)
 		if idempotent, known := q.Idempotent(); known && !idempotent {
-			add("Repeatable", "no", "the method is not idempotent: load balancers do not repeat it by themselves")
+			add("Repeatable", "no", "the method is not idempotent: load balancers do not repeat it by themselves, for it may run twice")
 		}
 		add("X-Amzn-Trace-Id", cut(text.Clean(q.TraceID), 200), "")
 		add("X-Request-Id", cut(text.Clean(q.RequestID), 200), "")

@@ -142,7 +142,7 @@ func TestOthers(t *testing.T) {
 	for _, id := range []string{"fin-request-crossing", "fin-request-crossing", "closed-with-request-outstanding", "keepalive-mismatch"} {
 		found = append(found, diagnosis.Found{Finding: closed(find(t, id), detect.CloseIdleTimeout, time.Second)})
 	}
-	const want = "That shows in 2 of 4 findings; the others are 1 closed-with-request-outstanding, 1 keepalive-mismatch."
+	const want = "That shows in 2 of 4 findings; the rest: 1 closed-with-request-outstanding, 1 keepalive-mismatch."
 	if d := answer(diagnosis.Seen{}, found...); len(d.Problems) != 1 || !strings.Contains(d.Problems[0].What, want) {
 		t.Errorf("%d problems, the first: %s", len(d.Problems), d.Problems[0].What)
 	}

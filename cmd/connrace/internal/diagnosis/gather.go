@@ -314,7 +314,7 @@ func (q *problem) others() string {
 	if !errors || q.Rule.Severity != detect.Error {
 		return ""
 	}
-	return fmt.Sprintf(" That shows in %s of %s; the others are %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(uint64(all), "finding"), strings.Join(of, ", "))
+	return fmt.Sprintf(" That shows in %s of %s; the rest: %s.", text.Grouped(uint64(q.rules[q.Rule])), text.Plural(uint64(all), "finding"), strings.Join(of, ", "))
 }
 
 // at notes a target of the problem.

@@ -25,6 +25,9 @@ func (m *Merger) judge(x *incident, first []int) {
 	if !x.f.Prove(&g) && x.f.Severity > detect.Info {
 		s.outside()
 	}
+	if m := &x.f.Measures; m.RSTOrigin == detect.OriginBetween && m.RSTOriginBasis == detect.OriginByJoining && !g.RST.FromLB {
+		s.markForged()
+	}
 }
 
 // outside says which captures have no frames any more, or none yet, of when another saw what the finding is about. Whether
@@ -242,13 +245,31 @@ func (s *scene) mark() {
 				if e.FromLB == (own < p) {
 					e.Note += "; never arrived at " + s.Points[p].Name
 				} else {
-					e.Note += "; not seen at " + s.Points[p].Name + ", where it claims to come from"
+					e.Note += notSent + s.Points[p].Name + claimed
 				}
 			}
 		}
 		e.SetSeen(seen)
 	}
 }
+
+// markForged says of RSTs in the target's name, of which it is proved that it sent none, that they are not at the point
+// next to it, also where that is not known to have RSTs.
+func (s *scene) markForged() {
+	far := s.points[len(s.points)-1]
+	for i := range s.f.Evidence {
+		e := &s.f.Evidence[i]
+		known := func(x detect.Seen) bool { return x.Point == s.first[far] }
+		if e.FromLB || !e.Flags.Has(tcpstate.RST) || len(e.Seen()) == 0 || slices.ContainsFunc(e.Seen(), known) {
+			continue
+		}
+		e.SetSeen(append(slices.Clone(e.Seen()), detect.Seen{Point: s.first[far], Absent: true}))
+		e.Note += notSent + s.Points[far].Name + claimed
+	}
+}
+
+// What is said of a segment that is not where it would have been sent.
+const notSent, claimed = "; not seen at ", ", where it claims to come from"
 
 // received reports whether some point shows that the other end has a segment.
 func (s *scene) received(x *seg) bool {

@@ -34,6 +34,7 @@ type Mark struct {
 	Time     int64          // ns since the Unix epoch
 	Control  tcpstate.Flags // SYN, FIN and RST of its flags
 	FromLB   bool
+	TTL      uint8 // time to live, hop limit; 0: not known
 }
 
 // Identity are the words of a mark that do not change on the way. A segment with a timestamp is
@@ -159,7 +160,7 @@ func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	n := d.tracker.Notes(f)
 	for i := range n.Half {
 		for _, s := range n.Half[i].SYNs {
-			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN}
+			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, TTL: s.TTL()}
 			if s.HasTS {
 				m.Stamp = s.TSVal
 			}
@@ -228,7 +229,7 @@ func stampOf(s *tcpstate.Segment) uint32 {
 
 // markOf is a segment as a mark; from where, others know.
 func markOf(s *tcpstate.Segment) Mark {
-	return Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Stamp: stampOf(s), Time: s.Time, Control: s.Flags & control}
+	return Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Stamp: stampOf(s), Time: s.Time, Control: s.Flags & control, TTL: s.TTL}
 }
 
 // gone completes the entry of a flow that is forgotten.

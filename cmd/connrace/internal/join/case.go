@@ -52,9 +52,11 @@ type Link struct {
 	A, B   int // places in Case.Points, A nearer to the LB
 	Shared int // connections
 	OnlyAt [2]int
-	Clock  Clock
-	NAT    []Translation
-	Ways   []Way
+	// Guessed: nothing shows which of the two is nearer to the LB; A was given first.
+	Guessed bool
+	Clock   Clock
+	NAT     []Translation
+	Ways    []Way
 
 	pairs []pair
 	samples
@@ -101,7 +103,8 @@ func Cases(points []Point) (cases []*Case) {
 			}
 			l := &Link{A: a, B: b, pairs: pairs}
 			l.samples = sampled(x, y, pairs)
-			if !nearer(l.up, l.down) {
+			first, known := l.nearer()
+			if l.Guessed = !known; !first {
 				l.turn()
 			}
 			before[l.B]++

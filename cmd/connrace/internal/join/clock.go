@@ -38,6 +38,7 @@ type sample struct {
 type samples struct {
 	up, down []sample
 	targets  [][2]tcpstate.Endpoint // as the two points name them
+	hops     [2]int                 // how many segments of the LB, and of the target, had fewer hops to live at the second point, less those that had more
 }
 
 // maxSamples is about how many there are at most; of more connections than that takes those are
@@ -86,6 +87,7 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 			if o == nil {
 				continue
 			}
+			s.hops[side(m.FromLB)] += cmp.Compare(m.TTL, o.TTL)
 			if n := (sample{m.Time, o.Time - m.Time, t}); m.FromLB {
 				s.up = append(s.up, n)
 			} else {
@@ -103,6 +105,7 @@ func (s *samples) turn() {
 			x[i].at, x[i].ahead = x[i].at+x[i].ahead, -x[i].ahead
 		}
 	}
+	s.hops = [2]int{-s.hops[0], -s.hops[1]}
 	for i, t := range s.targets {
 		s.targets[i] = [2]tcpstate.Endpoint{t[1], t[0]}
 	}
@@ -141,27 +144,36 @@ func counterpart(as, bs []detect.Mark, hashes *[2][]uint32, i int, shift [2]tcps
 	return y
 }
 
-// nearer reports whether the first of two points is the one nearer to the LB: a segment to the
-// target comes there earlier, and what answers it later. Of equal times it is, too.
-func nearer(up, down []sample) bool {
-	// Neither clock matters: both samples hold the offset, and only the way differs.
-	n := 0
+// nearer reports whether the first of two points is the one nearer to the LB: segments of the LB have more hops to
+// live there than at the other, and those of the target fewer; or, where no hop lies between the two, a segment to the
+// target comes there earlier, and what answers it later. Neither clock matters. Where neither shows it is the first one,
+// and known is false.
+func (s *samples) nearer() (first, known bool) {
+	inOrder(s.up)
+	inOrder(s.down)
+	// What is in between may set them anew for one of the two: then they say nothing.
+	if lb, target := s.hops[0], s.hops[1]; lb >= 0 && target <= 0 && lb-target > 0 || lb <= 0 && target >= 0 && lb-target < 0 {
+		return lb-target > 0, true
+	}
+	n := s.sooner()
+	return n >= 0, n != 0
+}
+
+// sooner is how often the way from one segment to what answers it took longer as the first point saw it, less how
+// often it took longer as the second did.
+func (s *samples) sooner() (n int) {
+	// Both samples hold the clocks' offset, and only the way differs.
+	up, down := s.up, s.down
 	j := 0
-	inOrder(up)
-	inOrder(down)
 	for _, d := range down {
 		for j < len(up) && up[j].at <= d.at {
 			j++
 		}
-		switch {
-		case j == 0:
-		case up[j-1].ahead >= d.ahead:
-			n++
-		default:
-			n--
+		if j > 0 {
+			n += cmp.Compare(up[j-1].ahead, d.ahead)
 		}
 	}
-	return n >= 0
+	return n
 }
 
 // inOrder sorts samples by their times. Numbers are sorted in a quarter of the time.

@@ -282,3 +282,51 @@ func TestPieces(t *testing.T) {
 		}
 	}
 }
+
+// Which of several points is nearer to the LB does not hang on their clocks, which may be seconds apart, nor on the order in
+// which they are given: it shows by the ways that segments took, or by hops to live. Where neither shows that is said.
+func TestOrder(t *testing.T) {
+	node := nano(t, "nginx-node-race.pcap")
+	p, _ := point(t, "nginx-node-race.pcap", 0, 0)
+	ways := waysToTarget(p.Result.Connections)
+	later := func(file []byte, seconds int, edit func(record []byte, s *tcpstate.Segment)) []byte {
+		out := slices.Clone(file)
+		each(t, out, func(record []byte, s *tcpstate.Segment) {
+			binary.LittleEndian.PutUint32(record, binary.LittleEndian.Uint32(record)+uint32(seconds))
+			if s != nil && edit != nil {
+				edit(record, s)
+			}
+		})
+		return out
+	}
+	hop := func(record []byte, s *tcpstate.Segment) {
+		if ttl := &record[16+14+8]; ways[endsOf(s)] {
+			*ttl--
+		} else {
+			*ttl++
+		}
+	}
+	timed := [][]byte{nano(t, "real/nginx-node-race-lb.pcap"), node, otherEnd(t, node, p.Result.Connections, 30e3, 0, nil)}
+	routed := [][]byte{node, later(node, 0, hop), later(later(node, 0, hop), 0, hop)}
+	for name, along := range map[string][][]byte{"by the ways": timed, "by hops": routed} {
+		for _, ahead := range [][]int{{0, 0, 0}, {5, 0, -7}, {-3, 4, 0}, {0, -9, 2}, {8, 1, 9}} {
+			for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
+				var files [][]byte
+				for _, k := range order {
+					files = append(files, later(along[k], ahead[k], nil))
+				}
+				c, r := together(t, files...)
+				var path []int
+				for _, k := range c.Of {
+					path = append(path, order[k])
+				}
+				if !slices.Equal(path, []int{0, 1, 2}) || len(c.Links) != 2 || c.Links[0].Guessed || c.Links[1].Guessed || r.Totals.LostRequests != 20 {
+					t.Errorf("%s, given %v, %v s ahead: path %v, links %+v", name, order, ahead, path, c.Links)
+				}
+			}
+		}
+	}
+	if c, _ := together(t, node, later(node, 5, nil)); !c.Links[0].Guessed || c.Of[0] != 0 {
+		t.Errorf("of a copy: path %v", c.Of)
+	}
+}

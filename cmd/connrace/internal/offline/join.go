@@ -2,6 +2,7 @@ package offline
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 
@@ -56,6 +57,10 @@ func (s *session) join() {
 		}
 		merged = append(merged, a)
 		for _, l := range c.Links {
+			if l.Guessed {
+				s.remember(a.Points[l.B].Capture, fmt.Sprintf("whether %s or %s was taken nearer to the load balancer does not show, by hops or by times: the first is taken to be",
+					a.Points[l.A].Name, a.Points[l.B].Name))
+			}
 			r.Joined = append(r.Joined, report.Joined{A: a.Points[l.A], B: a.Points[l.B], Link: l})
 		}
 	}

@@ -18,8 +18,8 @@ import (
 )
 
 // ptcpdumpVersion is how ptcpdump wrote captures at a time. No file that it wrote itself could be had: these are
-// made as its source has it (github.com/mozillazg/ptcpdump: internal/writer/pcapng.go, cmd/writer.go and
-// internal/metadata/device.go, at the commits named), and the section and its interfaces by the writer
+// made as its source has it (github.com/mozillazg/ptcpdump: pcapng in internal/writer, the writer in cmd and the
+// device in internal/metadata, at the commits named), and the section and its interfaces by the writer
 // that it uses, gopacket's, or what that was forked from.
 type ptcpdumpVersion struct {
 	source     string

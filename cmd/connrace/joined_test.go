@@ -199,3 +199,39 @@ func TestJoinedProvedOfSome(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Of very many connections the same ones are not looked for in a run that was interrupted, and that is said.
+func TestJoinedInterruptedEarly(t *testing.T) {
+	const n = 40_000
+	b, err := pcaps.File("nginx-node-race.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	le, be := binary.LittleEndian, binary.BigEndian
+	syn := b[24:] // the first record
+	syn = syn[:16+le.Uint32(syn[8:])]
+	for syn[16+14+20+13] != 2 {
+		rest := syn[len(syn):cap(syn)]
+		syn = rest[:16+le.Uint32(rest[8:])]
+	}
+	all := append([]byte(nil), b[:24]...)
+	for i := range uint32(n) {
+		r := append([]byte(nil), syn...)
+		le.PutUint32(r[4:], i*20) // microseconds
+		be.PutUint16(r[16+14+20:], uint16(1024+i))
+		be.PutUint32(r[16+14+20+4:], i*64000)
+		all = append(all, r...)
+	}
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		w.Write(all) // returns when all was taken
+		w.Write(nil)
+		cancel()
+	}()
+	const said = "were not searched for the same connections"
+	if code, stdout, stderr := after(t, ctx, r, file(t, "a.pcap", all), "-"); code != cli.ExitInterrupted || !strings.Contains(stderr, said) || !strings.Contains(stdout, "not searched") {
+		t.Errorf("exit %d: %s\n%s", code, stderr, stdout)
+	}
+}

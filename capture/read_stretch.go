@@ -47,6 +47,8 @@ const (
 	stretchLen    = 512 << 10 // octets, at least; twice as many each time there are too many
 	mostStretches = 4096
 	stepsBlock    = 1 << 16 // are allocated at once
+	// nearOctets lie so near that to read them, too, takes less than to ask the system once more.
+	nearOctets = 32 << 10
 )
 
 // Note lets the File note where the frames are that it reads, of so many at most the very place.
@@ -189,9 +191,18 @@ func (f *File) Visit(p *Places, i int, first, last uint64) error {
 		v.from.end = v.offset + p.distance(v.frame, last+1)
 	}
 	f.raw.r, f.err = v.from, nil
+	f.info.Frames = first - 1
+	read := f.w.base + int64(f.w.end)
+	if f.w.r == io.Reader(f.raw) && v.from.at >= f.w.base && v.from.end <= read {
+		f.w.pos = int(v.from.at - f.w.base)
+		v.from.at = read
+		return nil
+	}
+	if gap := v.from.at - read; gap >= 0 && gap < nearOctets { // the next visit will be near, too
+		v.from.end = max(v.from.end, min(v.from.at+windowSize, p.end(i)))
+	}
 	f.raw.n.Store(v.from.at)
 	f.w.again(f.raw, v.from.at)
-	f.info.Frames = first - 1
 	return nil
 }
 

@@ -271,7 +271,7 @@ func TestPieces(t *testing.T) {
 			if (err != nil) != changed {
 				t.Fatal(err)
 			}
-			if most := 512<<10 + len(files[k])/20; r.n > most {
+			if most := len(files[k]) / 2; r.n > most {
 				t.Errorf("%d of %d octets are read again, more than %d", r.n, len(files[k]), most)
 			}
 		}

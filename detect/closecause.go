@@ -174,8 +174,8 @@ var CloseCauses = []*CloseCause{
 		ID: ClosePartial, Label: "as a part of it stopped", Timer: partialTimer, Knobs: partialKnobs,
 		Trigger: "such a stop (a deploy, a crash, a kill)",
 		shows:   (*theClose).asSomeStopped,
-		cause: text("Connections were refused at that moment, and others went on: one of several servers behind this address stopped, or one of the " +
-			"target's processes did."),
+		cause: text("Connections were refused at that moment, and others went on: one of several servers behind this address stopped, one of the " +
+			"target's processes did, or it was stopping and served for a while what it had."),
 		fix: text(partialFix),
 	},
 	{

@@ -324,8 +324,8 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 		return
 	}
 	t.advertise(f)
-	c.Open, c.Left = t.open, t.open
 	x := t.tell()
+	c.Open, c.Left = x.old.open, x.old.open
 	x.heard = max(x.heard, e.Time)
 	if c.AtOnce() {
 		x.behindAnswers.Add(c.Time)

@@ -146,7 +146,8 @@ func (d *Detector) changeTarget(f *tcpstate.Flow) {
 	t := d.targetOf(f)
 	t.connections++
 	if d.standing.has(f.Index()) {
-		old.open--
-		t.open++
+		since := d.accepted.since(f)
+		old.holds(since, -1)
+		t.holds(since, 1)
 	}
 }

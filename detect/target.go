@@ -65,6 +65,7 @@ type told struct {
 	oneWay  bool // a connection went on and on without an answer: see goesOneWay
 
 	closes, lbCloses idle.Closes
+	old              old              // the connections that it had when it began to close some
 	atOnce           int              // closes right behind an answer that did not announce them
 	slow             Histogram        // how long answers took that took a second or more
 	refusals         ring.Ring[int64] // when connections were refused
@@ -310,6 +311,7 @@ func (t *target) shift(by int64) {
 	}
 	x.drops.Shift(by)
 	x.served.Shift(by)
+	x.old.shift(by)
 	x.closes.Shift(by)
 	x.lbCloses.Shift(by)
 }

@@ -40,7 +40,7 @@ type Close struct {
 	Ref   tcpstate.SegRef // the FIN or RST
 	Known int64           // when it was known: Time, or later than that of an announcement
 	Nth   uint32          // requests that were answered; 0: not known
-	Open  int32           // connections of the target that were open still
+	Open  int32           // connections of the target that were open still, of those that were when it began to close some
 	Left  int32           // the fewest that were in Linger behind it, or until the next close
 	timed uint32          // closes so far, this one among them, that did not follow right behind an answer
 	Idle  bool            // nothing was outstanding as the closer saw it

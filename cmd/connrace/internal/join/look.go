@@ -180,18 +180,11 @@ var errChanged = errors.New("the capture has changed since it was read")
 func (l *Look) Read(ctx context.Context, index int, in *Again) error {
 	w := l.captures[index]
 	r := reader{Look: l, watch: w, index: index, in: in, decoder: capture.NewDecoder(), batch: make([]capture.Frame, 256)}
-	if in.Places == nil {
-		return r.read(ctx, 0, in.Frames)
+	err := r.all(ctx)
+	if err != nil {
+		l.Missed(index)
 	}
-	for i := range in.Places.Stretches {
-		if !w.during(&in.Places.Stretches[i]) {
-			continue
-		}
-		if err := r.stretch(ctx, i); err != nil || r.ended {
-			return err
-		}
-	}
-	return nil
+	return err
 }
 
 // during reports whether frames of a stretch are looked for.
@@ -212,6 +205,22 @@ type reader struct {
 	frames  []uint64 // of a stretch, that hold what is looked for
 	at      int      // windows before it have passed
 	ended   bool     // nothing more is to be seen
+}
+
+// all reads whatever holds what is looked for.
+func (r *reader) all(ctx context.Context) error {
+	if r.in.Places == nil {
+		return r.read(ctx, 0, r.in.Frames)
+	}
+	for i := range r.in.Places.Stretches {
+		if !r.during(&r.in.Places.Stretches[i]) {
+			continue
+		}
+		if err := r.stretch(ctx, i); err != nil || r.ended {
+			return err
+		}
+	}
+	return nil
 }
 
 // Frames that lie so near to each other are read as one piece: less than asking the system once
@@ -250,21 +259,16 @@ func (r *reader) stretch(ctx context.Context, i int) error {
 
 // piece reads frames of a stretch that follow each other.
 func (r *reader) piece(ctx context.Context, i int, first, last uint64) error {
-	err := r.in.File.Visit(r.in.Places, i, first, last)
-	if err == nil {
-		err = r.read(ctx, first-1, last)
+	if err := r.in.File.Visit(r.in.Places, i, first, last); err != nil {
+		return err
 	}
-	if err != nil {
-		r.Missed(r.index)
-	}
-	return err
+	return r.read(ctx, first-1, last)
 }
 
 // read reads on, from behind one frame up to another.
 func (r *reader) read(ctx context.Context, from, to uint64) error {
 	for from < to {
 		if ctx.Err() != nil {
-			r.Missed(r.index)
 			return ctx.Err()
 		}
 		n, _ := r.in.File.Read(r.batch[:min(uint64(len(r.batch)), to-from)])

@@ -330,3 +330,57 @@ func TestOrder(t *testing.T) {
 		t.Errorf("of a copy: path %v", c.Of)
 	}
 }
+
+// A capture of which nothing is skipped, for it is compressed, may have changed, too: what does not show in it
+// then may have been there.
+func TestChangedWhileRead(t *testing.T) {
+	files := [][]byte{nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")}
+	open := func(b []byte) *capture.File {
+		f, err := capture.NewFile("x", bytes.NewReader(b), capture.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	points, again := make([]join.Point, 2), make([]join.Again, 2)
+	for k := range points {
+		points[k], again[k].Frames = analyse("x", open(files[k]), k, 0)
+		again[k].Contents = capture.NewContents(1 << 20)
+		batch, dec := make([]capture.Frame, 64), capture.NewDecoder()
+		for f := open(files[k]); ; again[k].Contents.Through(f.Info().Frames) {
+			n, _ := f.Read(batch)
+			if n == 0 {
+				break
+			}
+			segs := dec.DecodeAll(batch[:n], nil)
+			var hashes []uint32
+			for i := range segs {
+				hashes = append(hashes, segs[i].Hash())
+			}
+			again[k].Contents.Add(segs, hashes)
+		}
+	}
+	other := bytes.Clone(files[1]) // its second half has the addresses of others
+	for at, frame := 24, uint64(0); at < len(other); frame++ {
+		if frame > again[1].Frames/2 {
+			other[at+16+14+15] ^= 1
+		}
+		at += 16 + int(binary.LittleEndian.Uint32(other[at+8:]))
+	}
+	m := join.Cases(points)[0].Merge()
+	for k, b := range [][]byte{files[0], other} {
+		again[k].File = open(b)
+		if err := m.Look().Read(context.Background(), k, &again[k]); (err != nil) != (k == 1) {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range m.Result().Findings {
+		for i := range f.Evidence {
+			for _, s := range f.Evidence[i].Seen() {
+				if s.Absent {
+					t.Errorf("%s: %s", f.Evidence[i].Note, f.Summary)
+				}
+			}
+		}
+	}
+}

@@ -184,7 +184,7 @@ func (m *Merger) captures(p int) *[kinds]bool {
 				has[kindOf(x.flags, x.len, x.fromLB)] = true
 			}
 		}
-		has[closes] = has[closes] || has[acknowledges] || has[resets] // neither data nor a SYN: nothing else is left out
+		has[closes] = has[closes] || has[acknowledges] // neither data nor a SYN nor an RST: nothing else is left out
 		m.kinds[p] = has
 	}
 	return m.kinds[p]

@@ -76,6 +76,7 @@ func TestUnseenIsNotLost(t *testing.T) {
 			"only data":    func(x *tcpstate.Segment) bool { return x.Len > 0 },
 			"no bare RST":  func(x *tcpstate.Segment) bool { return x.Flags&(tcpstate.RST|tcpstate.ACK) != tcpstate.RST },
 			"no RST":       func(x *tcpstate.Segment) bool { return x.Flags&tcpstate.RST == 0 },
+			"SYN and RST":  func(x *tcpstate.Segment) bool { return x.Flags&(tcpstate.SYN|tcpstate.RST) != 0 },
 			"only control": func(x *tcpstate.Segment) bool { return x.Flags&control != 0 },
 			"missed": func(x *tcpstate.Segment) bool {
 				ack, is := acked[endsOf(x)]
@@ -117,7 +118,7 @@ func TestUnseenIsNotLost(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"no data", "only data", "no bare RST", "no RST", "only control", "missed"} {
+	for _, name := range []string{"no data", "only data", "no bare RST", "no RST", "SYN and RST", "only control", "missed"} {
 		if joined[name] < len(scripts)/4 {
 			t.Errorf("%s: %d cases", name, joined[name])
 		}

@@ -61,13 +61,16 @@ func ServesHTTP2(software string) bool {
 // showELB tells the attributes of a load balancer of AWS.
 const showELB = "aws elbv2 describe-load-balancer-attributes --load-balancer-arn ARN"
 
+// haproxyRetry lets HAProxy repeat what the target's close met, but for POST: it is shown as it is to be pasted.
+const haproxyRetry = "retry-on conn-failure empty-response\nhttp-request disable-l7-retry if METH_POST"
+
 // poolKnobs make the LB let go of idle connections before the target does, or repeat a
 // request that found its connection closed.
 var poolKnobs = []Knob{
 	{"ALB", showELB, "its idle_timeout.timeout_seconds (default 60 s) is the time allowed for an answer, too: do not lower it, raise the target's above it; PINGs of HTTP/2 do not count as use"},
 	{"nginx", "keepalive_timeout 4s;", "in upstream; default 60 s"},
 	{"nginx", "server 10.0.1.10:8080;", "in upstream: where there is another target, it repeats idempotent requests there by itself (proxy_next_upstream, default error timeout); with non_idempotent added, others, too: " + mayRunTwice},
-	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`; `http-request disable-l7-retry if METH_POST` there, too: " + mayRunTwice},
+	{"HAProxy", haproxyRetry, "in the section `backend` or `listen`; the second line, because " + mayRunTwice},
 	{"Envoy", "common_http_protocol_options: { idle_timeout: 4s }", "of the cluster; default 1 h"},
 	{"Envoy", "retry_policy: { retry_on: reset }", "only on routes of idempotent requests: " + mayRunTwice},
 	{"Traefik", "--serversTransport.forwardingTimeouts.idleConnTimeout=4s", "default 90 s"},
@@ -224,7 +227,7 @@ var backlogKnobs = []Knob{
 // connectKnobs let the LB try another target sooner. With one target, and where the queue is full
 // for a while, they only make more requests fail.
 var connectKnobs = []Knob{
-	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only where there is another target, which it then goes to sooner"},
+	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only if it is longer now, and only where there is another target"},
 	{"HAProxy", "timeout connect 2s", "in the section `backend` or `listen`, with retries 3 and option redispatch"},
 	{"Envoy", "connect_timeout: 2s", "of the cluster"},
 	{"Apache", `ProxyPass "/" "http://10.0.1.9:8080/" connectiontimeout=2`, ""},
@@ -240,7 +243,7 @@ var connectKnobs = []Knob{
 // goneKnobs show whether a host is there, and let the LB leave one that is not.
 var goneKnobs = []Knob{
 	{"Linux", "ip route get 10.0.1.9; ping -c 3 10.0.1.9; ip neigh show 10.0.1.9", "a host that is up answers pings unless a filter drops them, too; in the same network FAILED or INCOMPLETE means that no host has this address any more"},
-	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only where there is another target in upstream, to which a request then goes 2 s late"},
+	{"nginx", "proxy_connect_timeout 2s;", "default 60 s; only if it is longer now, and only where there is another target in upstream"},
 	{"nginx", "server 10.0.1.9:8080 fail_timeout=60s;", "in upstream: it is left out for so long after a failed try; default 10 s"},
 	{"HAProxy", "server s1 10.0.1.9:8080 check inter 2s fall 3", "in the backend: it is left out from the third failed check on; with option redispatch a request goes to another target"},
 	{"Envoy", "health_checks: [{ interval: 5s, unhealthy_threshold: 2, tcp_health_check: {} }]", "of the cluster; timeout and healthy_threshold must be there as well"},
@@ -289,7 +292,8 @@ var idlePathKnobs = []Knob{
 
 // mtuKnobs let large segments through, or keep them small.
 var mtuKnobs = []Knob{
-	{"Linux", "iptables ... -j TCPMSS --clamp-mss-to-pmtu", "-t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN, on the router or tunnel end"},
+	{"Linux", "ping -M do -s 1472 10.0.1.9", "to prove it, from the load balancer: it fails, and with -s 1200 it gets an answer"},
+	{"Linux", "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN \\\n  -j TCPMSS --clamp-mss-to-pmtu", "on the router or tunnel end, not on these two"},
 	{"Linux", "net.ipv4.tcp_mtu_probing = 1", "default 0; finds the size that gets through when ICMP does not"},
 	{"AWS", "security group: inbound ICMP type 3 code 4", "jumbo frames (9001) inside a VPC, 1500 beyond"},
 }

@@ -28,7 +28,7 @@ var graceKnobs = []Knob{
 var streamLBKnobs = []Knob{
 	{"Envoy", "retry_policy: { retry_on: refused-stream }", "safe whatever the method; http2_protocol_options max_concurrent_streams of the cluster bounds the streams of a connection"},
 	{"nginx", "grpc_next_upstream error timeout non_idempotent;", "default error timeout; without non_idempotent gRPC calls, which are POST, are not repeated. It repeats all that failed, also what the target had begun: " + mayRunTwice},
-	{"HAProxy", "retry-on conn-failure empty-response", "in the section `backend` or `listen`; tune.h2.be.max-concurrent-streams (before 2.8 tune.h2.max-concurrent-streams) bounds the streams of a connection"},
+	{"HAProxy", haproxyRetry, "in the section `backend` or `listen`; tune.h2.be.max-concurrent-streams (before 2.8 tune.h2.max-concurrent-streams) bounds the streams of a connection"},
 	{"Traefik", "retry: { attempts: 2 }", "middleware of the router"},
 	{"Linkerd", "retry.linkerd.io/http: 5xx", "annotation of the Service or HTTPRoute; retry.linkerd.io/grpc: unavailable for gRPC"},
 }

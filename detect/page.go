@@ -156,7 +156,10 @@ func (p *page) knobs(side string, ks []Knob, only string) {
 
 // setting writes a line that must stay whole, and what is to be said of it below.
 func (p *page) setting(name, line, note string) {
-	p.line("", fmt.Sprintf("    %-10s  %s", name, line))
+	for s := range strings.SplitSeq(line, "\n") {
+		p.line("", fmt.Sprintf("    %-10s  %s", name, s))
+		name = ""
+	}
 	if note != "" {
 		p.wrap(strings.Repeat(" ", 18), note)
 	}

@@ -29,8 +29,10 @@ func TestPage(t *testing.T) {
 		}
 		flat := strings.Join(strings.Fields(page), " ")
 		for _, k := range append(r.Servers[:len(r.Servers):len(r.Servers)], r.LBs...) {
-			if !strings.Contains(flat, k.Line) {
-				t.Errorf("%s: the page lacks or breaks %q", r.ID, k.Line)
+			for line := range strings.SplitSeq(k.Line, "\n") {
+				if !strings.Contains(flat, strings.TrimSpace(line)) {
+					t.Errorf("%s: the page lacks or breaks %q", r.ID, line)
+				}
 			}
 		}
 	}

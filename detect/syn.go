@@ -66,7 +66,8 @@ func (x *Facts) handshake(at tcpstate.SegRef) *Finding {
 }
 
 // queueVotes are how many of the ignored SYNs fell into the wait of a stalled request on the
-// same listener, how many requests waited at most, and the newest of them.
+// same listener, how many requests waited at most, and the newest that waited when the first of the SYNs came
+// that fell into one.
 func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalled tcpstate.SegRef) {
 	for _, s := range ignored {
 		n, newest := x.of.told.waits.at(forQueue, s.Time)
@@ -74,7 +75,7 @@ func (x *Facts) queueVotes(ignored []tcpstate.SYNRef) (full, waiting int, stalle
 			full++
 		}
 		waiting = max(waiting, n)
-		if newest.Time > stalled.Time {
+		if !stalled.Set() {
 			stalled = newest
 		}
 	}

@@ -55,7 +55,7 @@ LB                                target
 		"many new connections at once, because the load balancer does not keep them alive",
 	},
 	Fix: "Find what kept the application from calling accept(), and raise its listen backlog (uWSGI listen, Tomcat " +
-		"acceptCount, Jetty acceptQueueSize, ...) and net.core.somaxconn: the smaller of the two counts. On the " +
+		"acceptCount, Jetty acceptQueueSize, ...) and net.core.somaxconn: the smaller of the two decides. On the " +
 		"target `nstat -az TcpExtListenOverflows` counts these drops, for all ports of the host together.",
 	Servers: backlogKnobs,
 	LBs:     reuseKnobs,
@@ -82,10 +82,10 @@ func matchSYNDropped(x *Facts) *Finding {
 		return nil
 	}
 	f := x.silence(ignored, waiting)
-	f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the wait of a stalled request on the same listener (frame %d, tcp.stream %d)",
+	f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the waits of stalled requests on the same listener (when the first came: frame %d, tcp.stream %d)",
 		full, len(ignored), x.frame(stalled), stalled.Stream)
 	if stalled.Time > f.Time-second/2 {
-		f.Evidence = append(f.Evidence, x.evidence(stalled, true, RoleStalledRequest, "a request that waits for an answer all the while"))
+		f.Evidence = append(f.Evidence, x.evidence(stalled, true, RoleStalledRequest, "a request that waited for an answer when the SYN came"))
 		sortEvidence(f.Evidence)
 	}
 	return f

@@ -160,7 +160,7 @@ func (b *bursts) when(x *Seen, outages bool) string {
 // rate is how often it happened in a time, where that means something.
 func (b *bursts) rate(ns int64) string {
 	n := b.count()
-	if n < 3 || ns < int64(time.Second) {
+	if n < 10 || ns < int64(time.Second) {
 		return ""
 	}
 	a := float64(n-1) / float64(ns)

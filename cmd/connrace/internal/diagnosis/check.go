@@ -79,6 +79,9 @@ func (q *problem) fixedIf() string {
 	if q.Failed()+q.OpenTries == 0 || !q.alone {
 		says = "lists " + q.Rule.ID + ` behind "Gone:"` // not behind "Gone, which may be chance:"
 	}
+	if q.code != "" { // others of the rule may be left
+		says = "tells of no \"" + q.Title + "\" any more"
+	}
 	trigger := q.Rule.Trigger
 	switch {
 	case q.cause != nil:

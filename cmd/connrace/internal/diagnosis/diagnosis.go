@@ -85,6 +85,7 @@ type Problem struct {
 	// Servers and LBs are the software of its targets and of their LBs, as far as it shows, that
 	// of the most targets first.
 	Servers, LBs []Software
+	Traced       bool          // requests bear X-Amzn-Trace-Id, which an ALB adds: this load balancer, or one before it
 	Timer        Timer         // which timer is behind it
 	Fix          string        // what to change
 	Lines        []Line        // to paste, for the software that it is, else is likely to be

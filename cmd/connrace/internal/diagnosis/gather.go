@@ -192,6 +192,7 @@ func (q *problem) addFound(f *Found) {
 		q.http2 = true
 	} else if f.Request != nil {
 		q.http1 = true
+		q.Traced = q.Traced || f.Request.TraceID != ""
 	}
 	if n := f.Tries().LostRequests; n > 0 {
 		q.streams += n

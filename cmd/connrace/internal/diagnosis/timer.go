@@ -63,7 +63,11 @@ func (q *problem) timer() Timer {
 			if lo, hi := q.waited.lo, q.waited.hi; hi-lo > lo/10 {
 				came = text.Short(lo) + " to " + text.Short(hi)
 			}
-			t.Lines = append([]string{"The close came " + came + " after the request."}, t.Lines...)
+			what := "The close"
+			if q.code != "" {
+				what = "The reset"
+			}
+			t.Lines = append([]string{what + " came " + came + " after the request."}, t.Lines...)
 		}
 	}
 	return t

@@ -36,10 +36,14 @@ func (q *Problem) Who() string { return q.ends(true) }
 func (q *Problem) Names() string { return q.ends(false) }
 
 func (q *Problem) ends(basis bool) string {
-	if q.Servers == nil && q.LBs == nil {
+	lb := q.side("load balancer", "before", q.LBs, basis)
+	switch {
+	case q.LBs == nil && q.Traced:
+		lb = "Nothing tells what the load balancer is: X-Amzn-Trace-Id is an ALB's, which may be this one or one before it."
+	case q.Servers == nil && q.LBs == nil:
 		return "Unknown: nothing in the capture tells what the server or the load balancer is."
 	}
-	return q.side("server", "at", q.Servers, basis) + " " + q.side("load balancer", "before", q.LBs, basis)
+	return q.side("server", "at", q.Servers, basis) + " " + lb
 }
 
 // side says it of one of the two, which is at or before its targets.

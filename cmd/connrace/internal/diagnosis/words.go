@@ -44,7 +44,7 @@ func (q *problem) tally() string {
 	var s string
 	switch failed := q.Failed(); {
 	case q.LostRequests > 0:
-		s = ofAll(q.LostRequests, requests, "request") + " to " + where + " got no answer" + q.onConnections()
+		s = ofAll(q.LostRequests, requests, "request") + " to " + where + " got no " + q.complete() + "answer" + q.onConnections()
 		if q.FailedConnections > 0 {
 			s += ", and " + text.Plural(q.FailedConnections, "connection") + " failed"
 		}
@@ -65,6 +65,15 @@ func (q *problem) tally() string {
 		s += fmt.Sprintf("; %s still had no answer when the capture ended", text.Grouped(q.OpenTries))
 	}
 	return s + "."
+}
+
+// complete says that some answers had begun.
+func (q *problem) complete() string {
+	switch q.Rule {
+	case detect.StreamReset, detect.ResponseTruncated, detect.EarlyResponseReset:
+		return "complete "
+	}
+	return ""
 }
 
 // onConnections says on how many connections of HTTP/2 requests were lost, each of which is one

@@ -181,11 +181,17 @@ func (p *page) settings(q *diagnosis.Problem, left omission) {
 		} else if left >= further && !l.Likely || left >= guesses {
 			continue
 		}
+		lead := setting
 		if l.Likely {
-			p.command(fmt.Sprintf("%s%-*s  ", setting, wide, l.Software), l.Line, "")
+			lead = fmt.Sprintf("%s%-*s  ", setting, wide, l.Software)
+		}
+		for s := range strings.SplitSeq(l.Line, "\n") {
+			p.command(lead, s, "")
+			lead = strings.Repeat(" ", text.Width(lead))
+		}
+		if l.Likely {
 			continue
 		}
-		p.command(setting, l.Line, "")
 		if l.Note != "" && left < notes && (left < lbNotes || !l.LB) {
 			p.paragraph(setting+"  ", "("+l.Note+")")
 		}

@@ -146,11 +146,11 @@ func (m *markdown) problem(q *diagnosis.Problem) {
 			m.say(escape(text.Sentence(box)) + ":")
 			m.block()
 		}
-		note := word(": ", escape(l.Note))
+		note, line := word(": ", escape(l.Note)), strings.ReplaceAll(code(l.Line), "\n", "` and `")
 		if l.Likely {
-			m.line("- " + escape(l.Software) + ": " + code(l.Line) + note)
+			m.line("- " + escape(l.Software) + ": " + line + note)
 		} else {
-			m.line("- " + code(l.Line) + note)
+			m.line("- " + line + note)
 		}
 	}
 	if len(q.Check) > 0 {

@@ -7,7 +7,7 @@ import (
 
 // Where an LB is told to repeat requests it is said in the same words what that may cost.
 func TestRepeatSaid(t *testing.T) {
-	texts := map[string]string{}
+	texts := map[string]string{"what a GOAWAY refuses": (&Facts{refused: true}).aboutGoAway(FINRequestCrossing).fix}
 	for _, r := range Rules {
 		texts["the fix of "+r.ID] = r.Fix
 	}

@@ -207,9 +207,9 @@ func (x *Facts) aboutGoAway(r *Rule) *advice {
 	case x.refused:
 		return &advice{
 			cause: "In HTTP/2: its GOAWAY says that it never processed these requests, whose streams are above its last stream ID. They may be repeated.",
-			fix: "Let the load balancer repeat what a GOAWAY refuses, POST too, for nothing of it was processed " +
-				"(Envoy retry_on: reset-before-request, nginx grpc_next_upstream error timeout non_idempotent, HAProxy retry-on conn-failure empty-response), " +
-				"and let the target announce its end by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
+			fix: "Let the load balancer repeat what a GOAWAY refuses, POST too, for nothing of it was processed (Envoy retry_on: reset-before-request). " +
+				"nginx (grpc_next_upstream error timeout non_idempotent) and HAProxy (retry-on conn-failure empty-response) repeat other failed requests along with " +
+				"those: " + mayRunTwice + " there. And let the target announce its end by two GOAWAYs, as grpc-go, grpc-java, Envoy and Go's Shutdown do.",
 		}
 	case r.FollowsClose == NoClose || x.stream.ResetByTarget.Set():
 		return nil

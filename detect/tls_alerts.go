@@ -26,7 +26,12 @@ var alerts = map[uint8]string{
 // alertAdvice says what an alert means (RFC 8446 §6.2) of who sent it and of the other side; nil: no more than
 // that the two could not agree.
 func alertAdvice(a uint8, who, other string) *advice {
-	certificate := "Look at the " + other + "'s certificate: `openssl s_client -connect TARGET -servername NAME` from the load balancer's host shows the target's."
+	certificate := "Look at the target's certificate: `openssl s_client -connect TARGET -servername NAME` from the load balancer's host shows it."
+	whole, trust := "nginx ssl_certificate", "nginx proxy_ssl_trusted_certificate, HAProxy ca-file"
+	if who == "target" { // it asks for one
+		certificate = "Look at the client certificate that the load balancer is set to send (nginx proxy_ssl_certificate, HAProxy crt): `openssl x509 -noout -text -in FILE` shows it."
+		whole, trust = "nginx proxy_ssl_certificate, HAProxy crt", "nginx ssl_client_certificate"
+	}
 	switch a {
 	case 40, 71: // handshake_failure, insufficient_security
 		return say(who, other, "The WHO found nothing to agree on in what the OTHER offered: cipher suites, groups and signature algorithms; or it wants a client certificate.",
@@ -37,7 +42,7 @@ func alertAdvice(a uint8, who, other string) *advice {
 		return say(who, other, "The WHO did not accept the OTHER's certificate: it has expired or was revoked.", "Renew the OTHER's certificate, and look at both clocks. "+certificate)
 	case 48: // unknown_ca
 		return say(who, other, "The WHO did not accept the OTHER's certificate: it does not know who issued it.",
-			"Let the OTHER send the whole chain (nginx ssl_certificate), or let the WHO trust its issuer (nginx proxy_ssl_trusted_certificate, HAProxy ca-file). "+certificate)
+			"Let the OTHER send the whole chain ("+whole+"), or let the WHO trust its issuer ("+trust+"). "+certificate)
 	case 70, 86: // protocol_version, inappropriate_fallback
 		return say(who, other, "The WHO and the OTHER have no version of TLS in common.",
 			"Allow the same versions on both, TLS 1.2 and 1.3 (nginx ssl_protocols and proxy_ssl_protocols, HAProxy ssl-min-ver).")

@@ -26,4 +26,10 @@ func TestAlertAdvice(t *testing.T) {
 	if x := alertAdvice(48, "load balancer", "target"); x.cause != "The load balancer did not accept the target's certificate: it does not know who issued it." {
 		t.Error(x.cause)
 	}
+	// The target's complaint is about the client certificate that the load balancer sent.
+	for _, a := range []uint8{42, 43, 44, 45, 46, 48} {
+		if fix := alertAdvice(a, "target", "load balancer").fix; strings.Contains(fix, "s_client") || strings.Contains(fix, "proxy_ssl_trusted_certificate") || !strings.Contains(fix, "proxy_ssl_certificate") {
+			t.Errorf("%s: %s", alertName(a), fix)
+		}
+	}
 }

@@ -20,7 +20,11 @@ func (q *problem) lines() {
 	if q.otherCode() { // they are about how many streams it takes
 		servers, lbs = nil, nil
 	}
-	if q.tooLarge || !q.anySize {
+	switch {
+	case len(q.Rule.Large) == 0:
+	case q.tooLarge && !q.anySize: // what a filter lets through does not depend on its size
+		servers, lbs = q.Rule.Large, q.Rule.Large
+	case q.tooLarge || !q.anySize:
 		servers, lbs = slices.Concat(q.Rule.Large, servers), slices.Concat(q.Rule.Large, lbs)
 	}
 	q.ifStopped = q.reason == stopped

@@ -46,13 +46,16 @@ var (
 	}
 	manyWaits = &patience{
 		head: waited,
-		line: "The waits differ. Whose limits they were, or whether clients went away, the load balancer's log tells, as below, or read by connrace with --log.",
+		line: "No limit shows. Whose it was, if there was one, or whether a client went away, the load balancer's log tells, as below, or read by connrace with --log.",
 		why:  detect.LBClosedWithRequestOutstanding.Cause,
 		fix:  detect.LBClosedWithRequestOutstanding.Fix,
 	}
 )
 
 func waited(ns int64) string {
+	if ns == 0 { // of findings that are only counted
+		return "The load balancer gave up waiting"
+	}
 	return "The load balancer waited " + text.Short(ns) + " for an answer (median)"
 }
 
@@ -82,7 +85,7 @@ func (q *problem) patience() *patience {
 		return roundWait
 	case d > 0 && (q.Severity < detect.Error || 2*q.ClientAborts > q.Count):
 		return clientLeft
-	case 2*q.waited.near(d, limitSlack) > len(q.waited.kept):
+	case len(q.waited.kept) > 1 && 2*q.waited.near(d, limitSlack) > len(q.waited.kept):
 		return sameWait
 	}
 	return manyWaits

@@ -23,7 +23,9 @@ func TestPatience(t *testing.T) {
 		{detect.Error, 2, []int64{330e6, 327e6, 331e6}, timeUp, "limit for an answer"},
 		{detect.Warning, 0, []int64{1_250e6}, clientLeft, "waited 1.25 s for an answer (median)"},
 		{detect.Error, 0, []int64{500e6, 730e6, 880e6, 1000e6, 910e6}, manyWaits, "waited 880 ms for an answer (median)"},
-		{detect.Error, 0, []int64{8e6}, sameWait, "waited 8 ms for an answer (median)"},
+		{detect.Error, 0, []int64{8e6, 8e6}, sameWait, "waited 8 ms for an answer (median)"},
+		{detect.Error, 0, []int64{8e6}, manyWaits, "waited 8 ms for an answer (median)"}, // one does not repeat itself
+		{detect.Error, 0, nil, manyWaits, "The load balancer gave up waiting"},
 	} {
 		q := &problem{Problem: Problem{Rule: detect.LBClosedWithRequestOutstanding, Severity: c.severity, Findings: make([]int, len(c.waits))}, timeUp: c.log}
 		for _, ns := range c.waits {

@@ -79,7 +79,10 @@ func (q *problem) fixedIf() string {
 	if q.Failed()+q.OpenTries == 0 || !q.alone {
 		says = "lists " + q.Rule.ID + ` behind "Gone:"` // not behind "Gone, which may be chance:"
 	}
-	if q.code != "" { // others of the rule may be left
+	switch others := q.code != "" || q.shared[q.Rule] > 1; { // of the rule, which may be left
+	case others && q.reason == stopped: // whose title counts
+		says = "tells of no such stop any more"
+	case others:
 		says = "tells of no \"" + q.Title + "\" any more"
 	}
 	trigger := q.Rule.Trigger

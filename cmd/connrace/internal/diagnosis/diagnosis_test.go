@@ -334,6 +334,8 @@ func TestFixedIf(t *testing.T) {
 	stop := diagnosis.Found{Finding: closed(find(t, "closed-with-request-outstanding"), detect.CloseMass, 0)}
 	mismatch := diagnosis.Found{Finding: closed(find(t, "keepalive-mismatch"), "", 0)}
 	mismatch.Lost = false
+	crossed := diagnosis.Found{Finding: closed(find(t, "fin-request-crossing"), detect.CloseMass, 0)}
+	aged := diagnosis.Found{Finding: closed(find(t, "fin-request-crossing"), detect.CloseAge, 0)}
 	file := diagnosis.Run{Files: []string{"a.pcap"}}
 	for _, tt := range []struct {
 		name  string
@@ -345,6 +347,9 @@ func TestFixedIf(t *testing.T) {
 		{"its name is taken", diagnosis.Run{Files: []string{"day/after.pcap"}}, []diagnosis.Found{race}, []string{"and after2.pcap had requests"}},
 		{"a stop", diagnosis.Run{Files: []string{"eth0"}, Live: true}, []diagnosis.Found{stop}, []string{`and that run had such a stop (`}},
 		{"of two only one is cured", file, []diagnosis.Found{race, refused}, []string{`lists fin-request-crossing behind "Gone:" and`, `lists connection-refused behind "Gone:" and`}},
+		{"both of one rule", file, []diagnosis.Found{race, crossed, aged}, []string{
+			`tells of no "The target closes idle connections before the load balancer does" any more and`, `tells of no such stop any more and`, `tells of no "The target closed connections by a limit on the connection's age" any more`,
+		}},
 		{"nothing failed", diagnosis.Run{Files: []string{"a.json"}, Merged: []string{"a.json"}}, []diagnosis.Found{mismatch}, []string{`lists keepalive-mismatch behind "Gone:" and those reports had pauses`}},
 		{"no command, no proof", diagnosis.Run{}, []diagnosis.Found{race}, []string{""}},
 	} {

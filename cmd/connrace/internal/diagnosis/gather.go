@@ -90,12 +90,13 @@ type problem struct {
 	answers uint64 // that say 5xx
 	// tooLarge: something was lost for its size; anySize: something was not.
 	tooLarge, anySize bool
-	alone             bool   // no other problem made tries fail
-	late              sample // Measures.Delay, of what was not lost
-	after             bursts // what a target did that had stopped
-	before            bool   // some of that is from before the stop that was seen
-	failed            bursts // when tries failed
-	found             bursts // when it was found
+	alone             bool                 // no other problem made tries fail
+	shared            map[*detect.Rule]int // how many problems have findings of a rule
+	late              sample               // Measures.Delay, of what was not lost
+	after             bursts               // what a target did that had stopped
+	before            bool                 // some of that is from before the stop that was seen
+	failed            bursts               // when tries failed
+	found             bursts               // when it was found
 }
 
 // site is where something happened.
@@ -229,15 +230,18 @@ func (a *Answer) Diagnosis() *Diagnosis {
 		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries),
 			cmp.Compare(y.Severity, x.Severity), cmp.Compare(y.answers, x.answers), cmp.Compare(y.Count, x.Count))
 	})
-	failing := 0
+	failing, shared := 0, map[*detect.Rule]int{}
 	for _, q := range a.all {
+		for r := range q.rules {
+			shared[r]++
+		}
 		if q.Failed()+q.OpenTries > 0 {
 			failing++
 		}
 	}
 	d := &Diagnosis{places: map[reason]int{}, absences: a.absences}
 	for i, q := range a.all {
-		q.Number, q.alone = i+1, failing == 1
+		q.Number, q.alone, q.shared = i+1, failing == 1, shared
 		q.describe()
 		d.places[q.reason] = i
 		d.Problems = append(d.Problems, q.Problem)

@@ -39,6 +39,7 @@ var Transforms = []Transform{
 	{Name: "requests captured 5 ms late", Apply: func(s *Script) *Script { return s.Skewed(true, 5*time.Millisecond) }},
 	{Name: "answers captured 5 ms late", Apply: func(s *Script) *Script { return s.Skewed(false, 5*time.Millisecond) }},
 	{Name: "every frame twice", Apply: (*Script).Doubled},
+	{Name: "every frame twice, at both sides of a router", Apply: (*Script).Routed},
 	{Name: "headers only", Apply: captured(func(c *Capture) { c.Headers, c.Snaplen = true, 0 }), Cut: true},
 	{Name: "snaplen 70", Apply: snapped(70), Cut: true},
 	{Name: "snaplen 74", Apply: snapped(74), Cut: true},
@@ -178,9 +179,18 @@ func otherVersion(a netip.Addr) netip.Addr {
 }
 
 // Doubled is the capture with every frame twice, 20 µs apart, as with tcpdump -i any.
-func (s *Script) Doubled() *Script {
+func (s *Script) Doubled() *Script { return s.again(func(*Packet) {}) }
+
+// Routed is the capture with every frame twice, as tcpdump -i any takes it on a router: forwarded.
+func (s *Script) Routed() *Script {
+	return s.again(func(p *Packet) { p.TTL = Num(uint32(p.ttl() - 1)) })
+}
+
+// again is the capture with every frame once more, changed, 20 µs later.
+func (s *Script) again(change func(*Packet)) *Script {
 	r := s.Resolve()
 	for _, p := range r.Packets {
+		change(&p)
 		p.Time += 20 * time.Microsecond
 		p.Want, p.Comment, p.Before = nil, "", nil
 		r.Packets = append(r.Packets, p)

@@ -41,7 +41,7 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	m := &mm.Half[dir]
 	if n := len(m.RSTs); n > 0 {
 		l := &m.RSTs[n-1]
-		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags() == s.Flags && s.Time-l.Time < 100*millisecond && l.IPID == s.IPID && s.IPID != 0 {
+		if l.Seq == s.Seq && l.Ack == s.Ack && l.Flags() == s.Flags && l.sameFrame(s) {
 			return // the same segment captured twice
 		}
 	}
@@ -72,6 +72,19 @@ func (t *Tracker) rst(f *Flow, dir int, s *Segment) {
 	if first {
 		t.fireGap(CloseBegan, f, dir, s, gap)
 	}
+}
+
+// sameFrame reports whether an RST with the same numbers is r once more, captured on another interface. Reply
+// RSTs and those of IPv6 have no identification: there the host must have forwarded it in between, as it
+// would have answered two segments with the same time to live.
+func (r *RSTRef) sameFrame(s *Segment) bool {
+	if s.IPID != r.IPID {
+		return false
+	}
+	if s.IPID != 0 {
+		return s.Time-r.Time < 100*millisecond
+	}
+	return s.TTL == r.TTL()-1 && s.Time-r.Time < 10*millisecond && s.Window == r.Window && s.Options == r.Options
 }
 
 // refuse notes an RST that answers the peer's SYN.

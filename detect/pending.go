@@ -25,10 +25,11 @@ type pending struct {
 // complete.
 type expected struct {
 	lb      tcpstate.Addr
-	until   int64   // then it is complete
-	weight  int     // of its finding, when it was put there
-	longer  int64   // until then, in truth; 0: until
-	frame   uint64  // of the request, ordinal
+	until   int64  // then it is complete
+	weight  int    // of its finding, when it was put there
+	longer  int64  // until then, in truth; 0: until
+	frame   uint64 // of the request, ordinal
+	seq     tcpstate.Seq
 	key     uint64  // of the request's head; 0: unknown
 	ignored []int64 // when segments were ignored, for the kernel to be asked about
 }
@@ -82,7 +83,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 		p.until = max(p.until, f.Time+scanWait)
 	}
 	if x.request.Set() {
-		p.frame = x.request.Frame()
+		p.frame, p.seq = x.request.Frame(), x.request.Seq
 		if p.key = headKey(x.head[:headEnd(x.head)]); x.stream != nil {
 			p.key = streamKey(x.stream)
 		}

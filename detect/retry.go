@@ -14,6 +14,7 @@ type recentRequest struct {
 	time   int64
 	frame  uint64 // ordinal
 	stream uint32
+	seq    tcpstate.Seq
 }
 
 var headSeed = maphash.MakeSeed()
@@ -66,7 +67,7 @@ func (d *Detector) noteRequest(e *tcpstate.Event) {
 		return
 	}
 	r := d.tracker.Request(e.Flow)
-	d.requests.Add(recentRequest{k, e.Time, r.Frame(), r.Stream})
+	d.requests.Add(recentRequest{k, e.Time, r.Frame(), r.Stream, r.Seq})
 }
 
 // How long behind the loss a retry may come, by judgement: load balancers that try again do so
@@ -77,7 +78,8 @@ const (
 )
 
 // findRetry looks for the same request on another connection after the loss. Without an
-// id of its own the same head may come again by itself: then it must follow at once.
+// id of its own the same head may come again by itself: then it must follow at once. One at the same
+// sequence number is the same segment, which another interface showed behind the translation of an address.
 func (d *Detector) findRetry(p *pending) {
 	f := p.f
 	if p.key == 0 || !f.Lost || f.Request == nil {
@@ -96,13 +98,13 @@ func (d *Detector) findRetry(p *pending) {
 			lost = max(lost, min(e.Time, p.from+second))
 		}
 	}
-	again := func(key, behind uint64) *Retry {
+	again := func(key, behind uint64, seq tcpstate.Seq) *Retry {
 		for i := d.requests.Search(func(r *recentRequest) bool { return r.frame > behind }); i < d.requests.Len(); i++ {
 			r := d.requests.At(i)
 			if r.time > lost+within {
 				return nil
 			}
-			if r.key == key && (r.stream != f.Stream || len(f.Requests) > 0) && r.time >= known {
+			if r.key == key && r.seq != seq && (r.stream != f.Stream || len(f.Requests) > 0) && r.time >= known {
 				_, frame := d.tracker.Locate(r.frame)
 				return &Retry{r.stream, frame}
 			}
@@ -111,9 +113,9 @@ func (d *Detector) findRetry(p *pending) {
 	}
 	for i := range f.Requests {
 		q := &f.Requests[i]
-		q.Retry = again(q.key, q.ordinal)
+		q.Retry = again(q.key, q.ordinal, q.seq)
 	}
-	if r := again(p.key, p.frame); r != nil {
+	if r := again(p.key, p.frame, p.seq); r != nil {
 		f.Measures.Retried, f.Measures.RetryStream, f.Measures.RetryFrame = true, r.Stream, r.Frame
 	}
 }

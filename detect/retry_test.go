@@ -52,3 +52,43 @@ lb3    10.0.0.2:41002 isn 100
 		}
 	}
 }
+
+// Behind the translation of an address another interface shows the same request on other ends: that is no retry.
+func TestRetriedNotBehindNAT(t *testing.T) {
+	const script = `-- hosts --
+lb     10.0.0.2:41000 isn 885211976
+target 10.0.1.9:80    isn 3412115714
+again  10.0.0.2:41000 isn %d
+pod    10.9.1.9:8080  isn 3412115714
+-- packets --
+0.010000 lb     > target S  0:0(0)
+0.010010 again  > pod    S  0:0(0)
+0.010040 pod    > again  S. 0:0(0) ack 1
+0.010050 target > lb     S. 0:0(0) ack 1
+0.030080 lb     > target .  1:1(0) ack 1
+0.030090 again  > pod    .  1:1(0) ack 1
+0.060000 pod    > again  F. 1:1(0) ack 1
+0.060010 target > lb     F. 1:1(0) ack 1
+0.070000 lb     > target P. 1:33(32) ack 1 "GET /poll HTTP/1.1\r\nHost: ab\r\n\r\n"
+0.070010 again  > pod    P. 1:33(32) ack 1 "GET /poll HTTP/1.1\r\nHost: ab\r\n\r\n"
+0.070040 pod    > again  R  2:2(0)
+0.070050 target > lb     R  2:2(0)
+`
+	for isn, retried := range map[uint32]bool{885211976: false, 12345: true} {
+		s, err := pcaps.Parse("nat", fmt.Appendf(nil, script, isn))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fs := run(s).Findings
+		if len(fs) != 2 {
+			t.Fatalf("%d findings", len(fs))
+		}
+		got := false
+		for _, f := range fs {
+			got = got || f.Measures.Retried
+		}
+		if got != retried {
+			t.Errorf("isn %d: retried %v", isn, got)
+		}
+	}
+}

@@ -21,6 +21,7 @@ type StreamRequest struct {
 	Answer   StreamAnswer
 
 	key, ordinal uint64 // see recentRequest
+	seq          tcpstate.Seq
 }
 
 // StreamAnswer is what was captured of the answer on a stream.
@@ -77,7 +78,7 @@ func (d *Detector) onStreamBegan(e *tcpstate.Event) {
 	d.countRequest(t, e.Flow)
 	s := e.Stream
 	if k := streamKey(s); k != 0 {
-		d.requests.Add(recentRequest{k, s.Request.Time, s.Request.Frame(), s.Request.Stream})
+		d.requests.Add(recentRequest{k, s.Request.Time, s.Request.Frame(), s.Request.Stream, s.Request.Seq})
 	}
 }
 
@@ -172,7 +173,7 @@ func (d *Detector) judgeStreams(e *tcpstate.Event, match func(*tcpstate.H2Stream
 		}
 		groups[k].requests = append(groups[k].requests, StreamRequest{
 			Request: *fd.Request, ID: s.ID, State: x.streamState(), Received: s.Received, Answer: streamAnswer(s),
-			key: streamKey(s), ordinal: s.Request.Frame(),
+			key: streamKey(s), ordinal: s.Request.Frame(), seq: s.Request.Seq,
 		})
 		judged[s] = true
 	}

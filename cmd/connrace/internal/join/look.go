@@ -202,9 +202,10 @@ type reader struct {
 	decoder *capture.Decoder
 	batch   []capture.Frame
 	segs    []tcpstate.Segment
-	frames  []uint64 // of a stretch, that hold what is looked for
-	at      int      // windows before it have passed
-	ended   bool     // nothing more is to be seen
+	part    *capture.Stretch // that is read: its frames have its times; nil: it is not read by stretches
+	frames  []uint64         // of a stretch, that hold what is looked for
+	at      int              // windows before it have passed
+	ended   bool             // nothing more is to be seen
 }
 
 // all reads whatever holds what is looked for.
@@ -262,6 +263,7 @@ func (r *reader) piece(ctx context.Context, i int, first, last uint64) error {
 	if err := r.in.File.Visit(r.in.Places, i, first, last); err != nil {
 		return err
 	}
+	r.part = &r.in.Places.Stretches[i]
 	return r.read(ctx, first-1, last)
 }
 
@@ -280,13 +282,17 @@ func (r *reader) read(ctx context.Context, from, to uint64) error {
 		from += uint64(n)
 		for i := range r.batch[:n] {
 			f := &r.batch[i]
+			if f.Time != 0 && r.part != nil && (f.Time < r.part.First || f.Time > r.part.Last) {
+				return errChanged
+			}
 			for r.at < len(r.windows) && r.windows[r.at].to < f.Time-late {
 				r.at++
 			}
 			if r.ended = r.at == len(r.windows); r.ended {
 				return nil
 			}
-			if f.Time < r.windows[r.at].from || !r.keys.Has(r.in.Contents.Of(f.Number)) {
+			// One without a time that holds what is looked for shows that the file has changed.
+			if f.Time != 0 && f.Time < r.windows[r.at].from || !r.keys.Has(r.in.Contents.Of(f.Number)) {
 				continue
 			}
 			r.segs = r.decoder.Decode(f, r.segs[:0])

@@ -235,25 +235,7 @@ func TestPieces(t *testing.T) {
 	for _, changed := range []bool{false, true} {
 		points, again := make([]join.Point, 2), make([]join.Again, 2)
 		for k := range points {
-			f, batch, dec := open(bytes.NewReader(files[k])), make([]capture.Frame, 100), capture.NewDecoder()
-			f.Note(1 << 20)
-			c, d := capture.NewContents(1<<20), detect.New(detect.Options{Connections: true})
-			for {
-				n, err := f.Read(batch)
-				var segs []tcpstate.Segment
-				for i := range batch[:n] {
-					segs = dec.Decode(&batch[i], segs)
-				}
-				d.Segments(segs)
-				c.Add(segs, d.Hashes())
-				if err != nil {
-					break
-				}
-				c.Through(batch[n-1].Number)
-			}
-			info := f.Info()
-			points[k] = join.Point{Name: "x", Result: d.Finish(), Spans: []join.Span{{Capture: k, First: info.First, Last: info.Last}}}
-			again[k] = join.Again{Frames: info.Frames, Places: f.Places(), Contents: c}
+			points[k], again[k] = noted(t, files[k], k)
 		}
 		m := join.Cases(points)[0].Merge()
 		for _, k := range m.Look().Captures() {
@@ -331,56 +313,77 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// A capture of which nothing is skipped, for it is compressed, may have changed, too: what does not show in it
-// then may have been there.
+// A capture may have changed since it was read, as a whole or behind its first frames: what does not show in it then may
+// have been there.
 func TestChangedWhileRead(t *testing.T) {
-	files := [][]byte{nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")}
-	open := func(b []byte) *capture.File {
-		f, err := capture.NewFile("x", bytes.NewReader(b), capture.ReadOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return f
-	}
-	points, again := make([]join.Point, 2), make([]join.Again, 2)
-	for k := range points {
-		points[k], again[k].Frames = analyse("x", open(files[k]), k, 0)
-		again[k].Contents = capture.NewContents(1 << 20)
-		batch, dec := make([]capture.Frame, 64), capture.NewDecoder()
-		for f := open(files[k]); ; again[k].Contents.Through(f.Info().Frames) {
-			n, _ := f.Read(batch)
-			if n == 0 {
-				break
+	for name, change := range map[string]func(record []byte){
+		"the addresses of others": func(record []byte) { record[16+14+15] ^= 1 },
+		"a hole":                  func(record []byte) { clear(record) },
+		"later":                   func(record []byte) { record[3]++ },
+	} {
+		for _, places := range []bool{false, true} { // of a compressed one they are not known
+			if !places && name == "later" {
+				continue // nothing tells
 			}
-			segs := dec.DecodeAll(batch[:n], nil)
-			var hashes []uint32
-			for i := range segs {
-				hashes = append(hashes, segs[i].Hash())
+			files := [][]byte{nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")}
+			points, again := make([]join.Point, 2), make([]join.Again, 2)
+			for k := range points {
+				points[k], again[k] = noted(t, files[k], k)
+				if !places {
+					again[k].Places = nil
+				}
 			}
-			again[k].Contents.Add(segs, hashes)
-		}
-	}
-	other := bytes.Clone(files[1]) // its second half has the addresses of others
-	for at, frame := 24, uint64(0); at < len(other); frame++ {
-		if frame > again[1].Frames/2 {
-			other[at+16+14+15] ^= 1
-		}
-		at += 16 + int(binary.LittleEndian.Uint32(other[at+8:]))
-	}
-	m := join.Cases(points)[0].Merge()
-	for k, b := range [][]byte{files[0], other} {
-		again[k].File = open(b)
-		if err := m.Look().Read(context.Background(), k, &again[k]); (err != nil) != (k == 1) {
-			t.Fatal(err)
-		}
-	}
-	for _, f := range m.Result().Findings {
-		for i := range f.Evidence {
-			for _, s := range f.Evidence[i].Seen() {
-				if s.Absent {
-					t.Errorf("%s: %s", f.Evidence[i].Note, f.Summary)
+			other := bytes.Clone(files[1])
+			for at, frame := 24, uint64(0); at < len(other); frame++ {
+				record := other[at : at+16+int(binary.LittleEndian.Uint32(other[at+8:]))]
+				if at += len(record); frame > again[1].Frames/2 {
+					change(record)
+				}
+			}
+			m := join.Cases(points)[0].Merge()
+			for k, b := range [][]byte{files[0], other} {
+				again[k].File = opened(t, b)
+				if err := m.Look().Read(context.Background(), k, &again[k]); (err != nil) != (k == 1) {
+					t.Errorf("%s, places %v, %d: %v", name, places, k, err)
+				}
+			}
+			for _, f := range m.Result().Findings {
+				for i := range f.Evidence {
+					if slices.ContainsFunc(f.Evidence[i].Seen(), func(s detect.Seen) bool { return s.Absent }) {
+						t.Fatalf("%s, places %v: %s: %s", name, places, f.Evidence[i].Note, f.Summary)
+					}
 				}
 			}
 		}
 	}
+}
+
+// opened is a capture.
+func opened(t *testing.T, b []byte) *capture.File {
+	t.Helper()
+	f, err := capture.NewFile("x", bytes.NewReader(b), capture.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// noted is a capture as a point, with what is noted of it to read it once more.
+func noted(t *testing.T, b []byte, index int) (join.Point, join.Again) {
+	f, batch, dec := opened(t, b), make([]capture.Frame, 64), capture.NewDecoder()
+	f.Note(1 << 20)
+	c, d := capture.NewContents(1<<20), detect.New(detect.Options{Connections: true})
+	for {
+		n, _ := f.Read(batch)
+		if n == 0 {
+			break
+		}
+		segs := dec.DecodeAll(batch[:n], nil)
+		d.Segments(segs)
+		c.Add(segs, d.Hashes())
+		c.Through(batch[n-1].Number)
+	}
+	info := f.Info()
+	return join.Point{Name: "x", Result: d.Finish(), Spans: []join.Span{{Capture: index, First: info.First, Last: info.Last}}},
+		join.Again{Frames: info.Frames, Places: f.Places(), Contents: c}
 }

@@ -1,6 +1,7 @@
 package detect_test
 
 import (
+	"strings"
 	"testing"
 
 	"connrace/detect"
@@ -105,6 +106,44 @@ target 10.0.1.9:601   isn 3412115714 ts 2952137
 			if f.Lost || f.Severity != detect.Warning || f.Confidence != detect.Suspected {
 				t.Errorf("%s: %s %s %s, lost %v: %s", name, f.Rule.ID, f.Severity, f.Confidence, f.Lost, f.Grounds)
 			}
+		}
+	}
+}
+
+// Requests whose length is by chance that of what ends a handshake are no handshakes where others were as long, or
+// the connection has been there for long: what a target that is killed took away is lost.
+func TestHeadersOnlyAlike(t *testing.T) {
+	const script = `
+# Headers only: requests of 75 octets, one soon behind the answer to the other, and a kill.
+-- capture --
+snaplen 66
+-- hosts --
+lb     10.0.0.2:41000 isn 885211976 ts 880011
+target 10.0.1.9:8080  isn 3412115714 ts 2952137
+-- packets --
+0.010000 lb     > target S  0:0(0) mss 1460 wscale 7 sackOK
+0.010040 target > lb     S. 0:0(0) ack 1 mss 1460 wscale 7 sackOK
+0.030080 lb     > target .  1:1(0) ack 1
+0.031080 lb     > target P. 1:76(75) ack 1 "GET /r/1 HTTP/1.1\r\n"...
+0.035000 target > lb     P. 1:138(137) ack 76 "HTTP/1.1 200 OK\r\n"...
+0.056000 lb     > target P. 76:151(75) ack 138 "GET /r/2 HTTP/1.1\r\n"...
+0.056040 target > lb     .  138:138(0) ack 151
+0.481000 target > lb     F. 138:138(0) ack 151
+0.501200 lb     > target F. 151:151(0) ack 139
+0.501240 target > lb     .  139:139(0) ack 152
+`
+	other := strings.NewReplacer("1:76(75)", "1:86(85)", "ack 76", "ack 86", "76:151(75)", "86:161(75)", "ack 151", "ack 161", "151:151", "161:161", "ack 152", "ack 162")
+	late := strings.NewReplacer("0.031080", "1.031080", "0.035", "1.035", "0.056", "1.056", "0.481", "1.481", "0.501", "1.501")
+	for name, c := range map[string]struct {
+		script string
+		lost   bool
+	}{"alike": {script, true}, "unlike": {other.Replace(script), false}, "late": {late.Replace(other.Replace(script)), true}} {
+		s, err := pcaps.Parse(name, []byte(c.script))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fs := run(s).Findings; len(fs) != 1 || fs[0].Lost != c.lost {
+			t.Errorf("%s: %d findings", name, len(fs))
 		}
 	}
 }

@@ -68,17 +68,22 @@ func (x *Facts) goesOneWay() bool {
 var lastFlights = []uint32{51, 43, 75, 91, 107, 64, 80, 58, 74}
 
 // maybeHandshake reports whether the newest request of a connection of which no payload was captured may
-// be the end of a handshake of TLS: sent early, at once behind an answer. Such
-// connections may be opened ahead of need.
+// be the end of a handshake of TLS: sent early, soon behind the connection's begin and at once behind an answer, and
+// not behind others of its length, as requests are that repeat themselves. Such connections may be opened ahead of need.
 func (x *Facts) maybeHandshake() bool {
 	const (
 		atOnce = 10 * millisecond // what the arithmetic of a handshake takes, at most
+		early  = 50 * millisecond // and what both sides do until then
 		hello  = 64               // octets of a ClientHello, at least
 		long   = 2048             // and at most, but for what hardly anybody sends
 	)
+	if x.flow.HasPayload() || !x.flow.BeginCaptured() || !x.outstanding() || !slices.Contains(lastFlights, x.request.Len) || !x.newestFromTarget.Set() {
+		return false
+	}
 	first, _ := x.firstOctets()
-	return !x.flow.HasPayload() && x.flow.BeginCaptured() && x.outstanding() && slices.Contains(lastFlights, x.request.Len) &&
-		x.request.Seq.Sub(first) >= hello && x.request.Seq.Sub(first) <= long && x.newestFromTarget.Set() && x.request.Time-x.newestFromTarget.Time <= x.rtt()+atOnce
+	before := x.request.Seq.Sub(first)
+	return before >= hello && before <= long && uint32(before)%x.request.Len != 0 &&
+		x.request.Time-x.newestFromTarget.Time <= x.rtt()+atOnce && (x.accepted == 0 || x.request.Time-x.accepted <= 2*x.rtt()+early)
 }
 
 // tooShort reports whether the newest request has fewer octets than a request of HTTP/1.

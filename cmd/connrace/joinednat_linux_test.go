@@ -28,10 +28,11 @@ func (n *netNS) must(name string, args ...string) {
 	})
 }
 
-// routed are three hosts: the LB's, a router whose interfaces are wireName and e1, and the target's.
-func routed(t *testing.T) (lb, router, server *netNS) {
+// routed are three hosts: the LB's, a router whose interfaces are wireName and e1, and the target's. What
+// is between the first two takes its time.
+func routed(t *testing.T, delay time.Duration) (lb, router, server *netNS) {
 	t.Helper()
-	w := newWire(t, 2*time.Millisecond)
+	w := newWire(t, delay)
 	lb, router, server = w.lb, w.target, newNetNS(t)
 	router.must("ip", "link", "add", "e1", "type", "veth", "peer", "name", wireName, "netns", server.path)
 	router.must("ip", "addr", "add", "10.78.0.1/24", "dev", "e1")
@@ -119,7 +120,7 @@ func TestJoinedThroughNAT(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
 		t.Skip("needs nft (nftables)")
 	}
-	lb, router, server := routed(t)
+	lb, router, server := routed(t, 2*time.Millisecond)
 	router.must("nft", "add table ip n; add chain ip n p { type nat hook postrouting priority 100; }; add rule ip n p oifname \"e1\" masquerade")
 	files := capturedTries(t, lb, server, []place{{lb, wireName}, {server, wireName}})
 
@@ -146,7 +147,7 @@ func TestJoinedThroughNAT(t *testing.T) {
 // are those of two interfaces of one host: each failure is told once, with what each point has of it.
 func TestJoinedThreePoints(t *testing.T) {
 	t.Parallel()
-	lb, router, server := routed(t)
+	lb, router, server := routed(t, 2*time.Millisecond)
 	server.must("ip", "route", "add", lbHost, "via", "10.78.0.1")
 	all := capturedTries(t, lb, server, []place{{lb, wireName}, {router, wireName}, {router, "e1"}, {server, wireName}})
 	for name, files := range map[string][]string{

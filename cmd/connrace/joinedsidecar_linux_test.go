@@ -233,9 +233,9 @@ func joinedInterfaces(t *testing.T, translated bool) {
 		t.Fatalf("mergecap: %v: %s", err, out)
 	}
 
-	report := func(files ...string) (r sidecarReport) {
+	report := func(args ...string) (r sidecarReport) {
 		t.Helper()
-		code, stdout, stderr := after(t, t.Context(), nil, append([]string{"--format", "json"}, files...)...)
+		code, stdout, stderr := after(t, t.Context(), nil, append([]string{"--format", "json"}, args...)...)
 		if code != 0 {
 			t.Fatalf("exit %d: %s", code, stderr)
 		}
@@ -281,4 +281,5 @@ func joinedInterfaces(t *testing.T, translated bool) {
 	}
 	// By addresses alone these are two targets; nothing of the one is taken for a second try of the other.
 	check("-i any on the router", report(routerAny), sorted([]string{"12 requests, 4 failed, {Total:4 Explained:4}"}, of(to), of(pod)))
+	check("-i any on the router, one target", report("--target", to, routerAny), sorted([]string{"6 requests, 2 failed, {Total:2 Explained:2}"}, of(to)))
 }

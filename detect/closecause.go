@@ -60,7 +60,8 @@ var CloseCauses = []*CloseCause{
 		ID: ClosePartial, Label: "together with others, and kept the rest", Timer: partialTimer, Knobs: partialKnobs,
 		Trigger: "such an end of a worker (a kill, a crash, a reload)",
 		How: "Several connections were closed in one moment (50 ms) that no one timer explains, as in a mass-close, and more than are closed in other moments; " +
-			"but requests that came later, on connections that the target had had before, were answered, or most of its connections stayed open.",
+			"but requests that came later, on connections that the target had had before, were answered, and not as the last ones there, or most of its " +
+			"connections stayed open.",
 		shows: (*theClose).inShare,
 		cause: text(partialText),
 		fix:   text(partialFix),

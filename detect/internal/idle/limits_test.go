@@ -87,6 +87,7 @@ func TestTogether(t *testing.T) {
 		{"two idle ones", []Close{at(10, 3, -1, 9, 3), at(10.001, 9, -1, 30, 8)}, false, false},
 		{"sent together, given up together", []Close{at(10, 3, 5, 9, 3), at(10.001, 9, 5, 30, 8), at(10.002, -1, 5.01, 5.1, 0)}, false, false},
 		{"one timer", []Close{at(10, 5, -1, 9, 3), at(10.001, 5, -1, 30, 8), at(10.002, 5.01, .001, 12, 1)}, false, false},
+		{"each like the next one only", []Close{at(10, 3, 4.57, 9, 3), at(10.001, 9, 4.87, 30, 8), at(10.002, 1, 4.27, 12, 1), at(10.003, 2, 3.97, 12, 1)}, true, false},
 		{"behind answers", []Close{at(10, .001, -1, 9, 3), at(10.001, .002, -1, 30, 8), at(10.002, 3, -1, 12, 1)}, false, false},
 	} {
 		var x Closes

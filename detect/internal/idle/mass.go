@@ -9,7 +9,7 @@ import (
 // Mass is what else was closed in the moment of a close.
 type Mass struct {
 	N      int   // connections that were closed in that moment
-	Alike  int   // those of them whose clocks say the same as that of the close
+	Alike  int   // those of them that one timer may have closed with this one, for their clocks say the same
 	Busy   int   // those that had a request outstanding
 	Lo, Hi int64 // how long they had been idle; Lo is very large where none was
 	LoOut  int64 // the shortest time that one had had a request for; very large where none had
@@ -23,7 +23,7 @@ type Mass struct {
 // Together looks which connections were closed in the same moment as c.
 func (x *Closes) Together(c *Close) (m Mass) {
 	m.Lo, m.LoOut = 1<<62, 1<<62
-	var first reading
+	var some []reading
 	own := c.reading()
 	open, atOnce := int32(0), int32(0)
 	m.Left = math.MaxInt32
@@ -42,10 +42,8 @@ func (x *Closes) Together(c *Close) (m Mass) {
 			continue
 		}
 		r := s.reading()
-		if m.N++; m.N == 1 {
-			first = r
-		}
-		if r.alike(own) {
+		some = append(some, r)
+		if m.N++; r.alike(own) {
 			m.Alike++
 		}
 		if s.Out >= 0 {
@@ -56,7 +54,10 @@ func (x *Closes) Together(c *Close) (m Mass) {
 		} else if r.clock == 'i' {
 			m.Lo, m.Hi = min(m.Lo, r.ns), max(m.Hi, r.ns)
 		}
-		m.unlike = m.unlike || !first.alike(r)
+		m.unlike = m.unlike || !some[0].alike(r)
+	}
+	if m.Alike > 1 { // those that are alike to this one need not be to each other
+		m.Alike = min(m.Alike, mostAlike(some))
 	}
 	if m.N == 0 && atOnce == 0 {
 		m.Left = 0 // none was noted

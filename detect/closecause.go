@@ -262,6 +262,23 @@ func CauseOf(id string) *CloseCause {
 	return nil
 }
 
+// CauseWord is a cause as documents have it: the end of one of a target's workers is a mass close, too, and
+// that others were kept is said beside it.
+func CauseWord(id string) (word string, keptOthers bool) {
+	if id == ClosePartial {
+		return CloseMass, true
+	}
+	return id, false
+}
+
+// CauseFrom is the ID of a cause, of what CauseWord says.
+func CauseFrom(word string, keptOthers bool) string {
+	if word == CloseMass && keptOthers {
+		return ClosePartial
+	}
+	return word
+}
+
 // CauseIDs are the IDs of all causes, each once.
 func CauseIDs() (ids []string) {
 	for _, c := range CloseCauses {

@@ -84,3 +84,17 @@ func TestLimitKnobs(t *testing.T) {
 		t.Error("--max-requests is with what it does not belong to, or is missing")
 	}
 }
+
+// TestCauseWord: what documents say of a cause is read as the same one again, and mass closes of both kinds are told
+// by one word.
+func TestCauseWord(t *testing.T) {
+	for _, id := range CauseIDs() {
+		word, kept := CauseWord(id)
+		if got := CauseFrom(word, kept); got != id {
+			t.Errorf("%s: %s %v is %s", id, word, kept, got)
+		}
+	}
+	if word, kept := CauseWord(ClosePartial); word != CloseMass || !kept {
+		t.Errorf("%s %v", word, kept)
+	}
+}

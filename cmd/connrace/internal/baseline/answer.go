@@ -48,7 +48,8 @@ func Kind(rule, cause string) string {
 	case c != nil && c.KeepAlive:
 		return race
 	case c != nil && c.ID != detect.CloseUnknown:
-		return c.ID
+		word, _ := detect.CauseWord(c.ID)
+		return word
 	case r == nil:
 		return rule
 	case r.About == detect.AboutTarget || r.Lost == detect.LostNever:

@@ -112,8 +112,8 @@ func measures(as pcommon.Map, m *detect.Measures) {
 	if m.Attempts > 0 {
 		as.PutInt("connrace.attempts", int64(m.Attempts))
 	}
-	if m.CloseCause != "" {
-		as.PutStr("connrace.close_cause", m.CloseCause)
+	if word, _ := detect.CauseWord(m.CloseCause); word != "" {
+		as.PutStr("connrace.close_cause", word)
 	}
 	if k := m.Kernel; k != nil {
 		as.PutStr("connrace.kernel", k.String())

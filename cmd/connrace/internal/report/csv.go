@@ -46,7 +46,7 @@ var csvColumns = []struct {
 	{"waiting", func(r *csvRow) string { return only(r.f.Measures.Waiting >= 0, uint64(r.f.Measures.Waiting)) }},
 	{"rst", func(r *csvRow) string { return r.f.Measures.RST }},
 	{"rst_origin", func(r *csvRow) string { return r.f.Measures.RSTOrigin }},
-	{"close_cause", func(r *csvRow) string { return r.f.Measures.CloseCause }},
+	{"close_cause", func(r *csvRow) string { word, _ := detect.CauseWord(r.f.Measures.CloseCause); return word }},
 	{"close_cause_basis", func(r *csvRow) string { return r.f.Measures.CloseCauseBasis }},
 	{"retry_stream", func(r *csvRow) string { return only(r.f.Measures.Retried, uint64(r.f.Measures.RetryStream)) }},
 	{"retry_frame", func(r *csvRow) string { return only(r.f.Measures.Retried, r.f.Measures.RetryFrame) }},

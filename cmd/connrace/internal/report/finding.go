@@ -50,6 +50,7 @@ type measuresDoc struct {
 	Dropped         count      `json:"dropped"`
 	CloseCause      optional   `json:"close_cause"`
 	CloseCauseBasis optional   `json:"close_cause_basis"`
+	KeptOthers      bool       `json:"close_kept_others"`
 	StreamCode      optional   `json:"stream_code"`
 	Retried         *retryDoc  `json:"retried"`
 	ICMP            *icmpDoc   `json:"icmp"`
@@ -78,10 +79,12 @@ func measuresJSON(m *detect.Measures) measuresDoc {
 	d := measuresDoc{
 		Idle: seconds(m.Idle), RTT: seconds(m.RTT), Outstanding: seconds(m.Outstanding), Delay: seconds(m.Delay),
 		Attempts: count{uint64(m.Attempts), m.Attempts > 0}, Waiting: count{uint64(m.Waiting), m.Waiting >= 0},
-		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCause: optional(m.CloseCause), CloseCauseBasis: optional(m.CloseCauseBasis),
+		RST: optional(m.RST), RSTOrigin: optional(m.RSTOrigin), RSTOriginBasis: optional(m.RSTOriginBasis), CloseCauseBasis: optional(m.CloseCauseBasis),
 		RSTReason: optional(m.RSTReason), DropReason: optional(m.DropReason), Dropped: count{uint64(m.Dropped), m.DropReason != ""},
 		Kernel: kernelJSON(m.Kernel), StreamCode: optional(m.StreamCode),
 	}
+	word, kept := detect.CauseWord(m.CloseCause)
+	d.CloseCause, d.KeptOthers = optional(word), kept
 	if m.SmallestLost > 0 {
 		d.LostSizes = &sizesDoc{m.SmallestLost, m.LargestDelivered}
 	}

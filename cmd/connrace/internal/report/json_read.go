@@ -262,7 +262,7 @@ func (d *TargetDoc) Figures() (t detect.Target, err error) {
 
 // Group is the group of findings, with the tries that they are about.
 func (d *GroupDoc) Group() (g detect.Group, err error) {
-	g = detect.Group{Lost: d.Lost, CloseCause: string(d.Cause), StreamCode: string(d.Code), Count: d.Count, First: int64(d.First), Last: int64(d.Last)}
+	g = detect.Group{Lost: d.Lost, CloseCause: detect.CauseFrom(string(d.Cause), d.Kept), StreamCode: string(d.Code), Count: d.Count, First: int64(d.First), Last: int64(d.Last)}
 	if g.Rule, err = ruleFrom(d.Rule); err != nil {
 		return g, err
 	}
@@ -297,7 +297,7 @@ func (d *measuresDoc) measures() (m detect.Measures, err error) {
 		Idle: detect.Duration(d.Idle), RTT: detect.Duration(d.RTT), Outstanding: detect.Duration(d.Outstanding), Delay: detect.Duration(d.Delay),
 		Attempts: d.Attempts.small(), Waiting: -1, RST: string(d.RST), RSTOrigin: string(d.RSTOrigin), RSTOriginBasis: string(d.RSTOriginBasis),
 		RSTReason: string(d.RSTReason), DropReason: string(d.DropReason), Dropped: d.Dropped.small(),
-		CloseCause: string(d.CloseCause), CloseCauseBasis: string(d.CloseCauseBasis),
+		CloseCause: detect.CauseFrom(string(d.CloseCause), d.KeptOthers), CloseCauseBasis: string(d.CloseCauseBasis),
 		StreamCode: string(d.StreamCode),
 	}
 	if x := d.LostSizes; x != nil {

@@ -205,6 +205,7 @@ type GroupDoc struct {
 	Severity string   `json:"severity"`
 	Lost     bool     `json:"lost"`
 	Cause    optional `json:"close_cause"`
+	Kept     bool     `json:"close_kept_others"`
 	Code     optional `json:"stream_code"`
 	Count    uint64   `json:"count"`
 	First    stamp    `json:"first"`
@@ -224,7 +225,8 @@ func (j *object) forgotten(r *Report) {
 				if g.Socket != "" {
 					target = optional("unix:" + text.Clean(g.Socket))
 				}
-				add(GroupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(g.CloseCause), optional(g.StreamCode), g.Count, stamp(g.First), stamp(g.Last)})
+				word, kept := detect.CauseWord(g.CloseCause)
+				add(GroupDoc{g.Rule.ID, target, g.Severity.String(), g.Lost, optional(word), kept, optional(g.StreamCode), g.Count, stamp(g.First), stamp(g.Last)})
 			}
 		}
 	})

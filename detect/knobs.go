@@ -145,18 +145,26 @@ var ageKnobs = []Knob{
 	{"grpc-java", ".maxConnectionAge(1, HOURS)", "of NettyServerBuilder; default no limit"},
 }
 
-// gracefulKnobs let a target finish and leave in order.
-var gracefulKnobs = []Knob{
-	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Of a pod `kubectl describe pod` says it: OOMKilled, exit code 137"},
-	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed: so that the load balancer stops sending before the process stops; readinessProbe for the start"},
-	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the load balancer has taken the target out"},
-	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
+// finishKnobs let a target finish the requests that it has. What the LB sends on idle connections meanwhile is
+// lost all the same.
+var finishKnobs = []Knob{
 	{"gunicorn", "--graceful-timeout 60", "for requests in work, default 30 s; idle connections are closed at once"},
-	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
 	{"uvicorn", "--timeout-graceful-shutdown 30", ""},
 	{"Hypercorn", "--graceful-timeout 30", "default 3 s"},
 	{"Spring Boot", "server.shutdown=graceful", "with spring.lifecycle.timeout-per-shutdown-phase=30s"},
 }
+
+// Finishes reports whether a setting is only about requests that the target has when it stops.
+func (k Knob) Finishes() bool { return slices.Contains(finishKnobs, k) }
+
+// gracefulKnobs let a target finish and leave in order.
+var gracefulKnobs = slices.Concat([]Knob{
+	{"Linux", "journalctl | grep -iE 'out of memory|killed process|code=killed'", "was it killed? Of a pod `kubectl describe pod` says it: OOMKilled, exit code 137"},
+	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "if it was stopped, not killed: so that the load balancer stops sending before the process stops; readinessProbe for the start"},
+	{"Node.js", "process.on('SIGTERM', () => setTimeout(() => server.close(), 15_000))", "go on serving until the load balancer has taken the target out"},
+	{"Go", "time.Sleep(15 * time.Second); srv.Shutdown(ctx)", "Shutdown closes idle connections at once"},
+	{"uWSGI", "touch-chain-reload = /run/app.reload", "reloads one worker after the other; with lazy-apps = true"},
+}, finishKnobs)
 
 // partialKnobs are those where a part of the target has ended.
 var partialKnobs = slices.Concat(endedKnobs, gracefulKnobs[1:])
@@ -169,7 +177,7 @@ var drainKnobs = []Knob{
 	{"ALB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most, default 300"},
 	{"AWS ELB", leaveELB, "before the target stops; it goes on being sent to for deregistration_delay.timeout_seconds at most"},
 	{"GCP", "connectionDraining: { drainingTimeoutSec: 60 }", "of the backend service"},
-	{"HAProxy", "set server app/s1 state drain", "on the runtime socket, before the target stops; app is the backend, s1 its server"},
+	{"HAProxy", "echo 'set server app/s1 state drain' | socat - /run/haproxy/admin.sock", "before the target stops; app is the backend, s1 its server"},
 	{"nginx", "server 10.0.1.9:8080 down;", "and reload, before the target stops"},
 	{"Kubernetes", `lifecycle: { preStop: { exec: { command: [sleep, "15"] } } }`, "on the target's pods"},
 }

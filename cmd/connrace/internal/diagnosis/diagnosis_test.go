@@ -55,7 +55,7 @@ func TestLines(t *testing.T) {
 		{diagnosis.Found{Finding: fits2s, Known: &detect.Target{Target: web, NotServers: []string{"gunicorn"}}}, "Node.js uvicorn uWSGI"},
 		{diagnosis.Found{Finding: closed(r, detect.CloseRequestLimit, 2*time.Second), Known: node}, "nginx Envoy Apache"},
 		{diagnosis.Found{Finding: closed(r, detect.CloseIdleTimeout, 41*time.Second)}, "Node.js gunicorn uvicorn"},
-		{diagnosis.Found{Finding: closed(find(t, "lb-closed-with-request-outstanding"), "", 0)}, "nginx HAProxy ALB nginx HAProxy Envoy"},
+		{diagnosis.Found{Finding: closed(find(t, "lb-closed-with-request-outstanding"), "", 0)}, "nginx HAProxy ALB"},
 	} {
 		var got []string
 		for _, l := range answer(diagnosis.Seen{}, tt.found).Problems[0].Lines {
@@ -471,5 +471,24 @@ func TestStreamCodes(t *testing.T) {
 	}
 	if got != "Stream reset by the target: REFUSED_STREAM 2 true\nStream reset by the target: CANCEL 1 false\nStream reset by the target 1 true\n" {
 		t.Error(got)
+	}
+}
+
+// TestStopOfIdle: where a stop met idle connections only, no setting is told that lets requests be finished; the journal
+// is searched about the time of the stop; and who sent on closed connections is named.
+func TestStopOfIdle(t *testing.T) {
+	known := &detect.Target{Target: web, Server: &detect.Software{Name: "gunicorn"}}
+	for rule, finishes := range map[string]bool{"request-after-fin": false, "closed-with-request-outstanding": true} {
+		f := closed(find(t, rule), detect.CloseMass, time.Second)
+		f.Time = time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC).UnixNano()
+		q := answer(diagnosis.Seen{}, diagnosis.Found{Finding: f, Known: known}).Problems[0]
+		all := fmt.Sprint(q.Lines)
+		if strings.Contains(all, "--graceful-timeout") != finishes || !strings.Contains(all, "journalctl --since '2026-11-30 11:59:00 UTC' --until '2026-11-30 12:01:00 UTC' \\\n  | grep") {
+			t.Errorf("%s: %s", rule, all)
+		}
+	}
+	q := answer(diagnosis.Seen{}, diagnosis.Found{Finding: closed(find(t, "request-after-fin"), detect.CloseUnknown, 0)}).Problems[0]
+	if !strings.HasPrefix(q.Title, "The load balancer sent requests on connections") {
+		t.Error(q.Title)
 	}
 }

@@ -1,8 +1,10 @@
 package diagnosis
 
 import (
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"connrace/detect"
 	"connrace/tcpstate"
@@ -76,7 +78,7 @@ func (q *problem) lines() {
 		add(firsts(named(lbs, knownLBs)), true, false)
 	case len(knownLBs) > 0:
 		add(named(lbs, knownLBs), true, false)
-	case gaveUp:
+	case gaveUp && q.patience() != sameWait && q.patience() != manyWaits: // first the log is to tell whose limit it was
 		add(lbs[:min(len(lbs), mostLikely)], true, true)
 	}
 	q.instead = q.isTimer() && slices.ContainsFunc(q.Lines, func(l Line) bool { return !l.LB })
@@ -124,6 +126,8 @@ func (q *problem) serverKnobs() []detect.Knob {
 	switch {
 	case c == nil || c.Knobs == nil || q.unwatched:
 		return q.Rule.Servers
+	case q.Rule.Race && c.ID != detect.CloseUnknown: // no request was in work
+		return slices.DeleteFunc(slices.Clone(c.Knobs), detect.Knob.Finishes)
 	case c.ID == detect.CloseUnknown && q.Rule.Race: // it may be the keep-alive timer after all
 		return slices.Concat(c.Knobs, q.Rule.Servers)
 	}
@@ -133,8 +137,13 @@ func (q *problem) serverKnobs() []detect.Knob {
 // example is the target in settings.
 const example = "10.0.1.9"
 
-// addressed is a setting with the address of the target, if there is only one.
+// addressed is a setting with the address of the target, if there is only one, and a search of the journal with
+// the time.
 func (q *problem) addressed(k detect.Knob) detect.Knob {
+	if around := int64(time.Minute); q.First > 0 && q.Last < math.MaxInt64-around {
+		at := func(ns int64) string { return time.Unix(0, ns).UTC().Format("'" + time.DateTime + " UTC'") }
+		k.Line = strings.Replace(k.Line, "journalctl | ", "journalctl --since "+at(q.First-around)+" --until "+at(q.Last+around)+" \\\n  | ", 1)
+	}
 	if len(q.targets) != 1 || !strings.Contains(k.Line, example) {
 		return k
 	}

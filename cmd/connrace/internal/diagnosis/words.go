@@ -25,6 +25,8 @@ func (q *problem) title() string {
 		return "The target closes idle connections before the load balancer does"
 	case q.cause != nil:
 		return "The target closed connections " + q.cause.Label
+	case q.Rule == detect.RequestAfterFIN:
+		return "The load balancer sent requests on connections that the target had closed"
 	case q.Rule.Race:
 		return "The target closed connections while requests were on their way"
 	case q.code != "":

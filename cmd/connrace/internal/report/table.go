@@ -293,8 +293,12 @@ func where(a *Analysis, f *detect.Finding) []string {
 	if len(a.Captures) > 1 {
 		out = append(out, fmt.Sprintf("file %d", a.capture(f.Capture)))
 	}
-	if frames := decisive(f); frames != "" {
+	switch frames := decisive(f); {
+	case frames == "":
+	case f.HasStream:
 		out = append(out, frames)
+	default: // they stand where others have their stream
+		out = append(out, "frames "+frames)
 	}
 	return out
 }

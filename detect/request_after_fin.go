@@ -59,6 +59,7 @@ LB                                target
 	Logs:    closedLogs,
 
 	Race:         true,
+	LBKnew:       true,
 	FollowsClose: AnyClose,
 	Behind:       LogClosed,
 	Timer:        noTimer,

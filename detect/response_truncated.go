@@ -50,6 +50,7 @@ LB                                target
 	Logs:    truncatedLogs,
 
 	FollowsClose: KnownClose,
+	Partial:      true,
 	Behind:       LogClosed | LogTruncated,
 	Timer:        noTimer,
 

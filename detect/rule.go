@@ -44,6 +44,10 @@ type Rule struct {
 	// Crossed: the close and the request crossed, neither side had seen the other's.
 	// Reports draw the two as crossing.
 	Crossed bool
+	// LBKnew: the LB's host had acknowledged the target's close before the LB sent the request.
+	LBKnew bool
+	// Partial: a part of the answer may have come. What is lost is the rest.
+	Partial bool
 	// FollowsClose says of which causes of the target's close (Measures.CloseCause) cause
 	// and fix are those of the close; of all others they are the rule's own.
 	FollowsClose CauseSet

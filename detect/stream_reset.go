@@ -48,8 +48,9 @@ LB                                target
 	LBs:     streamLBKnobs,
 	Logs:    streamLogs,
 
-	Behind: LogClosed | LogTruncated,
-	Timer:  TimerNote{Head: "No timer", Text: "The connection went on: the target ended this request alone.", Also: TimerOutstanding},
+	Partial: true,
+	Behind:  LogClosed | LogTruncated,
+	Timer:   TimerNote{Head: "No timer", Text: "The connection went on: the target ended this request alone.", Also: TimerOutstanding},
 
 	Match: matchStreamReset,
 }

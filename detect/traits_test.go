@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Streams Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
+	zeroable := "Severity Mildest Lost About Race Crossed LBKnew Partial FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Streams Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {
@@ -25,6 +25,8 @@ func TestTraits(t *testing.T) {
 		for what, wrong := range map[string]bool{
 			"a race is about a connection and loses requests":         r.Race && (r.About != AboutConnection || r.Lost != LostAlways || r.FollowsClose != AnyClose),
 			"what crossed is a race":                                  r.Crossed && !r.Race,
+			"what the LB knew is that of a race":                      r.LBKnew && (!r.Race || r.Crossed),
+			"what is lost in part is about a connection":              r.Partial && (r.About != AboutConnection || r.Lost == LostNever),
 			"only a connection's close has causes":                    r.FollowsClose != NoClose && r.About != AboutConnection,
 			"the LB learns of the target's close from it":             r.FollowsClose != NoClose && r.Learnt != ByClose,
 			"what may be a full queue becomes a rule that says it is": (r.Queue == MaybeFull) != (r.IfFull != nil),

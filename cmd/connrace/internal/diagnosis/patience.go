@@ -47,8 +47,6 @@ var (
 	manyWaits = &patience{
 		head: waited,
 		line: "No limit shows. Whose it was, if there was one, or whether a client went away, the load balancer's log tells, as below, or read by connrace with --log.",
-		why:  detect.LBClosedWithRequestOutstanding.Cause,
-		fix:  detect.LBClosedWithRequestOutstanding.Fix,
 	}
 )
 

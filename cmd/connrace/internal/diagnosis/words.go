@@ -25,7 +25,7 @@ func (q *problem) title() string {
 		return "The target closes idle connections before the load balancer does"
 	case q.cause != nil:
 		return "The target closed connections " + q.cause.Label
-	case q.Rule == detect.RequestAfterFIN:
+	case q.Rule.LBKnew:
 		return "The load balancer sent requests on connections that the target had closed"
 	case q.Rule.Race:
 		return "The target closed connections while requests were on their way"
@@ -71,8 +71,7 @@ func (q *problem) tally() string {
 
 // complete says that some answers had begun.
 func (q *problem) complete() string {
-	switch q.Rule {
-	case detect.StreamReset, detect.ResponseTruncated, detect.EarlyResponseReset:
+	if q.Rule.Partial {
 		return "complete "
 	}
 	return ""

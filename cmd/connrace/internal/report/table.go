@@ -168,7 +168,7 @@ func (t *tables) verdict() string {
 		line += fmt.Sprintf(" %s not shown (-v shows them).", text.Plural(uint64(hidden), "info finding"))
 	}
 	if x.Requests > 0 && x.Failed()+x.OpenTries+x.Answers5xx+x.Undecided == 0 && all == hidden {
-		line += " Nothing failed in what was captured. If the load balancer logged a 502, 503 or 504 in this time, it happened at another target, before the load balancer, or outside of it."
+		line += " Nothing failed in what was captured. If the load balancer logged a 502, 503 or 504 in this time, it happened at another target or before the load balancer, or was not captured."
 	}
 	return line
 }

@@ -76,31 +76,37 @@ func capturedTries(t *testing.T, lb, server *netNS, places []place) (files []str
 			c.Close()
 		}
 	}()
-	dir := t.TempDir()
-	var ps []*process
-	for i, at := range places {
-		files = append(files, filepath.Join(dir, fmt.Sprintf("%d.pcapng", i)))
-		ps = append(ps, at.n.connrace("live", "-i", at.iface, "--target", ":8080", "-q", "-w", files[i]))
-	}
-	for i, at := range places {
-		sockets := 0
-		for _, o := range places {
-			if o.n == at.n {
-				sockets++
+	return captured(t, places, func(at place, file string) *process {
+		return at.n.connrace("live", "-i", at.iface, "--target", ":8080", "-q", "-w", file)
+	}, func() {
+		const tries = 6
+		failed := 0
+		for range tries {
+			if newPool(t, lb, farHost+":8080").request() != nil {
+				failed++
 			}
 		}
-		at.n.watching(sockets, ps[i])
-	}
-	const tries = 6
-	failed := 0
-	for range tries {
-		if newPool(t, lb, farHost+":8080").request() != nil {
-			failed++
+		if failed != tries/2 {
+			t.Fatalf("%d of %d failed", failed, tries)
 		}
+	})
+}
+
+// captured are files of several places, each written by a process of its own, of what happens meanwhile.
+func captured(t *testing.T, places []place, start func(at place, file string) *process, happens func()) (files []string) {
+	t.Helper()
+	dir := t.TempDir()
+	var ps []*process
+	sockets := map[*netNS]int{}
+	for i, at := range places {
+		files = append(files, filepath.Join(dir, fmt.Sprintf("%d.pcap", i)))
+		ps = append(ps, start(at, files[i]))
+		sockets[at.n]++
 	}
-	if failed != tries/2 {
-		t.Fatalf("%d of %d failed", failed, tries)
+	for i, at := range places {
+		at.n.watching(sockets[at.n], ps[i])
 	}
+	happens()
 	for i, at := range places {
 		last := int64(0)
 		at.n.until("all is written", func() bool {

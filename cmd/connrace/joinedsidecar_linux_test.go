@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -102,30 +101,11 @@ func (a *sidecarApp) closeIdle() {
 
 // dumped are captures by tcpdump at several places, of what happens meanwhile. Its ring has room for only a few
 // frames of the greatest size, so they are cut.
-func dumped(t *testing.T, places []place, happens func()) (files []string) {
+func dumped(t *testing.T, places []place, happens func()) []string {
 	t.Helper()
-	dir := t.TempDir()
-	var ps []*process
-	sockets := map[*netNS]int{}
-	for i, at := range places {
-		files = append(files, filepath.Join(dir, fmt.Sprintf("%d.pcap", i)))
-		ps = append(ps, at.n.start("tcpdump", "-i", at.iface, "-w", files[i], "-U", "-Z", "root", "--immediate-mode", "--nano", "-s", "2000", "tcp"))
-		sockets[at.n]++
-	}
-	for i, at := range places {
-		at.n.watching(sockets[at.n], ps[i])
-	}
-	happens()
-	for i, at := range places {
-		last := int64(0)
-		at.n.until("all is written", func() bool {
-			was := last
-			last = infoOf(files[i]).Last
-			return last != 0 && last == was && time.Since(time.Unix(0, last)) > 300*time.Millisecond
-		})
-		ps[i].endSoon(syscall.SIGINT)
-	}
-	return files
+	return captured(t, places, func(at place, file string) *process {
+		return at.n.start("tcpdump", "-i", at.iface, "-w", file, "-U", "-Z", "root", "--immediate-mode", "--nano", "-s", "2000", "tcp")
+	}, happens)
 }
 
 // sidecarReport is what is asked of a report.

@@ -42,7 +42,9 @@ func (t *target) reinfer() {
 func (x *told) infer(advertised int64) {
 	in := &x.inferred
 	in.idle, in.lb, in.sweep = nil, nil, nil
-	if t := newTimer(idle.Infer(x.closes.All(), x.longest)); t != nil {
+	closes, lbCloses := x.closes.All(), x.lbCloses.All()
+	mass := idle.MassCloses(closes)
+	if t := newTimer(idle.Infer(closes, mass, x.longest)); t != nil {
 		in.idle = t
 		t.Hint = targetHints(t.NS, x.who.server.Said(), x.who.server.Not())
 		if advertised > 0 {
@@ -52,9 +54,9 @@ func (x *told) infer(advertised int64) {
 			}
 		}
 	} else {
-		in.sweep = idle.InferSweep(x.closes.All(), x.longest)
+		in.sweep = idle.InferSweep(closes, x.longest)
 	}
-	if t := newTimer(idle.Infer(x.lbCloses.All(), x.longest)); t != nil {
+	if t := newTimer(idle.Infer(lbCloses, idle.MassCloses(lbCloses), x.longest)); t != nil {
 		in.lb = t
 		if x.vantage() == "target" {
 			// The answer left here half a round trip before the LB's timer started, and
@@ -63,7 +65,7 @@ func (x *told) infer(advertised int64) {
 		}
 		t.Hint = lbHints(t.NS, x.who.lb.Said())
 	}
-	in.limits = idle.InferLimits(x.closes.All(), x.lbCloses.All(), x.slow.From, x.rtt.Median())
+	in.limits = idle.InferLimits(closes, mass, lbCloses, x.slow.From, x.rtt.Median())
 }
 
 // idleTimers are the two idle timeouts, the LB's as it was configured, if that is known.

@@ -1,7 +1,9 @@
 package idle
 
 import (
+	"cmp"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"connrace/detect/internal/ring"
@@ -48,6 +50,38 @@ func TestClosesAround(t *testing.T) {
 			if announced <= 7 && !c.setBack && to-from > 30 {
 				t.Fatalf("%d: [%d, %d) for 100 ms", n, from, to)
 			}
+		}
+	}
+}
+
+// Those that are alike are as many as a look at every pair of clock and beginning finds, and where in a
+// ring the oldest close lies decides nothing.
+func TestAlike(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		cs := make([]Close, 1+r.IntN(20))
+		var some readings
+		for i := range cs {
+			cs[i] = Close{Time: r.Int64N(300 * millisecond), Gap: r.Int64N(second) - 100*millisecond, Out: r.Int64N(second) - 500*millisecond, Age: r.Int64N(second)}
+			some.add(cs[i].reading())
+		}
+		want := 0
+		for i := range cs {
+			n := 0
+			for j := range cs {
+				if x, y := cs[i].reading(), cs[j].reading(); y.ns >= x.ns && y.alike(x) {
+					n++
+				}
+			}
+			want = max(want, n)
+		}
+		if got := some.mostAlike(); got != want || some.n() != len(cs) {
+			t.Fatalf("%d of %d are alike, want %d of %d: %v", got, some.n(), want, len(cs), cs)
+		}
+		slices.SortFunc(cs, func(a, b Close) int { return cmp.Compare(a.Time, b.Time) })
+		mass, k := MassCloses(cs), r.IntN(len(cs))
+		if got := MassCloses(slices.Concat(cs[k:], cs[:k])); !slices.Equal(got, slices.Concat(mass[k:], mass[:k])) {
+			t.Fatalf("%v, turned by %d: %v", mass, k, got)
 		}
 	}
 }

@@ -19,14 +19,13 @@ const (
 	atOnce = 10 * millisecond
 )
 
-// InferLimits infers limits from a target's closes and the LB's. answered says how many answers
-// took longer than a time; rtt is the round trip.
-func InferLimits(own, lb []Close, answered func(int64) int, rtt int64) (l Limits) {
+// InferLimits infers limits from a target's closes, of which mass are the MassCloses, and the LB's.
+// answered says how many answers took longer than a time; rtt is the round trip.
+func InferLimits(own []Close, mass []bool, lb []Close, answered func(int64) int, rtt int64) (l Limits) {
 	if len(own) == 0 {
 		return l
 	}
 	var busy, all []Close // those with a request outstanding, and all that a limit may be behind
-	mass := massCloses(own)
 	for i, c := range own {
 		if c.Out > ShortGap {
 			busy = append(busy, c)
@@ -144,21 +143,27 @@ func inferCount(own, lb []Close) uint32 {
 // inferRefused are the kinds of request, three times or more, that were closed upon at once,
 // although the connections had been idle for unlike times.
 func inferRefused(own []Close, rtt int64) map[uint64]bool {
-	by := map[uint64][]reading{}
+	by := map[uint64][]*Close{}
 	for i := range own {
 		if c := &own[i]; c.Refused(rtt) {
-			by[c.What] = append(by[c.What], c.reading())
+			by[c.What] = append(by[c.What], c)
 		}
 	}
 	kinds := map[uint64]bool{}
-	for what, rs := range by {
+	for what, cs := range by {
 		fresh := 0
-		for _, r := range rs {
-			if r.of.Gap < 0 {
+		var clocks readings
+		last := cs[0].reading() // of the latest clock, the longest
+		for _, c := range cs {
+			if c.Gap < 0 {
 				fresh++
 			}
+			r := c.reading()
+			if clocks.add(r); r.clock > last.clock || r.clock == last.clock && r.ns > last.ns {
+				last = r
+			}
 		}
-		if len(rs) >= 3 && (fresh > 0 || 2*mostAlike(rs) <= len(rs) || rs[len(rs)-1].of.Gap < second) {
+		if len(cs) >= 3 && (fresh > 0 || 2*clocks.mostAlike() <= len(cs) || last.of.Gap < second) {
 			kinds[what] = true
 		}
 	}

@@ -55,7 +55,7 @@ func TestInferLimits(t *testing.T) {
 		if c.answered == nil {
 			c.answered = none
 		}
-		l := InferLimits(c.own, c.lb, c.answered, 20*millisecond)
+		l := InferLimits(c.own, MassCloses(c.own), c.lb, c.answered, 20*millisecond)
 		for _, x := range []struct {
 			what string
 			got  *Timer

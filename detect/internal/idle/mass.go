@@ -23,7 +23,8 @@ type Mass struct {
 // Together looks which connections were closed in the same moment as c.
 func (x *Closes) Together(c *Close) (m Mass) {
 	m.Lo, m.LoOut = 1<<62, 1<<62
-	var some []reading
+	var some readings
+	var first reading
 	own := c.reading()
 	open, atOnce := int32(0), int32(0)
 	m.Left = math.MaxInt32
@@ -42,7 +43,9 @@ func (x *Closes) Together(c *Close) (m Mass) {
 			continue
 		}
 		r := s.reading()
-		some = append(some, r)
+		if some.add(r); m.N == 0 {
+			first = r
+		}
 		if m.N++; r.alike(own) {
 			m.Alike++
 		}
@@ -54,10 +57,10 @@ func (x *Closes) Together(c *Close) (m Mass) {
 		} else if r.clock == 'i' {
 			m.Lo, m.Hi = min(m.Lo, r.ns), max(m.Hi, r.ns)
 		}
-		m.unlike = m.unlike || !some[0].alike(r)
+		m.unlike = m.unlike || !first.alike(r)
 	}
 	if m.Alike > 1 { // those that are alike to this one need not be to each other
-		m.Alike = min(m.Alike, mostAlike(some))
+		m.Alike = min(m.Alike, some.mostAlike())
 	}
 	if m.N == 0 && atOnce == 0 {
 		m.Left = 0 // none was noted
@@ -120,22 +123,22 @@ func (r reading) alike(o reading) bool {
 // unlike reports whether times differ by more than a timer's scatter.
 func unlike(lo, hi int64) bool { return hi-lo > max(hi/10, 100*millisecond) }
 
-// massCloses marks the closes that belong to a mass close: at least three within one
+// MassCloses marks the closes that belong to a mass close: at least three within one
 // moment whose clocks differ. Of a busy target's timer many fire in one moment, all alike.
-func massCloses(samples []Close) []bool {
+func MassCloses(samples []Close) []bool {
 	order := byTime(samples)
 	mass := make([]bool, len(samples))
-	var some []reading
+	var some readings
 	for i := 0; i < len(order); {
 		first := samples[order[i]].Time
-		some = some[:0]
+		some.reset()
 		j := i
 		for ; j < len(order) && samples[order[j]].Time-samples[order[max(j-1, i)]].Time <= Moment && samples[order[j]].Time-first <= 4*Moment; j++ {
 			if s := &samples[order[j]]; !s.AtOnce() {
-				some = append(some, s.reading())
+				some.add(s.reading())
 			}
 		}
-		if len(some) >= 3 && 3*mostAlike(some) <= 2*len(some) {
+		if n := some.n(); n >= 3 && 3*some.mostAlike() <= 2*n {
 			for _, k := range order[i:j] {
 				mass[k] = true
 			}
@@ -145,12 +148,43 @@ func massCloses(samples []Close) []bool {
 	return mass
 }
 
+// readings are what the clocks of some closes said, each by itself: numbers are sorted several times as
+// fast as what has to be compared by a function, and a busy target closes hundreds in one moment.
+type readings struct{ idle, outstanding, age []int64 }
+
+func (rs *readings) add(r reading) {
+	switch r.clock {
+	case 'i':
+		rs.idle = append(rs.idle, r.ns)
+	case 'o':
+		rs.outstanding = append(rs.outstanding, r.ns)
+	default:
+		rs.age = append(rs.age, r.ns)
+	}
+}
+
+// reset empties them and keeps their room.
+func (rs *readings) reset() {
+	rs.idle, rs.outstanding, rs.age = rs.idle[:0], rs.outstanding[:0], rs.age[:0]
+}
+
+// n is how many there are.
+func (rs *readings) n() int { return len(rs.idle) + len(rs.outstanding) + len(rs.age) }
+
 // mostAlike is how many of them are alike; it sorts them.
-func mostAlike(rs []reading) int {
-	slices.SortFunc(rs, func(a, b reading) int { return cmp.Or(cmp.Compare(a.clock, b.clock), cmp.Compare(a.ns, b.ns)) })
+func (rs *readings) mostAlike() int {
+	return max(mostAlike(rs.idle), mostAlike(rs.outstanding), mostAlike(rs.age))
+}
+
+// mostAlike is how many of the times of one clock are alike; it sorts them.
+func mostAlike(ns []int64) int {
+	if len(ns) == 0 || !unlike(slices.Min(ns), slices.Max(ns)) {
+		return len(ns)
+	}
+	slices.Sort(ns)
 	most := 0
-	for i, j := 0, 0; j < len(rs); j++ {
-		for !rs[i].alike(rs[j]) {
+	for i, j := 0, 0; j < len(ns); j++ {
+		for unlike(ns[i], ns[j]) {
 			i++
 		}
 		most = max(most, j-i+1)
@@ -175,18 +209,29 @@ func moments(c []Close) (ids []int32, n int) {
 }
 
 // byTime is the order of samples in time.
-func byTime(c []Close) []int { return order(c, func(s *Close) int64 { return s.Time }) }
+func byTime(c []Close) []int {
+	first := 0 // in a ring the oldest one lies anywhere; from there on they are nearly in order
+	for i := range c {
+		if c[i].Time < c[first].Time {
+			first = i
+		}
+	}
+	return order(c, first, func(s *Close) int64 { return s.Time })
+}
 
-// order is the order of samples by a clock. Closes are large: what the clock says is sorted in
-// their place.
-func order(cs []Close, clock func(*Close) int64) []int {
+// order is the order of samples by a clock; sorting begins with one of them. Closes are large: what the clock
+// says is sorted in their place.
+func order(cs []Close, first int, clock func(*Close) int64) []int {
 	type at struct {
 		ns int64
 		i  int
 	}
-	by := make([]at, len(cs))
-	for i := range cs {
-		by[i] = at{clock(&cs[i]), i}
+	by := make([]at, 0, len(cs))
+	for i := range cs[first:] {
+		by = append(by, at{clock(&cs[first+i]), first + i})
+	}
+	for i := range cs[:first] {
+		by = append(by, at{clock(&cs[i]), i})
 	}
 	slices.SortFunc(by, func(a, b at) int { return cmp.Compare(a.ns, b.ns) })
 	order := make([]int, len(cs))
@@ -199,7 +244,7 @@ func order(cs []Close, clock func(*Close) int64) []int {
 // sorted are samples in the order of a clock.
 func sorted(cs []Close, clock func(*Close) int64) []Close {
 	out := make([]Close, len(cs))
-	for i, j := range order(cs, clock) {
+	for i, j := range order(cs, 0, clock) {
 		out[i] = cs[j]
 	}
 	return out

@@ -21,9 +21,8 @@ func (t *Timer) Overdue(gap int64) bool { return t != nil && gap >= t.Lo-Early }
 
 // Infer infers an idle timeout from closes: a tight cluster of gaps from at least three
 // distinct moments, or of two within 20 ms, that no answered reuse outlived; longest is
-// the longest gap after which a connection was used again. Nil: none.
-func Infer(samples []Close, longest int64) *Timer {
-	mass := massCloses(samples)
+// the longest gap after which a connection was used again; mass are their MassCloses. Nil: none.
+func Infer(samples []Close, mass []bool, longest int64) *Timer {
 	i := -1
 	gs := timed(samples, func() bool { i++; return !mass[i] })
 	ids, n := moments(gs)

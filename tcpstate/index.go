@@ -3,6 +3,9 @@ package tcpstate
 import (
 	"math/bits"
 	"math/rand/v2"
+	"unsafe"
+
+	"connrace/tcpstate/internal/slab"
 )
 
 // arena holds values in chunks that never move. A place is allocated and released; in
@@ -11,11 +14,15 @@ type arena[T any] struct {
 	chunks []*[arenaChunk]T
 	unused []uint32 // places given back
 	made   uint32   // places so far
+	slab   []T      // for further chunks
 }
 
 const (
 	arenaBits  = 10
 	arenaChunk = 1 << arenaBits
+	// slabSize is of how many octets the room for further values is, once there are so many that a part of a huge
+	// page that is not used yet matters less than many small ones do.
+	slabSize = 8 << 20
 )
 
 // at is the value at a place.
@@ -29,10 +36,24 @@ func (a *arena[T]) alloc() uint32 {
 		return i
 	}
 	if a.made%arenaChunk == 0 {
-		a.chunks = append(a.chunks, new([arenaChunk]T))
+		a.chunks = append(a.chunks, a.chunk())
 	}
 	a.made++
 	return a.made - 1
+}
+
+// chunk is room for further values.
+func (a *arena[T]) chunk() *[arenaChunk]T {
+	size := int(unsafe.Sizeof(*new(T)))
+	if int(a.made)*size < slabSize/2 {
+		return new([arenaChunk]T)
+	}
+	if len(a.slab) < arenaChunk {
+		a.slab = slab.Make[T](slabSize / size)
+	}
+	c := (*[arenaChunk]T)(a.slab)
+	a.slab = a.slab[arenaChunk:]
+	return c
 }
 
 // release makes a place free.
@@ -187,7 +208,7 @@ func (x *index) first(hash uint32) uint32 {
 // resize makes the index one of 1<<logSize slots, at most 32.
 func (x *index) resize(logSize uint8) {
 	old := x.slots
-	x.slots, x.shift, x.n = make([]slot, 1<<logSize), 32-logSize, 0
+	x.slots, x.shift, x.n = slab.Make[slot](1<<logSize), 32-logSize, 0
 	for _, s := range old {
 		if s.place != 0 {
 			x.put(s)

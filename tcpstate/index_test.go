@@ -31,3 +31,24 @@ func TestHashSpread(t *testing.T) {
 		}
 	}
 }
+
+// Values keep their places, each its own, beyond the chunks that are made one by one.
+func TestArena(t *testing.T) {
+	type value [32]uint64
+	var a arena[value]
+	first := a.at(a.alloc())
+	for i := range uint32(2 * slabSize / 256) {
+		a.at(i)[0], a.at(i)[31] = uint64(i), uint64(i)
+		if a.alloc() != i+1 {
+			t.Fatalf("place %d was not the next", i+1)
+		}
+	}
+	for i := range a.made - 1 {
+		if v := a.at(i); v[0] != uint64(i) || v[31] != uint64(i) {
+			t.Fatalf("at place %d lies %v", i, v)
+		}
+	}
+	if a.release(5); a.alloc() != 5 || a.at(0) != first {
+		t.Error("a place given back is not the next, or a value moved")
+	}
+}

@@ -26,6 +26,7 @@ var layers = []struct {
 }{
 	{"tcpstate", []string{"connrace/tcpstate/internal"}, "it is arithmetic on segments, testable without a capture"},
 	{"tcpstate/internal/framing", []string{"golang.org/x/net/http2/hpack"}, "it finds messages in bytes and knows nothing of segments; names of HTTP/2 need HPACK, whose tables are not ours to write"},
+	{"tcpstate/internal/slab", nil, "it asks for memory, whatever is kept there"},
 	{"detect", []string{"connrace/tcpstate", "connrace/detect/internal"}, "rules read facts, not packets: they hold for files and live alike"},
 	{"detect/internal/ring", nil, "it keeps values, whatever they are"},
 	{"detect/internal/idle", []string{"connrace/tcpstate", "connrace/detect/internal/ring"}, "it infers timers from closes and knows no rule"},

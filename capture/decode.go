@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 
 	"github.com/google/gopacket/layers"
@@ -78,14 +79,27 @@ func (d *Decoder) Decode(f *Frame, segs []tcpstate.Segment) []tcpstate.Segment {
 
 // DecodeAll is Decode for frames that follow one another.
 func (d *Decoder) DecodeAll(frames []Frame, segs []tcpstate.Segment) []tcpstate.Segment {
-	for i := range frames {
-		if n := len(segs); n < cap(segs) && peek(&frames[i], &segs[:n+1][n]) {
-			segs = segs[:n+1]
-		} else {
-			segs = d.headers(&frames[i], segs)
+	for len(frames) > 0 {
+		n := len(segs)
+		segs = slices.Grow(segs, len(frames))
+		k := peekAll(frames, segs[n:n+len(frames)])
+		if segs, frames = segs[:n+k], frames[k:]; len(frames) > 0 {
+			segs, frames = d.headers(&frames[0], segs), frames[1:]
 		}
 	}
 	return segs
+}
+
+// peekAll is peek for frames that follow one another, up to the first for which that is false. There
+// is a segment for each.
+func peekAll(frames []Frame, segs []tcpstate.Segment) int {
+	segs = segs[:len(frames)]
+	for i := range frames {
+		if !peek(&frames[i], &segs[i]) {
+			return i
+		}
+	}
+	return len(frames)
 }
 
 // DecodeOptions is Decode, and returns for each segment that it appends what was captured of its TCP

@@ -190,13 +190,7 @@ func (f *File) delivered(batch []Frame) {
 		f.afterGap = false
 	}
 	f.info.Frames += uint64(len(batch))
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	for i := range batch {
-		if t := batch[i].Time; t != 0 {
-			first = min(first, t)
-			last = max(last, t)
-		}
-	}
+	first, last := timesOf(batch)
 	if f.places != nil {
 		f.places.delivered(f, batch, first, last)
 	}
@@ -208,6 +202,23 @@ func (f *File) delivered(batch []Frame) {
 		f.timed = true
 		f.info.First, f.info.Last = first, last
 	}
+}
+
+// timesOf are the first and the last time of frames, those without one aside; there are none where the first
+// is behind the last. Mostly they are those of the first frame and the last, and all others lie between.
+func timesOf(batch []Frame) (first, last int64) {
+	first, last = batch[0].Time, batch[len(batch)-1].Time
+	if first == 0 || last == 0 || last < first {
+		first, last = math.MaxInt64, math.MinInt64
+	}
+	for i := range batch {
+		if t := batch[i].Time; t < first || t > last {
+			if t != 0 {
+				first, last = min(first, t), max(last, t)
+			}
+		}
+	}
+	return first, last
 }
 
 // Info returns what is known of the capture so far.

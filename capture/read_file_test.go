@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 )
@@ -331,5 +332,27 @@ func TestInfo(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// The first and the last time of frames are those that a look at each finds, wherever they lie, and those without
+// one aside.
+func TestTimesOf(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		batch := make([]Frame, 1+r.IntN(6))
+		first, last := int64(math.MaxInt64), int64(math.MinInt64)
+		for i := range batch {
+			x := r.Int64N(7) - 3
+			if r.IntN(20) == 0 {
+				x = []int64{math.MinInt64, math.MaxInt64}[r.IntN(2)]
+			}
+			if batch[i].Time = x; x != 0 {
+				first, last = min(first, x), max(last, x)
+			}
+		}
+		if a, b := timesOf(batch); a != first || b != last {
+			t.Fatalf("%d to %d, want %d to %d: %v", a, b, first, last, batch)
+		}
 	}
 }

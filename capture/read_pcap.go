@@ -200,6 +200,11 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 		batch = batch[:1]
 	}
 	buf, pos, start := w.buf[:w.end], w.pos, w.pos
+	if p.isPlain() {
+		var end int64
+		n, end = plainRecords(batch, buf[pos:], &Frame{Number: number, Offset: w.offset(), LinkType: p.link}, int64(p.fraction))
+		pos = int(end - w.base)
+	}
 	for n < len(batch) {
 		b := buf[pos:]
 		if len(b) < p.headerLen {
@@ -243,6 +248,41 @@ func (p *pcap) next(w *window, batch []Frame, number uint64) (n, want int, err e
 		}
 	}
 	return n, want, nil
+}
+
+// isPlain reports whether records are as nearly all files have them.
+func (p *pcap) isPlain() bool {
+	return !p.swap && !p.strict && p.lengths == capturedFirst && p.headerLen == recordLen && p.copy == nil
+}
+
+// plainRecords is the fast path: it fills frames with the records at the beginning of b as long as they are
+// whole and nothing about them is unusual, and leaves the rest to next. first has the Number and the Offset of the
+// first one, and what is the same of all; fraction is that of pcap. end is the Offset behind the last one.
+func plainRecords(batch []Frame, b []byte, first *Frame, fraction int64) (n int, end int64) {
+	number, offset, link := first.Number, first.Offset, first.LinkType
+	for n = range batch {
+		if len(b) < recordLen {
+			return n, offset
+		}
+		times, lengths := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		captured := uint32(lengths)
+		size := recordLen + int(captured)
+		if captured > maxPacket || len(b) < size {
+			return n, offset
+		}
+		f := &batch[n]
+		f.Number = number + uint64(n)
+		f.Time = int64(uint32(times))*second + int64(times>>32)*fraction
+		f.Offset = offset
+		f.Length = max(uint32(lengths>>32), captured)
+		f.LinkType = link
+		f.NoPacket = false
+		f.AfterGap = false
+		f.Data = b[recordLen:size:size]
+		b = b[size:]
+		offset += int64(size)
+	}
+	return len(batch), offset
 }
 
 // odd handles what is rare: a record that is too large to be true, or only too large for

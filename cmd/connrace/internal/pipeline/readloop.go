@@ -29,11 +29,13 @@ func (x *decoded) reset() { x.segs, x.gaps = x.segs[:0], x.gaps[:0] }
 // decode adds the segments of frames.
 func (x *decoded) decode(d *capture.Decoder, frames []capture.Frame) {
 	from := 0
+	if len(x.gaps) == 0 && len(frames) > 0 && !frames[0].AfterGap {
+		x.gaps = append(x.gaps, gap{false, len(x.segs), frames[0].Number, frames[0].Time})
+	}
 	for i := range frames {
-		f := &frames[i]
-		if f.AfterGap || len(x.gaps) == 0 {
+		if f := &frames[i]; f.AfterGap {
 			x.segs = d.DecodeAll(frames[from:i], x.segs)
-			x.gaps = append(x.gaps, gap{f.AfterGap, len(x.segs), f.Number, f.Time})
+			x.gaps = append(x.gaps, gap{true, len(x.segs), f.Number, f.Time})
 			from = i
 		}
 	}

@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -97,6 +96,8 @@ type problem struct {
 	before            bool                 // some of that is from before the stop that was seen
 	failed            bursts               // when tries failed
 	found             bursts               // when it was found
+	knownOf           int                  // how many targets known has looked at
+	knownOnes         []*detect.Target     // those that it found
 }
 
 // site is where something happened.
@@ -331,13 +332,28 @@ func (q *problem) at(s site) {
 
 // known are the targets of the problem of which something is known, in order of their addresses. One
 // that several analyses have is there as often, in theirs.
-func (q *problem) known() (ts []*detect.Target) {
-	for _, s := range slices.SortedFunc(maps.Keys(q.targets), func(a, b site) int {
-		return cmp.Or(cmp.Compare(a.String(), b.String()), cmp.Compare(q.targets[a], q.targets[b]))
-	}) {
+func (q *problem) known() []*detect.Target {
+	if q.knownOf != len(q.targets) {
+		q.knownOf, q.knownOnes = len(q.targets), knownOf(q.targets)
+	}
+	return slices.Clone(q.knownOnes)
+}
+
+func knownOf(targets map[site]int) (ts []*detect.Target) {
+	type named struct {
+		name  string
+		place int
+		known *detect.Target
+	}
+	var all []named
+	for s, place := range targets {
 		if s.known != nil {
-			ts = append(ts, s.known)
+			all = append(all, named{s.String(), place, s.known})
 		}
+	}
+	slices.SortFunc(all, func(a, b named) int { return cmp.Or(strings.Compare(a.name, b.name), a.place-b.place) })
+	for i := range all {
+		ts = append(ts, all[i].known)
 	}
 	return ts
 }

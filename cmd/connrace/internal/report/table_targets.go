@@ -90,11 +90,23 @@ func ranked(a *Analysis) ([]detect.Target, map[tcpstate.Endpoint]map[string]int)
 		}
 		found[g.Target][g.Rule.ID] += int(g.Count)
 	}
-	targets := slices.Clone(a.Result.Targets)
-	slices.SortStableFunc(targets, func(x, y detect.Target) int {
-		return cmp.Or(cmp.Compare(y.Failed(), x.Failed()), cmp.Compare(y.OpenTries, x.OpenTries), cmp.Compare(len(found[y.Target]), len(found[x.Target])),
-			cmp.Compare(y.Requests, x.Requests), cmp.Compare(y.Connections, x.Connections))
+	type rank struct { // targets are large: what they are sorted by is in their place
+		failed, open, kinds, requests, connections uint64
+		place                                      int
+	}
+	ranks := make([]rank, len(a.Result.Targets))
+	for i := range ranks {
+		t := &a.Result.Targets[i]
+		ranks[i] = rank{t.Failed(), t.OpenTries, uint64(len(found[t.Target])), t.Requests, t.Connections, i}
+	}
+	slices.SortFunc(ranks, func(x, y rank) int {
+		return cmp.Or(cmp.Compare(y.failed, x.failed), cmp.Compare(y.open, x.open), cmp.Compare(y.kinds, x.kinds),
+			cmp.Compare(y.requests, x.requests), cmp.Compare(y.connections, x.connections), cmp.Compare(x.place, y.place))
 	})
+	targets := make([]detect.Target, len(ranks))
+	for i := range ranks {
+		targets[i] = a.Result.Targets[ranks[i].place]
+	}
 	return targets, found
 }
 

@@ -1,44 +1,148 @@
 package detect
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
-// gradeWait tells whose wait it was that ended before an answer: one that occurs twice is a
-// setting, and an error; the LB's, or that of clients which wait as long. Others that are not
-// round and vary, or are shorter than any that is set, are those of clients that went away.
+// gradeWait tells whose wait it was that ended before an answer, and of those before it what is known by it.
 func (d *Detector) gradeWait(p *pending) {
 	const (
-		shortest = 100 * millisecond // of those that are set
-		most     = 1000              // findings that are looked at
-		near     = 50                // of those, at least: what is like this one need not be like another that is
+		most = 1000 // findings that are looked at
+		near = 50   // of those, at most, that are judged again whatever their wait
 	)
-	g := p.f.Measures.Outstanding.NS
 	if !p.f.Lost || p.f.own != nil {
 		return
 	}
-	varies, found := []*pending{p}, false
+	like := []*pending{p}
 	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
 		o := d.settled[i]
-		if o.t != p.t || o.f.Rule != p.f.Rule || !o.f.Lost && !o.f.byClient || o.f.own != nil && !o.f.byClient {
-			continue
-		}
-		diff := o.f.Measures.Outstanding.NS - g
-		switch alike := diff > -roundSlack && diff < roundSlack; {
-		case alike && g >= shortest:
-			d.regrade(p, Error, false)
-			d.regrade(o, Error, false)
-			if found = true; i < len(d.settled)-near {
-				return
-			}
-		case !alike && o.f.Severity == Warning:
-			varies = append(varies, o)
+		if o.t == p.t && o.f.Rule == p.f.Rule && (o.f.byClient || o.f.Lost && o.f.own == nil) {
+			like = append(like, o)
 		}
 	}
-	if !found && p.f.Severity == Warning && (len(varies) > 1 || g < shortest) {
-		for _, o := range varies {
-			d.regrade(o, Warning, true)
+	w := make(givenUp, len(like))
+	for i, o := range like {
+		w[i] = waitOf(o.f)
+	}
+	for i, o := range like {
+		if i < near || alike(w[i].ns, w[0].ns, busySlack) {
+			s, byClient := w.grade(w[i])
+			d.regrade(o, s, byClient)
 		}
 	}
 }
+
+// givenUp are the waits at one target that ended before an answer.
+type givenUp []givenUpWait
+
+type givenUpWait struct {
+	ns    int64
+	round bool // it looks configured
+}
+
+func waitOf(f *Finding) givenUpWait {
+	g := f.Measures.Outstanding.NS
+	return givenUpWait{g, f.round || round(g)}
+}
+
+func alike(a, b, slack int64) bool { return a-b < slack && b-a < slack }
+
+// busySlack is how late a timer may fire now and then on a host that is busy, ns, by judgement.
+const busySlack = 50 * millisecond
+
+// grade says how grave a wait's end is, and whether it was most likely a client that went away. A wait that is
+// round or occurs again is a setting, and an error: the LB's, or that of clients which wait as long. Others that
+// vary, or are shorter than any that is set, are those of clients that went away.
+func (w givenUp) grade(g givenUpWait) (s Severity, byClient bool) {
+	const shortest = 100 * millisecond // of those that are set
+	switch {
+	case g.ns >= shortest && (w.repeats(g.ns, roundSlack) || w.repeats(g.ns, busySlack)), g.round && w.longer(g.ns) < 2:
+		return Error, false
+	case g.ns < shortest:
+		return Warning, true
+	}
+	switch n := w.swept(g.ns); {
+	case n >= sweeps:
+		return Error, false
+	case n > 1:
+		return Warning, false
+	}
+	return Warning, !g.round && w.varies(g.ns)
+}
+
+// sweeps is how many waits must be as long as an LB makes them that looks at its clocks once a second, for it to
+// be one: as many as of targets that do.
+const sweeps = 5
+
+// repeats reports whether a wait occurs again, more often than waits of all lengths are alike by chance.
+func (w givenUp) repeats(g, slack int64) bool {
+	const most = 0.01 // how likely chance is to do so at any of the waits
+	again, about, least, longest := -1, 0, g, g
+	for _, o := range w {
+		switch least, longest = min(least, o.ns), max(longest, o.ns); {
+		case alike(o.ns, g, slack):
+			again++
+		case o.ns >= g/2 && o.ns <= 2*g:
+			about++
+		}
+	}
+	rest := len(w) - 1 - again
+	if again <= 0 || rest == 0 {
+		return again > 0
+	}
+	// How many are to be expected, at the density of all or of those that are about as long.
+	width := 2 * float64(slack)
+	expected := max(float64(rest)*width/float64(longest-least), float64(about)*width/(1.5*float64(g)))
+	chance := float64(len(w)) * math.Exp(-expected)
+	for k := 1; k <= again; k++ {
+		chance *= expected / float64(k)
+	}
+	return float64(again) > expected && chance < most
+}
+
+// longer counts the waits of other lengths that are clearly longer than one: an LB's own limit is not exceeded.
+func (w givenUp) longer(g int64) (n int) {
+	for _, o := range w {
+		if !o.round && o.ns > g+late(g) {
+			n++
+		}
+	}
+	return n
+}
+
+// swept counts the longest waits, if one is of them, that are as long as an LB makes them that looks at its clocks
+// once a second (lighttpd, Traffic Server), and are most of all; 0: they are not.
+func (w givenUp) swept(g int64) (n int) {
+	const least = 2 * second // shorter limits are hardly set where clocks are that slow
+	longest := g
+	for _, o := range w {
+		longest = max(longest, o.ns)
+	}
+	from := longest - late(longest)
+	for _, o := range w {
+		if o.ns >= from {
+			n++
+		}
+	}
+	if longest < least || g < from || 2*n <= len(w) {
+		return 0
+	}
+	return n
+}
+
+// varies reports whether others are of other lengths.
+func (w givenUp) varies(g int64) bool {
+	for _, o := range w {
+		if !o.round && !alike(o.ns, g, roundSlack) {
+			return true
+		}
+	}
+	return false
+}
+
+// late is how late a limit may be noticed, ns, where clocks are looked at once a second.
+func late(g int64) int64 { return min(sweepLate, g/4) }
 
 // regrade changes how grave a finding about a wait is, and whose that was.
 func (d *Detector) regrade(p *pending, s Severity, byClient bool) {

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -46,7 +47,8 @@ LB                                target
 		Between: "The same.",
 	},
 	Cause: "A round wait is the load balancer's own timeout: the application is slow. One that is always the same is " +
-		"that, too, or a timeout of its clients; any other is most likely a client that went away.",
+		"that, too, or a timeout of its clients; any other is most likely a client that went away, but for load balancers that look at " +
+		"their clocks only once a second (lighttpd, Traffic Server).",
 	Causes: []string{
 		"the load balancer's read timeout (nginx 60 s, ALB 60 s idle timeout)",
 		"an application slow, blocked or waiting for its database",
@@ -87,7 +89,8 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Grounds += "; its end was not captured: the load balancer may have taken an answer behind its close"
 	}
 	f.Severity = Warning
-	if x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0)) || round(f.Measures.Outstanding.NS) {
+	f.round = x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0))
+	if f.round || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
 	}
 	if x.deadline(f.Measures.Outstanding.NS) {
@@ -99,6 +102,8 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the load balancer had not seen", x.frame(x.stream.ResetByTarget))
 	} else if x.answered && x.newestAnswer.Set() { // asked as if whole, it may be what is missing
 		f.Summary += fmt.Sprintf("the target answered (frame %d), which the load balancer had not seen when it closed", x.frame(x.newestAnswer))
+	} else if x.awaitsContinue() {
+		f.Summary += "it waits for a 100 (Continue) before it sends the body, and the target had acknowledged its head and " + x.silent() + " by then"
 	} else if x.flow.RequestUnfinished() {
 		f.Severity = Warning
 		f.Summary += fmt.Sprintf("it had sent %d bytes of that, and more was to come", f.Request.Bytes)
@@ -111,6 +116,23 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += "the target had acknowledged it and " + x.silent() + " by then"
 	}
 	return f
+}
+
+// awaitsContinue reports whether of the newest request only the head was sent, for the target was to say first
+// that it wants the body (RFC 9110 §10.1.1), and has said nothing.
+func (x *Facts) awaitsContinue() bool {
+	return x.stream == nil && x.flow.RequestUnfinished() && x.newestFromLB.End() == x.request.Seq.Add(uint32(len(x.head))) &&
+		!(x.newestFromTarget.Set() && x.newestFromTarget.Ack.After(x.request.Seq)) && bytes.HasSuffix(x.head, []byte("\r\n\r\n")) && expectsContinue(x.head)
+}
+
+// expectsContinue reports whether a request's head has the field Expect: 100-continue.
+func expectsContinue(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		if name, value, ok := bytes.Cut(line, []byte{':'}); ok && bytes.EqualFold(name, []byte("Expect")) {
+			return bytes.EqualFold(bytes.TrimSpace(value), []byte("100-continue"))
+		}
+	}
+	return false
 }
 
 // mayBeHalfClose reports whether the LB closed only its own direction, as far as can be told by now.

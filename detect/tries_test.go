@@ -19,6 +19,12 @@ func TestGradeWait(t *testing.T) {
 		{"varies", []int64{ms(17321), ms(2123), ms(7777)}, Tries{ClientAborts: 3}},
 		{"shorter than any that is set", []int64{ms(1)}, Tries{ClientAborts: 1}},
 		{"twice the same", []int64{ms(329), ms(330)}, Tries{LostRequests: 2}},
+		{"alike by chance", []int64{ms(1365), ms(152), ms(379), ms(771), ms(1355), ms(1373)}, Tries{ClientAborts: 6}},
+		{"often the same", []int64{ms(701), ms(152), ms(703), ms(379), ms(700), ms(1771), ms(702)}, Tries{LostRequests: 4, ClientAborts: 3}},
+		{"a clock looked at once a second", []int64{ms(5856), ms(5940), ms(5315)}, Tries{LostRequests: 3}},
+		{"so, and clients", []int64{ms(5856), ms(612), ms(5940), ms(5315), ms(1371)}, Tries{LostRequests: 3, ClientAborts: 2}},
+		{"late now and then", []int64{ms(1000), ms(1001), ms(1020), ms(1002), ms(982), ms(1000)}, Tries{LostRequests: 6}},
+		{"round, and clearly exceeded", []int64{ms(1000), ms(3123), ms(2777), ms(4211)}, Tries{LostRequests: 1, ClientAborts: 3}},
 		{"varies, then twice the same", []int64{ms(17321), ms(2123), ms(2124)}, Tries{LostRequests: 2, ClientAborts: 1}},
 	} {
 		d := New(Options{})

@@ -85,7 +85,7 @@ LB                                target
 
 func matchAcceptQueueOverflow(x *Facts) *Finding {
 	if !x.fresh() {
-		return nil
+		return x.acceptedTooLate()
 	}
 	if s, by := x.eaten(); by == theQueue {
 		f := x.inVain(&s)
@@ -112,6 +112,25 @@ func matchAcceptQueueOverflow(x *Facts) *Finding {
 		return f
 	}
 	return nil
+}
+
+// acceptedTooLate finds a connection that the target took at last, when the load balancer had given up.
+func (x *Facts) acceptedTooLate() *Finding {
+	first, fromTarget := x.firstOctets()
+	if !x.flow.BeginCaptured() || x.used() || !x.request.Set() || x.request.Seq != first || x.newestFromTarget.Set() && !(x.answered && x.answer == fromTarget) {
+		return nil
+	}
+	took, end, ok := x.gaveUpMeanwhile()
+	if !ok {
+		return nil
+	}
+	f := x.overflow(x.request)
+	f.ignored = f.ignored[:len(f.ignored)-1] // the last copy got through
+	f.Lost = true
+	f.Measures.Delay = Duration{took, true}
+	f.Summary = fmt.Sprintf("the target took the load balancer's final ACK only after %s: the first data (frame %d) was sent %d times, and the load balancer had given up by then (frame %d)",
+		seconds(took), x.frame(x.request), f.Measures.Attempts, x.frame(end))
+	return f
 }
 
 // resetAtOnce reports whether an RST answers the handshake's final ACK or the first data at
@@ -162,10 +181,11 @@ func matchAcceptQueueDelay(x *Facts) *Finding {
 	return f
 }
 
-// firstOfAll reports whether the request that is answered now is the connection's first data.
+// firstOfAll reports whether the request that is answered now is the connection's first data, and its answer
+// the target's.
 func (x *Facts) firstOfAll() bool {
-	first, _ := x.firstOctets()
-	return x.flow.BeginCaptured() && !x.newestFromTarget.Set() && x.request.Seq == first
+	first, fromTarget := x.firstOctets()
+	return x.flow.BeginCaptured() && !x.used() && x.request.Seq == first && x.answered && x.answer == fromTarget
 }
 
 // overdue reports whether the first data was sent at least three times and not acknowledged

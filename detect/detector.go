@@ -33,6 +33,7 @@ type Detector struct {
 	scratch   Facts // of the connection that is looked at
 
 	open      open
+	mended    mended
 	stalled   openWaits
 	pending   pendings   // decided, waiting for what belongs to them
 	waiting   int        // their weight
@@ -54,7 +55,7 @@ type Detector struct {
 
 // New makes a detector.
 func New(o Options) *Detector {
-	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
+	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, mended: mended{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
@@ -217,6 +218,7 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	d.exchanges.active(t.end, e.Time)
 	d.noteSpoken(t, e.Flow)
+	delete(d.mended, e.Flow.Index())
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
 		t.tell().reached[1].add(e.Time, answer.Len)
 	}
@@ -264,13 +266,8 @@ func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	}
 	d.served(f, x, request.Time)
 	x.waits.end(d.stalled, d.tracker, f, e.Time)
-	if f.Noted() && d.tracker.Notes(f).Half[f.LB()].NCopies > 0 && !f.Decided() {
-		if d.tracker.NewestFromTarget(f).Set() {
-			x.losses.Add(request.Time, 0)
-		}
-		if !d.facts(f, e).overcome() { // else when it is taken
-			d.onAnswerTaken(e)
-		}
+	if f.Noted() && d.tracker.Notes(f).Half[f.LB()].NCopies > 0 && !f.Decided() && d.tracker.NewestFromTarget(f).Set() {
+		x.losses.Add(request.Time, 0)
 	}
 }
 
@@ -348,6 +345,8 @@ func (d *Detector) onSettled(e *tcpstate.Event) {
 	case f.Decided():
 	case !f.Established():
 		d.judgeHandshake(d.facts(f, e))
+	case e.Ended && !f.Closing() && d.answeredLast(f):
+		d.onAnswerTaken(e)
 	case f.Closing(), e.Ended && d.waits(f):
 		if d.resolveRoles(f); d.inOrder(f) {
 			return
@@ -370,6 +369,13 @@ func (d *Detector) inOrder(f *tcpstate.Flow) bool {
 	}
 	m := d.tracker.Notes(f)
 	return m.Half[0].NRST == 0 && m.Half[1].NRST == 0 && d.tracker.StillUnacked(f, 1-f.LB()) == nil
+}
+
+// answeredLast reports whether a request had to be sent again and has an answer, of which the capture does not
+// show whether the LB took it.
+func (d *Detector) answeredLast(f *tcpstate.Flow) bool {
+	lb, _ := f.Sides()
+	return f.Noted() && lb.Answered() && !lb.HadReceived(lb.AnswerSeq) && d.tracker.Notes(f).Half[f.LB()].NCopies > 0 && !d.waits(f)
 }
 
 // waits reports whether one side of a connection has sent octets again that the other has not
@@ -407,6 +413,7 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 		d.onSettled(&c)
 	}
 	d.conclude(f, wasLeft)
+	delete(d.mended, f.Index())
 	d.undecided.forget(f.Index())
 	m := d.tracker.Notes(f)
 	d.targetOf(f).kept().waits.end(d.stalled, d.tracker, f, e.Time)

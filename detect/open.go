@@ -71,6 +71,18 @@ const (
 	wasTurned   = " until it showed that the ends are the other way round"
 )
 
+// mended are findings about requests that had to be sent again and were answered in the end, by flow. If the answer
+// is cut off or lost, that takes their place.
+type mended map[uint32]*pending
+
+// told is the finding about a connection's newest request that was told, and may become another; nil: there is none.
+func (d *Detector) told(i uint32) *pending {
+	if p := d.open[i]; p != nil {
+		return p
+	}
+	return d.mended[i]
+}
+
 // conclude ends what was open about a connection, if no rule did.
 func (d *Detector) conclude(f *tcpstate.Flow, how string) {
 	p := d.open[f.Index()]

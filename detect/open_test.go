@@ -148,6 +148,8 @@ func TestOpenRequest(t *testing.T) {
 		x.until(14_000)
 		x.seg.Len = 20
 		x.send(target, lb, tcpstate.ACK|tcpstate.PSH, 501, 151)
+		x.seg.Len = 0
+		x.send(lb, target, tcpstate.ACK, 151, 521)
 		x.until(30_000)
 		x.wants(t, first, "14 s: update 1 accept-queue-overflow warning open=false lost=false: ...the first data was sent 7 times")
 		x.tries(t, 0, 0)

@@ -105,8 +105,13 @@ func (d *Detector) onAnswerTaken(e *tcpstate.Event) {
 	if f.Decided() {
 		return
 	}
-	if x := d.facts(f, e); d.enqueue(x, x.ask(AboutConnection, (*Rule).recovered)) {
+	x := d.facts(f, e)
+	switch p := d.hold(x, x.ask(AboutConnection, (*Rule).recovered)); {
+	case p == nil:
+	case f.HTTP2(), len(d.mended) >= maxOpen:
 		f.SetDecided()
+	default:
+		d.mended[f.Index()] = p
 	}
 	d.conclude(f, wasAnswered)
 }
@@ -148,18 +153,8 @@ func (x *Facts) arrivedAsLarge(f *Finding) {
 // as they are, or never, and then the LB's host answers the answer by a bare RST. On a connection
 // without an answer before, the accept queue may have been full.
 func (x *Facts) tookTooLong() *Finding {
-	if !x.request.Set() || x.stream != nil || !x.used() || x.flow.Upgraded() || !x.ln.TurnAcked.Set() || x.hole() {
-		return nil
-	}
-	took := x.ln.TurnAcked.Time - x.request.Time
-	end, refused := x.refusedAnswer()
-	if !refused {
-		end = x.lbClose()
-		if !x.lbGaveUp() || x.mayBeHalfClose() || end.Time-x.ln.TurnAcked.Time > x.rtt()+stuckFIN {
-			return nil
-		}
-	}
-	if !whenClosed.met(x.ln.NCopies+1, took) {
+	took, end, ok := x.gaveUpMeanwhile()
+	if !ok || !x.used() {
 		return nil
 	}
 	f := x.lost(x.request)
@@ -173,6 +168,23 @@ func (x *Facts) tookTooLong() *Finding {
 		sortEvidence(f.Evidence)
 	}
 	return f
+}
+
+// gaveUpMeanwhile reports how long a request took that was sent again and again before it was acknowledged, and what
+// shows that the LB had given up by then.
+func (x *Facts) gaveUpMeanwhile() (took int64, end tcpstate.SegRef, ok bool) {
+	if !x.request.Set() || x.stream != nil || x.flow.Upgraded() || !x.ln.TurnAcked.Set() || x.hole() {
+		return 0, end, false
+	}
+	took = x.ln.TurnAcked.Time - x.request.Time
+	end, refused := x.refusedAnswer()
+	if !refused {
+		end = x.lbClose()
+		if !x.lbGaveUp() || x.mayBeHalfClose() || end.Time-x.ln.TurnAcked.Time > x.rtt()+stuckFIN {
+			return 0, end, false
+		}
+	}
+	return took, end, whenClosed.met(x.ln.NCopies+1, took)
 }
 
 // stuckFIN is how soon, besides a round trip, a FIN follows the acknowledgment that it waited for, ns: the kernel

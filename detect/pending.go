@@ -52,19 +52,26 @@ const maxPending = 1 << 16
 // enqueue lets a rule's finding wait for what belongs to it. It reports whether there was
 // one, and the connection is decided by it.
 func (d *Detector) enqueue(x *Facts, f *Finding) bool {
+	p := d.hold(x, f)
+	return p != nil && !(p.f.Open && !x.Ended)
+}
+
+// hold is enqueue. It returns what waits; nil: there was no finding, or no room for one that is open.
+func (d *Detector) hold(x *Facts, f *Finding) *pending {
 	if f == nil {
-		return false
+		return nil
 	}
 	d.noteGone(x, f)
 	i, open := x.flow.Index(), f.Open && !x.Ended
-	p := d.open[i]
+	p := d.told(i)
 	told := p != nil
+	delete(d.mended, i)
 	switch {
 	case told:
 		d.replace(p, f, x.of)
 		f = p.f
 	case open && len(d.open) >= maxOpen:
-		return false
+		return nil
 	default:
 		p = &pending{f: f}
 	}
@@ -94,7 +101,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	d.count(x, f)
 	if p.waits = true; waits { // it has its place in the heap
 		p.until, p.longer, p.weight = was.until, p.until, was.weight
-		return !open
+		return p
 	}
 	for len(d.pending) > 0 && d.waiting+f.weight() > maxPending {
 		d.complete(d.pop())
@@ -104,7 +111,7 @@ func (d *Detector) enqueue(x *Facts, f *Finding) bool {
 	if d.opt.OnIncident != nil && !told {
 		d.opt.OnIncident(f)
 	}
-	return !open
+	return p
 }
 
 // count notes with the target and the totals what a finding says of them.

@@ -39,6 +39,9 @@ func (d *Detector) judge(x *Facts) {
 		x.of.tell().oneWay = true
 	}
 	f := x.ask(AboutConnection, (*Rule).match)
+	if d.mended[x.flow.Index()] != nil && (f == nil || !f.Lost) {
+		return // it got through, and nothing else is to be said
+	}
 	d.undecided.note(x.flow.Index(), (f == nil || f.Severity == Info) && x.hidesIncident())
 	if d.enqueue(x, f) {
 		x.flow.SetDecided()

@@ -220,7 +220,7 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	d.noteSpoken(t, e.Flow)
 	delete(d.mended, e.Flow.Index())
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
-		t.tell().reached[1].add(e.Time, answer.Len)
+		t.tell().reached[1].add(answer.Time, answer.Len)
 	}
 	d.ledger.keep(d, e)
 	if e.Flow.HTTP2() {

@@ -75,7 +75,11 @@ func (x *Facts) sizes(s *silence) (lost, delivered uint32) {
 	if !s.fromLB {
 		i = 1
 	}
-	delivered = x.of.told.reached[i].largest(s.first.Time, s.until)
+	r := &x.of.told.reached[i]
+	delivered = r.largest(s.first.Time, s.until)
+	if delivered >= s.least && r.largest(s.first.Time+second, s.until) < s.least {
+		return 0, 0 // it may have passed before the path lost the first one
+	}
 	if s.fromLB {
 		delivered = max(delivered, x.of.told.waits.largestAcked(s.first.Time, s.until))
 	}

@@ -41,7 +41,7 @@ func (f *File) decompress() error {
 		return nil
 	}
 	d, err := newDecompressor(name, bufio.NewReaderSize(
-		io.MultiReader(bytes.NewReader(bytes.Clone(f.w.unread())), f.raw), windowSize))
+		io.MultiReader(bytes.NewReader(bytes.Clone(f.w.unread())), f.raw), windowSize), f.opt)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", f.name, name, err)
 	}
@@ -55,10 +55,15 @@ func (f *File) decompress() error {
 	return nil
 }
 
-func newDecompressor(name string, r *bufio.Reader) (*decompressor, error) {
+func newDecompressor(name string, r *bufio.Reader, opt ReadOptions) (*decompressor, error) {
 	d := &decompressor{name: name}
 	switch name {
 	case "gzip":
+		if opt.Ahead > 0 && opt.Workers > 1 && memberSize(r) > 0 {
+			z := newBGZF(r, opt.Workers, d)
+			d.r, d.release = z, z.close
+			break
+		}
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, err
@@ -92,6 +97,17 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Inflaters is how many goroutines inflate the file beside who reads it.
+func (f *File) Inflaters() int {
+	switch {
+	case f.stream == nil || f.stream.ahead == nil:
+		return 0
+	case f.stream.name == "gzip" && f.stream.release != nil:
+		return f.opt.Workers
+	}
+	return 1
+}
+
 func (d *decompressor) close() {
 	if d == nil {
 		return
@@ -107,21 +123,23 @@ func (d *decompressor) close() {
 // zeros).
 type members struct {
 	in *bufio.Reader
-	z  *gzip.Reader
+	z  *gzip.Reader // nil: none is being read
 	d  *decompressor
 }
 
 func (m *members) Read(p []byte) (int, error) {
 	for {
-		n, err := m.z.Read(p)
-		if n > 0 {
-			if err == io.EOF {
-				err = nil // comes again
+		if m.z != nil {
+			n, err := m.z.Read(p)
+			if n > 0 {
+				if err == io.EOF {
+					err = nil // comes again
+				}
+				return n, err
 			}
-			return n, err
-		}
-		if err != io.EOF {
-			return 0, err
+			if err != io.EOF {
+				return 0, err
+			}
 		}
 		magic, err := m.in.Peek(2)
 		if len(magic) == 0 {
@@ -130,6 +148,9 @@ func (m *members) Read(p []byte) (int, error) {
 		if string(magic) != "\x1f\x8b" {
 			m.d.trailing.Store(true)
 			return 0, io.EOF
+		}
+		if m.z == nil {
+			m.z = new(gzip.Reader)
 		}
 		if err := m.z.Reset(m.in); err != nil {
 			return 0, noEOF(err)

@@ -46,7 +46,7 @@ func (b *bench) commands(s *sample) []command {
 		{name: "cat", args: []string{"cat", file}},
 		{name: tcpdump, args: []string{"tcpdump", "-nn", "-r", file, "-w", "/dev/null"}},
 		{name: floor, args: []string{filepath.Join(b.dir, "floor"), file}},
-		{name: alone, args: append([]string{"env", "GOMAXPROCS=1"}, own...), ours: true},
+		{name: alone, args: append(slices.Clone(own), "--workers", "1"), ours: true},
 		{name: connrace, args: own, ours: true},
 	}
 	if b.peers {

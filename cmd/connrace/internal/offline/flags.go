@@ -2,8 +2,10 @@ package offline
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -20,6 +22,7 @@ type Flags struct {
 	streams bool
 	resync  bool
 	noJoin  bool
+	workers int
 	files   []string
 }
 
@@ -41,6 +44,7 @@ func NewFlags() (*Flags, *pflag.FlagSet) {
 	a.Umask.AddTo(fs)
 	fs.BoolVar(&a.noJoin, "no-join", false, "analyse captures of the same connections, taken at several\npoints, each by itself")
 	fs.BoolVar(&a.resync, "resync", false, "go on behind damaged parts of a capture")
+	fs.IntVar(&a.workers, "workers", 0, fmt.Sprintf("use at most `N` processors (default: all that there are, at most %d)", mostWorkers))
 	fs.StringArrayVarP(&a.files, "read", "r", nil, "read `FILE`, as if given as an argument (repeatable)")
 	a.AddTalk(fs)
 	return a, fs
@@ -54,6 +58,8 @@ func (a *Flags) Wrong(fs *pflag.FlagSet, stdin io.Reader) string {
 		return "no capture file given; '-' reads standard input"
 	case a.WrongBounds() != "":
 		return a.WrongBounds()
+	case a.workers < 0 || a.workers == 0 && fs.Changed("workers"):
+		return "--workers must be at least 1"
 	case stdins(a.files) > 1:
 		return "standard input can be read only once"
 	}
@@ -65,6 +71,17 @@ func (a *Flags) Wrong(fs *pflag.FlagSet, stdin io.Reader) string {
 		a.Period.Wrong(), a.packets.wrong(a.files, stdin), a.HTML.Wrong(a.files, stdin),
 		a.Overwritten(append(outs, pipeline.Output{Flag: "--html", Path: a.HTML.Path})...), cli.Unused(fs, pipeline.LogNeeds),
 	)
+}
+
+// mostWorkers is how many processors are used unless the user asks for more: what is done beside the analysis is soon done.
+const mostWorkers = 8
+
+// processors is how many processors are used.
+func (a *Flags) processors() int {
+	if a.workers > 0 {
+		return a.workers
+	}
+	return min(runtime.GOMAXPROCS(0), mostWorkers)
 }
 
 func stdins(files []string) (n int) {

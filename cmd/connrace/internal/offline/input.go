@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/infile"
@@ -13,44 +12,43 @@ import (
 // stdinName is what messages call standard input.
 const stdinName = "standard input"
 
-// inflateAhead is how much of a compressed file is inflated ahead, of two at most: the one that is
-// read and the next one.
-const inflateAhead = 32 << 20
+// inflateAhead is how much of compressed files is inflated ahead, of all that are open together.
+const inflateAhead = 64 << 20
 
-// opened is a file that has been opened before its turn.
-type opened struct {
-	path string
-	f    *capture.File
-	done func()
-	err  error
-}
-
-// openNext opens the file that comes next, so that it is inflated beside the one before.
-func (s *session) openNext(path string) {
-	if st, err := os.Stat(path); path != "-" && runtime.GOMAXPROCS(0) > 1 && err == nil && st.Mode().IsRegular() {
-		s.next = &opened{path: path}
-		s.next.f, s.next.done, s.next.err = s.open(path)
+// openNext opens the files that come next, so that they are inflated beside the present one.
+func (s *session) openNext(i int) {
+	for _, r := range s.files[i:min(i+s.Workers-1, len(s.files))] {
+		if st, err := os.Stat(r.path); r.path == "-" || err != nil || !st.Mode().IsRegular() {
+			return
+		}
+		s.open(r)
 	}
 }
 
-// take is a file that has its turn.
-func (s *session) take(path string) (f *capture.File, done func(), err error) {
-	if n := s.next; n != nil && n.path == path {
-		s.next = nil
-		return n.f, n.done, n.err
-	}
-	return s.open(path)
-}
-
-// discardNext closes a file whose turn does not come.
-func (s *session) discardNext() {
-	if n := s.next; n != nil && n.err == nil {
-		n.done()
+// open opens a file unless that has been done.
+func (s *session) open(r *reading) {
+	if r.src == nil && r.err == nil {
+		r.src, r.done, r.err = s.input(r.path)
 	}
 }
 
-// open opens a file, "-" for standard input. done releases it.
-func (s *session) open(path string) (f *capture.File, done func(), err error) {
+// close closes a file that was opened.
+func (r *reading) close() {
+	if r.done != nil {
+		r.done()
+		r.done = nil
+	}
+}
+
+// closeFiles closes files whose turn has not come.
+func (s *session) closeFiles() {
+	for _, r := range s.files {
+		r.close()
+	}
+}
+
+// input opens a file, "-" for standard input. done releases it.
+func (s *session) input(path string) (f *capture.File, done func(), err error) {
 	o := capture.ReadOptions{Resync: s.flags.resync}
 	if path == "-" {
 		r, err := s.keep(stdinName, infile.Stream(s.Ctx, s.Env.Stdin))
@@ -69,8 +67,8 @@ func (s *session) open(path string) (f *capture.File, done func(), err error) {
 	var r io.Reader = h
 	if st, errStat := h.Stat(); errStat != nil || !st.Mode().IsRegular() {
 		r, err = s.keep(path, infile.Stream(s.Ctx, h))
-	} else if runtime.GOMAXPROCS(0) > 1 {
-		o.Ahead = inflateAhead
+	} else if s.Workers > 1 {
+		o.Ahead, o.Workers = inflateAhead/s.Workers, s.Workers
 	}
 	if err == nil {
 		f, err = capture.NewFile(path, r, o)

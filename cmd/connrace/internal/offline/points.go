@@ -1,13 +1,11 @@
 package offline
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
 	"connrace/capture"
 	"connrace/cmd/connrace/internal/pipeline"
-	"connrace/cmd/connrace/internal/text"
 	"connrace/tcpstate"
 )
 
@@ -15,8 +13,9 @@ import (
 // While files may be joined, those of several points may come by turns.
 type point struct {
 	*pipeline.Analysis
-	path string       // of its newest file
-	ways map[way]bool // of the segments at the end of that
+	created int          // by which file
+	path    string       // of its newest file
+	ways    map[way]bool // of the segments at the end of that
 }
 
 // way is how a segment came to a point.
@@ -37,13 +36,15 @@ type head struct {
 // a network card hand over their frames some milliseconds out of order.
 const overlap = 10 * time.Millisecond
 
-// place decides where the file that begins with frames belongs: it continues that of a point, or
-// begins another and says why.
-func (s *session) place(path string, src *capture.File, frames []capture.Frame) (apart string) {
+// place decides where a file belongs, of which the first frames have been read: it continues that of a point, or
+// begins another and says why. Where it is not its turn yet, that is certain.
+func (s *session) place(r *reading) {
+	frames := r.frames()
 	if s.at != nil && len(frames) == 0 {
-		return ""
+		r.point = s.at
+		return
 	}
-	h := head{path: path, links: slices.Clone(src.Info().LinkTypes)}
+	h := head{path: r.path, links: slices.Clone(r.src.Info().LinkTypes)}
 	slices.Sort(h.links)
 	if len(frames) > 0 {
 		h.first = frames[0].Time
@@ -54,36 +55,52 @@ func (s *session) place(path string, src *capture.File, frames []capture.Frame) 
 			h.segs = d.Decode(&frames[i], h.segs)
 		}
 	}
+	early := r.session != s.Session
+	before := s.at // to which the file before it belongs
+	if early {
+		before = s.files[r.index-1].point
+	}
 	var best *point
 	for _, p := range s.points {
+		if p.created > r.index {
+			break // not there yet
+		}
+		if s.reading(p) { // which is why it is no place for it
+			r.overlap = r.overlap || p == before
+			continue
+		}
 		why := s.unfit(p, &h)
-		if p == s.at {
-			apart = why
+		if p == before {
+			r.apart = why
 		}
 		if why == "" && (best == nil || h.fitsBetter(p, best)) {
 			best = p
 		}
 	}
-	if best == nil || s.left == 0 { // what is not gone on with needs no tables any more
+	if !early && (best == nil || s.left == 0) { // what is not gone on with needs no tables any more
 		s.conclude(best)
 	}
 	if best == nil {
-		s.Begin(h.first, h.links)
-		best = &point{Analysis: s.Cur}
-		s.points = append(s.points, best)
-	} else if apart = ""; best.Last == 0 {
-		best.Window = s.Window(h.first, s.flags.Location())
+		r.overlap = r.overlap || before == nil && early
+		r.session.Begin(h.first, h.links)
+		best = &point{Analysis: r.session.Cur, created: r.index}
+		i, _ := slices.BinarySearchFunc(s.points, best, func(a, b *point) int { return a.created - b.created })
+		s.points = slices.Insert(s.points, i, best)
+	} else {
+		r.apart, r.overlap = "", false
+		if best.Last == 0 {
+			best.Window = s.Window(h.first, s.flags.Location())
+		}
 	}
-	s.at, s.Cur = best, best.Analysis
-	best.First, best.Links, best.path = h.first, h.links, path
-	return apart
+	r.point = best
+	best.First, best.Links, best.path = h.first, h.links, r.path
 }
 
 // unfit is why a file does not continue a point; "": it does.
 func (s *session) unfit(p *point, h *head) string {
 	switch {
 	case p.Last != 0 && h.first < max(p.Last-int64(overlap), p.First):
-		return fmt.Sprintf("begins %s before the end of what came before it: analysed by itself, not as its continuation", text.Length(p.Last-h.first))
+		return begunBefore(h.first, p.Last)
 	case s.Connections && p.Detector.Shares(h.segs): // another capture of the same time, by a clock that is ahead
 		return "holds the same connections as what came before it: analysed by itself, not as its continuation"
 	case p.Last != 0 && !slices.Equal(h.links, p.Links):
@@ -147,6 +164,7 @@ func (s *session) conclude(but *point) {
 	}
 	for _, p := range s.points {
 		if p != but {
+			s.number(p)
 			s.Cur = p.Analysis
 			s.Conclude()
 		}

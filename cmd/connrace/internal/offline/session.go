@@ -8,10 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
-	"connrace/capture"
 	"connrace/cmd/connrace/internal/cli"
 	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/memory"
@@ -25,10 +25,13 @@ import (
 type session struct {
 	*pipeline.Session
 	flags     *Flags
-	annotated *outfile.File      // what --annotate writes of the only capture
+	annotated *outfile.File // what --annotate writes of the only capture
+	files     []*reading
 	points    []*point           // whose files may go on
 	at        *point             // the one whose file is read, or was last
+	came      int64              // time at which the point ended when that had been read
 	left      int                // files behind that
+	moved     chan struct{}      // a file that is read aside has got on
 	apart     map[int]string     // why captures were not taken for a continuation, by index in report.Captures
 	sources   map[int]*source    // streams that are read again, by index in report.Captures
 	notes     map[int]join.Again // on reading captures again, likewise
@@ -36,14 +39,14 @@ type session struct {
 	commented []int              // captures with comments on packets, likewise
 	once      map[int]bool       // streams that cannot be read again, likewise
 	heard     map[int]*heard     // what is remarked on their packets
-	next      *opened            // the file that comes next; nil: it is opened in its turn
 }
 
 func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s := &session{
 		Session: pipeline.NewSession(ctx, e, &flags.Common, flags.Period), flags: flags, apart: map[int]string{}, once: map[int]bool{}, heard: map[int]*heard{},
-		notes: map[int]join.Again{}, room: mostNoted,
+		notes: map[int]join.Again{}, room: mostNoted, moved: make(chan struct{}, 1),
 	}
+	s.Workers = flags.processors()
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin
 	return s
@@ -62,72 +65,83 @@ func (s *session) fail(err error) {
 	s.Env.Errorf("%v", err)
 }
 
-// file analyses one file, "-" for standard input; others come behind it.
-func (s *session) file(path string, others []string) {
-	src, done, err := s.take(path)
-	if err != nil {
+// turn does for a file what is done in the order in which files were given: it is told of here, and read unless it has been
+// read before.
+func (s *session) turn(i int) {
+	r := s.files[i]
+	s.left = len(s.files) - 1 - i
+	if s.open(r); r.err != nil {
 		if s.Ctx.Err() == nil {
-			s.fail(err)
+			s.fail(r.err)
 		}
 		return
 	}
-	defer done()
-	if len(others) > 0 {
-		s.openNext(others[0])
-	}
-	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, path, src.Progress, s.SoFar)
-	if s.Connections {
-		src.Note(s.room)
-	}
-	if i := len(s.Report.Captures); s.once[i] {
-		s.heard[i] = newHeard()
-		src.Remark(s.heard[i].note)
-	}
-	n, err := src.Read(s.Batch)
-	apart := s.place(path, src, s.Batch[:n])
+	s.openNext(i + 1)
 	index := len(s.Report.Captures)
-	s.Report.Captures = append(s.Report.Captures, report.Capture{})
-	s.Newest = nil
-	in := pipeline.Input{Decoder: capture.NewDecoder(), Index: index}
-	if s.Connections {
-		in.Contents = capture.NewContents(s.room)
+	r.capture = index
+	stop := term.Progress(s.Env.Stderr, s.flags.Quiet, r.path, r.src.Progress, r.soFar(s))
+	if r.overlap {
+		r.apart = begunBefore(r.first, s.came)
 	}
-	if n > 0 {
-		err = s.ReadLoop(src, &in, n)
+	if r.point != nil {
+		s.at = r.point
+		s.Report.Captures = append(s.Report.Captures, report.Capture{})
+		s.await(r)
+	} else {
+		if r.session == nil {
+			r.session = s.Session
+			if s.once[index] {
+				s.heard[index] = newHeard()
+				r.src.Remark(s.heard[index].note)
+			}
+			s.begin(r)
+		} else {
+			s.Batch, r.session = r.session.Batch, s.Session
+		}
+		s.place(r)
+		s.at, r.in.Index, r.busy = r.point, index, true
+		s.Report.Captures = append(s.Report.Captures, report.Capture{})
+		s.Meanwhile = s.readOthers
+		r.read()
+		s.Meanwhile = nil
+		s.noteEnd(r)
 	}
+	defer r.close()
+	s.Cur, s.came = r.point.Analysis, r.last
 	stop()
-	if s.Connections && !in.Decoder.Remembers() {
-		s.notes[index] = join.Again{Places: src.Places(), Contents: in.Contents}
-		s.room -= in.Contents.Noted()
+	if s.flags.Verbose && !s.flags.Quiet {
+		s.Env.Errorf("%s: %s", r.path, s.processorsOf(r))
 	}
-	c := pipeline.Describe(path, src.Info())
-	if src.Info().Comments {
+	if s.Connections && !r.in.Decoder.Remembers() {
+		s.notes[index] = join.Again{Places: r.src.Places(), Contents: r.in.Contents}
+		s.room -= min(s.room, r.in.Contents.Noted())
+	}
+	c := pipeline.Describe(r.path, r.src.Info())
+	if r.src.Info().Comments {
 		s.commented = append(s.commented, index)
 	}
-	if apart != "" && s.Connections {
-		s.apart[index] = path + ": " + apart // unless it is joined
-	} else if apart != "" {
-		c.Warnings = append(slices.Clone(c.Warnings), path+": "+apart)
+	if r.apart != "" && s.Connections {
+		s.apart[index] = r.path + ": " + r.apart // unless it is joined
+	} else if r.apart != "" {
+		c.Warnings = append(slices.Clone(c.Warnings), r.path+": "+r.apart)
 	}
-	if !s.Stopped() {
-		s.ended(&c, err)
+	if !r.stopped {
+		s.tell(&c, r.readErr)
 	} else if s.Ctx.Err() != nil {
 		c.Interrupted = true
 		c.Warnings = append(c.Warnings, fmt.Sprintf("interrupted after frame %d: the input was not read to its end", c.Frames))
 	}
 	s.Report.Captures[index] = c
-	s.at.ended(c.Last, s.Newest)
-	for why, n := range in.Decoder.Skipped() {
+	for why, n := range r.in.Decoder.Skipped() {
 		s.Report.Skipped[why] += n
 	}
 	s.warnAboutPeriod(&c)
 }
 
-// ended notes how reading ended.
-func (s *session) ended(c *report.Capture, err error) {
+// tell warns of what is wrong with a capture, and of how reading it ended.
+func (s *session) tell(c *report.Capture, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		c.Truncated = true
-		s.Cur.Broken = true
 		c.Warnings = append(slices.Clone(c.Warnings), err.Error())
 	}
 	if format := s.flags.Format.Value; s.Env.OnePlace() && (format == "table" || format == "markdown") {
@@ -178,6 +192,9 @@ func (s *session) finish() int {
 // Run analyses the captures, and returns the exit code.
 func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	memory.Available() // while all files are in reach
+	if procs := runtime.GOMAXPROCS(0); a.workers > 0 && a.workers < procs {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(a.workers)) // the garbage collector, too
+	}
 	s := newSession(ctx, e, a)
 	plan, warn := a.plan(), func(text string) { s.Warn(text) }
 	if err := e.GiveUp(plan, warn); err != nil {
@@ -199,10 +216,14 @@ func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	}
 	defer a.HTML.File.Discard()
 	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
-	defer s.discardNext()
-	for files := s.givenTwice(a.files); len(files) > 0 && !s.Stopped(); files = files[1:] {
-		s.left = len(files) - 1
-		s.file(files[0], files[1:])
+	for i, path := range s.givenTwice(a.files) {
+		s.files = append(s.files, &reading{index: i, path: path})
+	}
+	defer s.closeFiles()
+	for i, r := range s.files {
+		if r.point != nil || !s.Stopped() {
+			s.turn(i)
+		}
 	}
 	return a.HTML.Write(e, &s.Report, &s.Shown, s.finish())
 }

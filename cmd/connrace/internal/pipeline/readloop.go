@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"runtime"
 	"time"
 
 	"connrace/capture"
@@ -76,11 +75,11 @@ func (t trial) worthwhile() bool { return t.working+t.waiting < (t.working+t.rea
 func (s *Session) ReadLoop(src *capture.File, in *Input, n int) (err error) {
 	_, size := src.Progress()
 	slow := size < 0 || src.Info().Compression != "" // waiting for a pipe, inflating
-	ahead, tried := slow, runtime.GOMAXPROCS(0) == 1
+	ahead, tried := slow, s.Workers < 2
 	read, begun := 0, s.Batch[0].Offset
 	for n > 0 {
 		if ahead && !tried {
-			tried = true
+			tried, in.Ahead = true, true
 			if err = s.ahead(src, in, n, slow); err != nil || s.Stopped() {
 				break
 			}
@@ -154,7 +153,7 @@ func (s *Session) ahead(src *capture.File, in *Input, n int, must bool) error {
 		switch {
 		case over:
 		case s.Stopped(), taken == aheadTrial && !must && !t.worthwhile():
-			over = true
+			over, in.Ahead = true, false
 			close(free)
 		default:
 			free <- x

@@ -47,10 +47,14 @@ type Session struct {
 	// Connections: keep what tells the same connections in other captures. Findings are then
 	// settled when all captures have been read: see Late.
 	Connections bool
-	Batch       []capture.Frame
-	Newest      []tcpstate.Segment // that were analysed; what they point to may be gone
-	own         decoded            // what the frames of Batch are decoded to
-	noted       noted              // how far it has come
+	// Workers are the processors that reading a file may use; with one nobody reads ahead.
+	Workers int
+	// Meanwhile is called between batches of frames of a file; nil: nothing else is to be done.
+	Meanwhile func()
+	Batch     []capture.Frame
+	Newest    []tcpstate.Segment // that were analysed; what they point to may be gone
+	own       decoded            // what the frames of Batch are decoded to
+	noted     noted              // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -62,7 +66,12 @@ type Analysis struct {
 	Last     int64              // latest time of a frame; 0: none yet
 	Links    []capture.LinkType // of the newest file
 	Broken   bool               // frames are missing between the files
+	reached  atomic.Int64
 }
+
+// Reached is a time that some frame has which was analysed, and of few a later one; 0: not known. Any
+// goroutine may ask.
+func (a *Analysis) Reached() int64 { return a.reached.Load() }
 
 // NewSession makes a session: the findings of a period, found and shown as the flags say.
 func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Session {
@@ -81,6 +90,15 @@ func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Sessi
 		s.Listeners = &listeners{match: match, segments: map[tcpstate.Endpoint]uint64{}}
 	}
 	return s
+}
+
+// Aside makes a session that reads another file for the same report. What it was fed is in its analysis,
+// and in what it has said of itself; the report stays untouched.
+func (s *Session) Aside() *Session {
+	return &Session{
+		Ctx: s.Ctx, Env: s.Env, flags: s.flags, Period: s.Period, Shown: s.Shown, Connections: s.Connections, Workers: 1,
+		Batch: make([]capture.Frame, batchSize), Tune: s.Tune, Learnt: s.Learnt,
+	}
 }
 
 // Stopped reports whether there is no use in going on: the user has interrupted, or
@@ -150,6 +168,7 @@ type Input struct {
 	Decoder  *capture.Decoder
 	Contents *capture.Contents // nil: it is not read again
 	Index    int               // in report.Captures
+	Ahead    bool              // it was read and decoded ahead
 	entered  bool              // the detector knows of it
 }
 
@@ -175,6 +194,12 @@ func (s *Session) analyse(in *Input, x *decoded) {
 	s.flush(in, x.segs[from:])
 	if in.Contents != nil {
 		in.Contents.Through(x.last)
+	}
+	if n := len(x.segs); n > 0 {
+		a.reached.Store(max(a.reached.Load(), x.segs[n-1].Time))
+	}
+	if s.Meanwhile != nil {
+		s.Meanwhile()
 	}
 	// Behind a batch that is not full nothing may come for long.
 	if now := time.Now(); len(x.segs) < batchSize || now.Sub(s.noted.at) >= noteEvery {

@@ -253,17 +253,28 @@ func (t *Tracker) settleAll() (all []uint64) {
 	t.ended = true
 	defer func() { t.ended = false }()
 	all = t.byAge()
-	for _, x := range all {
-		if f := t.flows.at(uint32(x)); f.flags&flowWatched != 0 {
+	t.eachOf(all, func(f *Flow) {
+		if f.flags&flowWatched != 0 {
 			t.settle(f)
 		}
-	}
-	for _, x := range all {
-		f := t.flows.at(uint32(x))
+	})
+	t.eachOf(all, func(f *Flow) {
 		t.fire(Gone, f, 0, nil)
 		t.finishStats(f)
-	}
+	})
 	return all
+}
+
+// eachOf calls fn with the flows that byAge has named. Some are touched in one go, as in prepare.
+func (t *Tracker) eachOf(all []uint64, fn func(*Flow)) {
+	for some := range slices.Chunk(all, prepareSize) {
+		for _, x := range some {
+			t.prepared.sum += t.flows.at(uint32(x)).touch()
+		}
+		for _, x := range some {
+			fn(t.flows.at(uint32(x)))
+		}
+	}
 }
 
 // byAge are the places of all flows, the oldest first, below their stream numbers. Sorting

@@ -289,6 +289,10 @@ type prepared struct {
 	sum     uint32 // keeps the reads alive
 }
 
+// touch reads from the lines of a flow that most have a look at, so that the processor fetches those of several flows
+// at once.
+func (f *Flow) touch() uint32 { return uint32(f.flags) + uint32(f.framing.Protocol()) }
+
 // prepare makes the queries of segments and touches what they will need. Nothing is decided by what
 // was touched in the same loop: the processor would have to wait for it, and could not go on to the
 // next miss.
@@ -316,9 +320,9 @@ func (t *Tracker) prepare(segs []Segment) []query {
 		}
 		f := t.flows.at(place - 1)
 		q.flow = f
-		sum += uint32(f.flags) + uint32(f.Half[1].Nxt)
+		sum += f.touch()
 		if segs[i].Len > 0 {
-			sum += uint32(f.framing.Protocol()) + f.recent[1].newestLen
+			sum += uint32(f.recent[0].newestTime) + f.recent[1].newestLen
 		}
 	}
 	p.sum = sum

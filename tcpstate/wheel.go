@@ -140,7 +140,9 @@ func (t *Tracker) serveDue() {
 // that the cache misses overlap.
 func (t *Tracker) collectDue(entries []timer) {
 	for _, e := range entries {
-		if f := t.flows.at(e.flow); f.due == e.tick && f.flags&flowLive != 0 {
+		f := t.flows.at(e.flow)
+		t.prepared.sum += f.touch()
+		if f.due == e.tick && f.flags&flowLive != 0 {
 			t.wheel.work = append(t.wheel.work, e)
 		}
 	}

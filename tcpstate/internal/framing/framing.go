@@ -7,15 +7,15 @@ package framing
 //
 // The zero value has recognised nothing yet.
 type State struct {
-	dir [2]direction
+	proto Protocol // first, where the flow is that asks for it most
+	flags uint8
+	open  uint16    // HTTP/1: requests without a final head
+	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
 	// ids are, of HTTP/1, the kinds of the outstanding requests, the oldest lowest, and how many
 	// were answered; of HTTP/2, the place in the Pool of what else is kept of the connection; 0:
 	// nothing yet.
-	ids   [2]uint32
-	keep  [2]uint16 // HTTP/1: seconds of Keep-Alive: timeout=
-	open  uint16    // HTTP/1: requests without a final head
-	proto Protocol
-	flags uint8
+	ids [2]uint32
+	dir [2]direction
 }
 
 // Side is a direction of a connection: an index into State.dir.

@@ -94,6 +94,9 @@ func TestFramingSize(t *testing.T) {
 	if n := unsafe.Sizeof(State{}); n > 48 {
 		t.Errorf("framing has %d octets", n)
 	}
+	if unsafe.Offsetof(State{}.proto) != 0 {
+		t.Error("what is spoken does not lie beside the sides' numbers")
+	}
 	if n := unsafe.Sizeof(direction{}); n > 16 {
 		t.Errorf("lane has %d octets", n)
 	}

@@ -4,45 +4,50 @@ import "connrace/tcpstate"
 
 // accepted is when the targets accepted the connections, by Flow.Index; 0: not known. Where only that
 // is known since when a connection has been open, that is there with a minus. A Flow has no room for it.
-type accepted []int64
+type accepted []*[acceptedChunk]int64
+
+const acceptedChunk = 1 << 10
 
 func (a *accepted) note(f *tcpstate.Flow, at int64) {
-	i := int(f.Index())
-	for len(*a) <= i {
-		*a = append(*a, 0)
+	i := f.Index()
+	for int(i/acceptedChunk) >= len(*a) {
+		*a = append(*a, new([acceptedChunk]int64))
 	}
-	(*a)[i] = at
+	(*a)[i/acceptedChunk][i%acceptedChunk] = at
+}
+
+// of is what is noted of a connection.
+func (a accepted) of(f *tcpstate.Flow) int64 {
+	if i := f.Index(); int(i/acceptedChunk) < len(a) {
+		return a[i/acceptedChunk][i%acceptedChunk]
+	}
+	return 0
 }
 
 // forget says that the place has a new connection.
 func (a *accepted) forget(f *tcpstate.Flow) {
-	if i := int(f.Index()); i < len(*a) {
-		(*a)[i] = 0
+	if a.of(f) != 0 {
+		a.note(f, 0)
 	}
 }
 
-func (a *accepted) at(f *tcpstate.Flow) int64 {
-	if i := int(f.Index()); i < len(*a) {
-		return max((*a)[i], 0)
-	}
-	return 0
-}
+func (a accepted) at(f *tcpstate.Flow) int64 { return max(a.of(f), 0) }
 
 // since is from when on the connection is known to have been open; 0: it is not known.
-func (a *accepted) since(f *tcpstate.Flow) int64 {
-	if i := int(f.Index()); i < len(*a) {
-		return max((*a)[i], -(*a)[i])
-	}
-	return 0
+func (a accepted) since(f *tcpstate.Flow) int64 {
+	at := a.of(f)
+	return max(at, -at)
 }
 
-func (a *accepted) shift(by int64) {
-	for i, at := range *a {
-		switch {
-		case at > 0:
-			(*a)[i] = at + by
-		case at < 0:
-			(*a)[i] = at - by
+func (a accepted) shift(by int64) {
+	for _, chunk := range a {
+		for i, at := range chunk {
+			switch {
+			case at > 0:
+				chunk[i] = at + by
+			case at < 0:
+				chunk[i] = at - by
+			}
 		}
 	}
 }

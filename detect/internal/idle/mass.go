@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync"
 )
 
 // Mass is what else was closed in the moment of a close.
@@ -23,7 +24,9 @@ type Mass struct {
 // Together looks which connections were closed in the same moment as c.
 func (x *Closes) Together(c *Close) (m Mass) {
 	m.Lo, m.LoOut = 1<<62, 1<<62
-	var some readings
+	some := rooms.Get().(*readings)
+	defer rooms.Put(some)
+	some.reset()
 	var first reading
 	own := c.reading()
 	open, atOnce := int32(0), int32(0)
@@ -151,6 +154,9 @@ func MassCloses(samples []Close) []bool {
 // readings are what the clocks of some closes said, each by itself: numbers are sorted several times as
 // fast as what has to be compared by a function, and a busy target closes hundreds in one moment.
 type readings struct{ idle, outstanding, age []int64 }
+
+// rooms are readings to be used again: a busy target's fill pages for each of its findings.
+var rooms = sync.Pool{New: func() any { return new(readings) }}
 
 func (rs *readings) add(r reading) {
 	switch r.clock {

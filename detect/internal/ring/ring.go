@@ -1,10 +1,7 @@
 // Package ring keeps the newest values of a kind.
 package ring
 
-import (
-	"slices"
-	"sort"
-)
+import "sort"
 
 // DefaultMax is how many values a ring keeps that is not told otherwise.
 const DefaultMax = 4096
@@ -24,7 +21,9 @@ func (r *Ring[T]) Add(x T) {
 	most := r.most()
 	if n := len(r.v); n < most {
 		if n == cap(r.v) { // most rings stay tiny; those that fill get fewer copies than by append, and no room left over
-			r.v = slices.Grow(r.v, min(most-n, max(3*n, 1)))
+			v := make([]T, n, n+min(most-n, max(3*n, 1))) // slices.Grow would touch all of it
+			copy(v, r.v)
+			r.v = v
 		}
 		r.v = append(r.v, x)
 		return

@@ -37,11 +37,15 @@ var own = map[reflect.Type]encoder{
 }
 
 func signed[T int | int8 | int16 | int32 | int64](b []byte, p unsafe.Pointer) []byte {
-	return strconv.AppendInt(b, int64(*(*T)(p)), 10)
+	x := int64(*(*T)(p))
+	if x < 0 {
+		return strconv.AppendInt(b, x, 10)
+	}
+	return appendUint(b, uint64(x))
 }
 
 func unsigned[T uint | uint8 | uint16 | uint32 | uint64](b []byte, p unsafe.Pointer) []byte {
-	return strconv.AppendUint(b, uint64(*(*T)(p)), 10)
+	return appendUint(b, uint64(*(*T)(p)))
 }
 
 // basic are the encoders of what is no more than its kind.
@@ -146,8 +150,23 @@ type slice struct {
 type member struct {
 	at     uintptr                     // from the beginning of the struct
 	key    string                      // `,"name":`
+	begin  [keyRoom]byte               // of the key
 	empty  func(p unsafe.Pointer) bool // nil: it is written where it is empty, too
 	encode encoder                     // embedded: of its members, without braces
+}
+
+// keyRoom is the length of nearly all keys at most: so many octets are copied at once, by a few
+// instructions, and those behind the key are written over.
+const keyRoom = 32
+
+// appendKey appends the member's key.
+func (m *member) appendKey(b []byte) []byte {
+	n := len(b)
+	if len(m.key) > keyRoom || cap(b)-n < keyRoom {
+		return append(b, m.key...)
+	}
+	*(*[keyRoom]byte)(b[n : n+keyRoom]) = m.begin
+	return b[:n+len(m.key)]
 }
 
 // newObjectEncoder makes the encoder of a struct.
@@ -175,6 +194,7 @@ func newMembersEncoder(t reflect.Type) encoder {
 		}
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		m := member{at: f.Offset, key: `,"` + name + `":`, encode: encoderOf(f.Type)}
+		copy(m.begin[:], m.key)
 		if option == "omitempty" {
 			m.empty = emptiness(f.Type)
 		}
@@ -187,7 +207,7 @@ func newMembersEncoder(t reflect.Type) encoder {
 			if m.empty != nil && m.empty(f) {
 				continue
 			}
-			b = m.encode(append(b, m.key...), f)
+			b = m.encode(m.appendKey(b), f)
 		}
 		return b
 	}

@@ -3,8 +3,8 @@ package report
 import (
 	"bufio"
 	"io"
-	"strconv"
-	"time"
+	"math/bits"
+	"slices"
 
 	"connrace/cmd/connrace/internal/text"
 	"connrace/detect"
@@ -97,7 +97,7 @@ func (s seconds) appendJSON(b []byte) []byte {
 		b = append(b, '-')
 		u = -u
 	}
-	b = strconv.AppendUint(b, u/1e9, 10)
+	b = appendUint(b, u/1e9)
 	frac := u % 1e9
 	if frac == 0 {
 		return b
@@ -118,23 +118,88 @@ func (t stamp) appendJSON(b []byte) []byte {
 	if t == 0 {
 		return append(b, "null"...)
 	}
-	at := time.Unix(0, int64(t)).UTC()
-	year, month, day := at.Date() // from 1678 to 2262
-	hour, minute, second := at.Clock()
-	b = digits(digits(append(b, '"'), year/100), year%100)
-	b = digits(append(b, '-'), int(month))
-	b = digits(append(b, '-'), day)
-	b = digits(append(b, 'T'), hour)
-	b = digits(append(b, ':'), minute)
-	b = digits(append(b, ':'), second)
-	dot := len(b)
-	b = strconv.AppendInt(b, 1e9+int64(at.Nanosecond()), 10)
-	b[dot] = '.'
-	return append(b, 'Z', '"')
+	second, ns := int64(t)/1e9, int64(t)%1e9
+	if ns < 0 {
+		second, ns = second-1, ns+1e9
+	}
+	day, of := second/86400, second%86400
+	if of < 0 {
+		day, of = day-1, of+86400
+	}
+	year, month, date := civil(day) // from 1678 to 2262
+	const form = `"0000-00-00T00:00:00.000000000Z"`
+	b = append(b, form...)
+	d := (*[len(form)]byte)(b[len(b)-len(form):])
+	twoDigits(d, 1, year/100)
+	twoDigits(d, 3, year%100)
+	twoDigits(d, 6, month)
+	twoDigits(d, 9, date)
+	twoDigits(d, 12, uint64(of/3600))
+	twoDigits(d, 15, uint64(of/60%60))
+	twoDigits(d, 18, uint64(of%60))
+	if u := uint64(ns); u != 0 {
+		d[21] += byte(u / 1e8)
+		twoDigits(d, 22, u/1e6%100)
+		twoDigits(d, 24, u/1e4%100)
+		twoDigits(d, 26, u/100%100)
+		twoDigits(d, 28, u%100)
+	}
+	return b
 }
 
-// digits appends a number of two digits.
-func digits(b []byte, n int) []byte { return append(b, byte('0'+n/10), byte('0'+n%10)) }
+// civil is the date of a day, counted from the Unix epoch, by counting from a 1 March: there leap days are the last
+// of a year, and 400 years have 146,097 days.
+func civil(day int64) (year, month, date uint64) {
+	d := uint64(day + 719468) // since 0000-03-01; no time in ns is before that
+	era := d / 146097
+	d %= 146097
+	y := (d - d/1460 + d/36524 - d/146096) / 365
+	d -= 365*y + y/4 - y/100
+	m := (5*d + 2) / 153 // from March on
+	year, month, date = era*400+y, m+3, d-(153*m+2)/5+1
+	if month > 12 {
+		year, month = year+1, month-12
+	}
+	return year, month, date
+}
+
+// pairs are the numbers below 100, of two digits each.
+const pairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
+// twoDigits writes a number below 100 at a place.
+func twoDigits(b *[32]byte, at int, n uint64) { b[at], b[at+1] = pairs[2*n], pairs[2*n+1] }
+
+// tens are the powers of 10.
+var tens = func() (p [20]uint64) {
+	for i := range p {
+		if p[i] = 1; i > 0 {
+			p[i] = 10 * p[i-1]
+		}
+	}
+	return p
+}()
+
+// appendUint is strconv.AppendUint with base 10. Most numbers here are small, and all are written in place.
+func appendUint(b []byte, u uint64) []byte {
+	if u < 10 {
+		return append(b, byte('0'+u))
+	}
+	n := bits.Len64(u) * 1233 >> 12 // 1233 / 4096 is about the logarithm of 2: as many digits as that, or one more
+	if u >= tens[n] {
+		n++
+	}
+	b = slices.Grow(b, n)
+	end := len(b) + n
+	b = b[:end]
+	for ; u >= 10; u /= 100 {
+		end -= 2
+		b[end], b[end+1] = pairs[2*(u%100)], pairs[2*(u%100)+1]
+	}
+	if u > 0 {
+		b[end-1] = byte('0' + u)
+	}
+	return b
+}
 
 // ours is one of our own words, in which nothing is special. Of a report that was read it may be
 // anything, until values are made of it.
@@ -193,7 +258,7 @@ func (c count) appendJSON(b []byte) []byte {
 	if !c.known {
 		return append(b, "null"...)
 	}
-	return strconv.AppendUint(b, c.n, 10)
+	return appendUint(b, c.n)
 }
 
 // counts is a map from string to number that keeps its order.
@@ -209,7 +274,7 @@ func (c counts) appendJSON(b []byte) []byte {
 			b = append(b, ',')
 		}
 		b = append(appendString(b, k), ':')
-		b = strconv.AppendUint(b, c.n(k), 10)
+		b = appendUint(b, c.n(k))
 	}
 	return append(b, '}')
 }

@@ -49,21 +49,28 @@ type Detector struct {
 	exchanges *exchanges // nil: not asked for
 	senders   senders    // of hosts that were asked after
 	ledger    *ledger    // likewise
+	behind    *Detector  // of connections that the capture shows once more; nil: there are none
 	reviewed  int64      // when a live analysis last looked back
 	lookAgain int64      // when it looks at what is open
 }
 
 // New makes a detector.
 func New(o Options) *Detector {
+	d := newDetector(o)
+	d.tracker = tcpstate.NewTracker(d.config())
+	d.locate = d.tracker.Locate
+	return d
+}
+
+// newDetector makes one without a tracker.
+func newDetector(o Options) *Detector {
 	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, mended: mended{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
 	}
-	if o.Connections {
+	if o.Connections || o.Apart > 0 {
 		d.ledger = &ledger{}
 	}
-	d.tracker = tcpstate.NewTracker(d.config())
-	d.locate = d.tracker.Locate
 	return d
 }
 
@@ -76,6 +83,9 @@ func (d *Detector) config() tcpstate.Config {
 		if cfg.MaxFlows == 0 {
 			cfg.MaxFlows = LiveFlows
 		}
+	}
+	if o.Apart > 0 {
+		cfg.Copy = d.onCopy
 	}
 	if o.IsTarget != nil {
 		cfg.Watch = func(a, b tcpstate.Endpoint) bool { return o.IsTarget(a) || o.IsTarget(b) }
@@ -102,10 +112,6 @@ func (d *Detector) config() tcpstate.Config {
 	return cfg
 }
 
-// BeginCapture says that the segments that follow belong to the next capture: frame and
-// stream numbers start again, the state of the connections carries over.
-func (d *Detector) BeginCapture(int) { d.tracker.BeginCapture() }
-
 // Segments takes the next segments, in the order of the capture.
 func (d *Detector) Segments(segs []tcpstate.Segment) {
 	due := &d.due
@@ -115,10 +121,6 @@ func (d *Detector) Segments(segs []tcpstate.Segment) {
 	}
 	d.tracker.TrackAll(segs, due, d.tracked)
 }
-
-// Gap says that frames are missing right before the given one: the kernel dropped them,
-// or a damaged part of the file was skipped.
-func (d *Detector) Gap(_ uint64, time int64) { d.gaps.add(time, d.opt.Live) }
 
 // Finish ends the analysis.
 func (d *Detector) Finish() *Result {
@@ -144,6 +146,7 @@ func (d *Detector) Finish() *Result {
 		}
 	}
 	r := d.result(d.findings)
+	r.Behind = d.finishBehind()
 	if d.opt.OnFinding == nil {
 		for i, f := range r.Findings {
 			f.ID = i + 1
@@ -160,6 +163,7 @@ func (d *Detector) onOpened(e *tcpstate.Event) {
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)
+	d.spareLedger()
 	d.ledger.opened(d, e)
 	d.accepted.forget(f)
 	if e.Seg.Flags&tcpstate.SYN == 0 {

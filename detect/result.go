@@ -26,6 +26,9 @@ type Options struct {
 	Exchanges bool // keep what a load balancer's log is compared with
 	// Connections: keep what another capture of the same connections is compared with.
 	Connections bool
+	// Apart is how often connections may be shown once more with other addresses (by a host that translates
+	// them, and by others behind that) to be analysed apart: see Result.Behind. 0: each is one of its own.
+	Apart int
 	// Host answers what the host whose kernel is a witness knows of its processes, to each question
 	// in turn; nil: nothing.
 	Host func([]HostQuestion) []HostAnswer
@@ -61,6 +64,11 @@ type Result struct {
 	// were more than are kept.
 	Connections    []Connection
 	ConnectionsCut bool
+
+	// Behind is what the analysis found in connections of the same captures that are others, shown once more
+	// behind the translation of addresses; Connections are then kept of both. With Options.Apart only; nil:
+	// there are none.
+	Behind *Result
 
 	rows  map[tcpstate.Endpoint]int // see Row
 	known int                       // of Targets, that are in it
@@ -182,7 +190,9 @@ func (d *Detector) result(fs []*Finding) *Result {
 		Forgotten: d.forgotten.list(), Exchanges: d.exchanges.finish(),
 	}
 	r.RSTs, r.BareRSTs = d.tracker.RSTs, d.tracker.BareRSTs
-	r.Connections, r.ConnectionsCut = d.ledger.finish()
+	if d.opt.Connections || d.behind != nil {
+		r.Connections, r.ConnectionsCut = d.ledger.finish()
+	}
 	return r
 }
 

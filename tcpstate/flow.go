@@ -160,6 +160,7 @@ const (
 	flowRenumbered               // see Tracker.markRenumbered
 	flowWaiting                  // some of its segments wait, see sequencer
 	flowUnread                   // see HTTP2Unread
+	flowCopy                     // it is another one, shown once more: see copies
 
 	// The uppermost bits: who is the LB, and how that was decided.
 	flowLB    flowFlags = 1 << 28
@@ -310,6 +311,9 @@ func (f *Flow) Decided() bool { return f.flags&flowDecided != 0 }
 // SetDecided lets Decided be true until the LB begins its next turn: the reader of events has
 // reported what became of this one. The tracker does not read it.
 func (f *Flow) SetDecided() { f.flags |= flowDecided }
+
+// Stream is the number of the flow's stream.
+func (f *Flow) Stream() uint32 { return f.stream }
 
 // Index is the flow's place, unique among the flows that exist at one time.
 func (f *Flow) Index() uint32 { return f.index }

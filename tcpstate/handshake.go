@@ -12,7 +12,7 @@ func (t *Tracker) beginFlow(f *Flow, dir int, s *Segment) {
 	if f.flags&flowRevived == 0 {
 		t.Streams++
 	}
-	if t.watches(f) {
+	if f.flags&flowCopy == 0 && t.watches(f) {
 		f.flags |= flowWatched
 	}
 	switch {

@@ -84,6 +84,10 @@ func (t *Tracker) quoted(s *Segment, q *query) {
 		f, _ = t.lookup(s, q)
 		t.newestStream = f.stream
 	}
+	if f.flags&flowCopy != 0 {
+		t.cfg.Copy(s, f.stream)
+		return
+	}
 	const followed = flowBegun | flowWatched
 	h := &f.Half[q.dir&1]
 	if s.ICMP == nil || f.flags&followed != followed || h.flags&flagCaptured == 0 || s.Seq.Before(h.ISN) || s.Seq.After(h.Nxt) {

@@ -16,6 +16,8 @@ type numbering struct {
 	nextStream   uint32
 	newestStream uint32   // of the newest segment
 	exact        []uint32 // of each capture: how many stream numbers are certainly Wireshark's
+	given        uint32   // number of the stream of the segment that is tracked; valid iff hasGiven, see TrackCopy
+	hasGiven     bool
 }
 
 func newNumbering() numbering {
@@ -24,6 +26,9 @@ func newNumbering() numbering {
 
 // newStream is the next stream number.
 func (n *numbering) newStream() uint32 {
+	if n.hasGiven {
+		return n.given
+	}
 	n.nextStream++
 	return n.nextStream - 1
 }

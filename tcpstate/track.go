@@ -41,6 +41,7 @@ type Tracker struct {
 	UnfollowedStreams uint64
 
 	numbering
+	copies  copies
 	retired retired
 	stats   streamStats
 
@@ -71,6 +72,10 @@ type Config struct {
 	Role func(a, b Endpoint) (int, Basis)
 	// Hashes keeps those of the segments that were tracked: see Tracker.Hashes.
 	Hashes bool
+	// Copy is called with each segment of a flow that is another one, which the capture shows once more
+	// with other addresses, and with the number of its stream. Such flows are numbered and counted only;
+	// nil: they are analysed as any other.
+	Copy func(s *Segment, stream uint32)
 	// Handlers are called with the events, by kind; nil: nobody listens.
 	Handlers [nKinds]Handler
 }
@@ -195,12 +200,23 @@ func (t *Tracker) track(s *Segment, q *query) {
 	}
 
 	h, p := f.halves(dir)
-	h.flags |= flagArrived
+	if h.flags&flagArrived == 0 {
+		h.flags |= flagArrived
+		if t.cfg.Copy != nil && t.copies.isCopy(s) && p.flags&flagArrived == 0 && t.watches(f) {
+			f.flags |= flowCopy
+		}
+	}
 	const usual, unusual = flowWatched | flowEstablished, flowClosing | flowWaiting
 	if f.flags&(usual|unusual) == usual && s.Flags&(SYN|FIN|RST) == 0 && !s.NoLength &&
 		s.Seq.AtOrBefore(h.Nxt) && s.Ack.AtOrBefore(p.Nxt) && (s.Len > 0 || s.Ack != h.Ack) {
 		f.LastTime = max(f.LastTime, s.Time)
 		t.data(f, dir, s) // 7
+		return
+	}
+	if f.flags&flowCopy != 0 {
+		t.beginFlow(f, dir, s)
+		f.LastTime = max(f.LastTime, s.Time)
+		t.cfg.Copy(s, f.stream)
 		return
 	}
 	if s.Flags&RST != 0 {

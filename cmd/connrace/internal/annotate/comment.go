@@ -72,7 +72,7 @@ func (f finding) nearest(e *detect.Evidence, point int) report.Sighting {
 			return s
 		}
 	}
-	return report.Sighting{Capture: f.capture(e), Frame: e.Frame}
+	return report.Sighting{Point: f.analysis.Own(e), Capture: f.capture(e), Frame: e.Frame}
 }
 
 func (f finding) indexOf(capture int) int {

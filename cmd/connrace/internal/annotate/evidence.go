@@ -30,8 +30,8 @@ type Evidence struct {
 	dir     *os.Root // nil: not opened
 	report  *report.Report
 	cases   []*exhibit
-	streams map[streamOf][]*exhibit
-	later   map[endsOf][]*exhibit // connections that go on in a capture
+	streams map[streamOf][]*part
+	later   map[endsOf][]*part // connections that go on in a capture
 	held    int
 	parts   *os.Root // a directory in dir; nil: not made
 	partsIn string   // its name
@@ -56,8 +56,9 @@ type endsOf struct {
 	a, b    tcpstate.Endpoint
 }
 
-// frameOf is a frame of a capture, by its index in the report.
+// frameOf is a frame of a capture, by its index in the report, as a point has it.
 type frameOf struct {
+	point   int
 	capture int
 	frame   uint64
 }
@@ -90,15 +91,15 @@ func Earlier(dir string) (names []string, err error) {
 
 // NewEvidence prepares the captures of the findings that a report shows.
 func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evidence {
-	e := &Evidence{o: to, report: r, streams: map[streamOf][]*exhibit{}, later: map[endsOf][]*exhibit{}}
+	e := &Evidence{o: to, report: r, streams: map[streamOf][]*part{}, later: map[endsOf][]*part{}}
 	for f := range shown(r, o) {
 		x := &exhibit{finding: f, number: map[frameOf]uint64{}}
-		for range max(len(f.analysis.Points), 1) {
-			x.parts = append(x.parts, &part{})
+		for i := range max(len(f.analysis.Points), 1) {
+			x.parts = append(x.parts, &part{of: x, point: i})
 		}
 		stream := f.Stream
 		if f.HasStream {
-			e.want(streamOf{f.indexOf(f.Capture), f.Stream}, x)
+			e.want(streamOf{f.indexOf(f.Capture), f.Stream}, x.parts[f.analysis.PointOf(f.Capture)])
 		} else if ss := f.Streams(); len(ss) > 0 {
 			stream = ss[0]
 		} else {
@@ -106,10 +107,10 @@ func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evide
 		}
 		for i := range f.Evidence {
 			v := &f.Evidence[i]
-			e.want(streamOf{f.capture(v), v.Stream}, x)
+			e.want(streamOf{f.capture(v), v.Stream}, x.parts[f.analysis.Own(v)])
 			for _, s := range f.sightings(v) {
 				if !s.Absent {
-					x.number[frameOf{s.Capture, s.Frame}] = 0
+					x.number[frameOf{s.Point, s.Capture, s.Frame}] = 0
 				}
 			}
 		}
@@ -121,9 +122,9 @@ func NewEvidence(to EvidenceOptions, r *report.Report, o *report.Options) *Evide
 }
 
 // want asks for a stream.
-func (e *Evidence) want(k streamOf, x *exhibit) {
-	if !slices.Contains(e.streams[k], x) {
-		e.streams[k] = append(e.streams[k], x)
+func (e *Evidence) want(k streamOf, p *part) {
+	if !slices.Contains(e.streams[k], p) {
+		e.streams[k] = append(e.streams[k], p)
 	}
 }
 
@@ -132,13 +133,13 @@ func (e *Evidence) want(k streamOf, x *exhibit) {
 func (e *Evidence) follow(x *exhibit) {
 	for i := range x.Views {
 		v := &x.Views[i]
-		begins := x.indexOf(v.Capture)
-		e.want(streamOf{begins, v.Stream}, x)
+		begins, p := x.indexOf(v.Capture), x.parts[x.analysis.OfView(v)]
+		e.want(streamOf{begins, v.Stream}, p)
 		for k := range x.number {
-			if a := x.analysis; k.capture != begins && a.PointOf(k.capture) == a.PointOf(begins) {
+			if k.capture != begins && k.point == p.point {
 				ends := endsOf{k.capture, v.LB, v.Target}
-				if !slices.Contains(e.later[ends], x) {
-					e.later[ends] = append(e.later[ends], x)
+				if !slices.Contains(e.later[ends], p) {
+					e.later[ends] = append(e.later[ends], p)
 				}
 			}
 		}
@@ -178,8 +179,8 @@ func (e *Evidence) Read(ctx context.Context, index int, in *capture.File, frames
 			for j := range segs {
 				k := streamOf{index, numberer.Number(&segs[j])}
 				e.goesOn(k, &segs[j])
-				for _, x := range e.streams[k] {
-					if err := e.take(x, index, f); err != nil {
+				for _, p := range e.streams[k] {
+					if err := e.take(p, index, f); err != nil {
 						return err
 					}
 				}
@@ -197,8 +198,8 @@ func (e *Evidence) goesOn(k streamOf, s *tcpstate.Segment) {
 	}
 	for _, ends := range [...]endsOf{{k.capture, s.Src, s.Dst}, {k.capture, s.Dst, s.Src}} {
 		if s.Flags&(tcpstate.SYN|tcpstate.ACK) != tcpstate.SYN {
-			for _, x := range e.later[ends] {
-				e.want(k, x)
+			for _, p := range e.later[ends] {
+				e.want(k, p)
 			}
 		}
 		delete(e.later, ends)
@@ -206,16 +207,15 @@ func (e *Evidence) goesOn(k streamOf, s *tcpstate.Segment) {
 }
 
 // take adds a frame to the capture of a finding.
-func (e *Evidence) take(x *exhibit, index int, f *capture.Frame) error {
-	k := frameOf{index, f.Number}
-	p := x.parts[x.analysis.PointOf(index)]
+func (e *Evidence) take(p *part, index int, f *capture.Frame) error {
+	k := frameOf{p.point, index, f.Number}
 	if k == p.last {
 		return nil // a second segment in it
 	}
 	p.last = k
 	p.frames++
-	if _, is := x.number[k]; is {
-		x.number[k] = p.frames
+	if _, is := p.of.number[k]; is {
+		p.of.number[k] = p.frames
 	}
 	before := p.buf.Len()
 	if err := p.write(f, e.o.Snaplen); err != nil {

@@ -17,6 +17,8 @@ import (
 
 // part are the packets of an exhibit that one point has, in their order.
 type part struct {
+	of     *exhibit
+	point  int          // its place in the analysis's Points
 	w      *frameWriter // nil: nothing written
 	buf    bytes.Buffer
 	spilt  bool // to a file: what was in buf before
@@ -97,7 +99,7 @@ func (e *Evidence) finish(x *exhibit) error {
 func (e *Evidence) renumber(x *exhibit) error {
 	at := make([]map[uint64][]frameOf, len(x.parts))
 	for k, n := range x.number {
-		p := x.analysis.PointOf(k.capture)
+		p := k.point
 		if at[p] == nil {
 			at[p] = map[uint64][]frameOf{}
 		}
@@ -263,7 +265,7 @@ func (e *Evidence) about(x *exhibit) []string {
 // there is how the connection is selected in a point's own capture.
 func (e *Evidence) there(x *exhibit, point int) string {
 	for i := range x.Views {
-		if v := &x.Views[i]; x.analysis.PointOf(x.indexOf(v.Point)) == point {
+		if v := &x.Views[i]; x.analysis.OfView(v) == point {
 			return fmt.Sprintf("in %s, whose frame numbers comments name, %s", e.report.NameOf(x.indexOf(v.Capture)), v.DisplayFilter())
 		}
 	}
@@ -280,13 +282,13 @@ func (e *Evidence) comments(x *exhibit) Comments {
 	c := Comments{}
 	for i := range x.Evidence {
 		for _, s := range x.sightings(&x.Evidence[i]) {
-			n := x.number[frameOf{s.Capture, s.Frame}]
+			n := x.number[frameOf{s.Point, s.Capture, s.Frame}]
 			if s.Absent || n == 0 {
 				continue
 			}
 			here := func(p *detect.Evidence) uint64 {
 				o := x.nearest(p, s.Point)
-				return x.number[frameOf{o.Capture, o.Frame}]
+				return x.number[frameOf{o.Point, o.Capture, o.Frame}]
 			}
 			c[n] = append(c[n], fmt.Sprintf("%s; frame %d of %s", x.comment(i, here), s.Frame, e.report.NameOf(s.Capture)))
 		}

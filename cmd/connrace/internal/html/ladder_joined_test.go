@@ -20,7 +20,7 @@ func joinedSample() (*report.Report, *detect.Finding) {
 	r.Captures = append(r.Captures, report.Capture{Path: "captures/target.pcap", Format: "pcap", Frames: 90, First: midnight, Last: midnight + 61*second})
 	a := &r.Analyses[0]
 	a.Captures = []int{0, 1}
-	a.Points = []report.Point{{Capture: 0, Name: "web-1.pcap", Place: report.AtLB}, {Capture: 1, Name: "target.pcap", Place: report.AtTarget}}
+	a.Points = []report.Point{{Capture: 0, Name: "web-1.pcap", Place: report.AtLB}, {First: 1, Capture: 1, Name: "target.pcap", Place: report.AtTarget}}
 	f := a.Result.Findings[0]
 	near := func(e *detect.Evidence) detect.Seen { return detect.Seen{Frame: e.Frame, Time: e.Time} }
 	far := func(frame uint64, after int64) detect.Seen {
@@ -104,7 +104,7 @@ func threePoints() (*report.Report, *detect.Finding) {
 	r.Captures[1].Path = "captures/node.pcap"
 	a := &r.Analyses[0]
 	a.Captures = []int{0, 1, 2}
-	a.Points = []report.Point{a.Points[0], {Capture: 1, Name: "node.pcap", Place: report.Between}, {Capture: 2, Name: "target.pcap", Place: report.AtTarget}}
+	a.Points = []report.Point{a.Points[0], {First: 1, Capture: 1, Name: "node.pcap", Place: report.Between}, {First: 2, Capture: 2, Name: "target.pcap", Place: report.AtTarget}}
 	for i := range f.Evidence {
 		e := &f.Evidence[i]
 		node := detect.Seen{Point: 1, Absent: true}
@@ -174,7 +174,7 @@ func TestThreePointLadder(t *testing.T) {
 // Whatever the points saw: what holds for one capture's ladder holds for theirs.
 func TestJoinedLadderAny(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	a := &report.Analysis{Captures: []int{0, 1, 2}, Points: []report.Point{{Capture: 0}, {Capture: 1}, {Capture: 2}}}
+	a := &report.Analysis{Captures: []int{0, 1, 2}, Points: []report.Point{{Capture: 0}, {First: 1, Capture: 1}, {First: 2, Capture: 2}}}
 	for n := range 1000 / slowdown {
 		f := &detect.Finding{Rule: detect.Rules[n%len(detect.Rules)], HasStream: true, Lost: n%2 > 0, LB: ep("10.0.0.2:1"), Target: ep("10.0.1.9:8080"), Capture: rng.IntN(3)}
 		at := int64(midnight)

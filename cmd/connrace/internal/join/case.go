@@ -14,6 +14,9 @@ type Point struct {
 	Name   string // what texts call it
 	Result *detect.Result
 	Spans  []Span // of the captures that Result counts from 0
+	// Behind: the point before shows the same captures; what is here they show once more, behind the
+	// translation of addresses.
+	Behind bool
 }
 
 // NotCompared says that the point has more connections than are kept to be compared; "": it has not.
@@ -54,9 +57,11 @@ type Link struct {
 	OnlyAt [2]int
 	// Guessed: nothing shows which of the two is nearer to the LB; A was given first.
 	Guessed bool
-	Clock   Clock
-	NAT     []Translation
-	Ways    []Way
+	// Inside: they are the same captures, which show connections twice.
+	Inside bool
+	Clock  Clock
+	NAT    []Translation
+	Ways   []Way
 
 	pairs []pair
 	samples
@@ -91,25 +96,35 @@ func Cases(points []Point) (cases []*Case) {
 	links := map[[2]int]*Link{}
 	group := make([]int, n)
 	before := make([]int, n) // how many points lie before it on the path
+	of := make([]int, n)     // which captures: those of the first that shows them
 	for i := range group {
-		group[i] = i
+		group[i], of[i] = i, i
+		if points[i].Behind {
+			of[i] = of[i-1]
+		}
 	}
 	for a := range n {
 		for b := a + 1; b < n; b++ {
 			x, y := points[a].Result.Connections, points[b].Result.Connections
-			pairs := match(x, y)
-			if len(pairs) == 0 {
+			inside := of[a] == of[b]
+			var pairs []pair
+			if inside {
+				pairs = straighten(points[a].Result, points[b].Result)
+				x, y = points[a].Result.Connections, points[b].Result.Connections
+			} else if pairs = match(x, y); len(pairs) == 0 {
 				continue
 			}
-			l := &Link{A: a, B: b, pairs: pairs}
+			l := &Link{A: a, B: b, pairs: pairs, Inside: inside}
 			l.samples = sampled(x, y, pairs)
-			first, known := l.nearer()
-			if l.Guessed = !known; !first {
-				l.turn()
+			if !inside {
+				first, known := l.nearer()
+				if l.Guessed = !known; !first {
+					l.turn()
+				}
 			}
 			before[l.B]++
 			l.Shared = len(pairs)
-			l.Clock = newClock(l.up, l.down)
+			l.learnClock()
 			links[[2]int{a, b}] = l
 			from, to := group[b], group[a]
 			for i := range group {
@@ -133,6 +148,13 @@ func Cases(points []Point) (cases []*Case) {
 		}
 	}
 	return cases
+}
+
+// learnClock works out how the clocks of the points stand to each other.
+func (l *Link) learnClock() {
+	if l.Clock = oneClock; !l.Inside {
+		l.Clock = newClock(l.up, l.down)
+	}
 }
 
 // turn lets the other point be the one nearer to the LB.
@@ -165,7 +187,7 @@ func (c *Case) build(points []Point, links map[[2]int]*Link) {
 			}
 			if place[l.A] != x { // three clocks that contradict each other: the order stands
 				l.turn()
-				l.Clock = newClock(l.up, l.down)
+				l.learnClock()
 			}
 			l.A, l.B = x, y
 			c.unite(l)

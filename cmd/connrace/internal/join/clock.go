@@ -25,7 +25,11 @@ type Clock struct {
 	DriftKnown bool
 
 	up, down edge
+	same     bool // they are one
 }
+
+// oneClock is that of two points in the same capture.
+var oneClock = Clock{Known: true, same: true}
 
 // sample is a segment that both points have: by how much the further clock was ahead of the
 // nearer, at a time of the nearer one.
@@ -151,12 +155,18 @@ func counterpart(as, bs []detect.Mark, hashes *[2][]uint32, i int, shift [2]tcps
 func (s *samples) nearer() (first, known bool) {
 	inOrder(s.up)
 	inOrder(s.down)
-	// What is in between may set them anew for one of the two: then they say nothing.
-	if lb, target := s.hops[0], s.hops[1]; lb >= 0 && target <= 0 && lb-target > 0 || lb <= 0 && target >= 0 && lb-target < 0 {
-		return lb-target > 0, true
+	if first, known = s.byHops(); known {
+		return first, true
 	}
 	n := s.sooner()
 	return n >= 0, n != 0
+}
+
+// byHops is nearer by hops alone.
+func (s *samples) byHops() (first, known bool) {
+	// What is in between may set them anew for one of the two: then they say nothing.
+	lb, target := s.hops[0], s.hops[1]
+	return lb-target > 0, lb >= 0 && target <= 0 && lb-target > 0 || lb <= 0 && target >= 0 && lb-target < 0
 }
 
 // sooner is how often the way from one segment to what answers it took longer as the first point saw it, less how
@@ -306,6 +316,9 @@ func (e *edge) place(t int64) int {
 
 // bounds are those of the offset at a time of the nearer clock.
 func (c *Clock) bounds(t int64) (lo, hi int64) {
+	if c.same {
+		return 0, 0
+	}
 	lo, hi = c.down.at(t), c.up.at(t)
 	if lo > hi && lo-hi <= 2*granularity { // a way that takes no time
 		lo, hi = hi, lo
@@ -377,7 +390,7 @@ func (c *Clock) estimate() int64 {
 
 // Offset at a time of the nearer clock.
 func (c *Clock) offset(t int64) int64 {
-	if !c.Known {
+	if !c.Known || c.same {
 		return 0
 	}
 	o := c.Offset + int64(c.Drift*float64(t-c.At))

@@ -28,17 +28,32 @@ func (s *session) givenTwice(files []string) (once []string) {
 	return once
 }
 
+// mostTranslations is how often addresses are translated, one behind the other, that one capture shows.
+const mostTranslations = 3
+
+// shownTwice reports whether some capture shows connections twice.
+func (s *session) shownTwice() bool {
+	return slices.ContainsFunc(s.Report.Analyses, func(a report.Analysis) bool { return a.Result.Behind != nil })
+}
+
 // join makes one analysis of those that hold the same connections.
 func (s *session) join() {
 	r := &s.Report
 	slices.SortStableFunc(r.Analyses, func(a, b report.Analysis) int { return slices.Compare(a.Captures, b.Captures) })
-	points := make([]join.Point, len(r.Analyses))
-	for i := range points {
-		points[i] = s.point(&r.Analyses[i])
+	var points []join.Point
+	var of []int // whose points they are
+	for i := range r.Analyses {
+		points = s.point(points, &r.Analyses[i])
+		for len(of) < len(points) {
+			of = append(of, i)
+		}
 	}
 	var merged []report.Analysis
 	gone := map[int]bool{}
 	for _, c := range s.cases(points) {
+		for k, i := range c.Of { // from now on they are analyses
+			c.Of[k] = of[i]
+		}
 		m := c.Merge()
 		a := s.compare(m)
 		if a.Clocks = c.Links; s.Ctx.Err() != nil {
@@ -51,8 +66,8 @@ func (s *session) join() {
 			if why := p.NotCompared(); why != "" {
 				s.remember(captures[0], why)
 			}
+			a.Points = append(a.Points, report.Point{First: len(a.Captures), Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets), Exchanges: p.Result.Exchanges})
 			a.Captures = append(a.Captures, captures...)
-			a.Points = append(a.Points, report.Point{Capture: captures[0], Name: p.Name, Place: report.PlaceOf(k, len(c.Of), p.Result.Targets), Exchanges: p.Result.Exchanges})
 			p.Result = nil
 		}
 		merged = append(merged, a)
@@ -114,21 +129,33 @@ func (s *session) remember(capture int, why string) {
 	s.Warn(why)
 }
 
-// point is an analysis as package join wants it.
-func (s *session) point(a *report.Analysis) join.Point {
+// behindNAT is how a point is called that a capture shows behind the translation of addresses.
+const behindNAT = " behind NAT"
+
+// point adds an analysis as package join wants it: a point, and one more for what its captures show once more
+// with other addresses.
+func (s *session) point(to []join.Point, a *report.Analysis) []join.Point {
 	p := join.Point{Result: a.Result}
 	for _, i := range a.Captures {
 		c := &s.Report.Captures[i]
 		p.Spans = append(p.Spans, join.Span{Capture: i, Name: s.Report.NameOf(i), First: c.First, Last: c.Last, Dropped: c.Drops > 0 || c.Truncated || c.Gaps > 0})
 	}
 	if len(a.Captures) == 0 {
-		return p
+		return append(to, p)
 	}
 	p.Name = s.Report.NameOf(a.Captures[0])
 	if n := len(a.Captures) - 1; n > 0 {
 		p.Name += " and " + text.Plural(uint64(n), "more file")
 	}
-	return p
+	for to = append(to, p); p.Result.Behind != nil; to = append(to, p) {
+		p.Result, p.Result.Behind, p.Behind = p.Result.Behind, nil, true
+		p.Name += behindNAT
+		p.Spans = slices.Clone(p.Spans)
+		for i := range p.Spans {
+			p.Spans[i].Name += behindNAT
+		}
+	}
+	return to
 }
 
 // compare makes an analysis of a case, by what the captures show of the connections of its findings. Of an interrupted
@@ -148,6 +175,10 @@ func (s *session) compare(m *join.Merger) (a report.Analysis) {
 // lookAgain reads the captures that hold connections of findings.
 func (s *session) lookAgain(ctx context.Context, l *join.Look) {
 	for _, i := range l.Captures() {
+		if s.once[i] {
+			l.Missed(i)
+			continue
+		}
 		in, done, err := s.again(i)
 		if err == nil {
 			again := s.notes[i]

@@ -49,6 +49,9 @@ func newSession(ctx context.Context, e *cli.Env, flags *Flags) *session {
 	s.Workers = flags.processors()
 	s.Shown.Streams = flags.streams
 	s.Connections = len(flags.files) > 1 && !flags.noJoin
+	if !flags.noJoin && (s.Connections || s.Lines == nil) { // findings are written as they are settled: none can be taken back
+		s.Apart = mostTranslations
+	}
 	return s
 }
 
@@ -172,7 +175,7 @@ func (s *session) warnAboutPeriod(c *report.Capture) {
 func (s *session) finish() int {
 	s.left = 0
 	s.conclude(nil)
-	if s.Connections {
+	if s.Connections || s.shownTwice() {
 		s.join()
 	}
 	s.remark()

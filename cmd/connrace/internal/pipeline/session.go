@@ -47,6 +47,7 @@ type Session struct {
 	// Connections: keep what tells the same connections in other captures. Findings are then
 	// settled when all captures have been read: see Late.
 	Connections bool
+	Apart       int // see detect.Options
 	// Workers are the processors that reading a file may use; with one nobody reads ahead.
 	Workers int
 	// Meanwhile is called between batches of frames of a file; nil: nothing else is to be done.
@@ -117,7 +118,7 @@ func (s *Session) Begin(first int64, links []capture.LinkType) {
 	}
 	o.Streams = s.Shown.Streams
 	o.Exchanges = len(s.flags.Logs) > 0
-	o.Connections = s.Connections
+	o.Connections, o.Apart = s.Connections, s.Apart
 	if s.Tune != nil {
 		s.Tune(a, &o)
 	} else if s.Lines != nil && !s.Connections {

@@ -18,7 +18,8 @@ type Joined struct {
 
 // Point is where captures were taken.
 type Point struct {
-	Capture int    // the first of them, by its index in Report.Captures
+	First   int    // place of the first of them in Analysis.Captures
+	Capture int    // its index in Report.Captures
 	Name    string // what texts call it
 	Place   Place
 	// Exchanges are what it shows of targets, by the names that it knows them by; nil: no log is
@@ -76,6 +77,9 @@ func (p Point) String() string { return p.Place.String() + ": " + p.Name }
 // Text says what is joined, in a sentence.
 func (j *Joined) Text() string {
 	a, b := j.Shared+j.OnlyAt[0], j.Shared+j.OnlyAt[1]
+	if j.Inside {
+		return j.inside()
+	}
 	s := fmt.Sprintf("%s of %s of %s are in %s", text.Grouped(uint64(j.Shared)), text.Plural(uint64(a), "connection"), j.A.Name, j.B.Name)
 	if b > j.Shared {
 		s += fmt.Sprintf(", which has %s", text.Plural(uint64(b), "connection"))
@@ -101,6 +105,11 @@ func (j *Joined) Text() string {
 		s += fmt.Sprintf(", and %d more targets", n)
 	}
 	s += "."
+	return s + j.translations()
+}
+
+// translations are what addresses are at the further point.
+func (j *Joined) translations() (s string) {
 	for i := range j.NAT {
 		n := &j.NAT[i]
 		s += fmt.Sprintf(" %s is %s there.", n.From, n.To)
@@ -109,6 +118,15 @@ func (j *Joined) Text() string {
 		}
 	}
 	return s
+}
+
+// inside says it of captures that show connections twice.
+func (j *Joined) inside() string {
+	s := fmt.Sprintf("%s shows %s twice, the second time behind the translation of addresses: each counts once.", j.A.Name, text.Plural(uint64(j.Shared), "connection"))
+	if n := j.OnlyAt[1]; n > 0 {
+		s += fmt.Sprintf(" Of %s more it shows only what is behind that.", text.Plural(uint64(n), "connection"))
+	}
+	return s + j.translations()
 }
 
 // Apart is how far the clocks are apart and how far off that can be: the one says nothing without
@@ -151,7 +169,7 @@ type natDoc struct {
 
 // joined writes what was joined, where there are several captures.
 func (j *object) joined(r *Report) {
-	if len(r.Captures) < 2 {
+	if len(r.Captures) < 2 && len(r.Joined) == 0 {
 		return
 	}
 	j.list("joined", func(add func(any)) {
@@ -187,6 +205,9 @@ func linkJSON(x *Joined) linkDoc {
 	}
 	only := []int{x.OnlyAt[0], x.OnlyAt[1]}
 	names := []string{fmt.Sprint(x.A.Capture), fmt.Sprint(x.B.Capture)}
+	if x.Inside {
+		only, names = []int{only[0] + only[1]}, names[:1]
+	}
 	d.OnlyAt = counts{names, func(n string) uint64 { return uint64(only[slices.Index(names, n)]) }}
 	return d
 }

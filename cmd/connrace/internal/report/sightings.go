@@ -1,8 +1,6 @@
 package report
 
 import (
-	"slices"
-
 	"connrace/cmd/connrace/internal/lblog"
 	"connrace/detect"
 )
@@ -23,35 +21,34 @@ type Filter struct{ Capture, Text string }
 // OtherFilters are display filters for the captures of other points than the finding's own.
 func (r *Report) OtherFilters(a *Analysis, f *detect.Finding) (fs []Filter) {
 	for i := range f.Views {
-		if v := &f.Views[i]; a.OfView(v) != a.PointOf(a.capture(f.Capture)) {
+		if v := &f.Views[i]; a.OfView(v) != a.PointOf(f.Capture) {
 			fs = append(fs, Filter{r.NameOf(a.capture(v.Capture)), v.DisplayFilter()})
 		}
 	}
 	return fs
 }
 
-// PointOf is the place in Points of the one that took a capture of the report.
+// PointOf is the place in Points of the one that took a capture, as the Result counts.
 func (a *Analysis) PointOf(capture int) int {
-	at := slices.Index(a.Captures, capture)
 	p := 0
-	for p+1 < len(a.Points) && slices.Index(a.Captures, a.Points[p+1].Capture) <= at {
+	for p+1 < len(a.Points) && a.Points[p+1].First <= capture {
 		p++
 	}
 	return p
 }
 
 // Own is the place in Points of the one that has a segment of evidence.
-func (a *Analysis) Own(e *detect.Evidence) int { return a.PointOf(a.capture(e.Capture)) }
+func (a *Analysis) Own(e *detect.Evidence) int { return a.PointOf(e.Capture) }
 
 // OfView is the place in Points of the one that has a view of a finding's connection.
-func (a *Analysis) OfView(v *detect.View) int { return a.PointOf(a.capture(v.Point)) }
+func (a *Analysis) OfView(v *detect.View) int { return a.PointOf(v.Point) }
 
 // At is the time of a segment of evidence by the clock of its finding's own capture.
 func (a *Analysis) At(f *detect.Finding, e *detect.Evidence) int64 {
 	if len(a.Points) == 0 || e.Capture == f.Capture {
 		return e.Time
 	}
-	ahead, _, _ := a.Clocks.Ahead(a.Own(e), a.PointOf(a.capture(f.Capture)), e.Time)
+	ahead, _, _ := a.Clocks.Ahead(a.Own(e), a.PointOf(f.Capture), e.Time)
 	return e.Time + ahead
 }
 
@@ -59,13 +56,13 @@ func (a *Analysis) At(f *detect.Finding, e *detect.Evidence) int64 {
 // the load balancer; where nothing is known of a point there is none.
 func (a *Analysis) Sightings(f *detect.Finding, e *detect.Evidence) []Sighting {
 	own := Sighting{Capture: a.capture(e.Capture), Frame: e.Frame, Time: e.Time, At: a.At(f, e)}
-	own.Point = a.PointOf(own.Capture)
+	own.Point = a.Own(e)
 	if len(e.Seen()) == 0 {
 		return []Sighting{own}
 	}
 	out := make([]Sighting, 0, len(e.Seen()))
 	for _, s := range e.Seen() {
-		x := Sighting{Point: a.PointOf(a.capture(s.Point)), Absent: s.Absent}
+		x := Sighting{Point: a.PointOf(s.Point), Absent: s.Absent}
 		if !s.Absent {
 			x.Capture, x.Frame, x.Time, x.At = a.capture(s.Capture), s.Frame, s.Time, own.At+s.After
 		}
@@ -94,12 +91,12 @@ func (r *Report) bothEnds(a *Analysis) (b lblog.BothEnds, ok bool) {
 		return b, false
 	}
 	b = lblog.BothEnds{LB: near.Name, Target: far.Name, Active: far.Exchanges.Seconds, Ahead: ahead}
-	for _, i := range a.Captures {
+	for k, i := range a.Captures {
 		c := &r.Captures[i]
 		if c.Drops > 0 || c.Truncated || c.Gaps > 0 || c.Interrupted {
 			return b, false
 		}
-		switch a.PointOf(i) {
+		switch a.PointOf(k) {
 		case 0:
 			b.AtLB = append(b.AtLB, lblog.Span{First: c.First, Last: c.Last})
 		case n:

@@ -1,0 +1,158 @@
+package join
+
+import (
+	"cmp"
+	"slices"
+
+	"connrace/detect"
+)
+
+// straighten puts each connection that one capture shows twice where it belongs, and says which they are. Of one that began
+// before the capture the first segment may have been the target's, and then what came first was seen behind the translation; or
+// the capture lacks one of its first two segments, and then none was taken for the other.
+func straighten(near, behind *detect.Result) []pair {
+	pairs := match(near.Connections, behind.Connections)
+	t := teller{}
+	for _, r := range [...]*detect.Result{near, behind} {
+		for _, f := range r.Findings {
+			t[stream{f.Capture, f.Stream}] = true
+		}
+	}
+	moved := false
+	for _, p := range pairs {
+		x, y := &near.Connections[p.a], &behind.Connections[p.b]
+		if begun(x) && begun(y) || !isBehind(near.Connections, behind.Connections, p) {
+			continue
+		}
+		moved = true
+		t.move(near, behind, x)
+		t.move(behind, near, y)
+		*x, *y = *y, *x
+	}
+	if again := t.again(near.Connections, pairs); len(again) > 0 {
+		moved = true
+		for _, i := range again {
+			t.move(near, behind, &near.Connections[i])
+			behind.Connections = append(behind.Connections, near.Connections[i])
+		}
+		slices.SortStableFunc(behind.Connections, func(a, b detect.Connection) int { return cmp.Compare(a.First, b.First) })
+		i := -1
+		near.Connections = slices.DeleteFunc(near.Connections, func(detect.Connection) bool { i++; return slices.Contains(again, i) })
+		pairs = match(near.Connections, behind.Connections)
+	}
+	if moved {
+		near.Targets = slices.DeleteFunc(near.Targets, func(t detect.Target) bool { return t.Connections == 0 && t.Tries == (detect.Tries{}) })
+		inTime := func(a, b *detect.Finding) int { return cmp.Compare(a.Time, b.Time) }
+		slices.SortStableFunc(near.Findings, inTime)
+		slices.SortStableFunc(behind.Findings, inTime)
+	}
+	return pairs
+}
+
+// teller moves connections between what the two points of a capture tell: it has those that findings are about, which are few.
+type teller map[stream]bool
+
+// stream is one of a capture.
+type stream struct {
+	capture int
+	stream  uint32
+}
+
+// mostUnpaired bounds those that are looked for without having been recognised: that is for want of one segment.
+const mostUnpaired = 1 << 10
+
+// again are the places of connections that are not paired, and are others of those, behind the translation.
+func (t teller) again(all []detect.Connection, pairs []pair) (places []int) {
+	paired := make([]bool, len(all))
+	for _, p := range pairs {
+		paired[p.a] = true
+	}
+	first := map[markKey]int{}
+	for i := range all {
+		if paired[i] {
+			continue
+		}
+		shared := map[int]int{}
+		for k := range all[i].Marks {
+			key := keyOf(&all[i].Marks[k], &all[i], false)
+			j, is := first[key]
+			if !is {
+				first[key] = i
+			} else if j != i && !paired[j] && !sameEnds(&all[i], &all[j]) {
+				shared[j]++
+			}
+		}
+		for j, n := range shared {
+			if n < enough && n < fewest(&all[i], &all[j]) || paired[i] || len(places) == mostUnpaired {
+				continue
+			}
+			paired[i], paired[j] = true, true
+			if isBehind(all, all, pair{a: i, b: j}) {
+				j = i
+			}
+			places = append(places, j)
+		}
+	}
+	return places
+}
+
+// isBehind reports whether of a connection that one capture shows twice the first is that behind the translation: segments of
+// the LB have fewer hops to live there, or came there later.
+func isBehind(a, b []detect.Connection, p pair) bool {
+	s := sampled(a, b, []pair{p})
+	if first, known := s.byHops(); known {
+		return !first
+	}
+	n := 0
+	for _, x := range s.up {
+		n += sign(x.ahead)
+	}
+	for _, x := range s.down {
+		n -= sign(x.ahead)
+	}
+	return n < 0
+}
+
+func sign(n int64) int { return int(max(min(n, 1), -1)) }
+
+// move moves what one result has of a connection to another: its findings, and its part of the figures. The rows of targets
+// say as much as can be told: what else they hold of it stays where it is.
+func (t teller) move(from, to *detect.Result, c *detect.Connection) {
+	its := func(f *detect.Finding) bool {
+		its := f.HasStream && f.Capture == c.Capture && f.Stream == c.Stream
+		if its {
+			to.Findings = append(to.Findings, f)
+			from.Leave(f.Target, f.Tries())
+			to.Tally(f.Target, f.Tries())
+		}
+		return its
+	}
+	if t[stream{c.Capture, c.Stream}] {
+		from.Findings = slices.DeleteFunc(from.Findings, its)
+	}
+	n := sums{}
+	n.add(c)
+	row, o := from.Row(c.Target), to.Row(c.Target)
+	if row == nil {
+		return
+	}
+	if o == nil {
+		to.Targets = append(to.Targets, detect.Target{Target: c.Target, LBs: row.LBs, Vantage: row.Vantage})
+		o = to.Row(c.Target)
+	}
+	for _, x := range []struct {
+		from, to *uint64
+		n        uint64
+	}{
+		{&row.Connections, &o.Connections, n.connections},
+		{&row.Requests, &o.Requests, n.requests},
+		{&row.Answers5xx, &o.Answers5xx, n.answers5xx},
+		{&from.Totals.Flows, &to.Totals.Flows, n.connections},
+		{&from.Totals.Requests, &to.Totals.Requests, n.requests},
+		{&from.Totals.Answers5xx, &to.Totals.Answers5xx, n.answers5xx},
+	} {
+		by := min(*x.from, x.n)
+		*x.from -= by
+		*x.to += by
+	}
+}

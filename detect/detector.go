@@ -193,8 +193,7 @@ func (d *Detector) onEstablished(e *tcpstate.Event) {
 	t := d.targetOf(f)
 	t.completed++
 	seen := -e.Time
-	d.ledger.setUp(d, f)
-	d.ledger.keep(d, e)
+	d.ledger.established(d, e)
 	m := d.tracker.Notes(f)
 	lb, target := &m.Half[f.LB()], &m.Half[1-f.LB()]
 	for i, h := range [...]*tcpstate.HalfNotes{lb, target} {
@@ -226,7 +225,7 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 	if answer := d.tracker.Answer(e.Flow); answer.Set() { // the one before: it has arrived
 		t.tell().reached[1].add(answer.Time, answer.Len)
 	}
-	d.ledger.keep(d, e)
+	d.ledger.keep(e.Flow, e.Side, e.Seg)
 	if e.Flow.HTTP2() {
 		return // its streams are counted one by one
 	}
@@ -243,15 +242,13 @@ func (d *Detector) onRequestBegan(e *tcpstate.Event) {
 func (d *Detector) countRequest(t *target, f *tcpstate.Flow) {
 	t.requests++
 	d.totals.Requests++
-	if x := d.ledger.of(f); x != nil {
-		x.requests++
-	}
+	d.ledger.requested(f)
 }
 
 func (d *Detector) onAnswerBegan(e *tcpstate.Event) {
 	f := e.Flow
 	t := d.targetOf(f)
-	d.ledger.keep(d, e)
+	d.ledger.keep(e.Flow, e.Side, e.Seg)
 	d.exchanges.active(t.end, e.Time)
 	d.noteAnswerHead(t, e)
 	request := d.tracker.Request(f)
@@ -280,9 +277,7 @@ func (d *Detector) onServerError(e *tcpstate.Event) {
 	t := d.targetOf(e.Flow)
 	t.answers5xx++
 	t.noteAnswers5xx(e.Time)
-	if x := d.ledger.of(e.Flow); x != nil {
-		x.answers5xx++
-	}
+	d.ledger.answered5xx(e.Flow)
 }
 
 func (d *Detector) onRequestStalled(e *tcpstate.Event) {
@@ -305,7 +300,7 @@ func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 // onCloseBegan notes the idle age of a connection that one side begins to close.
 func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	f := e.Flow
-	d.ledger.keep(d, e)
+	d.ledger.keep(e.Flow, e.Side, e.Seg)
 	d.ends(f, e)
 	if e.Gap < 0 || !f.Established() || d.targetOf(f).mayBeHTTP2(f) || d.answersFIN(f, e.Side) {
 		return

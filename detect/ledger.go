@@ -20,9 +20,33 @@ type Connection struct {
 	First, Last int64 // ns since the Unix epoch
 	Requests    uint32
 	Answers5xx  uint32
-	Marks       []Mark
 
-	lb uint8 // which half of its flow that is
+	marks  *marks // that hold those of it
+	newest uint32 // of them, + 1; 0: it has none
+	nMarks uint32
+	lb     uint8 // which half of its flow that is
+	setUp  bool  // its SYNs are kept
+}
+
+// NMarks is how many marks it has.
+func (c *Connection) NMarks() int { return int(c.nMarks) }
+
+// AppendMarks appends its marks in order of time.
+func (c *Connection) AppendMarks(to []Mark) []Mark {
+	from := len(to)
+	for i := c.newest; i != 0; {
+		m := c.marks.at(i - 1)
+		to = append(to, *m)
+		to[len(to)-1].FromLB = m.FromLB == (c.lb == 1)
+		i = m.link
+	}
+	own := to[from:]
+	slices.Reverse(own)
+	byTime := func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) }
+	if !slices.IsSortedFunc(own, byTime) {
+		slices.SortStableFunc(own, byTime)
+	}
+	return to
 }
 
 // A Mark is a segment that other captures of the connection have, too, by what its sender wrote
@@ -32,9 +56,10 @@ type Mark struct {
 	Len      uint32
 	Stamp    uint32         // its TSval, by which copies of a segment differ; 0: none
 	Time     int64          // ns since the Unix epoch
+	link     uint32         // the place of its connection; once that is known, of the mark before it
 	Control  tcpstate.Flags // SYN, FIN and RST of its flags
-	FromLB   bool
-	TTL      uint8 // time to live, hop limit; 0: not known
+	FromLB   bool           // among marks: of the flow's second half, for which end is the LB may show later
+	TTL      uint8          // time to live, hop limit; 0: not known
 }
 
 // Identity are the words of a mark that do not change on the way. A segment with a timestamp is
@@ -70,42 +95,52 @@ const (
 	mostPassed     = 1 << 20 // of all connections besides the first ones: only a capture that is made for it has more
 )
 
+// markBlock is how many marks there is room for at once.
+const markBlock = 1024
+
+// marks are those of all connections, in the order in which they came.
+type marks struct {
+	blocks []*[markBlock]Mark
+	n      uint32
+}
+
+func (s *marks) at(i uint32) *Mark { return &s.blocks[i/markBlock][i%markBlock] }
+
+func (s *marks) add(m Mark) {
+	if s.n%markBlock == 0 {
+		s.blocks = append(s.blocks, new([markBlock]Mark))
+	}
+	s.n++
+	*s.at(s.n - 1) = m
+}
+
 // ledger keeps the connections of an analysis. A nil one does nothing. Marks have no pointers, and
 // what is looked up for each message is little: the traffic is all the same to the garbage
 // collector, and stays in the processor's cache.
 type ledger struct {
 	all    []Connection
-	blocks [][]entered // marks, in the order in which they came
-	marks  int
+	marks  marks
 	kept   int     // marks, SYNs aside
 	passed int     // of those, the ones behind the first of their side
 	byFlow []entry // by its index
 	cut    bool
 }
 
-// entered is a mark of a connection. Which end is the LB may show later: until finish, FromLB says
-// that it is of the flow's second half.
-type entered struct {
-	Mark
-	of uint32 // in all
-}
-
-// markBlock is how many marks there is room for at once.
-const markBlock = 1024
-
-// entry is that of a flow that is not gone.
+// entry is that of a flow that is not gone: what is looked up for each message.
 type entry struct {
-	place                uint32 // in all, + 1; 0: there is none
-	requests, answers5xx uint32
-	kept                 [2]kept // of its halves
-	setUp                bool    // its SYNs are kept
+	place    uint32 // in all, + 1; 0: there is none
+	requests uint32
+	kept     [2]kept // of its halves
 }
 
 // kept is how many marks of a side there are, SYNs aside. Behind the first ones only those are
 // kept whose rank has so many leading zeros, and of each number of zeros only a few: two captures
 // that share a part of a connection keep the same ones of it, or one of them some of those that the
 // other does, and however much there is, it is never all of the first or of the last.
-type kept struct{ n, zeros uint16 }
+type kept struct {
+	n     uint8 // behind the first ones, modulo ofAKind
+	zeros uint8
+}
 
 // mostZeros are those of rank 0. Behind them nothing passes: a capture can be made so that all
 // have that.
@@ -135,28 +170,26 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	}
 	r := d.tracker.Ref(e.Flow, e.Seg)
 	capture, _ := d.locate(r.Frame())
-	l.all = append(l.all, Connection{Capture: capture, Stream: r.Stream, First: e.Time})
+	if len(l.all) == cap(l.all) { // twice as much at once: append would leave four times as much garbage behind
+		l.all = slices.Grow(l.all, max(len(l.all), 64))
+	}
+	l.all = append(l.all, Connection{Capture: capture, Stream: r.Stream, First: e.Time, marks: &l.marks})
 	l.byFlow[i].place = uint32(len(l.all))
 }
 
 // add adds a mark to those of a flow's half.
 func (l *ledger) add(x *entry, half int, m Mark) {
-	if l.marks%markBlock == 0 {
-		l.blocks = append(l.blocks, make([]entered, 0, markBlock))
-	}
-	l.marks++
-	m.FromLB = half == 1
-	b := &l.blocks[len(l.blocks)-1]
-	*b = append(*b, entered{m, x.place - 1})
+	m.FromLB, m.link = half == 1, x.place-1
+	l.marks.add(m)
 }
 
 // setUp keeps the SYNs of a flow, which its notes hold no longer than it takes to set it up.
 func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	x := l.of(f)
-	if x == nil || x.setUp {
+	if x == nil || l.all[x.place-1].setUp {
 		return
 	}
-	x.setUp = true
+	l.all[x.place-1].setUp = true
 	n := d.tracker.Notes(f)
 	for i := range n.Half {
 		for _, s := range n.Half[i].SYNs {
@@ -169,52 +202,77 @@ func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	}
 }
 
-// keep keeps the segment of an event.
-func (l *ledger) keep(d *Detector, e *tcpstate.Event) {
-	if l != nil { // mostly there is none: keepMark is apart, so that this is inlined
-		l.keepMark(d, e)
+// established keeps what sets a flow up.
+func (l *ledger) established(d *Detector, e *tcpstate.Event) {
+	if l == nil {
+		return
+	}
+	l.setUp(d, e.Flow)
+	half := 0 // whoever sent what shows it
+	if d.tracker.Endpoint(e.Flow, 1) == e.Seg.Src {
+		half = 1
+	}
+	l.keepMark(e.Flow, half, e.Seg)
+}
+
+// requested counts a request.
+func (l *ledger) requested(f *tcpstate.Flow) {
+	if x := l.of(f); x != nil {
+		x.requests++
 	}
 }
 
-func (l *ledger) keepMark(d *Detector, e *tcpstate.Event) {
-	x, s := l.of(e.Flow), e.Seg
+// answered5xx counts an answer.
+func (l *ledger) answered5xx(f *tcpstate.Flow) {
+	if x := l.of(f); x != nil {
+		l.all[x.place-1].Answers5xx++
+	}
+}
+
+// keep keeps the segment of an event, which the half of a flow has sent.
+func (l *ledger) keep(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
+	if l != nil { // mostly there is none: keepMark is apart, so that this is inlined
+		l.keepMark(f, half, s)
+	}
+}
+
+func (l *ledger) keepMark(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
+	x := l.of(f)
 	if x == nil || s == nil {
 		return
 	}
-	half := e.Side
-	if e.Kind == tcpstate.EstablishedNow { // whoever sent what shows it
-		half = 0
-		if d.tracker.Endpoint(e.Flow, 1) == s.Src {
-			half = 1
-		}
+	k := &x.kept[half&1]
+	if k.n >= firstMarks && rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros {
+		return // as nearly all
 	}
-	k := &x.kept[half]
-	if k.n >= firstMarks {
-		if few := l.kept >= manyMarks; few && k.zeros < fewZeros {
-			k.zeros = fewZeros
-		}
-		if rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros || !l.passes(k, e.Flow) {
-			return
-		}
+	if l.passes(k, f, s) {
+		l.kept++
+		l.add(x, half, markOf(s))
 	}
-	l.enter(x, half, s)
 }
 
-func (l *ledger) enter(x *entry, half int, s *tcpstate.Segment) {
-	l.kept++
-	x.kept[half].n++
-	l.add(x, half, markOf(s))
-}
-
-// passes reports whether a segment is kept that is not one of the first, but has the rank for it.
-func (l *ledger) passes(k *kept, f *tcpstate.Flow) bool {
+// passes reports whether a segment is kept: it is one of the first, or has the rank for it.
+func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
+	if k.n < firstMarks {
+		k.n++
+		return true
+	}
 	few := l.kept >= manyMarks
+	if few && k.zeros < fewZeros {
+		if k.zeros = fewZeros; rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros {
+			return false
+		}
+	}
 	if k.zeros == mostZeros || l.kept >= mostMarks && f.BeginCaptured() || l.passed >= mostPassed {
 		return false
 	}
 	l.passed++
-	if few && (k.n-firstMarks)%fewOfAKind == fewOfAKind-1 || (k.n-firstMarks)%ofAKind == ofAKind-1 {
+	k.n++
+	if n := k.n - firstMarks; few && n%fewOfAKind == 0 || n == ofAKind {
 		k.zeros++
+	}
+	if k.n == firstMarks+ofAKind {
+		k.n = firstMarks
 	}
 	return true
 }
@@ -246,7 +304,7 @@ func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
 			c.ISN[k], c.HasISN[k] = h.ISN, true
 		}
 	}
-	c.Requests, c.Answers5xx, c.lb = x.requests, x.answers5xx, uint8(lb)
+	c.Requests, c.lb = x.requests, uint8(lb)
 	*x = entry{}
 }
 
@@ -275,53 +333,35 @@ func (d *Detector) Shares(segs []tcpstate.Segment) bool {
 		}
 	}
 	n := 0
-	for _, b := range d.ledger.blocks {
-		for i := range b {
-			h := rankOf(b[i].Seq, b[i].Ack, b[i].Stamp)
-			if perhaps[h>>21]&(1<<(h>>16&31)) == 0 {
-				continue
-			}
-			if id := b[i].Identity(); known[id] {
-				known[id] = false
-				n++
-			}
+	for i := range d.ledger.marks.n {
+		m := d.ledger.marks.at(i)
+		h := rankOf(m.Seq, m.Ack, m.Stamp)
+		if perhaps[h>>21]&(1<<(h>>16&31)) == 0 {
+			continue
+		}
+		if id := m.Identity(); known[id] {
+			known[id] = false
+			n++
 		}
 	}
 	return n >= fewShared
 }
 
-// finish is what was kept, the marks of each connection in order of time.
+// finish is what was kept.
 func (l *ledger) finish() ([]Connection, bool) {
 	if l == nil {
 		return nil, false
 	}
-	ends := make([]uint32, len(l.all)+1) // of each connection's marks
-	for _, b := range l.blocks {
-		for i := range b {
-			ends[b[i].of+1]++
-		}
+	type chain struct{ newest, n uint32 }
+	chains := make([]chain, len(l.all))
+	for i := range l.marks.n {
+		m := l.marks.at(i)
+		c := &chains[m.link]
+		m.link = c.newest
+		c.newest, c.n = i+1, c.n+1
 	}
-	for i := range l.all {
-		ends[i+1] += ends[i]
-	}
-	marks := make([]Mark, l.marks)
-	for _, b := range l.blocks {
-		for i := range b {
-			m := &b[i]
-			m.FromLB = m.FromLB == (l.all[m.of].lb == 1)
-			marks[ends[m.of]] = m.Mark
-			ends[m.of]++
-		}
-	}
-	l.blocks = nil
-	byTime := func(a, b Mark) int { return cmp.Compare(a.Time, b.Time) }
-	from := uint32(0)
-	for i := range l.all {
-		c := &l.all[i]
-		c.Marks = marks[from:ends[i]:ends[i]]
-		if from = ends[i]; !slices.IsSortedFunc(c.Marks, byTime) {
-			slices.SortStableFunc(c.Marks, byTime)
-		}
+	for i := range chains {
+		l.all[i].newest, l.all[i].nMarks = chains[i].newest, chains[i].n
 	}
 	return l.all, l.cut
 }

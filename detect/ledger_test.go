@@ -29,10 +29,10 @@ func TestMarksTurned(t *testing.T) {
 	x.send(high, low, tcpstate.ACK, 651, 251)
 	x.pause(60 * second)
 	c := x.d.Finish().Connections[0]
-	if c.LB != low || c.Target != high || len(c.Marks) < 4 {
-		t.Fatalf("%v to %v with %d marks", c.LB, c.Target, len(c.Marks))
+	if c.LB != low || c.Target != high || c.NMarks() < 4 {
+		t.Fatalf("%v to %v with %d marks", c.LB, c.Target, c.NMarks())
 	}
-	for _, m := range c.Marks {
+	for _, m := range c.AppendMarks(nil) {
 		if low := m.Seq < 500; m.FromLB != low {
 			t.Errorf("from the LB: %t, %d", m.FromLB, m.Seq)
 		}
@@ -71,7 +71,7 @@ func TestMarksMadeUp(t *testing.T) {
 	select {
 	case cs := <-done:
 		// 3 of each side, 12 for each number of zeros below 32, and those of the handshake.
-		if n := len(cs[0].Marks); n < 2*(3+12*32) || n > 2*(3+12*32)+8 {
+		if n := cs[0].NMarks(); n < 2*(3+12*32) || n > 2*(3+12*32)+8 {
 			t.Errorf("%d marks", n)
 		}
 	case <-time.After(30 * time.Second):
@@ -98,7 +98,7 @@ func TestMarksMadeUpOfMany(t *testing.T) {
 	marks, first := 0, 0
 	cs := x.d.Finish().Connections
 	for i := range cs {
-		marks += len(cs[i].Marks)
+		marks += cs[i].NMarks()
 		first += 2 * 3
 	}
 	if len(cs) != conns || marks > most+first || marks < most {

@@ -65,8 +65,9 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 	var s samples
 	marks := 0
 	for _, p := range pairs {
-		marks += len(a[p.a].Marks)
+		marks += a[p.a].NMarks()
 	}
+	var xs, ys []detect.Mark
 	index := map[[2]tcpstate.Endpoint]int32{}
 	var hashes [2][]uint32
 	every := uint32(1 + marks/maxSamples)
@@ -83,11 +84,12 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 			index[names] = t
 			s.targets = append(s.targets, names)
 		}
-		hashes[0] = hashed(hashes[0][:0], x.Marks, p.shift)
-		hashes[1] = hashed(hashes[1][:0], y.Marks, [2]tcpstate.Seq{})
-		for k := range x.Marks {
-			m := &x.Marks[k]
-			o := counterpart(x.Marks, y.Marks, &hashes, k, p.shift)
+		xs, ys = x.AppendMarks(xs[:0]), y.AppendMarks(ys[:0])
+		hashes[0] = hashed(hashes[0][:0], xs, p.shift)
+		hashes[1] = hashed(hashes[1][:0], ys, [2]tcpstate.Seq{})
+		for k := range xs {
+			m := &xs[k]
+			o := counterpart(xs, ys, &hashes, k, p.shift)
 			if o == nil {
 				continue
 			}

@@ -73,8 +73,8 @@ func (t teller) again(all []detect.Connection, pairs []pair) (places []int) {
 			continue
 		}
 		shared := map[int]int{}
-		for k := range all[i].Marks {
-			key := keyOf(&all[i].Marks[k], &all[i], false)
+		for _, x := range all[i].AppendMarks(nil) {
+			key := keyOf(&x, &all[i], false)
 			j, is := first[key]
 			if !is {
 				first[key] = i

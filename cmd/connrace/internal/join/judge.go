@@ -170,10 +170,13 @@ func (m *Merger) captures(p int) *[kinds]bool {
 		r := m.Points[p].Result
 		// There are filters for each kind of RST: only one that was captured shows that those are.
 		has[resets], has[resetsBare] = r.RSTs > 0, r.BareRSTs > 0
-		cs := r.Connections
-		for i := 0; i < len(cs) && *has != allKinds; i++ {
-			for k := range cs[i].Marks {
-				if x := &cs[i].Marks[k]; !x.Control.Has(tcpstate.RST) {
+		cs, all := r.Connections, allKinds
+		all[resets], all[resetsBare] = has[resets], has[resetsBare]
+		var marks []detect.Mark
+		for i := 0; i < len(cs) && *has != all; i++ {
+			marks = cs[i].AppendMarks(marks[:0])
+			for k := range marks {
+				if x := &marks[k]; !x.Control.Has(tcpstate.RST) {
 					has[kindOf(x.Control, x.Len, x.FromLB)] = true
 				}
 			}

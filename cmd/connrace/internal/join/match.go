@@ -33,6 +33,13 @@ type matcher struct {
 	a, b           []detect.Connection
 	takenA, takenB []bool
 	pairs          []pair
+	scratch        []detect.Mark
+}
+
+// marks are those of a connection, until others are asked for.
+func (m *matcher) marks(c *detect.Connection) []detect.Mark {
+	m.scratch = c.AppendMarks(m.scratch[:0])
+	return m.scratch
 }
 
 // inOrder are the pairs in the order of the first point's connections.
@@ -139,8 +146,8 @@ func (m *matcher) byMarks(withEnds bool) {
 		if m.takenB[i] {
 			continue
 		}
-		for k := range m.b[i].Marks {
-			key := keyOf(&m.b[i].Marks[k], &m.b[i], withEnds)
+		for _, x := range m.marks(&m.b[i]) {
+			key := keyOf(&x, &m.b[i], withEnds)
 			if j, is := index[key]; is && j != i && !withEnds {
 				index[key] = -1
 			} else {
@@ -156,9 +163,8 @@ func (m *matcher) byMarks(withEnds bool) {
 			continue
 		}
 		shared, syn := map[int]int{}, -1
-		for k := range m.a[i].Marks {
-			x := &m.a[i].Marks[k]
-			j, is := index[keyOf(x, &m.a[i], withEnds)]
+		for _, x := range m.marks(&m.a[i]) {
+			j, is := index[keyOf(&x, &m.a[i], withEnds)]
 			if !is || j < 0 || m.takenB[j] {
 				continue
 			}
@@ -180,7 +186,7 @@ func (m *matcher) byMarks(withEnds bool) {
 
 // fewest is how many segments two connections could share: all marks of one that fall into the
 // time of the other are asked for where there are fewer than enough.
-func fewest(a, b *detect.Connection) int { return max(min(len(a.Marks), len(b.Marks)), 1) }
+func fewest(a, b *detect.Connection) int { return max(min(a.NMarks(), b.NMarks()), 1) }
 
 func sameEnds(a, b *detect.Connection) bool { return a.LB == b.LB && a.Target == b.Target }
 
@@ -214,9 +220,10 @@ func (m *matcher) byOneNumber() {
 
 // alike counts the messages that two connections share if their numbers are shifted.
 func alike(a, b *detect.Connection, shift [2]tcpstate.Seq) (n int) {
-	for i := range a.Marks {
-		x := shifted(a.Marks[i], shift)
-		if !x.SYN() && x.Len > 0 && slices.ContainsFunc(b.Marks, func(y detect.Mark) bool {
+	bs := b.AppendMarks(nil)
+	for _, x := range a.AppendMarks(nil) {
+		x = shifted(x, shift)
+		if !x.SYN() && x.Len > 0 && slices.ContainsFunc(bs, func(y detect.Mark) bool {
 			return y.FromLB == x.FromLB && y.Identity() == x.Identity() && y.Len == x.Len
 		}) {
 			n++

@@ -75,7 +75,7 @@ type File struct {
 	raw      *counter
 	stream   *decompressor // nil: not compressed
 	places   *Places       // nil: not noted
-	visit    *visit        // nil: it is read from its beginning
+	visit    *ranged       // nil: it is read from its beginning
 	begins   *firstFrame   // what is read next, if that is known
 }
 

@@ -10,12 +10,11 @@ import (
 type Places struct {
 	Stretches []Stretch
 
-	size  int64      // of a stretch, at least
-	steps [][]uint16 // from the record of a frame to the next one's, of the frames of all stretches that are not whole
-	noted uint64     // frames
-	most  uint64     // of those
-	last  int64      // where the record of the newest frame begins
-	was   int        // what the container had learnt when the newest stretch began
+	size    int64     // of a stretch, at least
+	offsets [][]int64 // of the record of the first of so many frames, of all stretches that are not whole
+	noted   uint64    // frames
+	most    uint64    // of those
+	was     int       // what the container had learnt when the newest stretch began
 }
 
 // A Stretch is a part of a capture. Reading can go on where it begins.
@@ -47,8 +46,9 @@ const (
 	stretchLen    = 512 << 10 // octets, at least; twice as many each time there are too many
 	mostStretches = 4096
 	stepsBlock    = 1 << 16 // are allocated at once
+	placed        = 8       // frames, of which the first one's place is noted
 	// nearOctets lie so near that to read them, too, takes less than to ask the system once more.
-	nearOctets = 32 << 10
+	nearOctets = 4 << 10
 )
 
 // Note lets the File note where the frames are that it reads, of so many at most the very place.
@@ -100,25 +100,30 @@ func (p *Places) step(batch []Frame) bool {
 	if p.noted+uint64(len(batch)) > p.most || batch[0].Number != p.noted+1 {
 		return false
 	}
-	last, all := p.last, int64(0)
-	for len(batch) > 0 {
-		at := p.noted % stepsBlock
-		if at == 0 {
-			p.steps = append(p.steps, make([]uint16, stepsBlock))
+	for i := -p.noted % placed; i < uint64(len(batch)); i += placed {
+		n := (p.noted + i) / placed
+		if n%stepsBlock == 0 {
+			p.offsets = append(p.offsets, make([]int64, stepsBlock))
 		}
-		block := p.steps[p.noted/stepsBlock][at:]
-		block = block[:min(len(block), len(batch))]
-		for i := range block {
-			d := batch[i].Offset - last
-			last += d
-			all |= d
-			block[i] = uint16(d)
-		}
-		p.noted += uint64(len(block))
-		batch = batch[len(block):]
+		p.offsets[n/stepsBlock][n%stepsBlock] = batch[i].Offset
 	}
-	p.last = last
-	return uint64(all) <= math.MaxUint16
+	p.noted += uint64(len(batch))
+	return true
+}
+
+// at is where the record of a frame begins that is the first of those placed together.
+func (p *Places) at(frame uint64) int64 {
+	n := (frame - 1) / placed
+	return p.offsets[n/stepsBlock][n%stepsBlock]
+}
+
+// since and behind are the first of the frames that are placed together with one, and the first one behind those.
+func since(frame uint64) uint64  { return frame - (frame-1)%placed }
+func behind(frame uint64) uint64 { return since(frame) + placed }
+
+// Together reports whether two frames of a stretch that is not Whole are best read as one piece.
+func (p *Places) Together(first, next uint64) bool {
+	return since(next) <= behind(first) || p.at(since(next))-p.at(behind(first)) <= nearOctets
 }
 
 // Frames are the numbers of the first and the last frame of the i-th stretch, where the capture has so
@@ -136,14 +141,6 @@ func (p *Places) end(i int) int64 {
 		return p.Stretches[i+1].offset
 	}
 	return math.MaxInt64
-}
-
-// visit is what is read of a capture that was read before.
-type visit struct {
-	from    *ranged
-	stretch int
-	frame   uint64 // whose record begins at offset
-	offset  int64
 }
 
 // ranged reads from one place of a file up to another.
@@ -166,50 +163,29 @@ var errChanged = errors.New("the capture has changed since it was read")
 
 // Visit lets Read go on with some frames of the i-th stretch of the same capture, which must not be
 // compressed: all from its first one on up to a last one, or, unless it is Whole, any that follow one
-// another.
-func (f *File) Visit(p *Places, i int, first, last uint64) error {
-	at, ok := f.raw.r.(io.ReaderAt)
-	if f.visit != nil {
-		at = f.visit.from.ReaderAt
-	} else if !ok || f.stream != nil {
-		return errors.ErrUnsupported
+// another. The one that Read begins with may be a few before the first.
+func (f *File) Visit(p *Places, i int, first, last uint64) (begin uint64, err error) {
+	if f.visit == nil {
+		at, ok := f.raw.r.(io.ReaderAt)
+		if !ok || f.stream != nil {
+			return 0, errors.ErrUnsupported
+		}
+		f.visit = &ranged{ReaderAt: at}
 	}
-	s := &p.Stretches[i]
-	if v := f.visit; v == nil || v.stretch != i || first < v.frame {
-		f.visit = &visit{from: &ranged{ReaderAt: at}, stretch: i, frame: s.Before + 1, offset: s.begins.offset}
-		f.c = s.c.clone()
-	}
-	v := f.visit
-	if first <= s.Before+1 {
-		v.from.at, f.begins = s.offset, &s.begins
+	s, v := &p.Stretches[i], f.visit
+	f.c = s.c.clone()
+	if begin = since(first); begin <= s.Before+1 {
+		begin, v.at, f.begins = s.Before+1, s.offset, &s.begins
 	} else {
-		v.offset += p.distance(v.frame, first)
-		v.frame, v.from.at, f.begins = first, v.offset, nil
+		v.at, f.begins = p.at(begin), nil
 	}
-	v.from.end = p.end(i)
-	if _, behind := p.Frames(i, math.MaxUint64); !s.Whole && last < min(behind, p.noted) {
-		v.from.end = v.offset + p.distance(v.frame, last+1)
+	v.end = p.end(i)
+	if next := behind(last); !s.Whole && next <= p.noted {
+		v.end = min(v.end, p.at(next))
 	}
-	f.raw.r, f.err = v.from, nil
-	f.info.Frames = first - 1
-	read := f.w.base + int64(f.w.end)
-	if f.w.r == io.Reader(f.raw) && v.from.at >= f.w.base && v.from.end <= read {
-		f.w.pos = int(v.from.at - f.w.base)
-		v.from.at = read
-		return nil
-	}
-	if gap := v.from.at - read; gap >= 0 && gap < nearOctets { // the next visit will be near, too
-		v.from.end = max(v.from.end, min(v.from.at+windowSize, p.end(i)))
-	}
-	f.raw.n.Store(v.from.at)
-	f.w.again(f.raw, v.from.at)
-	return nil
-}
-
-// distance is how far the record of one frame begins behind that of another.
-func (p *Places) distance(from, to uint64) (d int64) {
-	for n := from; n < to; n++ { // the step to frame n+1
-		d += int64(p.steps[n/stepsBlock][n%stepsBlock])
-	}
-	return d
+	f.raw.r, f.err = v, nil
+	f.info.Frames = begin - 1
+	f.raw.n.Store(v.at)
+	f.w.again(f.raw, v.at)
+	return begin, nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -23,7 +24,27 @@ type Look struct {
 type watch struct {
 	windows []window // in order, apart from each other
 	asked   map[ends]*asked
+	wanted  []wanted     // in order
 	keys    capture.Keys // of those: most segments are of other connections
+}
+
+// wanted are the segments of a connection from one time to another.
+type wanted struct {
+	window
+	latest int64 // of those up to it, the last time
+	key    capture.Key
+}
+
+// keysOf sets keys to those of the connections that are looked for in a stretch.
+func (w *watch) keysOf(s *capture.Stretch, keys *capture.Keys) {
+	*keys = capture.Keys{}
+	keys.Add(capture.AnyKey)
+	i, _ := slices.BinarySearchFunc(w.wanted, s.First, func(x wanted, t int64) int { return cmp.Compare(x.latest, t) })
+	for ; i < len(w.wanted) && w.wanted[i].from <= s.Last; i++ {
+		if w.wanted[i].to >= s.First {
+			keys.Add(w.wanted[i].key)
+		}
+	}
 }
 
 // asked is what is looked for between two ends: of each of their connections that findings are
@@ -100,8 +121,10 @@ func (l *Look) follow(t *trail, p *Point, a, b tcpstate.Endpoint, w window) {
 			x.keys.Add(capture.AnyKey)
 			l.captures[s.Capture] = x
 		}
+		key := capture.KeyOf((&tcpstate.Segment{Src: a, Dst: b}).Hash())
 		x.windows = append(x.windows, w)
-		x.keys.Add(capture.KeyOf((&tcpstate.Segment{Src: a, Dst: b}).Hash()))
+		x.wanted = append(x.wanted, wanted{window: w, key: key})
+		x.keys.Add(key)
 		k := endsOf(a, b)
 		if x.asked[k] == nil {
 			x.asked[k] = &asked{}
@@ -118,6 +141,12 @@ func (l *Look) Captures() []int {
 		w.windows = merge(w.windows, func(w *window) (*window, *trail) { return w, nil })
 		for _, q := range w.asked {
 			q.asks = merge(q.asks, func(a *ask) (*window, *trail) { return &a.window, a.trail })
+		}
+		slices.SortFunc(w.wanted, func(a, b wanted) int { return cmp.Compare(a.from, b.from) })
+		latest := int64(math.MinInt64)
+		for i := range w.wanted {
+			latest = max(latest, w.wanted[i].to)
+			w.wanted[i].latest = latest
 		}
 	}
 	slices.Sort(is)
@@ -179,7 +208,7 @@ var errChanged = errors.New("the capture has changed since it was read")
 // Read looks through a capture that was opened again.
 func (l *Look) Read(ctx context.Context, index int, in *Again) error {
 	w := l.captures[index]
-	r := reader{Look: l, watch: w, index: index, in: in, decoder: capture.NewDecoder(), batch: make([]capture.Frame, 256)}
+	r := reader{Look: l, watch: w, index: index, in: in, now: w.keys, decoder: capture.NewDecoder(), batch: make([]capture.Frame, 256)}
 	err := r.all(ctx)
 	if err != nil {
 		l.Missed(index)
@@ -203,6 +232,7 @@ type reader struct {
 	batch   []capture.Frame
 	segs    []tcpstate.Segment
 	part    *capture.Stretch // that is read: its frames have its times; nil: it is not read by stretches
+	now     capture.Keys     // that are looked for in the stretch, or in all
 	frames  []uint64         // of a stretch, that hold what is looked for
 	at      int              // windows before it have passed
 	ended   bool             // nothing more is to be seen
@@ -224,13 +254,6 @@ func (r *reader) all(ctx context.Context) error {
 	return nil
 }
 
-// Frames that lie so near to each other are read as one piece: less than asking the system once
-// more takes, and of a stretch in which there are many all are.
-const (
-	nearFrames = 8
-	manyFrames = 8 // one in so many
-)
-
 // stretch reads those frames of a stretch that hold what is looked for.
 func (r *reader) stretch(ctx context.Context, i int) error {
 	s := &r.in.Places.Stretches[i]
@@ -238,16 +261,17 @@ func (r *reader) stretch(ctx context.Context, i int) error {
 	if r.in.Contents == nil {
 		return r.piece(ctx, i, first, last)
 	}
-	r.frames = r.in.Contents.Among(&r.keys, first, last, r.frames[:0])
+	r.keysOf(s, &r.now)
+	r.frames = r.in.Contents.Among(&r.now, first, last, r.frames[:0])
 	if len(r.frames) == 0 {
 		return nil
 	}
-	if s.Whole || uint64(len(r.frames)) > (last-first)/manyFrames {
+	if s.Whole {
 		return r.piece(ctx, i, first, last)
 	}
 	for len(r.frames) > 0 && !r.ended {
 		n := 1
-		for n < len(r.frames) && r.frames[n]-r.frames[n-1] <= nearFrames {
+		for n < len(r.frames) && r.in.Places.Together(r.frames[n-1], r.frames[n]) {
 			n++
 		}
 		if err := r.piece(ctx, i, r.frames[0], r.frames[n-1]); err != nil {
@@ -260,7 +284,8 @@ func (r *reader) stretch(ctx context.Context, i int) error {
 
 // piece reads frames of a stretch that follow each other.
 func (r *reader) piece(ctx context.Context, i int, first, last uint64) error {
-	if err := r.in.File.Visit(r.in.Places, i, first, last); err != nil {
+	first, err := r.in.File.Visit(r.in.Places, i, first, last)
+	if err != nil {
 		return err
 	}
 	r.part = &r.in.Places.Stretches[i]
@@ -292,7 +317,7 @@ func (r *reader) read(ctx context.Context, from, to uint64) error {
 				return nil
 			}
 			// One without a time that holds what is looked for shows that the file has changed.
-			if f.Time != 0 && f.Time < r.windows[r.at].from || !r.keys.Has(r.in.Contents.Of(f.Number)) {
+			if f.Time != 0 && f.Time < r.windows[r.at].from || !r.now.Has(r.in.Contents.Of(f.Number)) {
 				continue
 			}
 			r.segs = r.decoder.Decode(f, r.segs[:0])

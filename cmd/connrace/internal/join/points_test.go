@@ -341,8 +341,9 @@ func TestChangedWhileRead(t *testing.T) {
 				}
 			}
 			m := join.Cases(points)[0].Merge()
-			for k, b := range [][]byte{files[0], other} {
-				again[k].File = opened(t, b)
+			files[1] = other
+			for _, k := range m.Look().Captures() {
+				again[k].File = opened(t, files[k])
 				if err := m.Look().Read(context.Background(), k, &again[k]); (err != nil) != (k == 1) {
 					t.Errorf("%s, places %v, %d: %v", name, places, k, err)
 				}

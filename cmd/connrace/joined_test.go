@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -233,5 +234,34 @@ func TestJoinedInterruptedEarly(t *testing.T) {
 	const said = "were not searched for the same connections"
 	if code, stdout, stderr := after(t, ctx, r, file(t, "a.pcap", all), "-"); code != cli.ExitInterrupted || !strings.Contains(stderr, said) || !strings.Contains(stdout, "not searched") {
 		t.Errorf("exit %d: %s\n%s", code, stderr, stdout)
+	}
+}
+
+// Of a capture that has changed before it is read again it is said that it could not be compared; the rest stands.
+func TestJoinedOfChanged(t *testing.T) {
+	target := rotated(t, "real/nginx-node-nat-reset-target.pcap", 0)[0]
+	for what, change := range map[string]func(name string) error{
+		"shorter than when it was read": func(name string) error { return os.Truncate(name, 1000) },
+		"no such file|cannot find":      os.Remove,
+	} {
+		lb := file(t, "lb.pcap", rotated(t, "real/nginx-node-nat-reset-lb.pcap", 0)[0])
+		r, w := io.Pipe()
+		go func() {
+			w.Write(target[:24])
+			w.Write(target[24 : len(target)/2]) // returns when it was taken: the first file has been read
+			if err := change(lb); err != nil {
+				t.Error(err)
+			}
+			w.Write(target[len(target)/2:])
+			w.Close()
+		}()
+		code, stdout, stderr := after(t, t.Context(), r, "--workers", "1", "--format", "json", lb, "-")
+		const said = "lb.pcap could not be read again to compare its segments: "
+		if code != 0 || !strings.Contains(stdout, said) || !strings.Contains(stderr, said) || !regexp.MustCompile(what).MatchString(stderr) {
+			t.Errorf("%s: exit %d: %s", what, code, stderr)
+		}
+		if !strings.Contains(stdout, `"failed_tries":18`) {
+			t.Errorf("%s: not each failure once", what)
+		}
 	}
 }

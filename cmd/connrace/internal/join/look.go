@@ -202,8 +202,11 @@ type Again struct {
 	Contents *capture.Contents
 }
 
-// errChanged: what was noted of a frame is not so.
-var errChanged = errors.New("the capture has changed since it was read")
+// What was noted of a frame is not so, or frames are gone.
+var (
+	errChanged = errors.New("it has changed since it was read")
+	errShorter = errors.New("it is shorter than when it was read")
+)
 
 // Read looks through a capture that was opened again.
 func (l *Look) Read(ctx context.Context, index int, in *Again) error {
@@ -299,10 +302,8 @@ func (r *reader) read(ctx context.Context, from, to uint64) error {
 			return ctx.Err()
 		}
 		n, _ := r.in.File.Read(r.batch[:min(uint64(len(r.batch)), to-from)])
-		if n == 0 { // how it ended was said when it was analysed
-			r.ended = true
-			r.Missed(r.index)
-			return nil
+		if n == 0 { // it had so many frames
+			return errShorter
 		}
 		from += uint64(n)
 		for i := range r.batch[:n] {

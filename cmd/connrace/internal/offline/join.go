@@ -9,6 +9,8 @@ import (
 	"connrace/cmd/connrace/internal/join"
 	"connrace/cmd/connrace/internal/report"
 	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // givenTwice leaves out files that are named more than once.
@@ -50,7 +52,13 @@ func (s *session) join() {
 	}
 	var merged []report.Analysis
 	gone := map[int]bool{}
+	joined := map[tcpstate.Endpoint]bool{} // targets
 	for _, c := range s.cases(points) {
+		for k := range c.Points {
+			for i := range c.Points[k].Result.Targets {
+				joined[c.Points[k].Result.Targets[i].Target] = true
+			}
+		}
 		for k, i := range c.Of { // from now on they are analyses
 			c.Of[k] = of[i]
 		}
@@ -84,6 +92,9 @@ func (s *session) join() {
 			continue
 		}
 		merged = append(merged, r.Analyses[i])
+		if ts := r.Analyses[i].Result.Targets; len(joined) > 0 && !slices.ContainsFunc(ts, func(t detect.Target) bool { return joined[t.Target] }) {
+			continue // a place of its own, such as the loopback interface of one of the hosts
+		}
 		for _, k := range r.Analyses[i].Captures {
 			if why := s.apart[k]; why != "" {
 				s.remember(k, why)
@@ -193,7 +204,7 @@ func (s *session) lookAgain(ctx context.Context, l *join.Look) {
 			return
 		}
 		if err != nil {
-			s.fail(err)
+			s.remember(i, fmt.Sprintf("%s could not be read again to compare its segments: %v. What is told of it is what it showed when it was read first", s.Report.NameOf(i), err))
 		}
 	}
 }

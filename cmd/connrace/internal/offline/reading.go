@@ -45,7 +45,18 @@ func (s *session) begin(r *reading) {
 		r.in.Contents = capture.NewContents(s.room)
 	}
 	r.in.Decoder = capture.NewDecoder()
-	r.n, r.readErr = r.src.Read(r.session.Batch)
+	batch := r.session.Batch
+	if r.n, r.readErr = r.src.Read(batch); !s.Connections {
+		return
+	}
+	// Where it belongs does not depend on how many come at once. A pipe's may be all for long.
+	if _, size := r.src.Progress(); size >= 0 {
+		r.src.Keep(len(batch))
+		for n := r.n; n > 0 && r.n < len(batch); r.n += n {
+			n, r.readErr = r.src.Read(batch[r.n:])
+		}
+		r.src.Keep(0)
+	}
 }
 
 // frames are those that were read first.
@@ -53,7 +64,8 @@ func (r *reading) frames() []capture.Frame { return r.session.Batch[:r.n] }
 
 // read reads the file to its end.
 func (r *reading) read() {
-	r.session.Cur, r.session.Newest = r.point.Analysis, nil
+	r.session.Cur = r.point.Analysis
+	r.session.Newest.Forget()
 	if r.n > 0 {
 		r.readErr = r.session.ReadLoop(r.src, &r.in, r.n)
 	}
@@ -66,7 +78,7 @@ func (s *session) noteEnd(r *reading) {
 	if !r.stopped && r.readErr != nil && !errors.Is(r.readErr, io.EOF) {
 		r.point.Broken = true
 	}
-	r.point.ended(r.src.Info().Last, r.session.Newest)
+	r.point.ended(r.src.Info().Last, r.session.Newest.All())
 	r.last = r.point.Last
 }
 

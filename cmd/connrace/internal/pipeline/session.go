@@ -53,9 +53,9 @@ type Session struct {
 	// Meanwhile is called between batches of frames of a file; nil: nothing else is to be done.
 	Meanwhile func()
 	Batch     []capture.Frame
-	Newest    []tcpstate.Segment // that were analysed; what they point to may be gone
-	own       decoded            // what the frames of Batch are decoded to
-	noted     noted              // how far it has come
+	Newest    Newest  // with Connections only
+	own       decoded // what the frames of Batch are decoded to
+	noted     noted   // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -244,8 +244,38 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 	if in.Contents != nil {
 		in.Contents.Add(segs, a.Detector.Hashes())
 	}
-	s.Newest = segs
+	if s.Connections {
+		s.Newest.add(segs)
+	}
 }
+
+// Newest are the newest segments that were analysed, always so many, however many are analysed at once. What they point to
+// may be gone.
+type Newest struct {
+	segs []tcpstate.Segment
+	next int // where the next one goes
+}
+
+const mostNewest = batchSize
+
+func (n *Newest) add(segs []tcpstate.Segment) {
+	if n.segs == nil {
+		n.segs = make([]tcpstate.Segment, 0, mostNewest)
+	}
+	segs = segs[max(len(segs)-mostNewest, 0):]
+	k := min(mostNewest-len(n.segs), len(segs))
+	n.segs = append(n.segs, segs[:k]...)
+	for segs = segs[k:]; len(segs) > 0; segs = segs[k:] {
+		k = copy(n.segs[n.next:], segs)
+		n.next = (n.next + k) % mostNewest
+	}
+}
+
+// Forget forgets them.
+func (n *Newest) Forget() { n.segs, n.next = n.segs[:0], 0 }
+
+// All are they, in no order.
+func (n *Newest) All() []tcpstate.Segment { return n.segs }
 
 // Late writes the JSON lines of findings that could not be written while they were settled.
 func (s *Session) Late() {

@@ -8,6 +8,7 @@
 //	go run ./cmd/peers -size 0.1 -slow
 //	go run ./cmd/peers -full -live -write docs/speed.md
 //	go run ./cmd/peers -growth -full
+//	go run ./cmd/peers -several -rounds 9
 package main
 
 import (
@@ -63,6 +64,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	full := fs.Bool("full", false, "the full sizes: 1 GB, 10 million packets; with -growth also 100 million")
 	growth := fs.Bool("growth", false, "how costs grow with connections, packets and trouble, at the full sizes if -size is not given")
 	fs.BoolVar(&b.watch, "live", false, "those that capture from an interface instead, with -write too; it needs root")
+	several := fs.Bool("several", false, "what a second processor saves instead")
 	page := fs.String("write", "", "write a page about it all to this `FILE`")
 	parent := fs.String("dir", os.TempDir(), "where captures are made, one at a time")
 	if err := fs.Parse(args); err != nil {
@@ -96,6 +98,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if b.watch {
 		return b.live(ctx, *size, stdout)
+	}
+	if *several {
+		return b.several(ctx, shaped(*size), stdout)
 	}
 	if *growth {
 		if err := b.growth(ctx, growing(*size, *full), stdout); err != nil {

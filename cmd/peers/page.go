@@ -59,6 +59,16 @@ not grow but for caches, which become too small, and memory must be bounded. Fin
 	if err := b.mounting(ctx, mounting(min(1, whole*size)), w); err != nil {
 		return err
 	}
+	fmt.Fprint(w, `
+## Several processors
+
+What a second processor saves (`+"`--workers`"+`). The output is the same, byte for byte. One file that is not compressed is
+read and decoded ahead where packets are large; small ones are analysed by one processor, see [architecture.md](architecture.md).
+
+`)
+	if err := b.several(ctx, shaped(size), w); err != nil {
+		return err
+	}
 	if !b.watch {
 		return nil
 	}

@@ -92,7 +92,7 @@ func TestPage(t *testing.T) {
 	}
 	t.Log("\n" + string(page))
 	for _, want := range []string{
-		"    go run ./cmd/peers -size 0.001", "\nMeasured on ", "one request on each, ", "| connrace, one processor ", " requests stalled, ", "answers after 300ms, ", "| 2,000 targets ",
+		"    go run ./cmd/peers -size 0.001", "\nMeasured on ", "one request on each, ", "| connrace, one processor ", " requests stalled, ", "answers after 300ms, ", "| 2,000 targets ", "| six rotated files, gzip ", "| two points, begun two seconds apart ",
 	} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("no %q", want)

@@ -164,7 +164,7 @@ func newTable(head ...string) *table {
 	t.row(head...)
 	rule := make([]string, len(head))
 	for i, h := range head {
-		if rule[i] = "---:"; h == "capture" || h == "command" || h == "program" || h == "less than connrace" {
+		if rule[i] = "---:"; h == "capture" || h == "command" || h == "form" || h == "program" || h == "less than connrace" {
 			rule[i] = "---"
 		}
 	}

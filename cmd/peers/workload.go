@@ -53,6 +53,12 @@ func compared(size float64) []workload {
 	return []workload{http, small(packets, share(size, 10_000)), small(packets, many), once(packets, many)}
 }
 
+// shaped are the captures that several processors read: of each kind one.
+func shaped(size float64) []workload {
+	all := compared(size)
+	return []workload{all[0], all[1], all[3]}
+}
+
 // anOutage is a capture of targets in trouble.
 func anOutage(name string, packets, flows int, args ...string) workload {
 	return workload{name: name, packets: packets, flows: flows, outage: args}
@@ -189,7 +195,6 @@ func count(path string) (packets int, octets int64, err error) {
 	defer f.Close()
 	_ = f.Sync() // written now, and not while something is measured
 	r := bufio.NewReaderSize(f, 1<<20)
-	const fileHeader, recordHeader = 24, 16
 	skip := fileHeader
 	for {
 		n, err := r.Discard(skip)

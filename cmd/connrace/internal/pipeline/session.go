@@ -97,7 +97,7 @@ func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Sessi
 // and in what it has said of itself; the report stays untouched.
 func (s *Session) Aside() *Session {
 	return &Session{
-		Ctx: s.Ctx, Env: s.Env, flags: s.flags, Period: s.Period, Shown: s.Shown, Connections: s.Connections, Workers: 1,
+		Ctx: s.Ctx, Env: s.Env, flags: s.flags, Period: s.Period, Shown: s.Shown, Connections: s.Connections, Apart: s.Apart, Workers: 1,
 		Batch: make([]capture.Frame, batchSize), Tune: s.Tune, Learnt: s.Learnt,
 	}
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"strings"
 
 	"connrace/tcpstate"
 )
@@ -39,7 +40,7 @@ func (v *View) TupleFilter() string { return string(v.appendTuple(make([]byte, 0
 // Proof is what captures at two points of the path show of a finding together. Only Prove makes
 // one.
 type Proof struct {
-	Place string // where it went wrong: "path", "target" or "lb"
+	Place string // where it went wrong: "path", "target", "lb" or "beyond"
 	Way   string // on the path: "to-target" or "to-lb"; else ""
 	Text  string // a sentence that says what was seen where
 }
@@ -49,6 +50,7 @@ const (
 	OnPath   = "path"
 	AtTarget = "target"
 	AtLB     = "lb"
+	Beyond   = "beyond" // the point near the target, which is not at its host: on the path behind that, or at the target
 
 	WayToTarget = "to-target"
 	WayToLB     = "to-lb"
@@ -113,6 +115,8 @@ func (p *Passage) ends() (sent, arrived Sighted) {
 // Sightings are what two points show of what a finding is about.
 type Sightings struct {
 	LBName, TargetName string  // of the point near the LB, and of that near the target
+	BehindLB           bool    // the one is not at the LB's host: hops lie between
+	BeforeTarget       bool    // the other is not at the target's
 	SYN, SYNACK        Passage // of the connection, where they are in the time of the finding
 	Request            Passage // the first octet of its request
 	Decisive           Passage // the decisive segment
@@ -196,12 +200,14 @@ func (f *Finding) proveReset(s *Sightings) bool {
 	case p.Arrived() && !p.FromLB && s.RSTBeyond:
 		m.RSTOrigin, m.RSTOriginBasis = OriginBetween, OriginByTTL
 		return false // where, neither point shows
+	case p.Arrived() && !p.FromLB && s.BeforeTarget:
+		return false // neither shows whether it was the target's
 	case p.Arrived() && !p.FromLB:
 		m.RSTOrigin, m.RSTOriginBasis = OriginTarget, OriginByJoining
 		if f.Rule.FollowsClose != NoClose && s.FIN.Target.Copies > 0 {
 			return false // that it closed comes first
 		}
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("the RST left the target's host (%s) and came to the load balancer (%s)", p.Target.first(), p.LB.first())})
+		f.prove(Proof{AtTarget, "", s.cameBack("RST", p)})
 	default:
 		return false
 	}
@@ -221,18 +227,37 @@ func (f *Finding) proveClose(s *Sightings) bool {
 	if f.Rule.FollowsClose == NoClose || s.FIN.Target.Copies == 0 {
 		return false
 	}
-	text := fmt.Sprintf("the FIN left the target's host (%s)", s.FIN.Target.first())
-	switch {
-	case s.FIN.Arrived():
-		text += fmt.Sprintf(" and came to the load balancer (%s)", s.FIN.LB.first())
-	case s.FIN.Lost():
-		text += " and never arrived at " + s.LBName
-	}
+	text := s.cameBack("FIN", &s.FIN)
 	if s.Request.Lost() {
 		text += "; the request never came there, but would have met the close"
 	}
 	f.prove(Proof{AtTarget, "", text})
 	return true
+}
+
+// cameBack says where a segment of the target was seen. That it left the target's host, only a point there shows.
+func (s *Sightings) cameBack(what string, p *Passage) string {
+	text := fmt.Sprintf("the %s left the target's host (%s)", what, p.Target.first())
+	if s.BeforeTarget {
+		text = fmt.Sprintf("the %s came from the target's side (%s)", what, p.Target.first())
+	}
+	switch {
+	case p.Arrived() && s.BehindLB:
+		text += fmt.Sprintf(" and went on to the load balancer (%s)", p.LB.first())
+	case p.Arrived():
+		text += fmt.Sprintf(" and came to the load balancer (%s)", p.LB.first())
+	case p.Lost():
+		text += " and never arrived at " + s.LBName
+	}
+	return text
+}
+
+// cameThere says what came as far as the point near the target, and where then the reason is.
+func (s *Sightings) cameThere(what, where, then string) Proof {
+	if s.BeforeTarget {
+		return Proof{Beyond, "", fmt.Sprintf("%s went on towards the target (%s), and %s", what, where, then)}
+	}
+	return Proof{AtTarget, "", fmt.Sprintf("%s came to the target's host (%s), which %s", what, where, then)}
 }
 
 // become lets a finding be one of another rule.
@@ -311,14 +336,16 @@ func (f *Finding) atTarget(s *Sightings) bool {
 	if f.Rule.FollowsClose != NoClose || f.Rule == PathLoss || s.Answer.seen() || !f.Lost && !f.Open {
 		return false
 	}
-	text := fmt.Sprintf("the request came to the target's host (%s), which ", s.Request.Target.first())
-	switch {
-	case s.Ack.Target.Copies == 0:
-		text += "sent nothing back"
-	default:
-		text += "acknowledged it and sent no answer"
+	then := "acknowledged it and sent no answer"
+	switch nothing := s.Ack.Target.Copies == 0; {
+	case nothing && s.BeforeTarget:
+		then = "nothing came back"
+	case nothing:
+		then = "sent nothing back"
+	case s.BeforeTarget:
+		then = "it was acknowledged, but not answered"
 	}
-	f.prove(Proof{AtTarget, "", text})
+	f.prove(s.cameThere("the request", s.Request.Target.first(), then))
 	return true
 }
 
@@ -359,7 +386,7 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 			fmt.Sprintf("The SYN-ACK is lost between %s and %s: a firewall or a route that knows only one direction.", s.TargetName, s.LBName), SYNUnanswered.Fix,
 		}
 		f.explainOwn()
-	case f.Rule == ConnectionRefused && s.RST.Arrived() && !s.RSTBeyond:
+	case f.Rule == ConnectionRefused && s.RST.Arrived() && !s.RSTBeyond && !s.BeforeTarget:
 		f.Measures.RSTOrigin, f.Measures.RSTOriginBasis = OriginTarget, OriginByJoining
 		f.Confidence = Certain
 		f.prove(Proof{AtTarget, "", fmt.Sprintf("the target's host refused it (%s)", s.RST.Target.first())})
@@ -380,14 +407,17 @@ func (f *Finding) proveHandshake(s *Sightings) bool {
 		f.Confidence = Certain
 		f.prove(Proof{OnPath, WayToLB, fmt.Sprintf("of %d copies of the SYN-ACK in %s only %s came to %s", s.SYNACK.Target.Copies, s.TargetName, number(s.SYNACK.LB.Copies), s.LBName)})
 	case p.Arrived() && p.Target.Copies >= p.LB.Copies && f.Rule.Queue != NoQueue:
-		how := "answered none of them"
+		how := "none of them"
 		switch {
 		case s.SYNACK.Target.Copies > 1:
-			how = "answered only some of them"
+			how = "only some of them"
 		case s.SYNACK.Target.Copies > 0:
-			how = "answered only the last"
+			how = "only the last"
 		}
-		f.prove(Proof{AtTarget, "", fmt.Sprintf("all %d copies of the SYN came to the target's host (the first in %s), which %s", p.Target.Copies, p.Target.first(), how)})
+		if how = "answered " + how; s.BeforeTarget {
+			how = strings.TrimPrefix(how, "answered ") + " got an answer"
+		}
+		f.prove(s.cameThere(fmt.Sprintf("all %d copies of the SYN", p.Target.Copies), "the first in "+p.Target.first(), how))
 	default:
 		return false
 	}
@@ -409,42 +439,4 @@ func number(n int) string {
 		return "one"
 	}
 	return fmt.Sprint(n)
-}
-
-// Weight says which of two findings of one incident knows better: the greater.
-func (f *Finding) Weight() int {
-	w := int(f.Severity) << 8
-	switch {
-	case f.Rule == PathLoss, f.Rule == ResetInExchange:
-		w += 3 << 4
-	case f.Rule.FollowsClose != NoClose:
-		w += 2 << 4
-	case f.Rule != StaleConnection:
-		w += 1 << 4
-	}
-	return w
-}
-
-// Incident is what an incident of a connection is known by at every point: the first octet of the
-// request that it is about, or that it is about the set-up, or only its rule.
-type Incident struct {
-	Rule    *Rule
-	SetUp   bool
-	Request tcpstate.Seq
-	HasSeq  bool
-}
-
-// Incident is that of a finding.
-func (f *Finding) Incident() Incident {
-	if f.Rule.About == AboutHandshake {
-		return Incident{SetUp: true}
-	}
-	if f.Severity > Info && f.Request != nil {
-		for i := range f.Evidence {
-			if e := &f.Evidence[i]; e.Role == RoleRequest {
-				return Incident{Request: e.Seq, HasSeq: true}
-			}
-		}
-	}
-	return Incident{Rule: f.Rule}
 }

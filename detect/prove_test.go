@@ -80,3 +80,38 @@ func TestProveBeyond(t *testing.T) {
 		}
 	}
 }
+
+// What came as far as a point at which the target is not may have been lost behind it, and an RST from there may be
+// another's: neither is the target's for that.
+func TestProveBeforeTarget(t *testing.T) {
+	both := Passage{FromLB: true, LB: Sighted{Copies: 4, Checked: 4, Frame: 1, In: "lb.pcap"}, Target: Sighted{Copies: 4, Checked: 4, Frame: 2, In: "node.pcap"}}
+	rst := Passage{LB: Sighted{Copies: 1, Checked: 1, Frame: 3}, Target: Sighted{Copies: 1, Checked: 1, Frame: 4}}
+	for _, c := range []struct {
+		rule          *Rule
+		s             Sightings
+		at, before    string // the place that is proved
+		says          string
+		origin, alike string // the RST's
+	}{
+		{SYNUnanswered, Sightings{SYN: both}, AtTarget, Beyond, "all 4 copies of the SYN went on towards the target (the first in frame 2 of node.pcap), and none of them got an answer", "", ""},
+		{ConnectionRefused, Sightings{SYN: both, RST: rst}, AtTarget, "", "", OriginTarget, ""},
+		{StaleConnection, Sightings{Request: both, RST: rst}, AtTarget, Beyond, "the request went on towards the target (frame 2 of node.pcap), and nothing came back", OriginTarget, ""},
+		{LBClosedWithRequestOutstanding, Sightings{Request: both, Ack: rst}, AtTarget, Beyond, "the request went on towards the target (frame 2 of node.pcap), and it was acknowledged, but not answered", "", ""},
+	} {
+		for _, before := range []bool{false, true} {
+			f := &Finding{Rule: c.rule, Severity: Error, Lost: true, Request: &Request{}, Cause: "c", Fix: "f"}
+			s, place, origin := c.s, c.at, c.origin
+			if s.LBName, s.TargetName, s.BeforeTarget = "lb.pcap", "node.pcap", before; before {
+				place, origin = c.before, c.alike
+			}
+			f.Prove(&s)
+			got, text := "", ""
+			if f.Proof != nil {
+				got, text = f.Proof.Place, f.Proof.Text
+			}
+			if got != place || f.Measures.RSTOrigin != origin || before && text != c.says {
+				t.Errorf("%s, before %v: at %q, RST by %q: %s", c.rule.ID, before, got, f.Measures.RSTOrigin, text)
+			}
+		}
+	}
+}

@@ -29,8 +29,9 @@ type Merger struct {
 	*Case
 	look      *Look
 	incidents []*incident
-	seen      map[[2]int32]*trail // by connection and point
-	kinds     []*[kinds]bool      // see captures
+	seen      map[[2]int32]*trail         // by connection and point
+	kinds     []*[kinds]bool              // see captures
+	hops      [][2]map[tcpstate.Addr]bool // see distant
 }
 
 // Merge groups the findings of a case, and says what is to be looked at again.

@@ -11,6 +11,7 @@ import (
 func (s *scene) sightings() detect.Sightings {
 	near, far := s.points[0], s.points[len(s.points)-1]
 	g := detect.Sightings{LBName: s.Points[near].Name, TargetName: s.Points[far].Name}
+	g.BehindLB, g.BeforeTarget = s.apart(near, true), s.apart(far, false)
 	passage := func(fromLB bool, is func(*seg) bool) detect.Passage { return s.passage(near, far, fromLB, is) }
 	var fin tcpstate.Seq
 	g.SYN = passage(true, func(x *seg) bool { return x.flags&(ends3|tcpstate.ACK) == tcpstate.SYN })
@@ -52,6 +53,55 @@ func (s *scene) sightings() detect.Sightings {
 	}
 	return g
 }
+
+// apart reports whether hops lie between a point and an end: what that sends has come there by way of routers, or the point
+// is at the side of one.
+func (s *scene) apart(p int, lb bool) bool {
+	if s.Points[p].Behind && !lb || lb && p+1 < len(s.Points) && s.Points[p+1].Behind {
+		return true
+	}
+	at := s.conns[s.conn].at[p]
+	if at < 0 {
+		return false
+	}
+	c := &s.Points[p].Result.Connections[at]
+	host := c.Target.Addr
+	if lb {
+		host = c.LB.Addr
+	}
+	return s.distant(p, lb)[host]
+}
+
+// distant are the hosts at one end that hops lie before, as a point has them.
+func (m *Merger) distant(p int, lb bool) map[tcpstate.Addr]bool {
+	if m.hops == nil {
+		m.hops = make([][2]map[tcpstate.Addr]bool, len(m.Points))
+	}
+	all := &m.hops[p][side(lb)]
+	if *all != nil {
+		return *all
+	}
+	*all = map[tcpstate.Addr]bool{}
+	cs := m.Points[p].Result.Connections
+	var marks []detect.Mark
+	for i := range cs {
+		host := cs[i].Target.Addr
+		if lb {
+			host = cs[i].LB.Addr
+		}
+		marks = cs[i].AppendMarks(marks[:0])
+		for k := range marks {
+			if x := &marks[k]; x.FromLB == lb && x.TTL != 0 && !x.Control.Has(tcpstate.RST) { // anybody may have sent an RST
+				(*all)[host] = !isInitial(x.TTL)
+				break
+			}
+		}
+	}
+	return *all
+}
+
+// isInitial reports whether a time to live is one with which systems send.
+func isInitial(ttl uint8) bool { return ttl == 32 || ttl == 64 || ttl == 128 || ttl == 255 }
 
 // answer is the passage of the first octet that answers the request that begins at q.
 func (s *scene) answer(near, far int, q tcpstate.Seq) detect.Passage {

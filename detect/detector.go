@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -69,7 +70,7 @@ func newDetector(o Options) *Detector {
 		d.exchanges = newExchanges()
 	}
 	if o.Connections || o.Apart > 0 {
-		d.ledger = &ledger{}
+		d.ledger = &ledger{most: cmp.Or(o.MaxConnections, maxConnections)}
 	}
 	return d
 }

@@ -20,6 +20,8 @@ type Connection struct {
 	First, Last int64 // ns since the Unix epoch
 	Requests    uint32
 	Answers5xx  uint32
+	// Late: it was one too many, and is kept since a finding is about it. What came before that is not counted.
+	Late bool
 
 	marks  *marks // that hold those of it
 	newest uint32 // of them, + 1; 0: it has none
@@ -85,7 +87,8 @@ func rankOf(seq, ack tcpstate.Seq, stamp uint32) uint32 {
 }
 
 const (
-	maxConnections = 1 << 18 // in a ledger
+	maxConnections = 1 << 18 // in a ledger, unless Options say otherwise
+	maxLate        = 1 << 16 // that are late
 	firstMarks     = 3       // of one side are kept for being the first, SYNs aside
 	ofAKind        = 12      // of one side are kept before fewer pass; the more there are, the better clocks can be compared
 	manyMarks      = 1 << 14 // of all connections; from then on one in eight passes at first,
@@ -123,6 +126,8 @@ type ledger struct {
 	kept   int     // marks, SYNs aside
 	passed int     // of those, the ones behind the first of their side
 	byFlow []entry // by its index
+	most   int     // of all
+	late   int
 	cut    bool
 }
 
@@ -164,17 +169,37 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 		l.byFlow = append(l.byFlow, make([]entry, i+1-len(l.byFlow))...)
 	}
 	l.byFlow[i] = entry{}
-	if len(l.all) == maxConnections {
+	if len(l.all)-l.late == l.most {
 		l.cut = true
 		return
 	}
 	r := d.tracker.Ref(e.Flow, e.Seg)
 	capture, _ := d.locate(r.Frame())
+	l.enter(e.Flow, Connection{Capture: capture, Stream: r.Stream, First: e.Time})
+}
+
+// enter makes a connection that of a flow.
+func (l *ledger) enter(f *tcpstate.Flow, c Connection) {
 	if len(l.all) == cap(l.all) { // twice as much at once: append would leave four times as much garbage behind
 		l.all = slices.Grow(l.all, max(len(l.all), 64))
 	}
-	l.all = append(l.all, Connection{Capture: capture, Stream: r.Stream, First: e.Time, marks: &l.marks})
-	l.byFlow[i].place = uint32(len(l.all))
+	c.marks = &l.marks
+	l.all = append(l.all, c)
+	l.byFlow[f.Index()].place = uint32(len(l.all))
+}
+
+// concerns keeps the connection of a finding although there were too many: else what two captures show of it
+// would count twice.
+func (l *ledger) concerns(x *tcpstate.Flow, f *Finding) {
+	if l == nil || !l.cut || !f.HasStream || l.late == maxLate || l.of(x) != nil {
+		return
+	}
+	l.late++
+	first := f.Time
+	for i := range f.Evidence {
+		first = min(first, f.Evidence[i].Time)
+	}
+	l.enter(x, Connection{Capture: f.Capture, Stream: f.Stream, First: first, Late: true})
 }
 
 // add adds a mark to those of a flow's half.

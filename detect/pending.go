@@ -62,6 +62,7 @@ func (d *Detector) hold(x *Facts, f *Finding) *pending {
 		return nil
 	}
 	d.noteGone(x, f)
+	d.ledger.concerns(x.flow, f)
 	i, open := x.flow.Index(), f.Open && !x.Ended
 	p := d.told(i)
 	told := p != nil

@@ -26,6 +26,8 @@ type Options struct {
 	Exchanges bool // keep what a load balancer's log is compared with
 	// Connections: keep what another capture of the same connections is compared with.
 	Connections bool
+	// MaxConnections bounds those; 0: 262,144. Of later ones only those are kept that findings are about.
+	MaxConnections int
 	// Apart is how often connections may be shown once more with other addresses (by a host that translates
 	// them, and by others behind that) to be analysed apart: see Result.Behind. 0: each is one of its own.
 	Apart int
@@ -61,7 +63,7 @@ type Result struct {
 	RSTs, BareRSTs uint64 // segments, of all streams; the ones without an ACK, too
 
 	// With Options.Connections only, in the order of their first segments; ConnectionsCut: there
-	// were more than are kept.
+	// were more than are kept. Late ones come last.
 	Connections    []Connection
 	ConnectionsCut bool
 

@@ -24,8 +24,18 @@ func (p *Point) NotCompared() string {
 	if !p.Result.ConnectionsCut {
 		return ""
 	}
-	return p.Name + ": only its first " + text.Plural(uint64(len(p.Result.Connections)), "connection") +
-		" could be compared, so a failure of a later one may be told once for each capture"
+	return p.Name + ": only its first " + text.Plural(uint64(listed(p.Result.Connections)), "connection") +
+		" could be compared, and later ones only where both captures show a failure"
+}
+
+// listed is how many connections there are that were not kept for the sake of findings alone.
+func listed(all []detect.Connection) (n int) {
+	for i := range all {
+		if !all[i].Late {
+			n++
+		}
+	}
+	return n
 }
 
 // Span is one capture of a point.
@@ -259,7 +269,14 @@ func (c *Case) unite(l *Link) {
 // describe says of a link what its connections show.
 func (c *Case) describe(l *Link) {
 	as, bs := c.Points[l.A].Result.Connections, c.Points[l.B].Result.Connections
-	l.OnlyAt = [2]int{len(as) - l.Shared, len(bs) - l.Shared}
+	l.OnlyAt = [2]int{listed(as), listed(bs)}
+	for _, p := range l.pairs {
+		for k, c := range [...]*detect.Connection{&as[p.a], &bs[p.b]} {
+			if !c.Late {
+				l.OnlyAt[k]--
+			}
+		}
+	}
 	nat := map[Translation]int{}
 	note := func(role, from, to string) {
 		if t := (Translation{Role: role, From: from, To: to}); from != to && (nat[t] > 0 || len(nat) < mostTranslations) {

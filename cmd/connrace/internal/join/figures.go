@@ -153,6 +153,9 @@ func (c *Case) again(p int) repeated {
 			continue
 		}
 		x := &c.Points[p].Result.Connections[at[p]]
+		if x.Late { // see presume
+			continue
+		}
 		r.all.add(x)
 		if r.of[x.Target] == nil {
 			r.of[x.Target] = &sums{}
@@ -167,6 +170,9 @@ func (c *Case) again(p int) repeated {
 func (a *repeated) presume(r, x *detect.Result, names map[tcpstate.Endpoint]tcpstate.Endpoint) {
 	listed := map[tcpstate.Endpoint]*sums{}
 	for i := range x.Connections {
+		if x.Connections[i].Late {
+			continue
+		}
 		t := x.Connections[i].Target
 		if listed[t] == nil {
 			listed[t] = &sums{}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +22,12 @@ func point(t testing.TB, name string, index int, later int64) (join.Point, uint6
 }
 
 func analyse(name string, in *capture.File, index int, later int64) (join.Point, uint64) {
-	d, dec := detect.New(detect.Options{Connections: true}), capture.NewDecoder()
+	return keeping(0, name, in, index, later)
+}
+
+// keeping is what a capture shows to one who keeps so many connections at most; 0: as many as usual.
+func keeping(most int, name string, in *capture.File, index int, later int64) (join.Point, uint64) {
+	d, dec := detect.New(detect.Options{Connections: true, MaxConnections: most}), capture.NewDecoder()
 	batch := make([]capture.Frame, 256)
 	for {
 		n, err := in.Read(batch)
@@ -209,6 +215,44 @@ func TestNotAllListed(t *testing.T) {
 		if row.Connections < 10 || !near(got.Connections, row.Connections) || !near(got.Requests, row.Requests) ||
 			!near(r.Totals.Flows, want.Flows) || !near(r.Totals.Requests, want.Requests) {
 			t.Errorf("%d connections of %d, %d requests of %d; %+v", got.Connections, row.Connections, got.Requests, row.Requests, r.Totals)
+		}
+	}
+}
+
+// Where there are too many connections to keep all, failures of later ones count once, too, and nothing that one point
+// alone has kept is called lost.
+func TestLateOnes(t *testing.T) {
+	names := [2]string{"real/nginx-node-race-lb.pcap", "nginx-node-race.pcap"}
+	for _, most := range [][2]int{{3, 3}, {1 << 18, 1}, {4, 2}} {
+		var points [2]join.Point
+		var frames [2]uint64
+		for k := range points {
+			points[k], frames[k] = keeping(most[k], names[k], open(t, names[k]), k, 0)
+		}
+		b, gone := points[1].Result, points[1].Result.Findings[5] // of that it knows nothing
+		b.Leave(gone.Target, gone.Tries())
+		b.Connections = slices.DeleteFunc(b.Connections, func(c detect.Connection) bool { return c.Stream == gone.Stream })
+		b.Findings = slices.Delete(b.Findings, 5, 6)
+		c := join.Cases(points[:])[0]
+		m := c.Merge()
+		for _, k := range m.Look().Captures() {
+			if err := m.Look().Read(context.Background(), k, &join.Again{File: open(t, names[k]), Frames: frames[k]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := m.Result()
+		if r.Totals.LostRequests != 20 || count(r) != 20 || r.Totals.Requests != 128 {
+			t.Errorf("%v: %d findings, %d requests, %+v", most, count(r), r.Totals.Requests, r.Totals.Tries)
+		}
+		if l := c.Links[0]; l.Shared < 19 || l.OnlyAt[0] < 0 || l.OnlyAt[1] < 0 {
+			t.Errorf("%v: %d shared, %v", most, l.Shared, l.OnlyAt)
+		}
+		for _, f := range r.Findings {
+			for _, e := range f.Evidence {
+				if slices.ContainsFunc(e.Seen(), func(s detect.Seen) bool { return s.Absent }) {
+					t.Errorf("%v: %s", most, e.Note)
+				}
+			}
 		}
 	}
 }

@@ -64,11 +64,11 @@ type scene struct {
 }
 
 // scene is that of an incident. A point that shows other connections to the same target would
-// have shown this one.
+// have shown this one, unless it had too many for all to be kept.
 func (m *Merger) scene(x *incident) *scene {
 	s := &scene{Merger: m, incident: x}
 	for p, t := range x.trails {
-		if t != nil || p > x.point && m.covers(p, x.f.Target.Addr) {
+		if t != nil || p > x.point && !m.Points[p].Result.ConnectionsCut && m.covers(p, x.f.Target.Addr) {
 			s.points = append(s.points, p)
 		}
 	}

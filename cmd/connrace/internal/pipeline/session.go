@@ -55,7 +55,7 @@ type Session struct {
 	Batch     []capture.Frame
 	Newest    Newest  // with Connections only
 	own       decoded // what the frames of Batch are decoded to
-	noted     noted   // how far it has come
+	noted     *noted  // how far it has come
 }
 
 // Analysis is one detector and what it was fed.
@@ -78,7 +78,7 @@ func (a *Analysis) Reached() int64 { return a.reached.Load() }
 func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Session {
 	s := &Session{
 		Ctx: ctx, Env: e, flags: flags, Period: p, Shown: flags.reportOptions(e),
-		Batch: make([]capture.Frame, batchSize), Learnt: func(*report.Analysis, *detect.Finding) {},
+		Batch: make([]capture.Frame, batchSize), noted: new(noted), Learnt: func(*report.Analysis, *detect.Finding) {},
 	}
 	s.Report.Skipped = map[string]uint64{}
 	s.Report.Flags, s.Report.Page = flags.deciding(), flags.HTML.Path
@@ -93,13 +93,14 @@ func NewSession(ctx context.Context, e *cli.Env, flags *Common, p Period) *Sessi
 	return s
 }
 
-// Aside makes a session that reads another file for the same report. What it was fed is in its analysis,
-// and in what it has said of itself; the report stays untouched.
+// Aside makes a session that reads another file for the same report, and all as this one does. What it was fed is in its
+// analysis, and in what it has said of itself; the report stays untouched.
 func (s *Session) Aside() *Session {
-	return &Session{
-		Ctx: s.Ctx, Env: s.Env, flags: s.flags, Period: s.Period, Shown: s.Shown, Connections: s.Connections, Apart: s.Apart, Workers: 1,
-		Batch: make([]capture.Frame, batchSize), Tune: s.Tune, Learnt: s.Learnt,
-	}
+	a := *s
+	a.Report, a.Lines, a.Listeners, a.Spans = report.Report{}, nil, nil, nil
+	a.Cur, a.nextID, a.Failed, a.Meanwhile = nil, 0, false, nil
+	a.Batch, a.Newest, a.own, a.noted = make([]capture.Frame, batchSize), Newest{}, decoded{}, new(noted)
+	return &a
 }
 
 // Stopped reports whether there is no use in going on: the user has interrupted, or

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"slices"
 )
 
 // EarlyResponseReset: the target answered and aborted while the LB was still sending the
@@ -11,8 +12,8 @@ import (
 // ack does not cover the end of the request: the LB's data goes on past ack(RST). Reply
 // RSTs alone are nothing: they lie below what the LB's kernel expects and are ignored. A
 // kernel that has the answer keeps it readable behind the RST, so nearly every client
-// gets it: never an error, never lost, always suspected. With octets of the answer
-// missing it is response-truncated.
+// gets it: never an error, never lost, always suspected. Apache and Varnish do not read it
+// once they failed to write, be it for a reply RST. With octets of the answer missing it is response-truncated.
 var EarlyResponseReset = &Rule{
 	ID:       "early-response-reset",
 	Severity: Warning,
@@ -58,8 +59,11 @@ LB                                target
 
 func matchEarlyResponseReset(x *Facts) *Finding {
 	abort := x.abort(false)
-	if !x.request.Set() || !x.answered || !abort.Set() || x.flow.Opaque() || x.flow.HTTP2() {
+	if !x.request.Set() || !x.answered || x.flow.Opaque() || x.flow.HTTP2() {
 		return nil
+	}
+	if !abort.Set() {
+		return x.answerUnread()
 	}
 	if !abort.Ack.Before(x.newestFromLB.End()) && !x.flow.RequestUnfinished() {
 		return nil // it covers the request's end
@@ -72,5 +76,27 @@ func matchEarlyResponseReset(x *Facts) *Finding {
 	f.Grounds = "whether the load balancer read the answer before its write failed does not show on the wire"
 	f.Measures.RST = "active"
 	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and reset the connection (frame %d) without having read it all", f.Frame)
+	return f
+}
+
+// failAtWrite are load balancers that do not read the answer any more once they failed to write the request: of six
+// answers each that reply RSTs followed, to segments of the body, Apache and Varnish passed none on.
+var failAtWrite = []string{"Apache", "Varnish"}
+
+// answerUnread finds an early answer that the load balancer most likely did not read, for its kernel reports the
+// reply RSTs that the rest of the body met.
+func (x *Facts) answerUnread() *Finding {
+	rst, ok := x.replyRST()
+	fin, lb := x.closing, x.of.told.who.lb.Said()
+	if !ok || !fin.Set() || !x.flow.PlainHTTP() || lb == nil || !slices.Contains(failAtWrite, lb.Name) || !fin.Ack.Before(x.newestFromLB.End()) ||
+		!fin.Ack.After(x.request.Seq) || x.lbGaveUp() || x.hole() {
+		return nil
+	}
+	f := x.exchange(rst)
+	f.Severity, f.Confidence = Warning, Suspected
+	f.Grounds = "whether the load balancer read the answer before its write failed does not show on the wire, but " + lb.Name + " mostly does not"
+	f.Measures.RST = "reply"
+	f.Summary = fmt.Sprintf("the target answered while the request's body was still being sent, and closed (%s, frame %d) without having read it all: what came then met an RST (frame %d)",
+		x.closeName(), x.frame(fin), f.Frame)
 	return f
 }

@@ -73,6 +73,10 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
 		f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
 	switch {
+	case x.waitedForRest() && x.target.WindowShut():
+		f.Summary = fmt.Sprintf("the target took the beginning of the request (frame %d), then its receive window was closed, and it closed (%s, frame %d) %s later without an answer",
+			f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
+		f.own = notReading
 	case x.waitedForRest():
 		f.Summary = fmt.Sprintf("the target had the beginning of the request (frame %d) and closed (%s, frame %d) %s later: the rest had not come",
 			f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
@@ -85,6 +89,13 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.also = " Or it rejected the load balancer's client certificate, which in TLS 1.3 shows only behind the first request."
 	}
 	return f
+}
+
+// notReading is what a finding says of a target that did not read the request while the LB was sending it.
+var notReading = &advice{
+	"The target did not read the request: its receive window was closed, so the load balancer could not send the rest. The process was stopped or blocked, or has " +
+		"more to do than it can. If the load balancer gave up meanwhile, its FIN had to wait behind what it could not send.",
+	"Find what kept the application from reading at that time: a stopped process, a blocked event loop, a long garbage collection, workers that all wait for something.",
 }
 
 // waitedForRest reports whether by its framing the request was not complete, and the LB had been

@@ -104,6 +104,9 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += fmt.Sprintf("the target answered (frame %d), which the load balancer had not seen when it closed", x.frame(x.newestAnswer))
 	} else if x.awaitsContinue() {
 		f.Summary += "it waits for a 100 (Continue) before it sends the body, and the target had acknowledged its head and " + x.silent() + " by then"
+	} else if x.target.WindowShut() && x.flow.RequestUnfinished() {
+		f.Summary += fmt.Sprintf("the target had taken %d bytes of that, and its receive window was closed", f.Request.Bytes)
+		f.own = notReading
 	} else if x.flow.RequestUnfinished() {
 		f.Severity = Warning
 		f.Summary += fmt.Sprintf("it had sent %d bytes of that, and more was to come", f.Request.Bytes)

@@ -77,3 +77,22 @@ func TestLostSize(t *testing.T) {
 		}
 	}
 }
+
+// Of an upload that the target stopped reading nobody says that its client was slow.
+func TestNotReading(t *testing.T) {
+	seen := 0
+	for _, s := range corpus(t) {
+		if !strings.HasSuffix(s.Name, "-window-shut") {
+			continue
+		}
+		seen++
+		for _, f := range run(s).Findings {
+			if !strings.Contains(f.Summary, "its receive window was closed") || !strings.Contains(f.Cause, "did not read the request") {
+				t.Errorf("%s: %s: %s", s.Name, f.Summary, f.Cause)
+			}
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d scripts", seen)
+	}
+}

@@ -13,7 +13,7 @@ func (t *Tracker) data(f *Flow, dir int, s *Segment) {
 	if s.Flags&ACK != 0 && (s.Ack.After(h.Ack) || h.flags&flagAck == 0) {
 		t.acknowledge(f, dir, s)
 	} else if s.Len == 0 {
-		h.flags |= flagSpoke
+		h.spoke(s)
 	}
 }
 
@@ -25,7 +25,7 @@ func (t *Tracker) acknowledge(f *Flow, dir int, s *Segment) {
 		t.takeAnswer(f, dir, s)
 	}
 	h.Ack = s.Ack
-	h.flags |= flagAck
+	h.flags = h.flags&^flagShut | flagAck
 	p.beginAt(s.Ack)
 	if f.flags&(flowNoted|flowClosing) == 0 {
 		return

@@ -51,6 +51,7 @@ const (
 	flagTurnLow                         // the turn may have begun at rareNotes.TurnLow
 	flagArrived                         // one of them arrived, if only to wait: see sequencer
 	flagSpoke                           // it acknowledged what it had acknowledged before
+	flagShut                            // its receive window was closed when it last did
 )
 
 // Arrived reports whether any segment of this side was captured.
@@ -90,6 +91,10 @@ func (h *Half) Inferred() bool { return h.flags&flagInferred != 0 }
 // Spoke reports whether this side repeated an acknowledgment without data (a duplicate one, a
 // window update): behind a SYN-ACK that shows that the connection exists.
 func (h *Half) Spoke() bool { return h.flags&flagSpoke != 0 }
+
+// WindowShut reports whether the side's receive window is closed, as far as its answers to probes of it show: its
+// application does not read what came (RFC 9293 §3.8.6.1).
+func (h *Half) WindowShut() bool { return h.flags&flagShut != 0 }
 
 // Holes reports whether octets of this side are missing in the capture.
 func (h *Half) Holes() bool { return h.flags&flagHoles != 0 }

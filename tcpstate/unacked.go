@@ -146,3 +146,15 @@ func (t *Tracker) noteTurnAcked(f *Flow, m *HalfNotes, s *Segment) {
 		m.TurnAcked = t.ref(s, f.stream, s.Seq)
 	}
 }
+
+// spoke notes a segment without octets that acknowledges nothing new: an answer to a probe, an update of the window.
+func (h *Half) spoke(s *Segment) {
+	h.flags |= flagSpoke
+	switch {
+	case s.Flags&RST != 0: // its window is not what the receiver offers
+	case s.Window == 0:
+		h.flags |= flagShut
+	default:
+		h.flags &^= flagShut
+	}
+}

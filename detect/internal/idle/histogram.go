@@ -12,11 +12,10 @@ func (h *Histogram) Add(ns int64) {
 	i := 0
 	if ns > millisecond {
 		// Four buckets an octave; within it the bounds are those of 2^(1/4).
-		e := bits.Len64(uint64(ns/millisecond)) - 1
-		i = 4 * e
-		for _, q := range [...]int64{1_189_207, 1_414_214, 1_681_793} {
-			i += int(uint64(q-1-ns>>e) >> 63) // 1 if ns >= q<<e; a branch could not be predicted
-		}
+		e := bits.Len64(uint64(ns)/uint64(millisecond)) - 1
+		within := ns >> (e & 63)
+		// 1 for each bound that it reaches; a branch could not be predicted.
+		i = 4*e + int(uint64(1_189_206-within)>>63+uint64(1_414_213-within)>>63+uint64(1_681_792-within)>>63)
 	}
 	h[min(i, len(h)-1)]++
 }

@@ -68,11 +68,18 @@ type scene struct {
 func (m *Merger) scene(x *incident) *scene {
 	s := &scene{Merger: m, incident: x}
 	for p, t := range x.trails {
-		if t != nil || p > x.point && !m.Points[p].Result.ConnectionsCut && m.covers(p, x.f.Target.Addr) {
+		if t != nil || p > x.point && !m.Points[p].Result.ConnectionsCut && m.covers(p, x.f.Target.Addr) && !m.answered(x) {
 			s.points = append(s.points, p)
 		}
 	}
 	return s
+}
+
+// answered reports whether the target has sent something on the connection of an incident: a point near it that does not show
+// any of that shows it by ends, or at a time, at which it was not recognised.
+func (m *Merger) answered(x *incident) bool {
+	t := x.trails[x.point]
+	return t != nil && slices.ContainsFunc(t.segs, func(s seg) bool { return !s.fromLB && s.flags&tcpstate.RST == 0 })
 }
 
 // covers reports whether a point shares connections to a host with the first that has them, which
@@ -105,9 +112,14 @@ func (s *scene) common(p int, x seg) seg {
 // four times as long as ways to and fro take: queues are drained in less.
 const margin = int64(10e6)
 
-// looking reports whether a point captured such segments, and lost nothing that it knows of, when one that
+// looking reports whether a point captured such segments, and lost nothing that is known of, when one that
 // another saw would have passed it.
 func (s *scene) looking(p, from int, x *seg) bool {
+	return s.covered(p, from, x) && !s.lossy(p, s.conn, 1)
+}
+
+// covered is looking as far as the point itself knows what it lost.
+func (s *scene) covered(p, from int, x *seg) bool {
 	if !s.captures(p)[kindOf(x.flags, x.len, x.fromLB)] {
 		return false
 	}

@@ -162,11 +162,14 @@ func (m *matcher) byMarks(withEnds bool) {
 		if m.takenA[i] {
 			continue
 		}
-		shared, syn := map[int]int{}, -1
+		shared, stamped, syn := map[int]int{}, map[int]int{}, -1 // segments, and those with timestamps, which say more
 		for _, x := range m.marks(&m.a[i]) {
 			j, is := index[keyOf(&x, &m.a[i], withEnds)]
 			if !is || j < 0 || m.takenB[j] {
 				continue
+			}
+			if x.Stamp != 0 {
+				stamped[j]++
 			}
 			if shared[j]++; x.SYN() && (x.Stamp != 0 || sameEnds(&m.a[i], &m.b[j])) {
 				syn = j
@@ -174,7 +177,7 @@ func (m *matcher) byMarks(withEnds bool) {
 		}
 		best := syn
 		for j, n := range shared {
-			if syn < 0 && (n >= enough || n >= fewest(&m.a[i], &m.b[j]) && sameEnds(&m.a[i], &m.b[j])) && (best < 0 || n > shared[best] || n == shared[best] && j < best) {
+			if syn < 0 && (n >= enough || n >= fewest(&m.a[i], &m.b[j]) && (sameEnds(&m.a[i], &m.b[j]) || stamped[j] >= 2)) && (best < 0 || n > shared[best] || n == shared[best] && j < best) {
 				best = j
 			}
 		}

@@ -30,6 +30,7 @@ type Merger struct {
 	look      *Look
 	incidents []*incident
 	seen      map[[2]int32]*trail         // by connection and point
+	lost      []*lacks                    // see lossy
 	kinds     []*[kinds]bool              // see captures
 	hops      [][2]map[tcpstate.Addr]bool // see distant
 }

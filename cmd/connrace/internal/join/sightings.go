@@ -186,9 +186,12 @@ func (s *scene) passage(near, far int, fromLB bool, is func(*seg) bool) detect.P
 			if n.Copies++; n.Copies == 1 {
 				n.Frame, n.In = x.frame, s.nameOf(p, x.capture)
 			}
-			if s.looking(other, p, &x) {
+			if s.covered(other, p, &x) {
 				n.Checked++
 			}
+		}
+		if n.Checked > 0 && s.lossy(other, s.conn, n.Checked) {
+			n.Checked = 0
 		}
 		return n
 	}

@@ -13,9 +13,9 @@ type events struct {
 	closes  recent[conn, closing]               // of a listener remote is zero
 	listens recent[tcpstate.Endpoint, struct{}] // when somebody began to
 	drops   recent[conn, detect.HostDrop]
-	resets  recent[conn, string]  // why
-	signals recent[int, signal]   // by whom they were sent to
-	ooms    recent[int, struct{}] // when a process was chosen to end
+	resets  recent[conn, string] // why
+	signals recent[int, signal]  // by whom they were sent to
+	ooms    recent[int, uint64]  // when a process was chosen to end, and when that began, as process.start; 0: not known
 }
 
 // How many of each kind are kept: of those that come with connections, as many as 5,000 connections
@@ -101,7 +101,7 @@ func (b *book) event(e any) (changed bool) {
 		}
 		lost = v.signals.put(e.To, s, e.Time)
 	case *trace.OOM:
-		lost = v.ooms.put(e.PID, struct{}{}, e.Time)
+		lost = v.ooms.put(e.PID, b.startOf(e.PID), e.Time)
 	case *trace.Drop:
 		of := conn{e.From, e.To}
 		d := detect.HostDrop{Time: e.Time, Seq: e.Seq, Flags: tcpstate.Flags(e.Flags), Reason: e.Reason}
@@ -126,6 +126,19 @@ func (p *process) is(t *trace.Task) bool {
 
 // isSame reports whether two are one process, which need not be in mind.
 func (p *process) isSame(q *process) bool { return p == q || p.PID == q.PID && p.start == q.start }
+
+// startOf is when the process began that has a number now, or had it last, as process.start; 0: not known.
+func (b *book) startOf(pid int) uint64 {
+	if !b.foreign {
+		if start, err := began(b.root, pid); err == nil {
+			return start
+		}
+	}
+	if p := b.processes[pid]; p != nil {
+		return p.start
+	}
+	return 0
+}
 
 // task is the process of a task; nil: of none.
 func (b *book) task(t *trace.Task) *process {
@@ -156,7 +169,7 @@ func (b *book) task(t *trace.Task) *process {
 
 // explain adds who is behind the end of a process.
 func (v *events) explain(p *process, x *detect.Exit) {
-	if _, at := v.ooms.last(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore {
+	if start, at := v.ooms.last(p.PID); at != 0 && x.Signal == 9 && x.Time-at <= oomBefore && (start == 0 || p.start == 0 || start == p.start) {
 		x.OOM, x.Limit = true, memoryLimit(p.groups)
 		return
 	}

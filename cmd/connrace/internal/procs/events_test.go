@@ -275,3 +275,21 @@ func TestStoppedThenKilled(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// A process that has the number of one that ran out of memory is not said to have done so, too.
+func TestNumberOfOneOutOfMemory(t *testing.T) {
+	for _, tt := range []struct {
+		start uint64
+		oom   bool
+	}{{5, true}, {9, false}} {
+		h := &host{t: t, root: t.TempDir()}
+		b := newBook(h.root, h)
+		h.process(100, 1, 5, "greedy", 7)
+		b.event(&trace.OOM{Time: 100 * sec, PID: 100})
+		h.gone(100)
+		x := detect.Exit{Time: 130 * sec, Signal: 9}
+		if b.events.explain(&process{Process: detect.Process{PID: 100}, start: tt.start}, &x); x.OOM != tt.oom {
+			t.Errorf("began at %d: out of memory %v, want %v", tt.start, x.OOM, tt.oom)
+		}
+	}
+}

@@ -2,7 +2,10 @@ package detect
 
 import (
 	"math"
+	"slices"
 	"strings"
+
+	"connrace/detect/internal/idle"
 )
 
 // gradeWait tells whose wait it was that ended before an answer, and of those before it what is known by it.
@@ -28,9 +31,30 @@ func (d *Detector) gradeWait(p *pending) {
 	for i, o := range like {
 		if i < near || alike(w[i].ns, w[0].ns, busySlack) {
 			s, byClient := w.grade(w[i])
-			d.regrade(o, s, byClient)
+			stopped := byClient && o.t.lbStopped(o.f.Time)
+			if d.regrade(o, s, byClient && !stopped); stopped {
+				o.f.own = lbStops
+			}
 		}
 	}
+}
+
+// lbStopped reports whether the LB closed several connections to a target at a time, idle ones among them: no
+// client's end does that.
+func (t *target) lbStopped(at int64) bool {
+	const least = 3
+	closes := &t.told.lbCloses
+	m := closes.Together(&idle.Close{Time: at, Gap: -1, Out: -1, Age: -1})
+	return m.N >= least && m.StandsOut() && slices.ContainsFunc(closes.All(), func(c idle.Close) bool {
+		return c.Idle && c.Gap > idle.ShortGap && c.Time >= at-idle.Moment && c.Time <= at+idle.Moment
+	})
+}
+
+// lbStops is what a finding says of an LB that closed all it had.
+var lbStops = &advice{
+	"The load balancer closed several connections at this moment, idle ones among them: most likely it was stopped, restarted or killed, or lost a worker, with requests outstanding.",
+	"Look at the load balancer's own log and at its process for this time: a restart, a crash, too little memory. Stop it gracefully (nginx -s quit or reload, HAProxy with hard-stop-after " +
+		"as long as requests take): then it waits for what is outstanding.",
 }
 
 // givenUp are the waits at one target that ended before an answer.

@@ -96,3 +96,23 @@ func TestNotReading(t *testing.T) {
 		t.Errorf("%d scripts", seen)
 	}
 }
+
+// Of requests that end with all connections of the load balancer nobody says that a client went away.
+func TestLBStopped(t *testing.T) {
+	for _, s := range corpus(t) {
+		if s.Name != "lb-closed-with-request-outstanding-lb-stopped" {
+			continue
+		}
+		fs := run(s).Findings
+		if len(fs) != 2 {
+			t.Errorf("%d findings", len(fs))
+		}
+		for _, f := range fs {
+			if f.ClientLeft() || !strings.Contains(f.Cause, "it was stopped, restarted or killed") {
+				t.Error(f.Cause)
+			}
+		}
+		return
+	}
+	t.Error("no script")
+}

@@ -93,6 +93,7 @@ const (
 	ofAKind        = 12      // of one side are kept before fewer pass; the more there are, the better clocks can be compared
 	manyMarks      = 1 << 14 // of all connections; from then on one in eight passes at first,
 	fewZeros       = 3
+	fewFirst       = 2       // are kept for being the first where the handshake was captured,
 	fewOfAKind     = 4       // and sooner still fewer,
 	mostMarks      = 1 << 18 // and from then on the first ones where the handshake was captured
 	mostPassed     = 1 << 20 // of all connections besides the first ones: only a capture that is made for it has more
@@ -278,11 +279,13 @@ func (l *ledger) keepMark(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
 
 // passes reports whether a segment is kept: it is one of the first, or has the rank for it.
 func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
+	few := l.kept >= manyMarks
 	if k.n < firstMarks {
-		k.n++
+		if k.n++; few && k.n == fewFirst && f.BeginCaptured() {
+			k.n = firstMarks
+		}
 		return true
 	}
-	few := l.kept >= manyMarks
 	if few && k.zeros < fewZeros {
 		if k.zeros = fewZeros; rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros {
 			return false

@@ -47,7 +47,7 @@ type samples struct {
 
 // maxSamples is about how many there are at most; of more connections than that takes those are
 // compared that are spread over all.
-const maxSamples = 1 << 15
+const maxSamples = 1 << 14
 
 const (
 	// maxDrift is how fast two clocks can part: each may be slewed by 500 ppm (adjtimex(2)).

@@ -184,22 +184,25 @@ func (m *Merger) captures(p int) *[kinds]bool {
 		has[resets], has[resetsBare] = r.RSTs > 0, r.BareRSTs > 0
 		cs, all := r.Connections, allKinds
 		all[resets], all[resetsBare] = has[resets], has[resetsBare]
+		saw := func(k kind) {
+			has[k] = true
+			has[closes] = has[closes] || k == acknowledges // neither data nor a SYN nor an RST: nothing else is left out
+		}
 		var marks []detect.Mark
 		for i := 0; i < len(cs) && *has != all; i++ {
 			marks = cs[i].AppendMarks(marks[:0])
 			for k := range marks {
 				if x := &marks[k]; !x.Control.Has(tcpstate.RST) {
-					has[kindOf(x.Control, x.Len, x.FromLB)] = true
+					saw(kindOf(x.Control, x.Len, x.FromLB))
 				}
 			}
 		}
 		for key, t := range m.seen {
 			for i := 0; int(key[1]) == p && i < len(t.segs); i++ {
 				x := &t.segs[i]
-				has[kindOf(x.flags, x.len, x.fromLB)] = true
+				saw(kindOf(x.flags, x.len, x.fromLB))
 			}
 		}
-		has[closes] = has[closes] || has[acknowledges] // neither data nor a SYN nor an RST: nothing else is left out
 		m.kinds[p] = has
 	}
 	return m.kinds[p]

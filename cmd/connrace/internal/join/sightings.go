@@ -84,10 +84,13 @@ func (m *Merger) distant(p int, lb bool) map[tcpstate.Addr]bool {
 	*all = map[tcpstate.Addr]bool{}
 	cs := m.Points[p].Result.Connections
 	var marks []detect.Mark
-	for i := range cs {
+	for i := len(cs) - 1; i >= 0; i-- { // the newest of each host tells
 		host := cs[i].Target.Addr
 		if lb {
 			host = cs[i].LB.Addr
+		}
+		if _, known := (*all)[host]; known {
+			continue
 		}
 		marks = cs[i].AppendMarks(marks[:0])
 		for k := range marks {

@@ -85,6 +85,7 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 			s.targets = append(s.targets, names)
 		}
 		xs, ys = x.AppendMarks(xs[:0]), y.AppendMarks(ys[:0])
+		level(xs, ys)
 		hashes[0] = hashed(hashes[0][:0], xs, p.shift)
 		hashes[1] = hashed(hashes[1][:0], ys, [2]tcpstate.Seq{})
 		for k := range xs {
@@ -102,6 +103,19 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 		}
 	}
 	return s
+}
+
+// level leaves timestamps out where one of two captures has cut them off.
+func level(xs, ys []detect.Mark) {
+	stamped := func(x detect.Mark) bool { return x.Stamp != 0 }
+	if slices.ContainsFunc(xs, stamped) == slices.ContainsFunc(ys, stamped) {
+		return
+	}
+	for _, all := range [...][]detect.Mark{xs, ys} {
+		for i := range all {
+			all[i].Stamp = 0
+		}
+	}
 }
 
 // turn lets the other point be the nearer one.

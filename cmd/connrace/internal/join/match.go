@@ -26,6 +26,7 @@ func match(a, b []detect.Connection) []pair {
 	m.byOneNumber() // before a SYN alone, which is the same
 	m.byMarks(true)
 	m.byMarks(false)
+	m.bySYN()
 	return m.inOrder()
 }
 

@@ -208,6 +208,7 @@ func (m *Merger) Result() *detect.Result {
 	m.number(first)
 	r := m.figures()
 	for _, x := range m.incidents {
+		x.name()
 		m.judge(x, first)
 		r.Findings = append(r.Findings, x.f)
 		r.Tally(x.f.Target, x.f.Tries())

@@ -1,0 +1,69 @@
+package join_test
+
+import (
+	"testing"
+
+	"connrace/capture"
+	"connrace/cmd/connrace/internal/join"
+	"connrace/detect"
+	"connrace/tcpstate"
+)
+
+// A SYN that nobody answered is known at both points although a firewall has given it another sequence number, or one of the
+// captures cut its options off; and a request is named where one of them has its name.
+func TestUnansweredSYNs(t *testing.T) {
+	const name = "real/haproxy-python-nat-any.pcap"
+	for what, change := range map[string]func(s *tcpstate.Segment){
+		"as captured": func(*tcpstate.Segment) {},
+		"another sequence number": func(s *tcpstate.Segment) {
+			port := s.Src.Port
+			if port == 8080 {
+				port = s.Dst.Port
+			}
+			if by := tcpstate.Seq(port) * 40503 << 8; s.Dst.Port == 8080 {
+				s.Seq += by
+			} else if s.Flags.Has(tcpstate.ACK) {
+				s.Ack += by
+			}
+		},
+		"without timestamps": func(s *tcpstate.Segment) { s.HasTS = false },
+		"without payload":    func(s *tcpstate.Segment) { s.Payload = nil },
+	} {
+		in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
+		var ds [2]*detect.Detector
+		for i := range ds {
+			ds[i] = detect.New(detect.Options{Connections: true})
+		}
+		for {
+			n, _ := in.Read(batch)
+			if n == 0 {
+				break
+			}
+			for _, s := range dec.DecodeAll(batch[:n], nil) {
+				i := 0
+				if s.Src.Port == 8080 || s.Dst.Port == 8080 {
+					i = 1
+					change(&s)
+				}
+				ds[i].Segments([]tcpstate.Segment{s})
+			}
+		}
+		span := []join.Span{{First: 1, Last: 2}}
+		c := join.Cases([]join.Point{{Name: "a", Result: ds[0].Finish(), Spans: span}, {Name: "b", Result: ds[1].Finish(), Spans: span}})
+		if len(c) != 1 {
+			t.Fatalf("%s: %d cases", what, len(c))
+		}
+		if k := c[0].Links[0].Clock; !k.Known {
+			t.Errorf("%s: clocks unknown", what)
+		}
+		r := c[0].Merge().Result()
+		if n := r.Totals.Failed(); n != 12 {
+			t.Errorf("%s: %d failed tries", what, n)
+		}
+		for _, f := range r.Findings {
+			if f.Request != nil && f.Request.Path == "" {
+				t.Errorf("%s: %s of a request without a name", what, f.Rule.ID)
+			}
+		}
+	}
+}

@@ -39,3 +39,13 @@ func (f *Finding) Incident() Incident {
 	}
 	return Incident{Rule: f.Rule}
 }
+
+// Ends says how the incident of a finding that is open ended, by what another point shows of it: there its capture went on, or has
+// more.
+func (f *Finding) Ends(other *Finding) {
+	if !f.Open || other.Open || !other.Lost {
+		return
+	}
+	f.Open, f.Lost, f.Severity = false, true, max(f.Severity, other.Severity)
+	f.Summary += "; another capture shows that it failed"
+}

@@ -209,6 +209,9 @@ func (m *Merger) Result() *detect.Result {
 	r := m.figures()
 	for _, x := range m.incidents {
 		x.name()
+		for _, v := range x.views {
+			x.f.Ends(v.f)
+		}
 		m.judge(x, first)
 		r.Findings = append(r.Findings, x.f)
 		r.Tally(x.f.Target, x.f.Tries())

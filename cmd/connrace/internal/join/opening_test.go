@@ -67,3 +67,41 @@ func TestUnansweredSYNs(t *testing.T) {
 		}
 	}
 }
+
+// What is still open at a point whose capture ends, or leaves out what ended it, has failed if another point shows that.
+func TestOpenAtOnePoint(t *testing.T) {
+	const name = "real/haproxy-python-nat-any.pcap"
+	in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
+	var ds [2]*detect.Detector
+	for i := range ds {
+		ds[i] = detect.New(detect.Options{Connections: true})
+	}
+	for {
+		n, _ := in.Read(batch)
+		if n == 0 {
+			break
+		}
+		for _, s := range dec.DecodeAll(batch[:n], nil) {
+			switch {
+			case s.Src.Port != 8080 && s.Dst.Port != 8080:
+				ds[0].Segments([]tcpstate.Segment{s})
+			case s.Flags&(tcpstate.RST|tcpstate.FIN) == 0 || s.Src.Port == 8080:
+				ds[1].Segments([]tcpstate.Segment{s})
+			}
+		}
+	}
+	results := [2]*detect.Result{ds[0].Finish(), ds[1].Finish()}
+	if results[1].Totals.OpenTries == 0 {
+		t.Fatal("nothing is open")
+	}
+	for _, f := range results[0].Findings {
+		if f.Rule == detect.LBClosedWithRequestOutstanding { // as if its wait had not been round: a client may have left
+			f.Severity = detect.Warning
+		}
+	}
+	span := []join.Span{{First: 1, Last: 2}}
+	r := join.Cases([]join.Point{{Name: "a", Result: results[0], Spans: span}, {Name: "b", Result: results[1], Spans: span}})[0].Merge().Result()
+	if n := r.Totals.Tries; n.OpenTries != 0 || n.Failed() != 12 {
+		t.Errorf("%d failed, %d open", n.Failed(), n.OpenTries)
+	}
+}

@@ -88,11 +88,15 @@ func InferSweep(samples []Close, longest int64) *Timer {
 // timed are the closes that a timer may be behind, by gap: keep is asked for each sample
 // in turn.
 func timed(samples []Close, keep func() bool) []Close {
-	var gs []Close
+	var which []int // closes are large: they are copied once, not each time that there is no room for more
 	for i := range samples {
 		if s := &samples[i]; keep() && s.Idle && s.Gap > ShortGap {
-			gs = append(gs, *s)
+			which = append(which, i)
 		}
+	}
+	gs := make([]Close, len(which))
+	for i, k := range which {
+		gs[i] = samples[k]
 	}
 	return sorted(gs, func(s *Close) int64 { return s.Gap })
 }

@@ -81,8 +81,9 @@ func matchKeepAliveMismatch(x *Facts) *Finding {
 // mismatch says why the LB would keep a connection at least as long as the target does;
 // "": it would not, as far as is known.
 func (t *target) mismatch(own, lb *timer, configured int64) string {
+	const least = second / 2 // by judgement: shorter ones are hardly set, but what is no HTTP pauses for as long
 	switch {
-	case own == nil:
+	case own == nil, own.NS < least:
 		return ""
 	case configured > 0:
 		if configured+idle.Slack >= own.Lo {

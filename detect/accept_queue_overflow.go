@@ -108,11 +108,14 @@ func matchAcceptQueueOverflow(x *Facts) *Finding {
 		f := x.overflow(at)
 		f.Lost = true
 		f.Measures.RST = "reply"
-		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake: no room in the accept queue (tcp_abort_on_overflow)", x.frame(rst))
+		f.Summary = fmt.Sprintf("the target reset the connection (frame %d) right after its handshake"+noRoom, x.frame(rst))
 		return f
 	}
 	return nil
 }
+
+// noRoom says why a target resets connections at once, behind a sentence.
+const noRoom = ": no room in the accept queue (tcp_abort_on_overflow)"
 
 // acceptedTooLate finds a connection that the target took at last, when the load balancer had given up.
 func (x *Facts) acceptedTooLate() *Finding {

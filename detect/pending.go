@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"math"
 	"slices"
+	"strings"
 
 	"connrace/tcpstate"
 )
@@ -225,6 +226,12 @@ func (d *Detector) enrich(p *pending) {
 			sortEvidence(f.Evidence)
 		}
 	}
+	if f.Rule.Queue == FullForACKs && f.Measures.RST != "" && d.resetUsed(p) {
+		f.Confidence = Suspected
+		f.Grounds += "; connections that were in use met such an RST at that time, too, which no full queue sends"
+		f.Summary = strings.TrimSuffix(f.Summary, noRoom)
+		f.own = resetInBetween
+	}
 	if f.Rule.Ignored() {
 		p.gradeQueue(!d.kernel.Empty())
 		d.applyKernel(p)
@@ -233,6 +240,28 @@ func (d *Detector) enrich(p *pending) {
 	if p.close != nil {
 		p.close.mass = p.t.told.closes.Together(&p.close.Close)
 	}
+}
+
+// resetInBetween is what is said of connections that met an RST right behind their handshake, where others did that
+// had been accepted.
+var resetInBetween = &advice{
+	"Connections that were in use were reset at that time, too, which no full queue does: rather something on the way, or a filter on the target's host, resets what it does not know or like.",
+	"Look at the firewalls, NAT and filters between the two and on the target's host (reject with tcp reset), and at what changed at that time. Whether it is the accept queue after all, " +
+		"`nstat -az TcpExtListenOverflows` on the target tells.",
+}
+
+// resetUsed reports whether a request on a used connection to the same target met a bare RST at the time of a finding.
+func (d *Detector) resetUsed(p *pending) bool {
+	const (
+		near = 10 * second
+		most = 100 // findings that are looked at
+	)
+	for _, o := range d.settled[max(len(d.settled)-most, 0):] {
+		if o.t == p.t && o.f.Rule == StaleConnection && o.f.Measures.RST != "" && max(p.f.Time-o.f.Time, o.f.Time-p.f.Time) <= near {
+			return true
+		}
+	}
+	return false
 }
 
 // gradeQueue grades a finding about ignored segments by what else happened to its listener. What

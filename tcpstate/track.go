@@ -202,7 +202,7 @@ func (t *Tracker) track(s *Segment, q *query) {
 	h, p := f.halves(dir)
 	if h.flags&flagArrived == 0 {
 		h.flags |= flagArrived
-		if t.cfg.Copy != nil && t.copies.isCopy(s) && p.flags&flagArrived == 0 && t.watches(f) {
+		if t.cfg.Copy != nil && t.watches(f) && t.copies.isCopy(s) && p.flags&flagArrived == 0 {
 			f.flags |= flowCopy
 		}
 	}

@@ -47,7 +47,7 @@ func (d *Detector) beginBehind() {
 	b.gaps = slices.Clone(d.gaps)
 	d.behind = b
 	if d.ledger == nil { // it was given up
-		d.ledger = &ledger{}
+		d.ledger = newLedger(&o)
 		d.tracker.Each(func(f *tcpstate.Flow) {
 			if f.Watched() {
 				d.ledger.take(f)
@@ -59,15 +59,9 @@ func (d *Detector) beginBehind() {
 // take begins the entry of a flow that is there already. It is in the only capture: of several connections are
 // kept from the beginning.
 func (l *ledger) take(f *tcpstate.Flow) {
-	if len(l.all) == maxConnections {
-		l.cut = true
-		return
+	if l.begins(f) {
+		l.enter(f, Connection{Stream: f.Stream(), First: f.LastTime})
 	}
-	if n := int(f.Index()) + 1 - len(l.byFlow); n > 0 {
-		l.byFlow = append(l.byFlow, make([]entry, n)...)
-	}
-	l.all = append(l.all, Connection{Stream: f.Stream(), First: f.LastTime})
-	l.byFlow[f.Index()].place = uint32(len(l.all))
 }
 
 // fewConnections are those of which it is kept what tells which connections they are, until it shows whether the capture

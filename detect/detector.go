@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"cmp"
 	"math"
 	"slices"
 
@@ -70,7 +69,7 @@ func newDetector(o Options) *Detector {
 		d.exchanges = newExchanges()
 	}
 	if o.Connections || o.Apart > 0 {
-		d.ledger = &ledger{most: cmp.Or(o.MaxConnections, maxConnections)}
+		d.ledger = newLedger(&o)
 	}
 	return d
 }

@@ -132,6 +132,8 @@ type ledger struct {
 	cut    bool
 }
 
+func newLedger(o *Options) *ledger { return &ledger{most: cmp.Or(o.MaxConnections, maxConnections)} }
+
 // entry is that of a flow that is not gone: what is looked up for each message.
 type entry struct {
 	place    uint32 // in all, + 1; 0: there is none
@@ -165,18 +167,26 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	if l == nil {
 		return
 	}
-	i := int(e.Flow.Index())
-	if i >= len(l.byFlow) {
-		l.byFlow = append(l.byFlow, make([]entry, i+1-len(l.byFlow))...)
-	}
-	l.byFlow[i] = entry{}
-	if len(l.all)-l.late == l.most {
-		l.cut = true
+	if !l.begins(e.Flow) {
 		return
 	}
 	r := d.tracker.Ref(e.Flow, e.Seg)
 	capture, _ := d.locate(r.Frame())
 	l.enter(e.Flow, Connection{Capture: capture, Stream: r.Stream, First: e.Time})
+}
+
+// begins makes room for the entry of a flow, and reports whether there may be one more connection.
+func (l *ledger) begins(f *tcpstate.Flow) bool {
+	i := int(f.Index())
+	if i >= len(l.byFlow) {
+		l.byFlow = append(l.byFlow, make([]entry, i+1-len(l.byFlow))...)
+	}
+	l.byFlow[i] = entry{}
+	if len(l.all)-l.late >= l.most {
+		l.cut = true
+		return false
+	}
+	return true
 }
 
 // enter makes a connection that of a flow.

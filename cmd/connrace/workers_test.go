@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,6 +133,15 @@ func TestWorkersFiles(t *testing.T) {
 	if want := target[0] + ": read beside the files before it\n"; !strings.Contains(errs.String(), want) {
 		t.Errorf("%q is not in %q", want, &errs)
 	}
+}
+
+// However many processors are asked for, no more are counted on than there can be.
+func TestWorkersVeryMany(t *testing.T) {
+	var files []string
+	for i, data := range rotated(t, "nginx-node-race.pcap", 0, 0.3, 0.7) {
+		files = append(files, file(t, fmt.Sprintf("%d.pcap.gz", i), bgzipped(t, data)))
+	}
+	sameByWorkers(t, []int{math.MaxInt, math.MaxInt32}, files...)
 }
 
 // endsAt ends a run when it says something.

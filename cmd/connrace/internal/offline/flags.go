@@ -73,13 +73,17 @@ func (a *Flags) Wrong(fs *pflag.FlagSet, stdin io.Reader) string {
 	)
 }
 
-// mostWorkers is how many processors are used unless the user asks for more: what is done beside the analysis is soon done.
-const mostWorkers = 8
+const (
+	// mostWorkers is how many processors are used unless the user asks for more: what is done beside the analysis is soon done.
+	mostWorkers = 8
+	// mostAsked are used at most, whoever asks: each takes memory, and there are no more files that wait for them.
+	mostAsked = 256
+)
 
 // processors is how many processors are used.
 func (a *Flags) processors() int {
 	if a.workers > 0 {
-		return a.workers
+		return min(a.workers, mostAsked)
 	}
 	return min(runtime.GOMAXPROCS(0), mostWorkers)
 }

@@ -201,9 +201,9 @@ func TestJoinedProvedOfSome(t *testing.T) {
 	}
 }
 
-// Of very many connections the same ones are not looked for in a run that was interrupted, and that is said.
-func TestJoinedInterruptedEarly(t *testing.T) {
-	const n = 40_000
+// manySYNs are those of many connections; more is what each record becomes.
+func manySYNs(t *testing.T, n uint32, more func(record []byte) []byte) []byte {
+	t.Helper()
 	b, err := pcaps.File("nginx-node-race.pcap")
 	if err != nil {
 		t.Fatal(err)
@@ -216,25 +216,53 @@ func TestJoinedInterruptedEarly(t *testing.T) {
 		syn = rest[:16+le.Uint32(rest[8:])]
 	}
 	all := append([]byte(nil), b[:24]...)
-	for i := range uint32(n) {
+	for i := range n {
 		r := append([]byte(nil), syn...)
 		le.PutUint32(r[4:], i*20) // microseconds
 		be.PutUint16(r[16+14+20:], uint16(1024+i))
 		be.PutUint32(r[16+14+20+4:], i*64000)
-		all = append(all, r...)
+		all = append(all, more(r)...)
 	}
+	return all
+}
+
+// Of very many connections the same ones are not looked for in a run that was interrupted, and that is said.
+func TestJoinedInterruptedEarly(t *testing.T) {
+	all := manySYNs(t, 40_000, func(r []byte) []byte { return r })
+	const said = "were not searched for the same connections"
+	if code, stdout, stderr := interruptedBehind(t, all, file(t, "a.pcap", all), "-"); code != cli.ExitInterrupted || !strings.Contains(stderr, said) || !strings.Contains(stdout, "not searched") {
+		t.Errorf("exit %d: %s\n%s", code, stderr, stdout)
+	}
+}
+
+// What one capture shows twice is joined all the same: nothing else tells what it shows behind the translation alone.
+func TestTwiceInterruptedEarly(t *testing.T) {
+	const ttl, dst = 16 + 14 + 8, 16 + 14 + 16
+	all := manySYNs(t, 40_000, func(r []byte) []byte {
+		y := append([]byte(nil), r...)
+		y[ttl]--
+		y[dst+3]++
+		return append(r, y...)
+	})
+	for _, files := range [][]string{{"-"}, {file(t, "other.pcap", capturePCAP(t, "crowder")), "-"}} {
+		if code, stdout, stderr := interruptedBehind(t, all, files...); code != cli.ExitInterrupted || !strings.Contains(stdout, "40,000 connections twice") {
+			t.Errorf("%q: exit %d: %s\n%.3000s", files, code, stderr, stdout)
+		}
+	}
+}
+
+// interruptedBehind runs connrace with standard input that goes on behind some octets, when it is interrupted.
+func interruptedBehind(t *testing.T, stdin []byte, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	r, w := io.Pipe()
 	defer w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		w.Write(all) // returns when all was taken
+		w.Write(stdin) // returns when all was taken
 		w.Write(nil)
 		cancel()
 	}()
-	const said = "were not searched for the same connections"
-	if code, stdout, stderr := after(t, ctx, r, file(t, "a.pcap", all), "-"); code != cli.ExitInterrupted || !strings.Contains(stderr, said) || !strings.Contains(stdout, "not searched") {
-		t.Errorf("exit %d: %s\n%s", code, stderr, stdout)
-	}
+	return after(t, ctx, r, args...)
 }
 
 // Of a capture that has changed before it is read again it is said that it could not be compared; the rest stands.

@@ -118,19 +118,33 @@ const notCompared = "interrupted: the captures' segments were not compared to th
 // takes a tenth of a second.
 const mostInHaste = 1 << 16
 
-// cases are the points that have connections in common; none are looked for where that would take long and the user has
-// interrupted.
+// cases are the points that have connections in common; where that would take long and the user has interrupted, they are
+// looked for only in what one capture shows twice, which has no analysis of its own.
 func (s *session) cases(points []join.Point) []*join.Case {
 	n := 0
 	for i := range points {
 		n += len(points[i].Result.Connections)
 	}
-	if s.Ctx.Err() == nil || n <= mostInHaste || len(points) < 2 {
+	if s.Ctx.Err() == nil || n <= mostInHaste || len(s.Report.Analyses) < 2 {
 		return join.Cases(points)
 	}
 	s.Report.CutShort = true
 	s.remember(s.Report.Analyses[0].Captures[0], "interrupted: the captures were not searched for the same connections, so a failure may be told once for each capture")
-	return nil
+	var cases []*join.Case
+	for first := 0; first < len(points); {
+		next := first + 1
+		for next < len(points) && points[next].Behind {
+			next++
+		}
+		for _, c := range join.Cases(points[first:next]) {
+			for k := range c.Of {
+				c.Of[k] += first
+			}
+			cases = append(cases, c)
+		}
+		first = next
+	}
+	return cases
 }
 
 // remember warns of something about a capture, and in the report, too.

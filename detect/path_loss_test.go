@@ -116,3 +116,21 @@ func TestLBStopped(t *testing.T) {
 	}
 	t.Error("no script")
 }
+
+// What is said of a request that got through late, when its whole answer is there, has its method and path.
+func TestLateRequestIsNamed(t *testing.T) {
+	late := 0
+	for _, s := range corpus(t) {
+		for _, f := range run(s).Findings {
+			if f.Lost || !f.Measures.Delay.Known || f.Request == nil || f.Rule != detect.PathLoss && f.Rule != detect.AcceptQueueOverflow {
+				continue
+			}
+			if late++; f.Request.Method != "GET" || f.Request.Path == "" {
+				t.Errorf("%s: %+v", s.Name, f.Request)
+			}
+		}
+	}
+	if late < 3 {
+		t.Errorf("only %d", late)
+	}
+}

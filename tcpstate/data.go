@@ -104,8 +104,9 @@ func (t *Tracker) newBytes(f *Flow, dir int, s *Segment, at, end Seq, v *content
 		}
 	}
 	t.advance(f, dir, s, at, end)
-	if f.head != 0 && dir != f.LB() && f.flags&flowClosing == 0 && p.Answered() && !f.framing.Unfinished(framing.Answers) && !f.framing.Unfinished(framing.Requests) {
-		t.heads.drop(f) // the exchange is complete, nothing will be said of its request
+	if f.head != 0 && dir != f.LB() && f.flags&flowClosing == 0 && p.Answered() && !f.framing.Unfinished(framing.Answers) && !f.framing.Unfinished(framing.Requests) &&
+		(f.notes == 0 || t.noteArena[f.notes].Half[f.LB()].NCopies == 0) {
+		t.heads.drop(f) // the exchange is complete, nothing will be said of a request that did not have to be sent again
 	}
 }
 

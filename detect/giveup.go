@@ -12,7 +12,7 @@ import (
 func (d *Detector) gradeWait(p *pending) {
 	const (
 		most = 1000 // findings that are looked at
-		near = 50   // of those, at most, that are judged again whatever their wait
+		near = 50   // of those, at most, that are judged again whatever their wait, and as many that are like it
 	)
 	if !p.f.Lost || p.f.own != nil {
 		return
@@ -24,17 +24,26 @@ func (d *Detector) gradeWait(p *pending) {
 			like = append(like, o)
 		}
 	}
-	w := make(givenUp, len(like))
+	w, own, again := givenUpOf(like), waitOf(p.f).ns, 0
 	for i, o := range like {
-		w[i] = waitOf(o.f)
-	}
-	for i, o := range like {
-		if i < near || alike(w[i].ns, w[0].ns, busySlack) {
-			s, byClient := w.grade(w[i])
-			stopped := byClient && o.t.lbStopped(o.f.Time)
-			if d.regrade(o, s, byClient && !stopped); stopped {
-				o.f.own = lbStops
+		wait := waitOf(o.f)
+		if i >= near {
+			if again == near {
+				break
 			}
+			if !alike(wait.ns, own, busySlack) {
+				continue
+			}
+			again++
+		}
+		s, byClient := w.grade(wait)
+		switch {
+		case !byClient:
+			d.regrade(o, s, nil)
+		case !o.f.byClient && o.t.lbStopped(o.f.Time): // of others it was asked when they became a client's
+			d.regrade(o, s, lbStops)
+		default:
+			d.regrade(o, s, clientGone)
 		}
 	}
 }
@@ -57,8 +66,9 @@ var lbStops = &advice{
 		"as long as requests take): then it waits for what is outstanding.",
 }
 
-// givenUp are the waits at one target that ended before an answer.
-type givenUp []givenUpWait
+// givenUp are the waits at one target that ended before an answer, the shortest first: an outage has thousands
+// that are graded again and again.
+type givenUp struct{ all, vary []int64 } // vary are those that do not look configured
 
 type givenUpWait struct {
 	ns    int64
@@ -68,6 +78,34 @@ type givenUpWait struct {
 func waitOf(f *Finding) givenUpWait {
 	g := f.Measures.Outstanding.NS
 	return givenUpWait{g, f.round || round(g)}
+}
+
+func givenUpOf(ps []*pending) givenUp {
+	sorted := make([]int64, len(ps)) // the lowest bit says which look configured
+	for i, p := range ps {
+		wait := waitOf(p.f)
+		if sorted[i] = wait.ns << 1; wait.round {
+			sorted[i]++
+		}
+	}
+	slices.Sort(sorted)
+	w := givenUp{sorted, make([]int64, 0, len(sorted))}
+	for i, x := range sorted {
+		if w.all[i] = x >> 1; x&1 == 0 {
+			w.vary = append(w.vary, x>>1)
+		}
+	}
+	return w
+}
+
+// within is how many of sorted times are from one to another, ns.
+func within(ns []int64, from, to int64) int {
+	if to < from {
+		return 0
+	}
+	i, _ := slices.BinarySearch(ns, from)
+	j, _ := slices.BinarySearch(ns[i:], to+1)
+	return j
 }
 
 func alike(a, b, slack int64) bool { return a-b < slack && b-a < slack }
@@ -102,23 +140,17 @@ const sweeps = 5
 // repeats reports whether a wait occurs again, more often than waits of all lengths are alike by chance.
 func (w givenUp) repeats(g, slack int64) bool {
 	const most = 0.01 // how likely chance is to do so at any of the waits
-	again, about, least, longest := -1, 0, g, g
-	for _, o := range w {
-		switch least, longest = min(least, o.ns), max(longest, o.ns); {
-		case alike(o.ns, g, slack):
-			again++
-		case o.ns >= g/2 && o.ns <= 2*g:
-			about++
-		}
-	}
-	rest := len(w) - 1 - again
+	again := within(w.all, g-slack+1, g+slack-1) - 1
+	rest := len(w.all) - 1 - again
 	if again <= 0 || rest == 0 {
 		return again > 0
 	}
 	// How many are to be expected, at the density of all or of those that are about as long.
+	about := within(w.all, g/2, 2*g) - within(w.all, max(g/2, g-slack+1), min(2*g, g+slack-1))
+	least, longest := w.all[0], w.all[len(w.all)-1]
 	width := 2 * float64(slack)
 	expected := max(float64(rest)*width/float64(longest-least), float64(about)*width/(1.5*float64(g)))
-	chance := float64(len(w)) * math.Exp(-expected)
+	chance := float64(len(w.all)) * math.Exp(-expected)
 	for k := 1; k <= again; k++ {
 		chance *= expected / float64(k)
 	}
@@ -126,30 +158,16 @@ func (w givenUp) repeats(g, slack int64) bool {
 }
 
 // longer counts the waits of other lengths that are clearly longer than one: an LB's own limit is not exceeded.
-func (w givenUp) longer(g int64) (n int) {
-	for _, o := range w {
-		if !o.round && o.ns > g+late(g) {
-			n++
-		}
-	}
-	return n
-}
+func (w givenUp) longer(g int64) int { return within(w.vary, g+late(g)+1, math.MaxInt64-1) }
 
 // swept counts the longest waits, if one is of them, that are as long as an LB makes them that looks at its clocks
 // once a second (lighttpd, Traffic Server), and are most of all; 0: they are not.
 func (w givenUp) swept(g int64) (n int) {
 	const least = 2 * second // shorter limits are hardly set where clocks are that slow
-	longest := g
-	for _, o := range w {
-		longest = max(longest, o.ns)
-	}
+	longest := w.all[len(w.all)-1]
 	from := longest - late(longest)
-	for _, o := range w {
-		if o.ns >= from {
-			n++
-		}
-	}
-	if longest < least || g < from || 2*n <= len(w) {
+	n = within(w.all, from, longest)
+	if longest < least || g < from || 2*n <= len(w.all) {
 		return 0
 	}
 	return n
@@ -157,21 +175,17 @@ func (w givenUp) swept(g int64) (n int) {
 
 // varies reports whether others are of other lengths.
 func (w givenUp) varies(g int64) bool {
-	for _, o := range w {
-		if !o.round && !alike(o.ns, g, roundSlack) {
-			return true
-		}
-	}
-	return false
+	n := len(w.vary)
+	return n > 0 && !(alike(w.vary[0], g, roundSlack) && alike(w.vary[n-1], g, roundSlack))
 }
 
 // late is how late a limit may be noticed, ns, where clocks are looked at once a second.
 func late(g int64) int64 { return min(sweepLate, g/4) }
 
-// regrade changes how grave a finding about a wait is, and whose that was.
-func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
+// regrade changes how grave a finding about a wait is, and what it says of its own about whose that was; nil: nothing.
+func (d *Detector) regrade(p *pending, s Severity, own *advice) {
 	f := p.f
-	if f.Severity == s && f.byClient == byClient {
+	if f.Severity == s && f.own == own {
 		return
 	}
 	settled := f.ID != 0
@@ -179,7 +193,9 @@ func (d *Detector) regrade(p *pending, s Severity, byClient bool) {
 		d.tally(p, -1)
 	}
 	f.Severity = s
-	f.blameClient(byClient)
+	if f.blameClient(own == clientGone); own != nil {
+		f.own = own
+	}
 	if settled {
 		d.tally(p, 1)
 		if d.opt.OnUpdate != nil {

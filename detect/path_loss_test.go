@@ -134,3 +134,25 @@ func TestLateRequestIsNamed(t *testing.T) {
 		t.Errorf("only %d", late)
 	}
 }
+
+// Who watches is told it, too, be it after the finding.
+func TestLBStoppedIsTold(t *testing.T) {
+	told := map[int]string{}
+	tell := func(f *detect.Finding) { told[f.ID] = f.Cause }
+	for _, s := range corpus(t) {
+		if s.Name == "lb-closed-with-request-outstanding-lb-stopped" {
+			d := detect.New(detect.Options{Live: true, OnFinding: tell, OnUpdate: tell})
+			segs := s.Segments()
+			d.Segments(segs)
+			d.Advance(segs[len(segs)-1].Time + 20*second)
+		}
+	}
+	if len(told) != 2 {
+		t.Errorf("%d findings", len(told))
+	}
+	for id, cause := range told {
+		if !strings.Contains(cause, "it was stopped, restarted or killed") {
+			t.Errorf("%d: %s", id, cause)
+		}
+	}
+}

@@ -164,3 +164,38 @@ func TestLateSYNACK(t *testing.T) {
 		t.Errorf("the target acknowledges %d and goes on at %d", target.Ack, target.Nxt)
 	}
 }
+
+// Which side's receive window is closed is said by its newest answer to a probe: not by one that came late, from when it
+// had less, nor by an RST.
+func TestWindowShut(t *testing.T) {
+	type segment struct {
+		flags  Flags
+		ack    Seq
+		window uint16
+	}
+	for _, c := range []struct {
+		name string
+		segs []segment
+		want bool
+	}{
+		{"full", []segment{{ACK, 200, 0}, {ACK, 200, 0}}, true},
+		{"open again", []segment{{ACK, 200, 0}, {ACK, 200, 0}, {ACK, 200, 500}}, false},
+		{"takes more", []segment{{ACK, 150, 0}, {ACK, 150, 0}, {ACK, 200, 500}}, false},
+		{"an answer that came late", []segment{{ACK, 150, 0}, {ACK, 150, 0}, {ACK, 200, 500}, {ACK, 150, 0}}, false},
+		{"an update that came late", []segment{{ACK, 150, 500}, {ACK, 200, 0}, {ACK, 200, 0}, {ACK, 150, 500}}, true},
+		{"RST", []segment{{ACK, 200, 500}, {RST, 200, 0}}, false},
+	} {
+		w := &wire{t: NewTracker(Config{})}
+		w.handshake(99, 499)
+		w.lb(ACK|PSH, 100, 500, 100)
+		for _, s := range c.segs {
+			w.frame++
+			w.now += millisecond
+			w.seg = Segment{Frame: w.frame, Time: w.now, Src: targetEnd, Dst: lbEnd, Flags: s.flags, Seq: 500, Ack: s.ack, Window: s.window}
+			w.t.Track(&w.seg)
+		}
+		if f := only(t, w.t); f.Half[1-f.LB()].WindowShut() != c.want {
+			t.Errorf("%s: %v", c.name, !c.want)
+		}
+	}
+}

@@ -151,7 +151,7 @@ func (t *Tracker) noteTurnAcked(f *Flow, m *HalfNotes, s *Segment) {
 func (h *Half) spoke(s *Segment) {
 	h.flags |= flagSpoke
 	switch {
-	case s.Flags&RST != 0: // its window is not what the receiver offers
+	case s.Flags&RST != 0, s.Ack != h.Ack: // its window is not what the receiver offers, or offered when it had less
 	case s.Window == 0:
 		h.flags |= flagShut
 	default:

@@ -9,17 +9,12 @@ type copies struct {
 	first []firstSegment // of the sides of flows, by what it says; the newest of equal places
 }
 
-// firstSegment is what a translation leaves as it is of the first segment of a side.
+// firstSegment is the first one of a side, half of a cache line: there are two for each connection.
 type firstSegment struct {
-	time         int64
-	src, dst     Endpoint
-	seq, ack     Seq
-	len          uint32
-	tsval, tsecr uint32
-	window, id   uint16
-	flags        Flags
-	ttl          uint8
-	hasTS        bool
+	time    int64
+	content uint64 // a hash of what a translation leaves as it is
+	ends    uint64 // a hash of the rest
+	ttl     uint8
 }
 
 const (
@@ -40,28 +35,39 @@ func (c *copies) isCopy(s *Segment) bool {
 	if c.first == nil {
 		c.first = make([]firstSegment, copiesKept)
 	}
-	x := firstSegment{
-		time: s.Time, src: s.Src, dst: s.Dst, seq: s.Seq, len: s.Len, window: s.Window, id: s.IPID, flags: s.Flags, ttl: s.TTL, hasTS: s.HasTS,
-	}
-	if s.HasTS {
-		x.tsval, x.tsecr = s.TSVal, s.TSEcr
-	}
-	if s.Flags&ACK != 0 {
-		x.ack = s.Ack
-	}
-	h := uint32(x.seq)*0x9e3779b1 ^ uint32(x.ack)*0x85ebca77 ^ x.tsval*0xc2b2ae3d
-	o := &c.first[(h^h>>15)*0x2c1b3c6d>>(32-10)]
+	x := firstSegment{s.Time, contentOf(s), endsOf(s), s.TTL}
+	o := &c.first[x.content%copiesKept]
 	was := *o
 	*o = x
-	if was.src == x.src && was.dst == x.dst || since(x.time, was.time) > copyWithin || since(x.time, was.time) < -copyWithin {
+	if was.content != x.content || was.ends == x.ends || since(x.time, was.time) > copyWithin || since(x.time, was.time) < -copyWithin {
 		return false
 	}
-	if hops := max(x.ttl, was.ttl) - min(x.ttl, was.ttl); hops == 0 || hops > copyHops {
-		return false
-	}
-	x.time, x.src, x.dst, x.ttl = was.time, was.src, was.dst, was.ttl
-	return x == was
+	hops := max(x.ttl, was.ttl) - min(x.ttl, was.ttl)
+	return hops != 0 && hops <= copyHops
 }
+
+// contentOf is a hash of what a segment says, whatever its ends are.
+func contentOf(s *Segment) uint64 {
+	h := uint64(s.Seq)<<32 | uint64(s.Len)
+	if s.Flags&ACK != 0 {
+		h = fold(h, uint64(s.Ack))
+	}
+	if s.HasTS {
+		h = fold(h, uint64(s.TSVal)<<32|uint64(s.TSEcr))
+	}
+	return fold(h, uint64(s.Window)<<32|uint64(s.IPID)<<16|uint64(s.Flags))
+}
+
+// endsOf is a hash of its ends.
+func endsOf(s *Segment) uint64 {
+	h := fold(s.Src.Addr.Hi, s.Src.Addr.Lo)
+	h = fold(h^s.Dst.Addr.Hi, s.Dst.Addr.Lo)
+	return fold(h, uint64(s.Src.Port)<<16|uint64(s.Dst.Port))
+}
+
+// fold is a hash of a hash and more. It is the same in each run, unlike those of queries: which segments take
+// each other's place must not be left to chance.
+func fold(h, x uint64) uint64 { return mix(h^0x9e3779b97f4a7c15, x^0xe7037ed1a0b428db) }
 
 // NewBehind is a tracker of the flows that t hands to its Config.Copy: captures, frames and streams count
 // as they do in t.

@@ -36,6 +36,8 @@ const (
 	bgzfMost = 1 << 16
 	// blocksEach is how many members are in memory for each goroutine that inflates them.
 	blocksEach = 4
+	// blockOctets are those that a block takes at most.
+	blockOctets = 2*bgzfMost + 1
 )
 
 // newBGZF reads the members of a file and inflates them in so many goroutines.

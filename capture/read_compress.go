@@ -23,6 +23,8 @@ type decompressor struct {
 	release  func()
 	ahead    *readAhead
 	trailing atomic.Bool // the input goes on behind the compressed data
+
+	inflaters int // goroutines that inflate it side by side; 0: nothing is
 }
 
 // decompress puts a decompressor in front of the window where the stream starts with the
@@ -59,9 +61,10 @@ func newDecompressor(name string, r *bufio.Reader, opt ReadOptions) (*decompress
 	d := &decompressor{name: name}
 	switch name {
 	case "gzip":
-		if opt.Ahead > 0 && opt.Workers > 1 && memberSize(r) > 0 {
-			z := newBGZF(r, opt.Workers, d)
-			d.r, d.release = z, z.close
+		// As many as there is room for.
+		if n := min(opt.Workers, opt.Ahead/(blocksEach*blockOctets)); n > 1 && memberSize(r) > 0 {
+			z := newBGZF(r, n, d)
+			d.r, d.release, d.inflaters = z, z.close, n
 			break
 		}
 		z, err := gzip.NewReader(r)
@@ -99,13 +102,10 @@ func (d *decompressor) Read(p []byte) (int, error) {
 
 // Inflaters is how many goroutines inflate the file beside who reads it.
 func (f *File) Inflaters() int {
-	switch {
-	case f.stream == nil || f.stream.ahead == nil:
+	if f.stream == nil || f.stream.ahead == nil {
 		return 0
-	case f.stream.name == "gzip" && f.stream.release != nil:
-		return f.opt.Workers
 	}
-	return 1
+	return max(f.stream.inflaters, 1)
 }
 
 func (d *decompressor) close() {

@@ -19,7 +19,8 @@ type ReadOptions struct {
 	// Ahead is how many octets of a compressed file are inflated ahead, about, in a goroutine of
 	// its own that begins at once; 0: none. Close ends it. It is for files: a pipe may not end.
 	Ahead int
-	// Workers is how many goroutines inflate what can be inflated side by side, which takes more than one, and Ahead.
+	// Workers is how many goroutines inflate what can be inflated side by side, which takes more than one, at most, and
+	// 512 KiB of Ahead for each.
 	Workers int
 }
 

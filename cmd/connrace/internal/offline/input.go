@@ -68,7 +68,7 @@ func (s *session) input(path string) (f *capture.File, done func(), err error) {
 	if st, errStat := h.Stat(); errStat != nil || !st.Mode().IsRegular() {
 		r, err = s.keep(path, infile.Stream(s.Ctx, h))
 	} else if s.Workers > 1 {
-		o.Ahead, o.Workers = inflateAhead/s.Workers, s.Workers
+		o.Ahead, o.Workers = inflateAhead/max(min(s.Workers, len(s.files)), 1), s.Workers
 	}
 	if err == nil {
 		f, err = capture.NewFile(path, r, o)

@@ -48,13 +48,14 @@ func (d *Detector) gradeWait(p *pending) {
 	}
 }
 
-// lbStopped reports whether the LB closed most connections to a target at a time, idle ones among them. A client's end does
-// not, but of some of them: a proxy may give each connection of its clients one of its own.
+// lbStopped reports whether the LB closed several connections to a target at a time, idle ones among them, and did not
+// go on with others that it had. A client's end may look like that, where a proxy gives each connection of its clients one of
+// its own, but for those of other clients.
 func (t *target) lbStopped(at int64) bool {
 	const least = 3
 	closes := &t.told.lbCloses
 	m := closes.Together(&idle.Close{Time: at, Gap: -1, Out: -1, Age: -1})
-	return m.N >= least && m.StandsOut() && m.OfAll() && slices.ContainsFunc(closes.All(), func(c idle.Close) bool {
+	return m.N >= least && m.StandsOut() && !t.told.served.Cover(at) && slices.ContainsFunc(closes.All(), func(c idle.Close) bool {
 		return c.Idle && c.Gap > idle.ShortGap && c.Time >= at-idle.Moment && c.Time <= at+idle.Moment
 	})
 }

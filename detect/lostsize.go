@@ -77,8 +77,11 @@ func (x *Facts) sizes(s *silence) (lost, delivered uint32) {
 	}
 	r := &x.of.told.reached[i]
 	delivered = r.largest(s.first.Time, s.until)
-	if delivered >= s.least && r.largest(s.first.Time+second, s.until) < s.least {
-		return 0, 0 // it may have passed before the path lost the first one
+	if since := r.largest(s.first.Time+second, s.until); delivered >= s.least && since < s.least {
+		if s.least > leastMTU {
+			return 0, 0 // it may have passed before the path lost the first one
+		}
+		delivered = since
 	}
 	if s.fromLB {
 		delivered = max(delivered, x.of.told.waits.largestAcked(s.first.Time, s.until))

@@ -58,6 +58,7 @@ func TestLostSize(t *testing.T) {
 		{"path-loss-mtu", "The path is narrower than 10.0.0.2 believes", detect.TooLarge}, // an ICMP error says it
 		{"path-loss-answer", "not the MTU: segments of 42 bytes were lost, which nearly every path carries", detect.AnySize},
 		{"path-loss-mtu-since", "", detect.SizeUnknown},
+		{"path-loss-small-since", "not the MTU: segments of 40 bytes were lost, which nearly every path carries", detect.AnySize},
 		{"path-loss-recovered", "not the MTU", detect.AnySize},
 		{"path-loss-host-unreachable", "", detect.AnySize},
 		{"path-loss-request-hole", "5000 bytes in a row were lost on the way, and segments of up to 60 bytes passed meanwhile: most likely an MTU", detect.SizeUnknown},

@@ -20,6 +20,9 @@ func (r *reached) add(at int64, size uint32) {
 // largest is the size of the largest between two times, or a little before; 0: none is known.
 func (r *reached) largest(from, to int64) (size uint32) {
 	a, b := uint32(from/second), uint32(to/second)
+	if b < a {
+		return 0
+	}
 	for i := range r {
 		if s := &r[i]; s.second-a <= b-a {
 			size = max(size, s.size)

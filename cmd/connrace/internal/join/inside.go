@@ -2,6 +2,7 @@ package join
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"connrace/detect"
@@ -12,27 +13,19 @@ import (
 // the capture lacks one of its first two segments, and then none was taken for the other.
 func straighten(near, behind *detect.Result) []pair {
 	pairs := match(near.Connections, behind.Connections)
-	t := teller{}
-	for _, r := range [...]*detect.Result{near, behind} {
-		for _, f := range r.Findings {
-			t[stream{f.Capture, f.Stream}] = true
-		}
-	}
-	moved := false
+	out, back := newMove(near, behind), newMove(behind, near)
 	for _, p := range pairs {
 		x, y := &near.Connections[p.a], &behind.Connections[p.b]
 		if begun(x) && begun(y) || !isBehind(near.Connections, behind.Connections, p) {
 			continue
 		}
-		moved = true
-		t.move(near, behind, x)
-		t.move(behind, near, y)
+		out.connection(x)
+		back.connection(y)
 		*x, *y = *y, *x
 	}
-	if again := t.again(near.Connections, pairs); len(again) > 0 {
-		moved = true
+	if again := again(near.Connections, pairs); len(again) > 0 {
 		for _, i := range again {
-			t.move(near, behind, &near.Connections[i])
+			out.connection(&near.Connections[i])
 			behind.Connections = append(behind.Connections, near.Connections[i])
 		}
 		slices.SortStableFunc(behind.Connections, func(a, b detect.Connection) int { return cmp.Compare(a.First, b.First) })
@@ -40,17 +33,15 @@ func straighten(near, behind *detect.Result) []pair {
 		near.Connections = slices.DeleteFunc(near.Connections, func(detect.Connection) bool { i++; return slices.Contains(again, i) })
 		pairs = match(near.Connections, behind.Connections)
 	}
-	if moved {
-		near.Targets = slices.DeleteFunc(near.Targets, func(t detect.Target) bool { return t.Connections == 0 && t.Tries == (detect.Tries{}) })
-		inTime := func(a, b *detect.Finding) int { return cmp.Compare(a.Time, b.Time) }
-		slices.SortStableFunc(near.Findings, inTime)
-		slices.SortStableFunc(behind.Findings, inTime)
+	if len(out.moved) == 0 {
+		return pairs
 	}
+	there, here := out.findings(), back.findings()
+	out.arrive(there)
+	back.arrive(here)
+	near.Targets = slices.DeleteFunc(near.Targets, func(t detect.Target) bool { return t.Connections == 0 && t.Tries == (detect.Tries{}) })
 	return pairs
 }
-
-// teller moves connections between what the two points of a capture tell: it has those that findings are about, which are few.
-type teller map[stream]bool
 
 // stream is one of a capture.
 type stream struct {
@@ -62,7 +53,7 @@ type stream struct {
 const mostUnpaired = 1 << 10
 
 // again are the places of connections that are not paired, and are others of those, behind the translation.
-func (t teller) again(all []detect.Connection, pairs []pair) (places []int) {
+func again(all []detect.Connection, pairs []pair) (places []int) {
 	paired := make([]bool, len(all))
 	for _, p := range pairs {
 		paired[p.a] = true
@@ -82,7 +73,8 @@ func (t teller) again(all []detect.Connection, pairs []pair) (places []int) {
 				shared[j]++
 			}
 		}
-		for j, n := range shared {
+		for _, j := range slices.Sorted(maps.Keys(shared)) {
+			n := shared[j]
 			if n < enough && n < fewest(&all[i], &all[j]) || paired[i] || len(places) == mostUnpaired {
 				continue
 			}
@@ -115,21 +107,19 @@ func isBehind(a, b []detect.Connection, p pair) bool {
 
 func sign(n int64) int { return int(max(min(n, 1), -1)) }
 
-// move moves what one result has of a connection to another: its findings, and its part of the figures. The rows of targets
-// say as much as can be told: what else they hold of it stays where it is.
-func (t teller) move(from, to *detect.Result, c *detect.Connection) {
-	its := func(f *detect.Finding) bool {
-		its := f.HasStream && f.Capture == c.Capture && f.Stream == c.Stream
-		if its {
-			to.Findings = append(to.Findings, f)
-			from.Leave(f.Target, f.Tries())
-			to.Tally(f.Target, f.Tries())
-		}
-		return its
-	}
-	if t[stream{c.Capture, c.Stream}] {
-		from.Findings = slices.DeleteFunc(from.Findings, its)
-	}
+// move moves what one result has of connections to another: their part of the figures, and their findings, of all at once. The
+// rows of targets say as much as can be told: what else they hold of a connection stays where it is.
+type move struct {
+	from, to *detect.Result
+	moved    map[stream]bool
+}
+
+func newMove(from, to *detect.Result) *move { return &move{from, to, map[stream]bool{}} }
+
+// connection moves the figures of a connection.
+func (m *move) connection(c *detect.Connection) {
+	m.moved[stream{c.Capture, c.Stream}] = true
+	from, to := m.from, m.to
 	n := sums{}
 	n.add(c)
 	row, o := from.Row(c.Target), to.Row(c.Target)
@@ -155,4 +145,26 @@ func (t teller) move(from, to *detect.Result, c *detect.Connection) {
 		*x.from -= by
 		*x.to += by
 	}
+}
+
+// findings takes those of the connections out of the one result.
+func (m *move) findings() (fs []*detect.Finding) {
+	m.from.Findings = slices.DeleteFunc(m.from.Findings, func(f *detect.Finding) bool {
+		its := f.HasStream && m.moved[stream{f.Capture, f.Stream}]
+		if its {
+			fs = append(fs, f)
+			m.from.Leave(f.Target, f.Tries())
+		}
+		return its
+	})
+	return fs
+}
+
+// arrive puts them into the other.
+func (m *move) arrive(fs []*detect.Finding) {
+	for _, f := range fs {
+		m.to.Tally(f.Target, f.Tries())
+	}
+	m.to.Findings = append(m.to.Findings, fs...)
+	slices.SortStableFunc(m.to.Findings, func(a, b *detect.Finding) int { return cmp.Compare(a.Time, b.Time) })
 }

@@ -27,12 +27,12 @@ LB                                target
  | <-- R. 141:141 ack 1449 ---\ /-- |   active RST: has not seen the rest
  | --- .  1449:9000 ack 1 -----X--> |   the rest of the body
  | <-- R  1:1 --------------------- |   one per segment still arriving`,
-	Sequence: "The target answered and closed with an active RST while the load balancer was still sending the " +
-		"request's body.",
+	Sequence: "The target answered and closed while the load balancer was still sending the request's body: with an " +
+		"active RST, or one that only the rest of the body met (told of Apache and Varnish, which then pass no answer on).",
 	Apart: "response-truncated: there bytes of the answer are missing. The bare RSTs that answer the " +
-		"rest of the body are harmless, one per segment.",
+		"rest of the body, one per segment, are harmless at other load balancers.",
 	Trigger:  "requests with bodies as large",
-	Decisive: "the target's active RST",
+	Decisive: "the target's RST",
 	Views: Views{
 		Target: "Part of the request, the answer, RST with ACK, then more of the body and a bare RST " +
 			"for each segment.",

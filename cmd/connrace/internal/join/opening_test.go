@@ -29,27 +29,12 @@ func TestUnansweredSYNs(t *testing.T) {
 		"without timestamps": func(s *tcpstate.Segment) { s.HasTS = false },
 		"without payload":    func(s *tcpstate.Segment) { s.Payload = nil },
 	} {
-		in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
-		var ds [2]*detect.Detector
-		for i := range ds {
-			ds[i] = detect.New(detect.Options{Connections: true})
-		}
-		for {
-			n, _ := in.Read(batch)
-			if n == 0 {
-				break
-			}
-			for _, s := range dec.DecodeAll(batch[:n], nil) {
-				i := 0
-				if s.Src.Port == 8080 || s.Dst.Port == 8080 {
-					i = 1
-					change(&s)
-				}
-				ds[i].Segments([]tcpstate.Segment{s})
-			}
-		}
+		results := nearAndBehind(t, name, func(s *tcpstate.Segment) bool {
+			change(s)
+			return true
+		})
 		span := []join.Span{{First: 1, Last: 2}}
-		c := join.Cases([]join.Point{{Name: "a", Result: ds[0].Finish(), Spans: span}, {Name: "b", Result: ds[1].Finish(), Spans: span}})
+		c := join.Cases([]join.Point{{Name: "a", Result: results[0], Spans: span}, {Name: "b", Result: results[1], Spans: span}})
 		if len(c) != 1 {
 			t.Fatalf("%s: %d cases", what, len(c))
 		}
@@ -71,26 +56,9 @@ func TestUnansweredSYNs(t *testing.T) {
 // What is still open at a point whose capture ends, or leaves out what ended it, has failed if another point shows that.
 func TestOpenAtOnePoint(t *testing.T) {
 	const name = "real/haproxy-python-nat-any.pcap"
-	in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
-	var ds [2]*detect.Detector
-	for i := range ds {
-		ds[i] = detect.New(detect.Options{Connections: true})
-	}
-	for {
-		n, _ := in.Read(batch)
-		if n == 0 {
-			break
-		}
-		for _, s := range dec.DecodeAll(batch[:n], nil) {
-			switch {
-			case s.Src.Port != 8080 && s.Dst.Port != 8080:
-				ds[0].Segments([]tcpstate.Segment{s})
-			case s.Flags&(tcpstate.RST|tcpstate.FIN) == 0 || s.Src.Port == 8080:
-				ds[1].Segments([]tcpstate.Segment{s})
-			}
-		}
-	}
-	results := [2]*detect.Result{ds[0].Finish(), ds[1].Finish()}
+	results := nearAndBehind(t, name, func(s *tcpstate.Segment) bool {
+		return s.Flags&(tcpstate.RST|tcpstate.FIN) == 0 || s.Src.Port == 8080
+	})
 	if results[1].Totals.OpenTries == 0 {
 		t.Fatal("nothing is open")
 	}
@@ -103,5 +71,28 @@ func TestOpenAtOnePoint(t *testing.T) {
 	r := join.Cases([]join.Point{{Name: "a", Result: results[0], Spans: span}, {Name: "b", Result: results[1], Spans: span}})[0].Merge().Result()
 	if n := r.Totals.Tries; n.OpenTries != 0 || n.Failed() != 12 {
 		t.Errorf("%d failed, %d open", n.Failed(), n.OpenTries)
+	}
+}
+
+// nearAndBehind are what a capture shows of connections before and behind the translation, where they go to port 8080. Of these
+// keep may change a segment, or leave it out.
+func nearAndBehind(t *testing.T, name string, keep func(*tcpstate.Segment) bool) [2]*detect.Result {
+	in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
+	var ds [2]*detect.Detector
+	for i := range ds {
+		ds[i] = detect.New(detect.Options{Connections: true})
+	}
+	for {
+		n, _ := in.Read(batch)
+		if n == 0 {
+			return [2]*detect.Result{ds[0].Finish(), ds[1].Finish()}
+		}
+		for _, s := range dec.DecodeAll(batch[:n], nil) {
+			if s.Src.Port != 8080 && s.Dst.Port != 8080 {
+				ds[0].Segments([]tcpstate.Segment{s})
+			} else if keep(&s) {
+				ds[1].Segments([]tcpstate.Segment{s})
+			}
+		}
 	}
 }

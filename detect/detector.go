@@ -283,18 +283,20 @@ func (d *Detector) onServerError(e *tcpstate.Event) {
 func (d *Detector) onRequestStalled(e *tcpstate.Event) {
 	f := e.Flow
 	lb, target := f.Sides()
-	if d.targetOf(f).mayBeHTTP2(f) {
+	t := d.targetOf(f)
+	if t.mayBeHTTP2(f) {
 		return // what has stalled may be no request
 	}
 	if target.Captured() && lb.HadReceived(target.Nxt) {
 		return // the LB has octets that the capture lacks: the answer may be among them
 	}
-	w := wait{
-		flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].AsSent(d.tracker.Request(f)),
-		fresh: f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set(),
+	request := d.tracker.Request(f)
+	if f.Noted() {
+		request = d.tracker.Notes(f).Half[f.LB()].AsSent(request)
 	}
+	w := t.tell().waits.begin(&d.stalled, f.Index(), request)
+	w.fresh = f.BeginCaptured() && !d.tracker.NewestFromTarget(f).Set()
 	w.learn(d.tracker, f)
-	d.targetOf(f).tell().waits.add(&d.stalled, w)
 }
 
 // onCloseBegan notes the idle age of a connection that one side begins to close.

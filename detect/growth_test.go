@@ -45,7 +45,7 @@ func TestGrowthOfQuestions(t *testing.T) {
 			x.tell().drops.Add(at, uint32(i))
 			x.tell().losses.Add(at, 0)
 			x.tell().overflows.Add(at, 0)
-			x.tell().waits.add(&open, wait{flow: uint32(i), ref: tcpstate.SegRef{Time: at}})
+			x.tell().waits.begin(&open, uint32(i), tcpstate.SegRef{Time: at})
 			x.syns.Add(recentSYN{ref: tcpstate.SegRef{Time: at * 1000}})
 		}
 		return x

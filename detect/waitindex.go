@@ -9,9 +9,9 @@ import (
 // waitIndex answers what SYNs and requests ask about the waits at a target. In an outage there are
 // thousands, and each SYN asks: how many speak for something at a time is how many begin until
 // then, less how many end before; and no group of waits is looked into of which none can be the
-// answer. It is made at the first question, for mostly none is asked.
+// answer. It has those that there were at the last question, for mostly none is asked.
 type waitIndex struct {
-	made   bool
+	n      int                    // of so many waits
 	from   [waitKinds]sortedTimes // when waits begin to speak for it
 	to     [waitKinds]sortedTimes // and when those end that do
 	groups [groupLevels][]waitGroup
@@ -72,34 +72,16 @@ func (s sortedTimes) until(at int64) int {
 	return i
 }
 
-// indexed is the index, made of all waits if there was none.
+// indexed is the index, of all waits.
 func (x *waits) indexed() *waitIndex {
-	if x.index.made {
-		return &x.index
-	}
-	x.index = waitIndex{made: true}
-	for i := range x.all {
-		for k, s := range x.all[i].spans() {
-			if s.from != never {
-				x.index.from[k] = append(x.index.from[k], s.from)
-			}
-			if s.to != never {
-				x.index.to[k] = append(x.index.to[k], s.to)
-			}
-		}
-	}
-	for k := range waitKinds {
-		slices.Sort(x.index.from[k])
-		slices.Sort(x.index.to[k])
+	for ; x.index.n < len(x.all); x.index.n++ {
+		x.index.change(int32(x.index.n), &wait{void: true}, &x.all[x.index.n])
 	}
 	return &x.index
 }
 
 // change says that the wait at a place has other spans than before.
 func (x *waitIndex) change(i int32, before *wait, w *wait) {
-	if !x.made {
-		return
-	}
 	was := before.spans()
 	for k, is := range w.spans() {
 		if was[k] != is {

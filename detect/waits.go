@@ -5,14 +5,14 @@ import (
 )
 
 // wait is a stalled request: it was sent and for at least 200 ms not answered. Or it is a FIN that
-// had to be sent again.
+// had to be sent again. It fills a cache line, for where answers are slow all requests are.
 type wait struct {
 	flow     uint32
 	older    int32 // the next older one of the same connection that goes on; -1: none
 	ref      tcpstate.SegRef
 	answered int64 // 0: still waiting
 	acked    int64 // when the target had acknowledged it; 0: never
-	copies   int   // further ones that were sent while it had not
+	copies   int32 // further ones that were sent while it had not
 	fresh    bool  // its connection had no answer before: it may not have been accepted
 	fin      bool
 	void     bool // taken back
@@ -120,29 +120,36 @@ type waits struct {
 // after its first copy (tcp_syn_retries 6: 127 s).
 const waitKeep = 140 * second
 
-// add notes a wait that begins.
-func (x *waits) add(open *openWaits, w wait) {
+// begin notes that a connection waits, from when a segment was sent; what else is known of it is written there.
+func (x *waits) begin(open *openWaits, flow uint32, since tcpstate.SegRef) *wait {
 	if len(x.all) >= x.most {
-		x.forget(*open, w.ref.Time)
+		x.forget(*open, since.Time)
 	}
-	i := int32(len(x.all))
-	w.older = open.newest(w.flow)
-	x.all = append(x.all, w)
-	open.set(w.flow, i)
-	x.index.change(i, &wait{void: true}, &w)
+	i := len(x.all)
+	x.all = append(x.all, wait{})
+	w := &x.all[i]
+	w.flow, w.older, w.ref = flow, open.newest(flow), since
+	open.set(flow, int32(i))
+	return w
 }
 
 // forget makes room: of a quarter at least, so that it does not come with each wait.
 func (x *waits) forget(open openWaits, now int64) {
-	kept := x.all[:0]
-	for _, w := range x.all {
-		if !w.void && (w.answered == 0 || now-w.answered < waitKeep) {
-			kept = append(kept, w)
+	n := 0
+	for i := range x.all {
+		w := &x.all[i]
+		if w.void || w.answered != 0 && now-w.answered >= waitKeep {
+			continue
 		}
-		if !w.void && w.answered == 0 {
+		if w.answered == 0 {
 			open.end(w.flow)
 		}
+		if n != i {
+			x.all[n] = *w
+		}
+		n++
 	}
+	kept := x.all[:n]
 	if len(kept) > x.most*3/4 {
 		kept = append(kept[:0], kept[len(kept)/2:]...)
 	}
@@ -159,6 +166,10 @@ func (x *waits) forget(open openWaits, now int64) {
 func (x *waits) change(open openWaits, flow uint32, do func(*wait)) {
 	for i := open.newest(flow); i >= 0; i = x.all[i].older {
 		w := &x.all[i]
+		if int(i) >= x.index.n {
+			do(w)
+			continue
+		}
 		before := *w
 		do(w)
 		x.index.change(i, &before, w)
@@ -188,16 +199,21 @@ func (x *waits) takeBack(open openWaits, flow uint32) {
 
 // learn notes whether the request has been acknowledged by now, and when.
 func (w *wait) learn(t *tcpstate.Tracker, f *tcpstate.Flow) {
-	m := &t.Notes(f).Half[f.LB()]
-	if w.fin {
-		if _, target := f.Sides(); w.acked == 0 && target.HadReceived(w.ref.Seq) {
+	_, target := f.Sides()
+	acked := w.acked == 0 && target.HadReceived(w.ref.Seq)
+	switch {
+	case w.fin:
+		if acked {
 			w.acked = f.LastTime // at the latest
 		}
 		return
+	case acked:
+		w.acked = w.ref.Time
 	}
-	w.copies = max(w.copies, m.NCopies)
-	if _, target := f.Sides(); w.acked == 0 && target.HadReceived(w.ref.Seq) {
-		if w.acked = w.ref.Time; m.TurnAcked.Set() {
+	if f.Noted() { // mostly not: nothing was sent again
+		m := &t.Notes(f).Half[f.LB()]
+		w.copies = max(w.copies, int32(m.NCopies))
+		if acked && m.TurnAcked.Set() {
 			w.acked = m.TurnAcked.Time
 		}
 	}
@@ -238,7 +254,8 @@ func (d *Detector) onFINRepeated(e *tcpstate.Event) {
 	if known {
 		return
 	}
-	x.waits.add(&d.stalled, wait{flow: f.Index(), ref: d.tracker.Notes(f).Half[f.LB()].FIN, copies: 1, fin: true})
+	w := x.waits.begin(&d.stalled, f.Index(), d.tracker.Notes(f).Half[f.LB()].FIN)
+	w.copies, w.fin = 1, true
 }
 
 // onStallChanged notes what has become of a request that waits.

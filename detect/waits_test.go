@@ -3,6 +3,7 @@ package detect
 import (
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"connrace/tcpstate"
 )
@@ -12,10 +13,8 @@ import (
 func someWaits(r *rand.Rand, open *openWaits, n int) *waits {
 	x := &waits{most: n + 1}
 	for i := range n {
-		w := wait{flow: uint32(i), copies: r.IntN(3), fresh: r.IntN(2) == 0, fin: r.IntN(9) == 0}
-		w.ref = tcpstate.SegRef{Time: int64(i)*1000 + r.Int64N(5000)}
-		w.ref.Len = r.Uint32N(1500)
-		x.add(open, w)
+		w := x.begin(open, uint32(i), tcpstate.SegRef{Time: int64(i)*1000 + r.Int64N(5000)})
+		w.copies, w.fresh, w.fin, w.ref.Len = r.Int32N(3), r.IntN(2) == 0, r.IntN(9) == 0, r.Uint32N(1500)
 		if r.IntN(50) == 0 {
 			x.at(forQueue, w.ref.Time) // its groups are known, and have to be made anew
 		}
@@ -68,12 +67,19 @@ func TestWaits(t *testing.T) {
 	}
 }
 
+// TestWaitIsSmall: where answers are slow each request is one, and each takes one cache line.
+func TestWaitIsSmall(t *testing.T) {
+	if n := unsafe.Sizeof(wait{}); n != 64 {
+		t.Errorf("a wait has %d octets", n)
+	}
+}
+
 // TestWaitsForgotten: room is made of what has passed, or of the older half, and what goes on is
 // known by its connection all the same.
 func TestWaitsForgotten(t *testing.T) {
 	x, open := &waits{most: 64}, openWaits{}
 	for i := range 1000 {
-		x.add(&open, wait{flow: uint32(i % 300), ref: tcpstate.SegRef{Time: int64(i) * second}})
+		x.begin(&open, uint32(i%300), tcpstate.SegRef{Time: int64(i) * second})
 		if len(x.all) > x.most {
 			t.Fatalf("%d waits of at most %d", len(x.all), x.most)
 		}
@@ -110,7 +116,7 @@ func TestWaitsSteps(t *testing.T) {
 		r := rand.New(rand.NewPCG(3, 4))
 		x, open := &waits{most: ringSize}, openWaits{}
 		for i := range n {
-			x.add(&open, wait{flow: uint32(i), ref: tcpstate.SegRef{Time: int64(i) * 1000}})
+			x.begin(&open, uint32(i), tcpstate.SegRef{Time: int64(i) * 1000})
 			if i >= 10 && r.IntN(2) == 0 { // answers come in order, some never
 				x.change(open, uint32(i-10), func(w *wait) { w.answered = int64(i) * 1000 })
 				open.end(uint32(i - 10))

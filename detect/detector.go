@@ -40,6 +40,7 @@ type Detector struct {
 	due       int64      // when the first of them is complete
 	asked     int64      // when the host was asked last
 	settled   []*pending // complete, in the order of completion; with findings
+	givenUp   givenUp    // of them
 	findings  []*Finding
 	kept      int // their weight
 	nextID    int

@@ -11,40 +11,45 @@ import (
 // gradeWait tells whose wait it was that ended before an answer, and of those before it what is known by it.
 func (d *Detector) gradeWait(p *pending) {
 	const (
-		most = 1000 // findings that are looked at
-		near = 50   // of those, at most, that are judged again whatever their wait, and as many that are like it
+		most = 999 // findings that are looked at
+		near = 50  // of those, at most, that are judged again whatever their wait, and as many that are like it
 	)
 	if !p.f.Lost || p.f.own != nil {
 		return
 	}
-	like := []*pending{p}
-	for i := len(d.settled) - 1; i >= 0 && i > len(d.settled)-most; i-- {
-		o := d.settled[i]
-		if o.t == p.t && o.f.Rule == p.f.Rule && (o.f.byClient || o.f.Lost && o.f.own == nil) {
-			like = append(like, o)
+	d.givenUp.look(d.settled[max(len(d.settled)-most, 0):])
+	own := gaveUpOf(p)
+	w := d.givenUp.with(own)
+	d.gradeAgain(w, own)
+	n, again := 1, 0
+	for _, o := range slices.Backward(d.givenUp.all) {
+		if o.givenUpAt != own.givenUpAt {
+			continue
 		}
-	}
-	w, own, again := givenUpOf(like), waitOf(p.f).ns, 0
-	for i, o := range like {
-		wait := waitOf(o.f)
-		if i >= near {
+		if n++; n > near {
 			if again == near {
 				break
 			}
-			if !alike(wait.ns, own, busySlack) {
+			if !alike(o.wait.ns(), own.wait.ns(), busySlack) {
 				continue
 			}
 			again++
 		}
-		s, byClient := w.grade(wait)
-		switch {
-		case !byClient:
-			d.regrade(o, s, nil)
-		case !o.f.byClient && o.t.lbStopped(o.f.Time): // of others it was asked when they became a client's
-			d.regrade(o, s, lbStops)
-		default:
-			d.regrade(o, s, clientGone)
-		}
+		d.gradeAgain(w, o)
+	}
+}
+
+// gradeAgain grades one of the waits.
+func (d *Detector) gradeAgain(w waitsGivenUp, o gaveUp) {
+	p := o.p
+	s, byClient := w.grade(o.wait)
+	switch {
+	case !byClient:
+		d.regrade(p, s, nil)
+	case !p.f.byClient && p.t.lbStopped(p.f.Time): // of others it was asked when they became a client's
+		d.regrade(p, s, lbStops)
+	default:
+		d.regrade(p, s, clientGone)
 	}
 }
 
@@ -67,35 +72,111 @@ var lbStops = &advice{
 		"as long as requests take): then it waits for what is outstanding.",
 }
 
-// givenUp are the waits at one target that ended before an answer, the shortest first: an outage has thousands
-// that are graded again and again.
-type givenUp struct{ all, vary []int64 } // vary are those that do not look configured
-
-type givenUpWait struct {
-	ns    int64
-	round bool // it looks configured
+// givenUp are the waits of the newest findings that ended before an answer. An outage has thousands, each of
+// which is graded by those before it: what is the same as at the last look is not sorted again.
+type givenUp struct {
+	all, spare []gaveUp // as the findings were settled
+	sorted     map[givenUpAt][]givenUpWait
+	waitsGivenUp
 }
 
-func waitOf(f *Finding) givenUpWait {
-	g := f.Measures.Outstanding.NS
-	return givenUpWait{g, f.round || round(g)}
+// gaveUp is one of them, among others of its rule at its target.
+type gaveUp struct {
+	p *pending
+	givenUpAt
+	wait givenUpWait
 }
 
-func givenUpOf(ps []*pending) givenUp {
-	sorted := make([]int64, len(ps)) // the lowest bit says which look configured
-	for i, p := range ps {
-		wait := waitOf(p.f)
-		if sorted[i] = wait.ns << 1; wait.round {
-			sorted[i]++
+type givenUpAt struct {
+	t    *target
+	rule *Rule
+}
+
+// givenUpWait is a wait, ns, and in the lowest bit whether it looks configured.
+type givenUpWait int64
+
+func (w givenUpWait) ns() int64   { return int64(w >> 1) }
+func (w givenUpWait) round() bool { return w&1 != 0 }
+
+func gaveUpOf(p *pending) gaveUp {
+	g := p.f.Measures.Outstanding.NS
+	wait := givenUpWait(g << 1)
+	if p.f.round || round(g) {
+		wait++
+	}
+	return gaveUp{p, givenUpAt{p.t, p.f.Rule}, wait}
+}
+
+// look takes in what has become of the newest findings since the last look.
+func (g *givenUp) look(settled []*pending) {
+	if g.sorted == nil {
+		g.sorted = map[givenUpAt][]givenUpWait{}
+	}
+	was, now := g.all, g.spare[:0]
+	for _, p := range settled {
+		if f := p.f; !f.Rule.Repeated || !f.byClient && (!f.Lost || f.own != nil) {
+			continue
+		}
+		x := gaveUpOf(p)
+		now = append(now, x)
+		for len(was) > 0 && was[0].p != p {
+			g.remove(was[0])
+			was = was[1:]
+		}
+		switch {
+		case len(was) == 0:
+			g.insert(x)
+			continue
+		case was[0] != x:
+			g.remove(was[0])
+			g.insert(x)
+		}
+		was = was[1:]
+	}
+	for _, x := range was {
+		g.remove(x)
+	}
+	g.all, g.spare = now, g.all
+}
+
+func (g *givenUp) insert(x gaveUp) {
+	s := g.sorted[x.givenUpAt]
+	i, _ := slices.BinarySearch(s, x.wait)
+	g.sorted[x.givenUpAt] = slices.Insert(s, i, x.wait)
+}
+
+func (g *givenUp) remove(x gaveUp) {
+	s := g.sorted[x.givenUpAt]
+	i, _ := slices.BinarySearch(s, x.wait)
+	if s = slices.Delete(s, i, i+1); len(s) == 0 {
+		delete(g.sorted, x.givenUpAt)
+	} else {
+		g.sorted[x.givenUpAt] = s
+	}
+}
+
+// waitsGivenUp are the lengths of waits that one is graded by, and of those of them that do not look configured,
+// ns, the shortest first.
+type waitsGivenUp struct{ all, vary []int64 }
+
+// with are a wait and those that it is among, valid until the next call.
+func (g *givenUp) with(own gaveUp) waitsGivenUp {
+	w := waitsGivenUp{g.waitsGivenUp.all[:0], g.vary[:0]}
+	add := func(x givenUpWait) {
+		if w.all = append(w.all, x.ns()); !x.round() {
+			w.vary = append(w.vary, x.ns())
 		}
 	}
-	slices.Sort(sorted)
-	w := givenUp{sorted, make([]int64, 0, len(sorted))}
-	for i, x := range sorted {
-		if w.all[i] = x >> 1; x&1 == 0 {
-			w.vary = append(w.vary, x>>1)
-		}
+	others := g.sorted[own.givenUpAt]
+	i, _ := slices.BinarySearch(others, own.wait)
+	for _, x := range others[:i] {
+		add(x)
 	}
+	add(own.wait)
+	for _, x := range others[i:] {
+		add(x)
+	}
+	g.waitsGivenUp = w
 	return w
 }
 
@@ -117,29 +198,31 @@ const busySlack = 50 * millisecond
 // grade says how grave a wait's end is, and whether it was most likely a client that went away. A wait that is
 // round or occurs again is a setting, and an error: the LB's, or that of clients which wait as long. Others that
 // vary, or are shorter than any that is set, are those of clients that went away.
-func (w givenUp) grade(g givenUpWait) (s Severity, byClient bool) {
+func (w waitsGivenUp) grade(g givenUpWait) (s Severity, byClient bool) {
 	const shortest = 100 * millisecond // of those that are set
+	ns := g.ns()
 	switch {
-	case g.ns >= shortest && (w.repeats(g.ns, roundSlack) || w.repeats(g.ns, busySlack)), g.round && w.longer(g.ns) < 2:
+	case ns >= shortest && (w.repeats(ns, roundSlack) || w.repeats(ns, busySlack)), g.round() && w.longer(ns) < 2:
 		return Error, false
-	case g.ns < shortest:
+	case ns < shortest:
 		return Warning, true
 	}
-	switch n := w.swept(g.ns); {
+	switch n := w.swept(ns); {
 	case n >= sweeps:
 		return Error, false
 	case n > 1:
 		return Warning, false
 	}
-	return Warning, !g.round && w.varies(g.ns)
+	return Warning, !g.round() && w.varies(ns)
 }
 
 // sweeps is how many waits must be as long as an LB makes them that looks at its clocks once a second, for it to
 // be one: as many as of targets that do.
 const sweeps = 5
 
-// repeats reports whether a wait occurs again, more often than waits of all lengths are alike by chance.
-func (w givenUp) repeats(g, slack int64) bool {
+// repeats reports whether a wait, which is twice the slack at least, occurs again, more often than waits of all lengths
+// are alike by chance.
+func (w waitsGivenUp) repeats(g, slack int64) bool {
 	const most = 0.01 // how likely chance is to do so at any of the waits
 	again := within(w.all, g-slack+1, g+slack-1) - 1
 	rest := len(w.all) - 1 - again
@@ -147,23 +230,26 @@ func (w givenUp) repeats(g, slack int64) bool {
 		return again > 0
 	}
 	// How many are to be expected, at the density of all or of those that are about as long.
-	about := within(w.all, g/2, 2*g) - within(w.all, max(g/2, g-slack+1), min(2*g, g+slack-1))
+	about := within(w.all, g/2, 2*g) - 1 - again
 	least, longest := w.all[0], w.all[len(w.all)-1]
 	width := 2 * float64(slack)
 	expected := max(float64(rest)*width/float64(longest-least), float64(about)*width/(1.5*float64(g)))
+	if float64(again) <= expected {
+		return false
+	}
 	chance := float64(len(w.all)) * math.Exp(-expected)
-	for k := 1; k <= again; k++ {
+	for k := 1; k <= again && (float64(k) <= expected || chance >= most); k++ { // beyond what is expected it only falls
 		chance *= expected / float64(k)
 	}
-	return float64(again) > expected && chance < most
+	return chance < most
 }
 
 // longer counts the waits of other lengths that are clearly longer than one: an LB's own limit is not exceeded.
-func (w givenUp) longer(g int64) int { return within(w.vary, g+late(g)+1, math.MaxInt64-1) }
+func (w waitsGivenUp) longer(g int64) int { return within(w.vary, g+late(g)+1, math.MaxInt64-1) }
 
 // swept counts the longest waits, if one is of them, that are as long as an LB makes them that looks at its clocks
 // once a second (lighttpd, Traffic Server), and are most of all; 0: they are not.
-func (w givenUp) swept(g int64) (n int) {
+func (w waitsGivenUp) swept(g int64) (n int) {
 	const least = 2 * second // shorter limits are hardly set where clocks are that slow
 	longest := w.all[len(w.all)-1]
 	from := longest - late(longest)
@@ -175,7 +261,7 @@ func (w givenUp) swept(g int64) (n int) {
 }
 
 // varies reports whether others are of other lengths.
-func (w givenUp) varies(g int64) bool {
+func (w waitsGivenUp) varies(g int64) bool {
 	n := len(w.vary)
 	return n > 0 && !(alike(w.vary[0], g, roundSlack) && alike(w.vary[n-1], g, roundSlack))
 }

@@ -13,10 +13,16 @@ import (
 
 // kind is what findings have in common that a list shows as one row.
 type kind struct {
-	rule   *detect.Rule
-	grade  string
-	target tcpstate.Endpoint
-	socket string
+	rule       *detect.Rule
+	severity   detect.Severity
+	confidence detect.Confidence
+	lost       bool
+	target     tcpstate.Endpoint
+	socket     string
+}
+
+func kindOf(f *detect.Finding) kind {
+	return kind{f.Rule, f.Severity, f.Confidence, f.Lost, f.Target, f.Socket}
 }
 
 // fold is a row of the list of findings: one of them, or all of a kind. What it keeps of each is
@@ -46,18 +52,17 @@ func (t *tables) foldKinds(fs []*detect.Finding, apart bool) []*fold {
 	by := map[kind]*fold{}
 	var all []*fold
 	for _, f := range fs {
-		k := kind{f.Rule, gradeOf(f), f.Target, f.Socket}
+		k := kindOf(f)
 		if !apart {
 			k.target, k.socket = tcpstate.Endpoint{}, ""
 		}
-		x := by[k]
-		if x == nil {
-			x = t.foldOf(f)
-			by[k] = x
-			all = append(all, x)
+		if x := by[k]; x != nil {
+			t.add(x, f)
 			continue
 		}
-		x.add(t.foldOf(f))
+		x := t.foldOf(f)
+		by[k] = x
+		all = append(all, x)
 	}
 	slices.SortStableFunc(all, func(a, b *fold) int { return cmp.Compare(b.last, a.last) })
 	return all
@@ -65,42 +70,40 @@ func (t *tables) foldKinds(fs []*detect.Finding, apart bool) []*fold {
 
 // foldOf is a row of one finding.
 func (t *tables) foldOf(f *detect.Finding) *fold {
-	x := &fold{kind: kind{f.Rule, gradeOf(f), f.Target, f.Socket}, n: 1, example: f, first: f.Time, last: f.Time, request: t.request(f.Request)}
-	if f.LB != (tcpstate.Endpoint{}) {
-		x.lbs = []tcpstate.Addr{f.LB.Addr}
+	wait, d := waited(&f.Measures)
+	x := &fold{
+		kind: kindOf(f), example: f, first: f.Time, last: f.Time, request: t.request(f.Request),
+		waits: [2]int64{d.NS, d.NS}, wait: wait,
 	}
-	if f.HasStream {
-		x.streams = []string{streamText(f)}
-	}
-	var d detect.Duration
-	x.wait, d = waited(&f.Measures)
-	x.waits = [2]int64{d.NS, d.NS}
+	t.add(x, f)
 	return x
 }
 
-// add adds another one of the kind.
-func (x *fold) add(o *fold) {
-	x.n += o.n
-	x.first, x.last = min(x.first, o.first), max(x.last, o.last)
-	for _, a := range o.lbs {
-		if !slices.Contains(x.lbs, a) && len(x.lbs) < mostHosts {
-			x.lbs = append(x.lbs, a)
+// add adds a finding of the kind.
+func (t *tables) add(x *fold, f *detect.Finding) {
+	x.n++
+	x.first, x.last = min(x.first, f.Time), max(x.last, f.Time)
+	if a := f.LB.Addr; f.LB != (tcpstate.Endpoint{}) && !slices.Contains(x.lbs, a) && len(x.lbs) < mostHosts {
+		x.lbs = append(x.lbs, a)
+	}
+	if f.HasStream && len(x.streams) <= mostStreams {
+		if s := streamText(f); len(x.streams) == 0 || x.streams[len(x.streams)-1] != s {
+			x.streams = append(x.streams, s)
 		}
 	}
-	if len(x.streams) <= mostStreams && !slices.Equal(o.streams, x.streams[max(len(x.streams)-1, 0):]) {
-		x.streams = append(x.streams, o.streams...)
-	}
-	if o.wait == x.wait {
-		x.waits = [2]int64{min(x.waits[0], o.waits[0]), max(x.waits[1], o.waits[1])}
+	if wait, d := waited(&f.Measures); wait == x.wait {
+		x.waits = [2]int64{min(x.waits[0], d.NS), max(x.waits[1], d.NS)}
 	} else {
 		x.wait = ""
 	}
-	x.request = common(x.request, o.request)
-	if o.target != x.target && x.targets == nil {
+	if x.request != "" { // else nothing is common to all
+		x.request = common(x.request, t.request(f.Request))
+	}
+	if f.Target != x.target && x.targets == nil {
 		x.targets = map[tcpstate.Endpoint]bool{x.target: true}
 	}
 	if x.targets != nil {
-		x.targets[o.target] = true
+		x.targets[f.Target] = true
 	}
 }
 
@@ -123,7 +126,7 @@ func common(a, b string) string {
 // row is the fold as a row of the findings.
 func (t *tables) row(a *Analysis, x *fold) []cell {
 	f := x.example
-	rule := cellOf(f.Rule.ID, x.grade)
+	rule := cellOf(f.Rule.ID, gradeOf(f))
 	rule.paint = severityPaint(f.Severity)
 	wait := ""
 	if x.wait != "" {

@@ -70,8 +70,8 @@ func matchClosedWithRequestOutstanding(x *Facts) *Finding {
 	f := x.closeRace()
 	x.decide(f, x.closing)
 	f.Measures.Outstanding = x.outstandingAt(x.closing)
-	f.Summary = fmt.Sprintf("the target had the request (frame %d) and closed (%s, frame %d) %s later without an answer",
-		f.Request.Frame, x.closeName(), f.Frame, seconds(f.Measures.Outstanding.NS))
+	f.Summary = says("the target had the request (frame ", f.Request.Frame, ") and closed (", x.closeName(), ", frame ", f.Frame, ") ",
+		seconds(f.Measures.Outstanding.NS), " later without an answer")
 	switch {
 	case x.waitedForRest() && x.target.WindowShut():
 		f.Summary = fmt.Sprintf("the target took the beginning of the request (frame %d), then its receive window was closed, and it closed (%s, frame %d) %s later without an answer",

@@ -71,7 +71,7 @@ func matchConnectionRefused(x *Facts) *Finding {
 	f := x.handshake(at)
 	f.Measures.Attempts = max(f.Measures.Attempts, 1)
 	f.Measures.RST = "reply"
-	f.Summary = fmt.Sprintf("the target answered the SYN with an RST: nothing listens on %s", f.Target)
+	f.Summary = "the target answered the SYN with an RST: nothing listens on " + f.Target.String()
 	if rst := (tcpstate.RSTRef{SegRef: x.tn.Refusals[0]}); x.foreign(rst, false) {
 		f.Confidence = min(f.Confidence, Likely)
 		f.Summary = fmt.Sprintf("the SYN was answered by an RST (frame %d) that %s did not send: its TTL is %d, that of the target's other segments %s",

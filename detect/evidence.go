@@ -266,8 +266,10 @@ func (x *Facts) finding(at tcpstate.SegRef) *Finding {
 		f.Measures.RTT = Duration{n, true}
 	}
 	switch x.flow.Basis() {
-	case tcpstate.ByHandshake, tcpstate.ByFlag:
-		f.Grounds = "roles known by the " + f.RoleBasis
+	case tcpstate.ByHandshake:
+		f.Grounds = "roles known by the handshake" // whole, for it is that of most, and often replaced
+	case tcpstate.ByFlag:
+		f.Grounds = "roles known by the flag"
 	default:
 		f.Confidence = Likely
 		f.Grounds = "no handshake was captured: the roles are inferred (" + f.RoleBasis + ")"

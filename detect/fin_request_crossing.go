@@ -88,7 +88,7 @@ func matchFINRequestCrossing(x *Facts) *Finding {
 		return nil
 	}
 	f := x.closeRace()
-	f.Summary = fmt.Sprintf("the target's %s (frame %d) and the load balancer's request (frame %d) crossed: neither had seen the other%s",
-		x.closeName(), x.frame(x.closing), f.Request.Frame, afterIdle(f))
+	f.Summary = says("the target's ", x.closeName(), " (frame ", x.frame(x.closing), ") and the load balancer's request (frame ",
+		f.Request.Frame, ") crossed: neither had seen the other", afterIdle(f))
 	return f
 }

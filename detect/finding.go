@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -165,7 +164,7 @@ func seconds(ns int64) string {
 		}
 		return text + " s"
 	case ns >= millisecond:
-		return fmt.Sprintf("%.3g ms", float64(ns)/1e6)
+		return strconv.FormatFloat(float64(ns)/1e6, 'g', 3, 64) + " ms"
 	}
-	return fmt.Sprintf("%d µs", ns/1000)
+	return strconv.FormatInt(ns/1000, 10) + " µs"
 }

@@ -96,12 +96,11 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 	if x.deadline(f.Measures.Outstanding.NS) {
 		f.Severity, f.own = Error, x.deadlineAdvice("the load balancer passed on that its caller gave up")
 	}
-	f.Summary = fmt.Sprintf("the load balancer gave up (frame %d) %s after the request (frame %d); ",
-		f.Frame, seconds(f.Measures.Outstanding.NS), f.Request.Frame)
+	f.Summary = says("the load balancer gave up (frame ", f.Frame, ") ", seconds(f.Measures.Outstanding.NS), " after the request (frame ", f.Request.Frame, "); ")
 	if x.stream != nil && x.stream.ResetByTarget.Set() {
 		f.Summary += fmt.Sprintf("the target reset the stream, too (frame %d), which the load balancer had not seen", x.frame(x.stream.ResetByTarget))
 	} else if x.answered && x.newestAnswer.Set() { // asked as if whole, it may be what is missing
-		f.Summary += fmt.Sprintf("the target answered (frame %d), which the load balancer had not seen when it closed", x.frame(x.newestAnswer))
+		f.Summary += says("the target answered (frame ", x.frame(x.newestAnswer), "), which the load balancer had not seen when it closed")
 	} else if x.awaitsContinue() {
 		f.Summary += "it waits for a 100 (Continue) before it sends the body, and the target had acknowledged its head and " + x.silent() + " by then"
 	} else if x.target.WindowShut() && x.flow.RequestUnfinished() {

@@ -91,7 +91,7 @@ func matchPathLoss(x *Facts) *Finding {
 	case x.request.Set():
 		what = "a segment of the request"
 	}
-	f.Summary = fmt.Sprintf("%s (frame %d) %s", what, x.frame(s.first), s.times(x.Ended))
+	f.Summary = says(what, " (frame ", x.frame(s.first), ") ", s.times(x.Ended))
 	x.whyLost(f, &s)
 	if x.closing.Set() && !x.lbGaveUp() {
 		f.Summary += fmt.Sprintf("; the target closed (%s, frame %d) without having seen it", x.closeName(), x.frame(x.closing))
@@ -134,7 +134,7 @@ func matchPathLossOvercome(x *Facts) *Finding {
 	f := x.exchange(x.request)
 	f.Severity, f.Confidence = Warning, min(f.Confidence, Likely)
 	f.Measures.Attempts, f.Measures.Delay = x.ln.NCopies+1, Duration{took, true}
-	f.Summary = fmt.Sprintf("the request (frame %d) got through only after %s: it was sent %d times", x.frame(x.request), about(took), f.Measures.Attempts)
+	f.Summary = says("the request (frame ", x.frame(x.request), ") got through only after ", about(took), ": it was sent ", f.Measures.Attempts, " times")
 	x.arrivedAsLarge(f)
 	return f
 }

@@ -1,7 +1,8 @@
 package detect
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 
 	"connrace/detect/internal/idle"
 	"connrace/tcpstate"
@@ -185,7 +186,7 @@ type Histogram = idle.Histogram
 
 // result is what is known, with the given findings put in order.
 func (d *Detector) result(fs []*Finding) *Result {
-	sort.SliceStable(fs, func(i, j int) bool { return fs[i].Time < fs[j].Time })
+	slices.SortStableFunc(fs, func(a, b *Finding) int { return cmp.Compare(a.Time, b.Time) })
 	r := &Result{
 		Totals: d.counts(), Targets: d.figures(), Findings: fs, Streams: d.tracker.StreamStats(),
 		ExactStreams: d.tracker.ExactStreams(), StreamsCut: d.tracker.StreamsCut(),

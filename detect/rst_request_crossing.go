@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"fmt"
 	"slices"
 )
 
@@ -66,7 +65,7 @@ func matchRSTRequestCrossing(x *Facts) *Finding {
 		return nil
 	}
 	f := x.closeRace()
-	f.Summary = fmt.Sprintf("the target's RST (frame %d) and the load balancer's request (frame %d) crossed: neither had seen the other%s",
-		x.frame(x.closing), f.Request.Frame, afterIdle(f))
+	f.Summary = says("the target's RST (frame ", x.frame(x.closing), ") and the load balancer's request (frame ",
+		f.Request.Frame, ") crossed: neither had seen the other", afterIdle(f))
 	return f
 }

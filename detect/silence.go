@@ -1,7 +1,7 @@
 package detect
 
 import (
-	"fmt"
+	"strconv"
 
 	"connrace/tcpstate"
 )
@@ -203,21 +203,22 @@ func (x *Facts) addCopies(f *Finding, s *silence) {
 func (s *silence) times(ended bool) string {
 	switch {
 	case s.open && ended:
-		return fmt.Sprintf("was sent %d times in %s, still unanswered when the capture ended", s.copies, about(s.over))
+		return says("was sent ", s.copies, " times in ", about(s.over), ", still unanswered when the capture ended")
 	case s.open:
-		return fmt.Sprintf("was sent %d times in %s"+isOpen, s.copies, about(s.over))
+		return says("was sent ", s.copies, " times in ", about(s.over), isOpen)
 	}
-	return fmt.Sprintf("was sent %d times in %s and never acknowledged", s.copies, about(s.until-s.first.Time))
+	return says("was sent ", s.copies, " times in ", about(s.until-s.first.Time), " and never acknowledged")
 }
 
 // about writes a time for people to two digits or so: "31 s", "3.4 s", "0.52 s".
 func about(ns int64) string {
 	s := float64(ns) / 1e9
+	decimals := 2
 	switch {
 	case s >= 10:
-		return fmt.Sprintf("%.0f s", s)
+		decimals = 0
 	case s >= 1:
-		return fmt.Sprintf("%.1f s", s)
+		decimals = 1
 	}
-	return fmt.Sprintf("%.2f s", s)
+	return strconv.FormatFloat(s, 'f', decimals, 64) + " s"
 }

@@ -88,7 +88,7 @@ func matchStaleConnection(x *Facts) *Finding {
 	if s, by := x.eaten(); by == theOblivion {
 		f := x.inVain(&s)
 		x.idle(f, s.first)
-		f.Summary = fmt.Sprintf("the request (frame %d) on a used connection %s%s", x.frame(s.first), s.times(x.Ended), afterIdle(f))
+		f.Summary = says("the request (frame ", x.frame(s.first), ") on a used connection ", s.times(x.Ended), afterIdle(f))
 		return f
 	} else if by != nobody {
 		return nil
@@ -109,8 +109,7 @@ func matchStaleConnection(x *Facts) *Finding {
 			f.Request.Frame, about(opened), x.frame(rst), x.repeatedSYNACKs())
 		return f
 	}
-	f.Summary = fmt.Sprintf("the request (frame %d) on a used connection was answered by an RST (frame %d) although no close was ever seen%s",
-		f.Request.Frame, x.frame(rst), afterIdle(f))
+	f.Summary = says("the request (frame ", f.Request.Frame, ") on a used connection was answered by an RST (frame ", x.frame(rst), ") although no close was ever seen", afterIdle(f))
 	return f
 }
 

@@ -112,7 +112,7 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 	switch m := &f.Measures; x.Outcome {
 	case SYNGivenUp:
 		m.Outstanding = Duration{max(x.ln.SYNs[len(x.ln.SYNs)-1].Time-first.Time, 0), true}
-		f.Summary = fmt.Sprintf("the SYN was sent %d times over %s and never answered", m.Attempts, seconds(m.Outstanding.NS))
+		f.Summary = says("the SYN was sent ", m.Attempts, " times over ", seconds(m.Outstanding.NS), " and never answered")
 	case SYNOpen:
 		s := silence{copies: m.Attempts, over: x.ln.SYNs[len(x.ln.SYNs)-1].Time - first.Time, open: true}
 		m.Outstanding = Duration{s.over, true}
@@ -125,7 +125,7 @@ func (x *Facts) silence(ignored []tcpstate.SYNRef, waiting int) *Finding {
 		if n := len(x.tn.SYNs); n > 0 {
 			m.Delay.NS = max(x.tn.SYNs[n-1].Time-first.Time, 0)
 		}
-		f.Summary = fmt.Sprintf("the SYN had to be sent %d times: the connection was set up %s late", m.Attempts, seconds(m.Delay.NS))
+		f.Summary = says("the SYN had to be sent ", m.Attempts, " times: the connection was set up ", seconds(m.Delay.NS), " late")
 	}
 	return f
 }

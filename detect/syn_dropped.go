@@ -1,9 +1,5 @@
 package detect
 
-import (
-	"fmt"
-)
-
 // SYNDropped: SYNs went unanswered while the listener's queue looked full.
 //
 // Copies of a SYN (same seq, 150 ms apart or more) got no SYN-ACK; which copy a SYN-ACK
@@ -82,8 +78,8 @@ func matchSYNDropped(x *Facts) *Finding {
 		return nil
 	}
 	f := x.silence(ignored, waiting)
-	f.Grounds = fmt.Sprintf("%d of %d ignored SYNs fell into the waits of stalled requests on the same listener (when the first came: frame %d, tcp.stream %d)",
-		full, len(ignored), x.frame(stalled), stalled.Stream)
+	f.Grounds = says(full, " of ", len(ignored), " ignored SYNs fell into the waits of stalled requests on the same listener (when the first came: frame ",
+		x.frame(stalled), ", tcp.stream ", stalled.Stream, ")")
 	if stalled.Time > f.Time-second/2 {
 		f.Evidence = append(f.Evidence, x.evidence(stalled, true, RoleStalledRequest, "a request that waited for an answer when the SYN came"))
 		sortEvidence(f.Evidence)

@@ -1,8 +1,6 @@
 package detect
 
 import (
-	"fmt"
-
 	"connrace/tcpstate"
 )
 
@@ -97,10 +95,10 @@ func matchSYNUnanswered(x *Facts) *Finding {
 		if unacked.Flags().Has(tcpstate.FIN) && unacked.Len == 0 {
 			what = "FIN"
 		}
-		f.Grounds = fmt.Sprintf("the host or the way to it fails: a %s on an established connection (frame %d, tcp.stream %d) was not acknowledged either",
-			what, x.frame(unacked), unacked.Stream)
+		f.Grounds = says("the host or the way to it fails: a ", what, " on an established connection (frame ",
+			x.frame(unacked), ", tcp.stream ", unacked.Stream, ") was not acknowledged either")
 		if x.Outcome != SYNAnswered {
-			f.Summary += fmt.Sprintf("; nor did %s acknowledge a %s on an established connection (frame %d)", x.ends[1].Addr, what, x.frame(unacked))
+			f.Summary += says("; nor did ", x.ends[1].Addr.String(), " acknowledge a ", what, " on an established connection (frame ", x.frame(unacked), ")")
 		}
 		f.Evidence = append(f.Evidence, x.evidence(unacked, true, RoleStalledRequest, "a "+what+" on an established connection that is not acknowledged either"))
 		sortEvidence(f.Evidence)

@@ -12,6 +12,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"connrace/tcpstate"
 )
@@ -39,33 +40,52 @@ const smallHeap = 16 << 20
 // speed, for what is in use is mostly tables, without a pointer to follow.
 const usualGC = 50
 
-// CollectLate lets the heap become as large as smallHeap before the first collection. GOGC
-// goes before that.
+// late is whether a heap may grow by smallHeap before it is collected.
+var late atomic.Bool
+
+// CollectLate lets the heap grow by smallHeap before each collection, be that more than usualGC of it. GOGC goes before that.
 func CollectLate() {
 	const least = 4 << 20 // the heap at which Go begins, with a percentage of 100
 	if os.Getenv("GOGC") == "" {
+		late.Store(true)
 		debug.SetGCPercent(smallHeap * 100 / least)
-		runtime.AddCleanup(new([64]byte), func(percent int) { debug.SetGCPercent(percent) }, usualGC)
+		afterNext()
 	}
 }
+
+// afterNext sets the percentage for the heap as it is behind the next collection.
+func afterNext() {
+	runtime.AddCleanup(new([64]byte), func(struct{}) {
+		if late.Load() {
+			live := figure("/gc/heap/live:bytes") + figure("/gc/scan/globals:bytes")
+			debug.SetGCPercent(percentFor(live))
+			afterNext()
+		}
+	}, struct{}{})
+}
+
+// percentFor is the percentage at which what is in use, with what is searched for pointers into it, grows by smallHeap, or by usualGC
+// if that is more.
+func percentFor(live uint64) int { return int(max(usualGC, smallHeap*100/max(live, 1))) }
 
 // CollectUsually lets garbage be collected as early as a process needs that runs for weeks.
 func CollectUsually() {
 	if os.Getenv("GOGC") == "" {
+		late.Store(false)
 		debug.SetGCPercent(usualGC)
 	}
 }
 
-// CollectLarge collects the heap now unless it is small.
+// CollectLarge collects the heap now unless it is small, and hardly larger.
 func CollectLarge() {
-	if heapSize() > smallHeap {
+	if figure("/memory/classes/heap/objects:bytes") > 2*smallHeap { // garbage included
 		runtime.GC()
 	}
 }
 
-// heapSize is how many bytes the heap has in use, garbage included.
-func heapSize() uint64 {
-	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+// figure is one of the runtime's, in octets.
+func figure(name string) uint64 {
+	s := []metrics.Sample{{Name: name}}
 	metrics.Read(s)
 	return s[0].Value.Uint64()
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math"
+	"os"
 	"runtime"
 	"testing"
 	"testing/fstest"
@@ -63,5 +64,26 @@ func TestFlowsFor(t *testing.T) {
 		if got := FlowsFor(memory); got != want {
 			t.Errorf("%d octets: %d connections, want %d", memory, got, want)
 		}
+	}
+}
+
+func TestPercentFor(t *testing.T) {
+	for live, want := range map[uint64]int{8 << 20: 200, 16 << 20: 100, 32 << 20: 50, 1 << 30: 50} {
+		if got := percentFor(live); got != want {
+			t.Errorf("%d octets: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+// Behind each collection the percentage is set for what it left.
+func TestCollectLate(t *testing.T) {
+	if os.Getenv("GOGC") != "" {
+		t.Skip("GOGC is set")
+	}
+	defer CollectUsually()
+	CollectLate()
+	runtime.GC()
+	for percent := -1; percent != percentFor(figure("/gc/heap/live:bytes")+figure("/gc/scan/globals:bytes")); runtime.Gosched() {
+		percent = int(figure("/gc/gogc:percent")) // until the runtime has come to it
 	}
 }

@@ -250,33 +250,33 @@ func (s *Session) flush(in *Input, segs []tcpstate.Segment) {
 	}
 }
 
-// Newest are the newest segments that were analysed, always so many, however many are analysed at once. What they point to
-// may be gone.
+// Newest are the newest of a few of the segments that were analysed, always so many and the same ones, however many are
+// analysed at once: the first ones, and of those behind them one in newestEvery. What they point to may be gone.
 type Newest struct {
 	segs []tcpstate.Segment
-	next int // where the next one goes
+	n    int // that were analysed
 }
 
-const mostNewest = batchSize
+const (
+	mostNewest  = batchSize
+	newestEvery = 16
+)
 
-func (n *Newest) add(segs []tcpstate.Segment) {
-	if n.segs == nil {
-		n.segs = make([]tcpstate.Segment, 0, mostNewest)
+func (x *Newest) add(segs []tcpstate.Segment) {
+	k := min(max(mostNewest-x.n, 0), len(segs))
+	x.segs = append(x.segs, segs[:k]...)
+	x.n += k
+	for i := k + (newestEvery-x.n%newestEvery)%newestEvery; i < len(segs); i += newestEvery {
+		x.segs[(x.n+i-k)/newestEvery%mostNewest] = segs[i]
 	}
-	segs = segs[max(len(segs)-mostNewest, 0):]
-	k := min(mostNewest-len(n.segs), len(segs))
-	n.segs = append(n.segs, segs[:k]...)
-	for segs = segs[k:]; len(segs) > 0; segs = segs[k:] {
-		k = copy(n.segs[n.next:], segs)
-		n.next = (n.next + k) % mostNewest
-	}
+	x.n += len(segs) - k
 }
 
 // Forget forgets them.
-func (n *Newest) Forget() { n.segs, n.next = n.segs[:0], 0 }
+func (x *Newest) Forget() { x.segs, x.n = x.segs[:0], 0 }
 
 // All are they, in no order.
-func (n *Newest) All() []tcpstate.Segment { return n.segs }
+func (x *Newest) All() []tcpstate.Segment { return x.segs }
 
 // Late writes the JSON lines of findings that could not be written while they were settled.
 func (s *Session) Late() {

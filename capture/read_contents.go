@@ -7,6 +7,7 @@ import "connrace/tcpstate"
 type Contents struct {
 	blocks []*[stepsBlock]Key
 	n      uint64 // frames that are noted
+	newest uint64 // of them that hold a segment
 	most   uint64
 }
 
@@ -33,23 +34,32 @@ func (c *Contents) Add(segs []tcpstate.Segment, hashes []uint32) {
 			return
 		}
 		c.grow(n + 1)
-		block, first := c.blocks[n/stepsBlock], n-n%stepsBlock
-		room := min(stepsBlock, c.most-first)
-		hashes = hashes[:len(segs)]
-		i := 0
-		for ; i < len(segs); i++ {
-			at := segs[i].Frame - 1 - first
-			if at >= room {
-				break
-			}
-			if k := &block[at%stepsBlock]; *k == NoKey {
-				*k = KeyOf(hashes[i])
-			} else {
-				*k = AnyKey
-			}
-		}
-		segs, hashes = segs[i:], hashes[i:]
+		first := n - n%stepsBlock + 1
+		k := c.noteIn(c.blocks[n/stepsBlock], first, min(stepsBlock, c.most+1-first), segs, hashes)
+		segs, hashes = segs[k:], hashes[k:]
 	}
+}
+
+// noteIn notes segments in a block that begins with a frame and has room for so many, and returns how many segments
+// it took. Notes are written and not read: reading fresh memory costs a page fault of its own.
+func (c *Contents) noteIn(block *[stepsBlock]Key, first, room uint64, segs []tcpstate.Segment, hashes []uint32) int {
+	newest := c.newest
+	hashes = hashes[:len(segs)]
+	i := 0
+	for ; i < len(segs); i++ {
+		frame := segs[i].Frame
+		if frame-first >= room {
+			break
+		}
+		k := KeyOf(hashes[i])
+		if frame == newest {
+			k = AnyKey
+		}
+		newest = frame
+		block[(frame-first)%stepsBlock] = k
+	}
+	c.newest = newest
+	return i
 }
 
 // grow makes room for so many frames.
@@ -96,10 +106,8 @@ func (c *Contents) Among(s *Keys, first, last uint64, frames []uint64) []uint64 
 	for n := first; n <= min(last, c.n); {
 		at := (n - 1) % stepsBlock
 		b := c.blocks[(n-1)/stepsBlock][at:min(at+last-n+1, stepsBlock)]
-		for i, k := range b {
-			if s.Has(k) {
-				frames = append(frames, n+uint64(i))
-			}
+		for i := s.next(b, 0); i < len(b); i = s.next(b, i+1) {
+			frames = append(frames, n+uint64(i))
 		}
 		n += uint64(len(b))
 	}
@@ -107,4 +115,12 @@ func (c *Contents) Among(s *Keys, first, last uint64, frames []uint64) []uint64 
 		frames = append(frames, n)
 	}
 	return frames
+}
+
+// next is the place of the next of some keys that is among these, from one on.
+func (s *Keys) next(keys []Key, i int) int {
+	for i < len(keys) && !s.Has(keys[i]) {
+		i++
+	}
+	return i
 }

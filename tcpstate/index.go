@@ -209,6 +209,7 @@ func (x *index) first(hash uint32) uint32 {
 func (x *index) resize(logSize uint8) {
 	old := x.slots
 	x.slots, x.shift, x.n = slab.Make[slot](1<<logSize), 32-logSize, 0
+	clear(x.slots) // a page that is read before it is written costs two faults
 	for _, s := range old {
 		if s.place != 0 {
 			x.put(s)

@@ -286,7 +286,8 @@ const prepareSize = 64
 // prepared are the queries of segments whose flows have been touched.
 type prepared struct {
 	queries [prepareSize]query
-	sum     uint32 // keeps the reads alive
+	hashes  [prepareSize]uint32 // theirs
+	sum     uint32              // keeps the reads alive
 }
 
 // touch reads from the lines of a flow that most have a look at, so that the processor fetches those of several flows
@@ -304,6 +305,7 @@ func (t *Tracker) prepare(segs []Segment) []query {
 	for i := range queries {
 		q := &queries[i]
 		queryOf(&segs[i], q)
+		p.hashes[i] = q.hash
 		sum += x.slots[x.home(q.hash)].hash
 	}
 	for i := range queries {

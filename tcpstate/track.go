@@ -2,7 +2,6 @@ package tcpstate
 
 import (
 	"math"
-	"slices"
 
 	"connrace/tcpstate/internal/framing"
 )
@@ -144,7 +143,7 @@ func (t *Tracker) TrackAll(segs []Segment, due *int64, after func()) {
 		n := min(len(segs), prepareSize)
 		queries := t.prepare(segs[:n])
 		if t.cfg.Hashes {
-			t.noteHashes(queries)
+			t.hashes = append(t.hashes, t.prepared.hashes[:n]...)
 		}
 		for i := range queries {
 			t.track(&segs[i], &queries[i])
@@ -153,15 +152,6 @@ func (t *Tracker) TrackAll(segs []Segment, due *int64, after func()) {
 			}
 		}
 		segs = segs[n:]
-	}
-}
-
-func (t *Tracker) noteHashes(queries []query) {
-	from := len(t.hashes)
-	t.hashes = slices.Grow(t.hashes, len(queries))[:from+len(queries)]
-	to := t.hashes[from:]
-	for i := range queries {
-		to[i] = queries[i].hash
 	}
 }
 

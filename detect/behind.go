@@ -47,19 +47,20 @@ func (d *Detector) beginBehind() {
 	b.gaps = slices.Clone(d.gaps)
 	d.behind = b
 	if d.ledger == nil { // it was given up
-		d.ledger = newLedger(&o)
+		d.ledger = newLedger(&o, new(marks))
 		d.tracker.Each(func(f *tcpstate.Flow) {
 			if f.Watched() {
 				d.ledger.take(f)
 			}
 		})
 	}
+	b.ledger = newLedger(&o, d.ledger.marks)
 }
 
 // take begins the entry of a flow that is there already. It is in the only capture: of several connections are
 // kept from the beginning.
 func (l *ledger) take(f *tcpstate.Flow) {
-	if l.begins(f) {
+	if l.begins() {
 		l.enter(f, Connection{Stream: f.Stream(), First: f.LastTime})
 	}
 }

@@ -42,7 +42,7 @@ func TestTwiceLate(t *testing.T) {
 	marks := 0
 	for i := range r.Connections {
 		if c := &r.Connections[i]; c.LB == lbEnd(0) {
-			marks += len(c.AppendMarks(nil))
+			marks += len(r.AppendMarks(nil, c))
 		}
 	}
 	if marks == 0 {

@@ -60,6 +60,9 @@ func New(o Options) *Detector {
 	d := newDetector(o)
 	d.tracker = tcpstate.NewTracker(d.config())
 	d.locate = d.tracker.Locate
+	if o.Connections || o.Apart > 0 {
+		d.ledger = newLedger(&o, new(marks))
+	}
 	return d
 }
 
@@ -68,9 +71,6 @@ func newDetector(o Options) *Detector {
 	d := &Detector{opt: o, targets: newTargets(&o), roles: newRoles(&o), open: open{}, mended: mended{}, forgotten: forgotten{}, due: never, speakTLS: map[tcpstate.Addr]struct{}{}}
 	if o.Exchanges {
 		d.exchanges = newExchanges()
-	}
-	if o.Connections || o.Apart > 0 {
-		d.ledger = newLedger(&o)
 	}
 	return d
 }

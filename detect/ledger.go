@@ -14,33 +14,30 @@ import (
 type Connection struct {
 	LB, Target  tcpstate.Endpoint
 	Capture     int
+	First, Last int64           // ns since the Unix epoch
 	Stream      uint32          // of its first segment
 	ISN         [2]tcpstate.Seq // the initial sequence numbers, the LB's and the target's, iff HasISN
 	HasISN      [2]bool
-	First, Last int64 // ns since the Unix epoch
-	Requests    uint32
-	Answers5xx  uint32
 	// Late: it was one too many, and is kept since a finding is about it. What came before that is not counted.
-	Late bool
-
-	marks  *marks // that hold those of it
-	newest uint32 // of them, + 1; 0: it has none
-	nMarks uint32
-	lb     uint8 // which half of its flow that is
-	setUp  bool  // its SYNs are kept
+	Late       bool
+	lb         uint8 // which half of its flow that is
+	Requests   uint32
+	Answers5xx uint32
+	newest     uint32 // of its marks, + 1; 0: it has none
+	nMarks     uint16
 }
 
 // NMarks is how many marks it has.
 func (c *Connection) NMarks() int { return int(c.nMarks) }
 
-// AppendMarks appends its marks in order of time.
-func (c *Connection) AppendMarks(to []Mark) []Mark {
+// AppendMarks appends the marks of one of the connections in order of time.
+func (r *Result) AppendMarks(to []Mark, c *Connection) []Mark {
 	from := len(to)
 	for i := c.newest; i != 0; {
-		m := c.marks.at(i - 1)
+		m := r.marks.at(i - 1)
 		to = append(to, *m)
 		to[len(to)-1].FromLB = m.FromLB == (c.lb == 1)
-		i = m.link
+		i = m.before
 	}
 	own := to[from:]
 	slices.Reverse(own)
@@ -58,7 +55,7 @@ type Mark struct {
 	Len      uint32
 	Stamp    uint32         // its TSval, by which copies of a segment differ; 0: none
 	Time     int64          // ns since the Unix epoch
-	link     uint32         // the place of its connection; once that is known, of the mark before it
+	before   uint32         // the one before it of its connection, + 1; 0: there is none
 	Control  tcpstate.Flags // SYN, FIN and RST of its flags
 	FromLB   bool           // among marks: of the flow's second half, for which end is the LB may show later
 	TTL      uint8          // time to live, hop limit; 0: not known
@@ -104,51 +101,64 @@ const markBlock = 1024
 
 // marks are those of all connections, in the order in which they came.
 type marks struct {
-	blocks []*[markBlock]Mark
+	blocks [][]Mark
 	n      uint32
 }
 
 func (s *marks) at(i uint32) *Mark { return &s.blocks[i/markBlock][i%markBlock] }
 
-func (s *marks) add(m Mark) {
+// add adds one to those of a connection.
+func (s *marks) add(x *entry, m Mark) {
 	if s.n%markBlock == 0 {
-		s.blocks = append(s.blocks, new([markBlock]Mark))
+		s.blocks = append(s.blocks, make([]Mark, markBlock))
 	}
+	m.before = x.newest
 	s.n++
 	*s.at(s.n - 1) = m
+	x.newest = s.n
+	x.marks++
 }
 
-// ledger keeps the connections of an analysis. A nil one does nothing. Marks have no pointers, and
+// ledger keeps the connections of an analysis. A nil one does nothing. Neither they nor their marks have pointers, and
 // what is looked up for each message is little: the traffic is all the same to the garbage
 // collector, and stays in the processor's cache.
 type ledger struct {
 	all    []Connection
-	marks  marks
+	marks  *marks  // of what the capture shows once more, too
+	byFlow []entry // by its index
 	kept   int     // marks, SYNs aside
 	passed int     // of those, the ones behind the first of their side
-	byFlow []entry // by its index
 	most   int     // of all
 	late   int
 	cut    bool
 }
 
-func newLedger(o *Options) *ledger { return &ledger{most: cmp.Or(o.MaxConnections, maxConnections)} }
+func newLedger(o *Options, m *marks) *ledger {
+	return &ledger{most: cmp.Or(o.MaxConnections, maxConnections), marks: m}
+}
 
-// entry is that of a flow that is not gone: what is looked up for each message.
+// entry is that of a flow that is not gone.
 type entry struct {
 	place    uint32 // in all, + 1; 0: there is none
 	requests uint32
-	kept     [2]kept // of its halves
+	newest   uint32 // of its marks, + 1; 0: it has none
+	marks    uint16 // at most some 800
+	setUp    bool   // its SYNs are kept
+	kept     [2]kept
 }
 
-// kept is how many marks of a side there are, SYNs aside. Behind the first ones only those are
+// kept is how many marks of a half there are, SYNs aside. Behind the first ones only those are
 // kept whose rank has so many leading zeros, and of each number of zeros only a few: two captures
 // that share a part of a connection keep the same ones of it, or one of them some of those that the
 // other does, and however much there is, it is never all of the first or of the last.
 type kept struct {
-	n     uint8 // behind the first ones, modulo ofAKind
+	limit uint32 // the highest rank of those that passes looks at
+	n     uint8  // behind the first ones, modulo ofAKind
 	zeros uint8
 }
+
+// asks lets a segment be looked at only if its rank has so many leading zeros.
+func (k *kept) asks(zeros uint8) { k.zeros, k.limit = zeros, math.MaxUint32>>zeros }
 
 // mostZeros are those of rank 0. Behind them nothing passes: a capture can be made so that all
 // have that.
@@ -164,10 +174,7 @@ func (l *ledger) of(f *tcpstate.Flow) *entry {
 
 // opened begins the entry of a new flow.
 func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
-	if l == nil {
-		return
-	}
-	if !l.begins(e.Flow) {
+	if l == nil || !l.begins() {
 		return
 	}
 	r := d.tracker.Ref(e.Flow, e.Seg)
@@ -175,13 +182,8 @@ func (l *ledger) opened(d *Detector, e *tcpstate.Event) {
 	l.enter(e.Flow, Connection{Capture: capture, Stream: r.Stream, First: e.Time})
 }
 
-// begins makes room for the entry of a flow, and reports whether there may be one more connection.
-func (l *ledger) begins(f *tcpstate.Flow) bool {
-	i := int(f.Index())
-	if i >= len(l.byFlow) {
-		l.byFlow = append(l.byFlow, make([]entry, i+1-len(l.byFlow))...)
-	}
-	l.byFlow[i] = entry{}
+// begins reports whether there may be one more connection.
+func (l *ledger) begins() bool {
 	if len(l.all)-l.late >= l.most {
 		l.cut = true
 		return false
@@ -194,9 +196,13 @@ func (l *ledger) enter(f *tcpstate.Flow, c Connection) {
 	if len(l.all) == cap(l.all) { // twice as much at once: append would leave four times as much garbage behind
 		l.all = slices.Grow(l.all, max(len(l.all), 64))
 	}
-	c.marks = &l.marks
 	l.all = append(l.all, c)
-	l.byFlow[f.Index()].place = uint32(len(l.all))
+	i := int(f.Index())
+	if i >= len(l.byFlow) {
+		l.byFlow = slices.Grow(l.byFlow, max(i+1-len(l.byFlow), len(l.byFlow)))
+		l.byFlow = l.byFlow[:cap(l.byFlow)]
+	}
+	l.byFlow[i] = entry{place: uint32(len(l.all)), kept: [2]kept{{limit: math.MaxUint32}, {limit: math.MaxUint32}}}
 }
 
 // concerns keeps the connection of a finding although there were too many: else what two captures show of it
@@ -213,27 +219,21 @@ func (l *ledger) concerns(x *tcpstate.Flow, f *Finding) {
 	l.enter(x, Connection{Capture: f.Capture, Stream: f.Stream, First: first, Late: true})
 }
 
-// add adds a mark to those of a flow's half.
-func (l *ledger) add(x *entry, half int, m Mark) {
-	m.FromLB, m.link = half == 1, x.place-1
-	l.marks.add(m)
-}
-
 // setUp keeps the SYNs of a flow, which its notes hold no longer than it takes to set it up.
 func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	x := l.of(f)
-	if x == nil || l.all[x.place-1].setUp {
+	if x == nil || x.setUp {
 		return
 	}
-	l.all[x.place-1].setUp = true
+	x.setUp = true
 	n := d.tracker.Notes(f)
 	for i := range n.Half {
 		for _, s := range n.Half[i].SYNs {
-			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, TTL: s.TTL()}
+			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, TTL: s.TTL(), FromLB: i == 1}
 			if s.HasTS {
 				m.Stamp = s.TSVal
 			}
-			l.add(x, i, m)
+			l.marks.add(x, m)
 		}
 	}
 }
@@ -273,17 +273,22 @@ func (l *ledger) keep(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
 }
 
 func (l *ledger) keepMark(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
-	x := l.of(f)
-	if x == nil || s == nil {
+	if s == nil || int(f.Index()) >= len(l.byFlow) {
 		return
 	}
-	k := &x.kept[half&1]
-	if k.n >= firstMarks && rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros {
-		return // as nearly all
+	x := &l.byFlow[f.Index()]
+	if rankOf(s.Seq, s.Ack, stampOf(s)) <= x.kept[half&1].limit { // as next to none
+		l.tryMark(x, half, f, s)
 	}
-	if l.passes(k, f, s) {
+}
+
+// tryMark keeps a segment if it passes.
+func (l *ledger) tryMark(x *entry, half int, f *tcpstate.Flow, s *tcpstate.Segment) {
+	if x.place != 0 && l.passes(&x.kept[half&1], f, s) {
 		l.kept++
-		l.add(x, half, markOf(s))
+		m := markOf(s)
+		m.FromLB = half == 1
+		l.marks.add(x, m)
 	}
 }
 
@@ -297,7 +302,7 @@ func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
 		return true
 	}
 	if few && k.zeros < fewZeros {
-		if k.zeros = fewZeros; rankOf(s.Seq, s.Ack, stampOf(s)) > math.MaxUint32>>k.zeros {
+		if k.asks(fewZeros); rankOf(s.Seq, s.Ack, stampOf(s)) > k.limit {
 			return false
 		}
 	}
@@ -307,7 +312,7 @@ func (l *ledger) passes(k *kept, f *tcpstate.Flow, s *tcpstate.Segment) bool {
 	l.passed++
 	k.n++
 	if n := k.n - firstMarks; few && n%fewOfAKind == 0 || n == ofAKind {
-		k.zeros++
+		k.asks(k.zeros + 1)
 	}
 	if k.n == firstMarks+ofAKind {
 		k.n = firstMarks
@@ -328,7 +333,7 @@ func markOf(s *tcpstate.Segment) Mark {
 	return Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Stamp: stampOf(s), Time: s.Time, Control: s.Flags & control, TTL: s.TTL}
 }
 
-// gone completes the entry of a flow that is forgotten.
+// gone completes the connection of a flow that is forgotten.
 func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
 	x := l.of(f)
 	if x == nil {
@@ -342,7 +347,7 @@ func (l *ledger) gone(d *Detector, f *tcpstate.Flow) {
 			c.ISN[k], c.HasISN[k] = h.ISN, true
 		}
 	}
-	c.Requests, c.lb = x.requests, uint8(lb)
+	c.Requests, c.lb, c.newest, c.nMarks = x.requests, uint8(lb), x.newest, x.marks
 	*x = entry{}
 }
 
@@ -386,20 +391,8 @@ func (d *Detector) Shares(segs []tcpstate.Segment) bool {
 }
 
 // finish is what was kept.
-func (l *ledger) finish() ([]Connection, bool) {
-	if l == nil {
-		return nil, false
+func (r *Result) finish(l *ledger) {
+	if l != nil {
+		r.Connections, r.ConnectionsCut, r.marks = l.all, l.cut, l.marks
 	}
-	type chain struct{ newest, n uint32 }
-	chains := make([]chain, len(l.all))
-	for i := range l.marks.n {
-		m := l.marks.at(i)
-		c := &chains[m.link]
-		m.link = c.newest
-		c.newest, c.n = i+1, c.n+1
-	}
-	for i := range chains {
-		l.all[i].newest, l.all[i].nMarks = chains[i].newest, chains[i].n
-	}
-	return l.all, l.cut
 }

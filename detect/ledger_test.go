@@ -28,11 +28,12 @@ func TestMarksTurned(t *testing.T) {
 	x.send(low, high, tcpstate.ACK|tcpstate.FIN, 250, 651)
 	x.send(high, low, tcpstate.ACK, 651, 251)
 	x.pause(60 * second)
-	c := x.d.Finish().Connections[0]
+	r := x.d.Finish()
+	c := &r.Connections[0]
 	if c.LB != low || c.Target != high || c.NMarks() < 4 {
 		t.Fatalf("%v to %v with %d marks", c.LB, c.Target, c.NMarks())
 	}
-	for _, m := range c.AppendMarks(nil) {
+	for _, m := range r.AppendMarks(nil, c) {
 		if low := m.Seq < 500; m.FromLB != low {
 			t.Errorf("from the LB: %t, %d", m.FromLB, m.Seq)
 		}

@@ -67,6 +67,7 @@ type Result struct {
 	// were more than are kept. Late ones come last.
 	Connections    []Connection
 	ConnectionsCut bool
+	marks          *marks // of those and of Behind's
 
 	// Behind is what the analysis found in connections of the same captures that are others, shown once more
 	// behind the translation of addresses; Connections are then kept of both. With Options.Apart only; nil:
@@ -194,7 +195,7 @@ func (d *Detector) result(fs []*Finding) *Result {
 	}
 	r.RSTs, r.BareRSTs = d.tracker.RSTs, d.tracker.BareRSTs
 	if d.opt.Connections || d.behind != nil {
-		r.Connections, r.ConnectionsCut = d.ledger.finish()
+		r.finish(d.ledger)
 	}
 	return r
 }

@@ -115,12 +115,11 @@ func Cases(points []Point) (cases []*Case) {
 	}
 	for a := range n {
 		for b := a + 1; b < n; b++ {
-			x, y := points[a].Result.Connections, points[b].Result.Connections
+			x, y := points[a].Result, points[b].Result
 			inside := of[a] == of[b]
 			var pairs []pair
 			if inside {
-				pairs = straighten(points[a].Result, points[b].Result)
-				x, y = points[a].Result.Connections, points[b].Result.Connections
+				pairs = straighten(x, y)
 			} else if pairs = match(x, y); len(pairs) == 0 {
 				continue
 			}
@@ -181,6 +180,11 @@ func (l *Link) turn() {
 // build puts a case together, of points that are in order.
 func (c *Case) build(points []Point, links map[[2]int]*Link) {
 	place := map[int]int{}
+	most := 0 // connections of a point: mostly the others have the same ones
+	for _, i := range c.Of {
+		most = max(most, len(points[i].Result.Connections))
+	}
+	c.conns = make([]conn, 0, most)
 	for k, i := range c.Of {
 		place[i] = k
 		c.Points = append(c.Points, points[i])

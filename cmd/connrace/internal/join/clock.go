@@ -61,11 +61,11 @@ const (
 )
 
 // sampled are the samples of connections that two points share.
-func sampled(a, b []detect.Connection, pairs []pair) samples {
+func sampled(a, b *detect.Result, pairs []pair) samples {
 	var s samples
 	marks := 0
 	for _, p := range pairs {
-		marks += a[p.a].NMarks()
+		marks += a.Connections[p.a].NMarks()
 	}
 	var xs, ys []detect.Mark
 	index := map[[2]tcpstate.Endpoint]int32{}
@@ -76,7 +76,7 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 			continue
 		}
 		p := &pairs[i]
-		x, y := &a[p.a], &b[p.b]
+		x, y := &a.Connections[p.a], &b.Connections[p.b]
 		names := [2]tcpstate.Endpoint{x.Target, y.Target}
 		t, is := index[names]
 		if !is {
@@ -84,7 +84,7 @@ func sampled(a, b []detect.Connection, pairs []pair) samples {
 			index[names] = t
 			s.targets = append(s.targets, names)
 		}
-		xs, ys = x.AppendMarks(xs[:0]), y.AppendMarks(ys[:0])
+		xs, ys = a.AppendMarks(xs[:0], x), b.AppendMarks(ys[:0], y)
 		level(xs, ys)
 		hashes[0] = hashed(hashes[0][:0], xs, p.shift)
 		hashes[1] = hashed(hashes[1][:0], ys, [2]tcpstate.Seq{})

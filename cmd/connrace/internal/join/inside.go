@@ -12,18 +12,18 @@ import (
 // before the capture the first segment may have been the target's, and then what came first was seen behind the translation; or
 // the capture lacks one of its first two segments, and then none was taken for the other.
 func straighten(near, behind *detect.Result) []pair {
-	pairs := match(near.Connections, behind.Connections)
+	pairs := match(near, behind)
 	out, back := newMove(near, behind), newMove(behind, near)
 	for _, p := range pairs {
 		x, y := &near.Connections[p.a], &behind.Connections[p.b]
-		if begun(x) && begun(y) || !isBehind(near.Connections, behind.Connections, p) {
+		if begun(x) && begun(y) || !isBehind(near, behind, p) {
 			continue
 		}
 		out.connection(x)
 		back.connection(y)
 		*x, *y = *y, *x
 	}
-	if again := again(near.Connections, pairs); len(again) > 0 {
+	if again := again(near, pairs); len(again) > 0 {
 		for _, i := range again {
 			out.connection(&near.Connections[i])
 			behind.Connections = append(behind.Connections, near.Connections[i])
@@ -31,7 +31,7 @@ func straighten(near, behind *detect.Result) []pair {
 		slices.SortStableFunc(behind.Connections, func(a, b detect.Connection) int { return cmp.Compare(a.First, b.First) })
 		i := -1
 		near.Connections = slices.DeleteFunc(near.Connections, func(detect.Connection) bool { i++; return slices.Contains(again, i) })
-		pairs = match(near.Connections, behind.Connections)
+		pairs = match(near, behind)
 	}
 	if len(out.moved) == 0 {
 		return pairs
@@ -53,7 +53,8 @@ type stream struct {
 const mostUnpaired = 1 << 10
 
 // again are the places of connections that are not paired, and are others of those, behind the translation.
-func again(all []detect.Connection, pairs []pair) (places []int) {
+func again(r *detect.Result, pairs []pair) (places []int) {
+	all := r.Connections
 	paired := make([]bool, len(all))
 	for _, p := range pairs {
 		paired[p.a] = true
@@ -64,7 +65,7 @@ func again(all []detect.Connection, pairs []pair) (places []int) {
 			continue
 		}
 		shared := map[int]int{}
-		for _, x := range all[i].AppendMarks(nil) {
+		for _, x := range r.AppendMarks(nil, &all[i]) {
 			key := keyOf(&x, &all[i], false)
 			j, is := first[key]
 			if !is {
@@ -79,7 +80,7 @@ func again(all []detect.Connection, pairs []pair) (places []int) {
 				continue
 			}
 			paired[i], paired[j] = true, true
-			if isBehind(all, all, pair{a: i, b: j}) {
+			if isBehind(r, r, pair{a: i, b: j}) {
 				j = i
 			}
 			places = append(places, j)
@@ -90,7 +91,7 @@ func again(all []detect.Connection, pairs []pair) (places []int) {
 
 // isBehind reports whether of a connection that one capture shows twice the first is that behind the translation: segments of
 // the LB have fewer hops to live there, or came there later.
-func isBehind(a, b []detect.Connection, p pair) bool {
+func isBehind(a, b *detect.Result, p pair) bool {
 	s := sampled(a, b, []pair{p})
 	if first, known := s.byHops(); known {
 		return !first

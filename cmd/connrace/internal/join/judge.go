@@ -190,7 +190,7 @@ func (m *Merger) captures(p int) *[kinds]bool {
 		}
 		var marks []detect.Mark
 		for i := 0; i < len(cs) && *has != all; i++ {
-			marks = cs[i].AppendMarks(marks[:0])
+			marks = r.AppendMarks(marks[:0], &cs[i])
 			for k := range marks {
 				if x := &marks[k]; !x.Control.Has(tcpstate.RST) {
 					saw(kindOf(x.Control, x.Len, x.FromLB))

@@ -20,8 +20,9 @@ type pair struct {
 const enough = 3
 
 // match finds the connections that two points have in common.
-func match(a, b []detect.Connection) []pair {
-	m := matcher{a: a, b: b, takenA: make([]bool, len(a)), takenB: make([]bool, len(b))}
+func match(a, b *detect.Result) []pair {
+	m := matcher{of: [2]*detect.Result{a, b}, a: a.Connections, b: b.Connections}
+	m.takenA, m.takenB = make([]bool, len(m.a)), make([]bool, len(m.b))
 	m.byNumbers()
 	m.byOneNumber() // before a SYN alone, which is the same
 	m.byMarks(true)
@@ -31,15 +32,16 @@ func match(a, b []detect.Connection) []pair {
 }
 
 type matcher struct {
-	a, b           []detect.Connection
+	of             [2]*detect.Result
+	a, b           []detect.Connection // theirs
 	takenA, takenB []bool
 	pairs          []pair
 	scratch        []detect.Mark
 }
 
-// marks are those of a connection, until others are asked for.
-func (m *matcher) marks(c *detect.Connection) []detect.Mark {
-	m.scratch = c.AppendMarks(m.scratch[:0])
+// marks are those of a connection of one of the results, until others are asked for.
+func (m *matcher) marks(of int, c *detect.Connection) []detect.Mark {
+	m.scratch = m.of[of].AppendMarks(m.scratch[:0], c)
 	return m.scratch
 }
 
@@ -147,7 +149,7 @@ func (m *matcher) byMarks(withEnds bool) {
 		if m.takenB[i] {
 			continue
 		}
-		for _, x := range m.marks(&m.b[i]) {
+		for _, x := range m.marks(1, &m.b[i]) {
 			key := keyOf(&x, &m.b[i], withEnds)
 			if j, is := index[key]; is && j != i && !withEnds {
 				index[key] = -1
@@ -164,7 +166,7 @@ func (m *matcher) byMarks(withEnds bool) {
 			continue
 		}
 		shared, stamped, syn := map[int]int{}, map[int]int{}, -1 // segments, and those with timestamps, which say more
-		for _, x := range m.marks(&m.a[i]) {
+		for _, x := range m.marks(0, &m.a[i]) {
 			j, is := index[keyOf(&x, &m.a[i], withEnds)]
 			if !is || j < 0 || m.takenB[j] {
 				continue
@@ -213,7 +215,7 @@ func (m *matcher) byOneNumber() {
 			for _, j := range index[c.ISN[side]] {
 				p := pair{a: i, b: j}
 				p.shift[1-side] = m.b[j].ISN[1-side] - c.ISN[1-side]
-				if !m.takenB[j] && alike(c, &m.b[j], p.shift) >= 2 {
+				if !m.takenB[j] && m.alike(p) >= 2 {
 					m.add(p)
 					break
 				}
@@ -222,11 +224,11 @@ func (m *matcher) byOneNumber() {
 	}
 }
 
-// alike counts the messages that two connections share if their numbers are shifted.
-func alike(a, b *detect.Connection, shift [2]tcpstate.Seq) (n int) {
-	bs := b.AppendMarks(nil)
-	for _, x := range a.AppendMarks(nil) {
-		x = shifted(x, shift)
+// alike counts the messages that the connections of a pair share.
+func (m *matcher) alike(p pair) (n int) {
+	bs := m.of[1].AppendMarks(nil, &m.b[p.b])
+	for _, x := range m.marks(0, &m.a[p.a]) {
+		x = shifted(x, p.shift)
 		if !x.SYN() && x.Len > 0 && slices.ContainsFunc(bs, func(y detect.Mark) bool {
 			return y.FromLB == x.FromLB && y.Identity() == x.Identity() && y.Len == x.Len
 		}) {

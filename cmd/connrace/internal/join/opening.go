@@ -3,7 +3,6 @@ package join
 import (
 	"strings"
 
-	"connrace/detect"
 	"connrace/tcpstate"
 )
 
@@ -50,15 +49,15 @@ type opening struct {
 	stamp uint32
 }
 
-// openings are those of connections that are not paired, by a key that no other of them has.
-func (m *matcher) openings(all []detect.Connection, taken []bool, key func(*opening) (uint32, bool)) map[uint32]opening {
+// openings are those of connections of one of the results that are not paired, by a key that no other of them has.
+func (m *matcher) openings(of int, taken []bool, key func(*opening) (uint32, bool)) map[uint32]opening {
 	by := map[uint32]opening{}
-	for i := range all {
-		c := &all[i]
+	for i := range m.of[of].Connections {
+		c := &m.of[of].Connections[i]
 		if taken[i] || !c.HasISN[0] || c.HasISN[1] {
 			continue
 		}
-		for _, x := range m.marks(c) {
+		for _, x := range m.marks(of, c) {
 			if !x.FromLB || !x.SYN() {
 				continue
 			}
@@ -76,11 +75,11 @@ func (m *matcher) openings(all []detect.Connection, taken []bool, key func(*open
 }
 
 func (m *matcher) byOpening(same func(x, y *opening) bool, key func(*opening) (uint32, bool)) {
-	as := m.openings(m.a, m.takenA, key)
+	as := m.openings(0, m.takenA, key)
 	if len(as) == 0 {
 		return
 	}
-	bs := m.openings(m.b, m.takenB, key)
+	bs := m.openings(1, m.takenB, key)
 	for k, x := range as {
 		if y, is := bs[k]; is && x.at >= 0 && y.at >= 0 && same(&x, &y) {
 			m.add(pair{a: x.at, b: y.at, shift: [2]tcpstate.Seq{y.seq - x.seq}})

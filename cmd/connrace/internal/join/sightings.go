@@ -82,7 +82,8 @@ func (m *Merger) distant(p int, lb bool) map[tcpstate.Addr]bool {
 		return *all
 	}
 	*all = map[tcpstate.Addr]bool{}
-	cs := m.Points[p].Result.Connections
+	r := m.Points[p].Result
+	cs := r.Connections
 	var marks []detect.Mark
 	for i := len(cs) - 1; i >= 0; i-- { // the newest of each host tells
 		host := cs[i].Target.Addr
@@ -92,7 +93,7 @@ func (m *Merger) distant(p int, lb bool) map[tcpstate.Addr]bool {
 		if _, known := (*all)[host]; known {
 			continue
 		}
-		marks = cs[i].AppendMarks(marks[:0])
+		marks = r.AppendMarks(marks[:0], &cs[i])
 		for k := range marks {
 			if x := &marks[k]; x.FromLB == lb && x.TTL != 0 && !x.Control.Has(tcpstate.RST) { // anybody may have sent an RST
 				(*all)[host] = !isInitial(x.TTL)

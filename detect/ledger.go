@@ -193,16 +193,22 @@ func (l *ledger) begins() bool {
 
 // enter makes a connection that of a flow.
 func (l *ledger) enter(f *tcpstate.Flow, c Connection) {
-	if len(l.all) == cap(l.all) { // twice as much at once: append would leave four times as much garbage behind
-		l.all = slices.Grow(l.all, max(len(l.all), 64))
-	}
-	l.all = append(l.all, c)
+	l.all = append(withRoom(l.all, len(l.all)+1), c)
 	i := int(f.Index())
-	if i >= len(l.byFlow) {
-		l.byFlow = slices.Grow(l.byFlow, max(i+1-len(l.byFlow), len(l.byFlow)))
-		l.byFlow = l.byFlow[:cap(l.byFlow)]
-	}
+	l.byFlow = withRoom(l.byFlow, i+1)
+	l.byFlow = l.byFlow[:max(len(l.byFlow), i+1)]
 	l.byFlow[i] = entry{place: uint32(len(l.all)), kept: [2]kept{{limit: math.MaxUint32}, {limit: math.MaxUint32}}}
+}
+
+// withRoom is a table with room for n values, for four times as many as it had if that is more. Room that is not used
+// yet takes addresses only: slices.Grow would touch it, and smaller steps copy more.
+func withRoom[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s
+	}
+	more := make([]T, len(s), max(n, 4*cap(s), 64))
+	copy(more, s)
+	return more
 }
 
 // concerns keeps the connection of a finding although there were too many: else what two captures show of it

@@ -67,6 +67,8 @@ func sampled(a, b *detect.Result, pairs []pair) samples {
 	for _, p := range pairs {
 		marks += a.Connections[p.a].NMarks()
 	}
+	room := min(marks, maxSamples) // what is not used of it takes addresses only
+	s.up, s.down = make([]sample, 0, room), make([]sample, 0, room)
 	var xs, ys []detect.Mark
 	index := map[[2]tcpstate.Endpoint]int32{}
 	var hashes [2][]uint32

@@ -83,16 +83,44 @@ type numbered struct {
 // pairUp pairs connections that were captured from the beginning and are not paired, of which no
 // other of their capture has the same key.
 func pairUp[K comparable](m *matcher, key func(*detect.Connection) K) {
-	bs := index(m.b, m.takenB, key)
-	if len(bs) == 0 {
+	n := 0
+	for i := range m.b {
+		if begun(&m.b[i]) && !m.takenB[i] {
+			n++
+		}
+	}
+	if n == 0 {
 		return
 	}
-	as := index(m.a, m.takenA, key)
+	type places struct{ a, b int32 } // + 1; 0: there is none, -1: there are several
+	note := func(at *int32, i int) {
+		if *at != 0 {
+			i = -2
+		}
+		*at = int32(i + 1)
+	}
+	index := make(map[K]places, n)
+	for i := range m.b {
+		if c := &m.b[i]; begun(c) && !m.takenB[i] {
+			k := key(c)
+			p := index[k]
+			note(&p.b, i)
+			index[k] = p
+		}
+	}
 	for i := range m.a {
 		if c := &m.a[i]; begun(c) && !m.takenA[i] {
 			k := key(c)
-			if j, is := bs[k]; is && j >= 0 && as[k] == int32(i) {
-				m.add(pair{a: i, b: int(j)})
+			if p, is := index[k]; is {
+				note(&p.a, i)
+				index[k] = p
+			}
+		}
+	}
+	for i := range m.a {
+		if c := &m.a[i]; begun(c) && !m.takenA[i] {
+			if p := index[key(c)]; p.a > 0 && p.b > 0 {
+				m.add(pair{a: i, b: int(p.b - 1)})
 			}
 		}
 	}
@@ -100,30 +128,6 @@ func pairUp[K comparable](m *matcher, key func(*detect.Connection) K) {
 
 // begun reports whether a connection was captured from the beginning.
 func begun(c *detect.Connection) bool { return c.HasISN[0] && c.HasISN[1] }
-
-// index are the places of those by their keys; -1: there are several.
-func index[K comparable](all []detect.Connection, taken []bool, key func(*detect.Connection) K) map[K]int32 {
-	n := 0
-	for i := range all {
-		if begun(&all[i]) && !taken[i] {
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	index := make(map[K]int32, n)
-	for i := range all {
-		if c := &all[i]; begun(c) && !taken[i] {
-			k, at := key(c), int32(i)
-			if _, twice := index[k]; twice {
-				at = -1
-			}
-			index[k] = at
-		}
-	}
-	return index
-}
 
 // markKey is what a mark is known by, with the ends of its connection or without.
 type markKey struct {

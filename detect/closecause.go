@@ -145,10 +145,21 @@ var CloseCauses = []*CloseCause{
 		Trigger: "requests of the same method and path",
 		How:     "Requests of one method and path, three or more, were closed upon within a round trip, on connections that had been idle for unlike times.",
 		Timer:   TimerNote{Head: "No timer", Text: "The target closes as soon as it has such a request."},
-		shows:   (*theClose).asRefusal,
+		shows:   (*theClose).asRefusalOfSome,
 		cause:   text("The target closes as soon as it has this request, each time: the application, or a proxy before it, refuses it without an answer, or crashes on it."),
 		fix: text("Look for what refuses that method and path without an answer (nginx return 444, HAProxy http-request reject, a web application firewall, " +
 			"a handler that aborts), and let it answer with a status instead. No timeout is behind it."),
+	},
+	{
+		ID: CloseImmediate, Label: "as soon as it had any request",
+		Trigger: "requests to that port",
+		Timer:   TimerNote{Head: "No timer", Text: "The target closes as soon as it has a request."},
+		shows:   (*theClose).asRefusal,
+		cause: text("The target closes as soon as it has a request, each time, and answered none in this capture: most likely that port expects another protocol than " +
+			"the load balancer speaks, such as TLS (Node.js and Python close so upon plain HTTP), or HTTP/2; else the application, or a proxy before it, refuses all requests, or crashes on them."),
+		fix: text("Try `openssl s_client -connect TARGET` from the load balancer's host: if the port speaks TLS, correct the scheme or the port in the load balancer's configuration " +
+			"(nginx proxy_pass https://, HAProxy server with ssl). Else look for what refuses requests without an answer (nginx return 444, HAProxy http-request reject, " +
+			"a web application firewall, a handler that aborts). No timeout is behind it."),
 	},
 	{
 		ID: CloseMass, Label: "with others at that moment", Timer: massTimer, Knobs: gracefulKnobs,

@@ -197,3 +197,9 @@ func (c *theClose) behindGoAway(*target) (string, bool) {
 func (c *theClose) asRefusal(t *target) (string, bool) {
 	return fromCloses, t.told.inferred.limits.Refused[c.What] && c.Refused(t.told.rtt.Median())
 }
+
+// asRefusalOfSome: so, and others were answered.
+func (c *theClose) asRefusalOfSome(t *target) (string, bool) {
+	basis, ok := c.asRefusal(t)
+	return basis, ok && t.told.answers
+}

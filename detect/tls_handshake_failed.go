@@ -12,7 +12,7 @@ import (
 // A ClientHello was captured, and a close by either side before the handshake was complete: a
 // fatal alert (RFC 8446 §6.2; its name is in the clear until its sender encrypts), a FIN or an
 // RST. A server that answers in another protocol was asked by a probe, an info, unless the same LB
-// agreed on TLS with others and is not served plain there: then the port is wrong. Whoever leaves behind the server's answer, without an alert, has seen what it wanted.
+// agreed on TLS with others and is not served plain there: then the port is wrong. Whoever leaves behind the server's part of the handshake, without an alert, has seen what it wanted.
 var TLSHandshakeFailed = &Rule{
 	ID:       "tls-handshake-failed",
 	Severity: Error,
@@ -107,6 +107,8 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 		f.Confidence = min(f.Confidence, Likely)
 		f.Grounds += "; TLS 1.3 seals what the alert says"
 		f.Summary = fmt.Sprintf("the load balancer broke off the TLS handshake (frame %d) behind the target's part of it, with an alert that is sealed", f.Frame)
+	case byLB && state == tcpstate.TLSHandshakeInPlain:
+		f.Summary = fmt.Sprintf("the target answered the load balancer's TLS hello in another protocol, and the load balancer %s the connection (frame %d)", what, f.Frame)
 	case byLB && x.newestFromTarget.Set():
 		return nil // a health check has seen enough
 	default:
@@ -120,16 +122,17 @@ func matchTLSHandshakeFailed(x *Facts) *Finding {
 		if x.servedPlain() || !x.settings.speaksTLS(x.ends[0].Addr) {
 			f.Severity, f.Lost = Info, false
 			f.Grounds += ": a probe, or the wrong port"
+			f.own = &advice{"Somebody spoke TLS to a port of the target that does not: a probe, or a load balancer with the wrong scheme or port.", wrongScheme}
 		} else {
-			f.own = &advice{
-				"The load balancer, which speaks TLS with others, spoke TLS to a port of the target that does not.",
-				"Correct the scheme or the port of this target in the load balancer's configuration (nginx proxy_pass http://, HAProxy server without ssl, Envoy " +
-					"transport_socket), or let the target speak TLS there.",
-			}
+			f.own = &advice{"The load balancer, which speaks TLS with others, spoke TLS to a port of the target that does not.", wrongScheme}
 		}
 	}
 	return f
 }
+
+// wrongScheme is the fix where a load balancer speaks TLS to a port that does not.
+const wrongScheme = "Correct the scheme or the port of this target in the load balancer's configuration (nginx proxy_pass http://, HAProxy server without ssl, Envoy " +
+	"transport_socket), or let the target speak TLS there."
 
 // brokenOff is what first ended the connection, by whom, and the alert if it was one. Who had seen
 // the other's close closed second.

@@ -24,3 +24,31 @@ func TestHandshakeCutOff(t *testing.T) {
 		}
 	}
 }
+
+// Where one side speaks TLS and the other does not, the scheme is what is to be changed, whoever closes
+// first, and also where it may be a probe.
+func TestWrongScheme(t *testing.T) {
+	for name, fix := range map[string]string{
+		"tls-handshake-failed-plain-port":          "proxy_pass http://",
+		"tls-handshake-failed-wrong-port":          "proxy_pass http://",
+		"tls-handshake-failed-lb-closes":           "proxy_pass http://",
+		"closed-with-request-outstanding-tls-port": "proxy_pass https://",
+		"closed-with-request-outstanding-refused":  "return 444",
+	} {
+		found := 0
+		for _, s := range corpus(t) {
+			if s.Name != name {
+				continue
+			}
+			for _, f := range run(s.Resolve()).Findings {
+				found++
+				if !strings.Contains(f.Fix, fix) || strings.Contains(f.Fix, "https") != strings.Contains(fix, "https") {
+					t.Errorf("%s: fix %q lacks %q", name, f.Fix, fix)
+				}
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: nothing found", name)
+		}
+	}
+}

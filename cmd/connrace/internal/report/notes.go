@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"connrace/cmd/connrace/internal/text"
+	"connrace/detect"
 )
 
 // notes say what may have hidden something.
@@ -83,6 +84,10 @@ func (r *Report) Notes() []string {
 	if n := x.OtherProtocols; n > 0 {
 		add("the protocol of %s is not followed: what is said of their messages is only suspected", text.Plural(n, "connection"))
 	}
+	if n := r.probes(); n > 0 {
+		add("%s met a port that speaks another protocol, and count as probes, for who sent them has agreed on TLS nowhere or is served there without it; "+
+			"if it is the load balancer, its scheme or port is wrong (-v shows them)", text.Plural(n, "TLS hello"))
+	}
 	for i, s := range x.Scans {
 		if i == mostScans {
 			add("%s scanned ports too", text.Plural(uint64(len(x.Scans)-i), "other pair"))
@@ -118,6 +123,18 @@ func (r *Report) Notes() []string {
 			text.Plural(l.Count, "place"), l.Frame, in, text.Roughly(l.By))
 	}
 	return ns
+}
+
+// probes counts the TLS hellos to ports that do not speak it by hosts that may not have meant it.
+func (r *Report) probes() (n uint64) {
+	for i := range r.Analyses {
+		for _, f := range r.Analyses[i].Result.Findings {
+			if f.Rule == detect.TLSHandshakeFailed && f.Severity == detect.Info {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // mostScans is how many port scans are named one by one.

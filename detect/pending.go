@@ -204,6 +204,9 @@ func (d *Detector) complete(ps ...*pending) {
 		if p.f.Rule.Repeated {
 			d.gradeWait(p) // by those before it, be they of the same batch
 		}
+		if p.t != nil {
+			p.t.noteSilence(p.f)
+		}
 		if p.f.ID == 0 {
 			d.emit(p)
 		} else if d.explain(p); d.opt.OnUpdate != nil {
@@ -309,6 +312,10 @@ func (d *Detector) explainRule(p *pending) {
 	if p.close != nil && f.Lost {
 		cause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
 		f.Measures.CloseCause = cause.ID
+	}
+	if a := p.t.interrupted(f); a != nil && f.own == nil {
+		f.Cause, f.Fix = a.cause, a.fix
+		return
 	}
 	if f.Rule.advise != nil && f.own == nil {
 		if a := f.Rule.advise(f, idleBounds{p.t.told.longest, p.t.told.gone.All()}); a != nil {

@@ -59,7 +59,8 @@ type told struct {
 	drops     ring.Times // when SYNs were dropped, and of which streams
 	clocks    clocks
 	losses    ring.Times // when data or FINs of accepted connections were sent again
-	heard     int64      // when it last answered a SYN or a request, refused or closed
+	silences  ring.Ring[silentTime]
+	heard     int64 // when it last answered a SYN or a request, refused or closed
 
 	answers bool // a request was answered
 	oneWay  bool // a connection went on and on without an answer: see goesOneWay
@@ -306,6 +307,7 @@ func (t *target) shift(by int64) {
 	x.refusals.Each(func(at *int64) { *at += by })
 	x.behindAnswers.Each(func(at *int64) { *at += by })
 	x.losses.Shift(by)
+	x.silences.Each(func(s *silentTime) { s.from, s.to = s.from+by, s.to+by })
 	for i := range x.clocks {
 		x.clocks[i].newest.Time += by
 	}

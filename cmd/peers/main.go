@@ -9,6 +9,7 @@
 //	go run ./cmd/peers -full -live -write docs/speed.md
 //	go run ./cmd/peers -growth -full
 //	go run ./cmd/peers -several -rounds 9
+//	go run ./cmd/peers -joined -rounds 9
 package main
 
 import (
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	growth := fs.Bool("growth", false, "how costs grow with connections, packets and trouble, at the full sizes if -size is not given")
 	fs.BoolVar(&b.watch, "live", false, "those that capture from an interface instead, with -write too; it needs root")
 	several := fs.Bool("several", false, "what a second processor saves instead")
+	joined := fs.Bool("joined", false, "what joining two captures costs instead")
 	page := fs.String("write", "", "write a page about it all to this `FILE`")
 	parent := fs.String("dir", os.TempDir(), "where captures are made, one at a time")
 	if err := fs.Parse(args); err != nil {
@@ -101,6 +103,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	}
 	if *several {
 		return b.several(ctx, shaped(*size), stdout)
+	}
+	if *joined {
+		return b.joining(ctx, shaped(*size), stdout)
 	}
 	if *growth {
 		if err := b.growth(ctx, growing(*size, *full), stdout); err != nil {

@@ -69,6 +69,16 @@ read and decoded ahead where packets are large; small ones are analysed by one p
 	if err := b.several(ctx, shaped(size), w); err != nil {
 		return err
 	}
+	fmt.Fprint(w, `
+## Two captures, joined
+
+What it costs to find the connections that two captures share, and to compare what both show of a failure, beside the two analyses
+by themselves.
+
+`)
+	if err := b.joining(ctx, shaped(size), w); err != nil {
+		return err
+	}
 	if !b.watch {
 		return nil
 	}

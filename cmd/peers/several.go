@@ -5,13 +5,13 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"time"
 )
 
@@ -36,7 +36,7 @@ var shapes = []shape{
 		if err != nil {
 			return nil, err
 		}
-		other, err := put(dir, "target.pcap", otherPoint(plain))
+		other, err := put(dir, "target.pcap", otherPoint(plain, 2*time.Second))
 		return append(files, other...), err
 	}},
 }
@@ -117,15 +117,15 @@ func rotate(plain []byte, dir string) (files []string, err error) {
 	return files, err
 }
 
-// otherPoint is what a capture of the same shows a hop away, 350 µs later, begun two seconds after it.
-func otherPoint(plain []byte) []byte {
+// otherPoint is what a capture of the same shows a hop away, 350 µs later, begun so long after it.
+func otherPoint(plain []byte, after time.Duration) []byte {
 	le := binary.LittleEndian
 	out := bytes.Clone(plain[:fileHeader])
 	begins := int64(-1)
 	records(plain, func(r []byte) {
 		at := int64(le.Uint32(r))*1e6 + int64(le.Uint32(r[4:])) + 350
 		if begins < 0 {
-			begins = at + 2e6
+			begins = at + after.Microseconds()
 		}
 		if at < begins {
 			return
@@ -165,10 +165,14 @@ func (b *bench) several(ctx context.Context, all []workload, w io.Writer) error 
 			if err != nil {
 				return err
 			}
-			one, two, err := b.pair(ctx, files)
+			costs, said, err := b.byTurns(ctx, append([]string{"--workers", "1"}, files...), append([]string{"--workers", "2"}, files...))
+			if err == nil && !bytes.Equal(said[0], said[1]) {
+				err = errors.New("says something else with two processors")
+			}
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", title, form.name, err)
 			}
+			one, two := costs[0], costs[1]
 			t.row(title, form.name, fmt.Sprintf("%.2f", one.wall.Seconds()), fmt.Sprintf("%.2f", two.wall.Seconds()), ratio(two.wall, one.wall), ratio(two.cpu, one.cpu))
 			title = ""
 			if err := os.RemoveAll(dir); err != nil {
@@ -183,22 +187,61 @@ func (b *bench) several(ctx context.Context, all []workload, w io.Writer) error 
 	return err
 }
 
-// pair is what files cost with one processor and with two, in turn.
-func (b *bench) pair(ctx context.Context, files []string) (one, two cost, err error) {
-	var costs [2][]cost
+// byTurns is what connrace costs with some arguments and with others, in turn, and what it said.
+func (b *bench) byTurns(ctx context.Context, all ...[]string) (costs []cost, said [][]byte, err error) {
+	each := make([][]cost, len(all))
+	said = make([][]byte, len(all))
 	for range b.rounds {
-		var said [2][]byte
-		for i := range costs {
-			cmd := exec.CommandContext(ctx, filepath.Join(b.dir, connrace), append([]string{"-q", "--format", "json", "--workers", strconv.Itoa(i + 1)}, files...)...)
+		for i, args := range all {
+			cmd := exec.CommandContext(ctx, filepath.Join(b.dir, connrace), append([]string{"-q", "--format", "json"}, args...)...)
 			began := time.Now()
 			if said[i], err = cmd.Output(); err != nil {
-				return one, two, err
+				return nil, nil, err
 			}
-			costs[i] = append(costs[i], cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()})
-		}
-		if !bytes.Equal(said[0], said[1]) {
-			return one, two, fmt.Errorf("says something else with two processors")
+			each[i] = append(each[i], cost{wall: time.Since(began), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()})
 		}
 	}
-	return medians(costs[0]), medians(costs[1]), nil
+	for _, c := range each {
+		costs = append(costs, medians(c))
+	}
+	return costs, said, nil
+}
+
+// joining measures what two captures of the same connections cost when they are joined, and each by itself.
+func (b *bench) joining(ctx context.Context, all []workload, w io.Writer) error {
+	t := newTable("two captures of", "processors", "wall s, each by itself", "wall s, joined", "joined / sum", "CPU joined / sum")
+	for _, load := range all {
+		s, err := b.make(ctx, load)
+		if err != nil {
+			return err
+		}
+		plain, err := os.ReadFile(s.file)
+		if err != nil {
+			return err
+		}
+		other, err := put(b.dir, "target.pcap", otherPoint(plain, 0))
+		if err != nil {
+			return err
+		}
+		title := s.title()
+		for _, n := range []string{"1", "2"} {
+			costs, said, err := b.byTurns(ctx, []string{"--workers", n, s.file}, []string{"--workers", n, other[0]}, []string{"--workers", n, s.file, other[0]})
+			if err == nil && !bytes.Contains(said[2], []byte(`"joined"`)) {
+				err = errors.New("the captures are not joined")
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", title, err)
+			}
+			wall, cpu := costs[0].wall+costs[1].wall, costs[0].cpu+costs[1].cpu
+			t.row(title, n, fmt.Sprintf("%.2f + %.2f", costs[0].wall.Seconds(), costs[1].wall.Seconds()), fmt.Sprintf("%.2f", costs[2].wall.Seconds()), ratio(costs[2].wall, wall), ratio(costs[2].cpu, cpu))
+			title = ""
+		}
+		for _, f := range []string{s.file, other[0]} {
+			if err := os.Remove(f); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := io.WriteString(w, t.String())
+	return err
 }

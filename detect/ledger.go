@@ -107,16 +107,17 @@ type marks struct {
 
 func (s *marks) at(i uint32) *Mark { return &s.blocks[i/markBlock][i%markBlock] }
 
-// add adds one to those of a connection.
-func (s *marks) add(x *entry, m Mark) {
+// add makes room for one more of a connection, to be filled in place.
+func (s *marks) add(x *entry) *Mark {
 	if s.n%markBlock == 0 {
 		s.blocks = append(s.blocks, make([]Mark, markBlock))
 	}
-	m.before = x.newest
 	s.n++
-	*s.at(s.n - 1) = m
+	m := s.at(s.n - 1)
+	m.before = x.newest
 	x.newest = s.n
 	x.marks++
+	return m
 }
 
 // ledger keeps the connections of an analysis. A nil one does nothing. Neither they nor their marks have pointers, and
@@ -235,11 +236,11 @@ func (l *ledger) setUp(d *Detector, f *tcpstate.Flow) {
 	n := d.tracker.Notes(f)
 	for i := range n.Half {
 		for _, s := range n.Half[i].SYNs {
-			m := Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Time: s.Time, Control: tcpstate.SYN, TTL: s.TTL(), FromLB: i == 1}
+			m := l.marks.add(x)
+			m.Seq, m.Ack, m.Len, m.Time, m.Control, m.TTL, m.FromLB = s.Seq, s.Ack, s.Len, s.Time, tcpstate.SYN, s.TTL(), i == 1
 			if s.HasTS {
 				m.Stamp = s.TSVal
 			}
-			l.marks.add(x, m)
 		}
 	}
 }
@@ -292,9 +293,9 @@ func (l *ledger) keepMark(f *tcpstate.Flow, half int, s *tcpstate.Segment) {
 func (l *ledger) tryMark(x *entry, half int, f *tcpstate.Flow, s *tcpstate.Segment) {
 	if x.place != 0 && l.passes(&x.kept[half&1], f, s) {
 		l.kept++
-		m := markOf(s)
+		m := l.marks.add(x)
+		m.set(s)
 		m.FromLB = half == 1
-		l.marks.add(x, m)
 	}
 }
 
@@ -334,9 +335,9 @@ func stampOf(s *tcpstate.Segment) uint32 {
 	return 0
 }
 
-// markOf is a segment as a mark; from where, others know.
-func markOf(s *tcpstate.Segment) Mark {
-	return Mark{Seq: s.Seq, Ack: s.Ack, Len: s.Len, Stamp: stampOf(s), Time: s.Time, Control: s.Flags & control, TTL: s.TTL}
+// set makes it one of a segment; from where, others know.
+func (m *Mark) set(s *tcpstate.Segment) {
+	m.Seq, m.Ack, m.Len, m.Stamp, m.Time, m.Control, m.TTL = s.Seq, s.Ack, s.Len, stampOf(s), s.Time, s.Flags&control, s.TTL
 }
 
 // gone completes the connection of a flow that is forgotten.
@@ -375,7 +376,8 @@ func (d *Detector) Shares(segs []tcpstate.Segment) bool {
 	var perhaps [1 << 11]uint32 // by the first bits of their hashes: few marks pass
 	for i := range segs {
 		if s := &segs[i]; !s.Quoted {
-			m := markOf(s)
+			var m Mark
+			m.set(s)
 			known[m.Identity()] = true
 			h := rankOf(m.Seq, m.Ack, m.Stamp)
 			perhaps[h>>21] |= 1 << (h >> 16 & 31)

@@ -157,10 +157,12 @@ func (c *Case) again(p int) repeated {
 			continue
 		}
 		r.all.add(x)
-		if r.of[x.Target] == nil {
-			r.of[x.Target] = &sums{}
+		of := r.of[x.Target]
+		if of == nil {
+			of = &sums{}
+			r.of[x.Target] = of
 		}
-		r.of[x.Target].add(x)
+		of.add(x)
 	}
 	return r
 }

@@ -99,29 +99,30 @@ func pairUp[K comparable](m *matcher, key func(*detect.Connection) K) {
 		}
 		*at = int32(i + 1)
 	}
-	index := make(map[K]places, n)
+	of := make([]places, 0, n)
+	index := make(map[K]int32, n) // in of
 	for i := range m.b {
 		if c := &m.b[i]; begun(c) && !m.takenB[i] {
 			k := key(c)
-			p := index[k]
-			note(&p.b, i)
-			index[k] = p
+			at, is := index[k]
+			if !is {
+				at = int32(len(of))
+				of = append(of, places{})
+				index[k] = at
+			}
+			note(&of[at].b, i)
 		}
 	}
 	for i := range m.a {
 		if c := &m.a[i]; begun(c) && !m.takenA[i] {
-			k := key(c)
-			if p, is := index[k]; is {
-				note(&p.a, i)
-				index[k] = p
+			if at, is := index[key(c)]; is {
+				note(&of[at].a, i)
 			}
 		}
 	}
-	for i := range m.a {
-		if c := &m.a[i]; begun(c) && !m.takenA[i] {
-			if p := index[key(c)]; p.a > 0 && p.b > 0 {
-				m.add(pair{a: i, b: int(p.b - 1)})
-			}
+	for _, p := range of {
+		if p.a > 0 && p.b > 0 {
+			m.add(pair{a: int(p.a - 1), b: int(p.b - 1)})
 		}
 	}
 }

@@ -85,15 +85,21 @@ func (m *Merger) group() {
 // finder finds the connection of a finding of a point; -1: it is about none that is known.
 func (m *Merger) finder(p int) func(*detect.Finding) int32 {
 	all := m.Points[p].Result.Connections
-	newest := map[ends]int32{} // + 1, of the connections between ends that findings are about
+	newest := map[ends]int32{}   // + 1, of the connections between ends that findings are about
+	ports := make([]bool, 1<<16) // of those, the two of each as one number: nearly all others are told apart by it
 	for _, f := range m.Points[p].Result.Findings {
 		if f.HasStream {
 			newest[endsOf(f.LB, f.Target)] = 0
+			ports[f.LB.Port^f.Target.Port] = true
 		}
 	}
 	before := make([]int32, len(all)) // between the same ends, + 1
 	for i := range all {
-		k := endsOf(all[i].LB, all[i].Target)
+		c := &all[i]
+		if !ports[c.LB.Port^c.Target.Port] {
+			continue
+		}
+		k := endsOf(c.LB, c.Target)
 		if last, wanted := newest[k]; wanted {
 			before[i] = last
 			newest[k] = int32(i + 1)

@@ -241,6 +241,8 @@ func (x *Facts) answerLost() *Finding {
 	var at int64
 	if cl.Set() {
 		at = cl.Time
+	} else {
+		at = x.copyRefused()
 	}
 	if s, ok := x.silenceOf(false, at); ok && s.first.Seq.AtOrAfter(x.request.Ack) {
 		if s.copies < whenClosed.copies || s.until-s.first.Time < whenClosed.over {
@@ -249,7 +251,7 @@ func (x *Facts) answerLost() *Finding {
 		f := x.inVain(&s)
 		f.Summary = fmt.Sprintf("the answer (frame %d) %s", x.frame(s.first), s.times(x.Ended))
 		x.whyLost(f, &s)
-		if !cl.Set() && f.Measures.ICMP == nil {
+		if at == 0 && f.Measures.ICMP == nil {
 			// Nothing shows that the LB is still there.
 			f.Severity, f.Confidence, f.Lost = min(f.Severity, Warning), Suspected, false
 			f.Grounds += "; the load balancer's host may have vanished"
@@ -257,6 +259,17 @@ func (x *Facts) answerLost() *Finding {
 		return f
 	}
 	return x.answerHole(cl.Time)
+}
+
+// copyRefused is when the LB's host answered a copy of what the target sent in vain by a bare RST; 0: never. It is
+// there, and had closed: the FIN never came this way.
+func (x *Facts) copyRefused() int64 {
+	for _, r := range x.ln.RSTs {
+		if u := x.targetUnacked; u != nil && r.Reply() && r.Frame() > u.First.Frame() && r.Seq.After(x.request.Seq) && !x.foreign(r, true) {
+			return r.Time
+		}
+	}
+	return 0
 }
 
 // answerHole finds at the LB's end that the beginning of an answer, or its middle, never came

@@ -35,7 +35,7 @@ func (t *target) noteSilence(f *Finding) {
 // one's host, was silent for others, too, and came back; nil: it was not.
 func (t *target) interrupted(f *Finding) *advice {
 	o := f.Measures.Outstanding
-	if !o.Known || f.Measures.RST != "" || f.Rule != StaleConnection && f.Rule != LBClosedWithRequestOutstanding {
+	if !o.Known || f.Measures.RST != "" || f.Rule != StaleConnection && f.Rule != LBClosedWithRequestOutstanding && f.Rule != HandshakeReset {
 		return nil
 	}
 	const least = 2 // others: one segment alone may be lost anywhere
@@ -49,6 +49,10 @@ func (t *target) interrupted(f *Finding) *advice {
 		back = back || s.back
 	}
 	switch {
+	case f.Rule == HandshakeReset && data:
+		return notTranslated
+	case f.Rule == HandshakeReset:
+		return nil
 	case n < least || !data || !back:
 		return nil
 	case f.Rule == StaleConnection:
@@ -57,16 +61,21 @@ func (t *target) interrupted(f *Finding) *advice {
 	return cutOffMeanwhile
 }
 
-// cutOff and cutOffMeanwhile are what is said of a request that was not acknowledged, and of one that was.
+// cutOff, cutOffMeanwhile and notTranslated are what is said of a request that was not acknowledged, of one that was, and
+// of a SYN-ACK that did not arrive.
 var (
 	cutOff = &advice{
 		"Nothing came through to the target for some seconds: other requests or new connections were not acknowledged at that time, either, and came through when it was over. The way between the two was " +
-			"interrupted, or the target's host stood still; no idle limit is behind it.",
+			"interrupted or the target's host stood still; no idle limit is behind it.",
 		cutOffFix,
 	}
 	cutOffMeanwhile = &advice{
-		"During this wait other requests and new connections to the target were not acknowledged at all, and came through when that was over: the way between the two was interrupted, or the target's host stood " +
+		"During this wait other requests and new connections to the target were not acknowledged at all, and came through when that was over: the way between the two was interrupted or the target's host stood " +
 			"still. So the answer may have been lost on the way; the application need not be slow.",
+		cutOffFix,
+	}
+	notTranslated = &advice{
+		"Data of established connections between the two was not acknowledged at that time, either: the way between them was interrupted or lost segments, which no translation of addresses explains.",
 		cutOffFix,
 	}
 )

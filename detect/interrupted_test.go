@@ -12,6 +12,8 @@ import (
 func TestInterrupted(t *testing.T) {
 	for name, want := range map[string]map[*detect.Rule]bool{
 		"stale-connection-link-down":         {detect.StaleConnection: true, detect.LBClosedWithRequestOutstanding: true},
+		"handshake-reset-interrupted":        {detect.HandshakeReset: true},
+		"handshake-reset-ignored":            {detect.HandshakeReset: false},
 		"stale-connection-black-hole":        {detect.StaleConnection: false},
 		"lb-closed-with-request-outstanding": {detect.LBClosedWithRequestOutstanding: false},
 	} {
@@ -21,7 +23,7 @@ func TestInterrupted(t *testing.T) {
 				continue
 			}
 			for _, f := range run(s.Resolve()).Findings {
-				told[f.Rule] = strings.Contains(f.Cause, "was interrupted, or the target's host stood still")
+				told[f.Rule] = strings.Contains(f.Cause, "was interrupted or")
 			}
 		}
 		for r, interrupted := range want {

@@ -131,6 +131,7 @@ type Finding struct {
 
 	ignored  []int64 // when segments were ignored: see pending
 	byClient bool    // most likely a client went away, and the LB with it
+	atOnce   bool    // the LB closed as soon as it could have read that its request had arrived: it may have waited for that
 	round    bool    // a wait looks configured by another clock than that it is shown by
 	timeUp   bool    // the LB's log says that its own time was up
 	more     *advice // what follows cause and fix; nil: nothing

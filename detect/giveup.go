@@ -43,13 +43,16 @@ func (d *Detector) gradeWait(p *pending) {
 func (d *Detector) gradeAgain(w waitsGivenUp, o gaveUp) {
 	p := o.p
 	s, byClient := w.grade(o.wait)
+	if p.f.atOnce { // no limit is as long as a round trip
+		s, byClient = Warning, true
+	}
 	switch {
 	case !byClient:
 		d.regrade(p, s, nil)
 	case !p.f.byClient && p.t.lbStopped(p.f.Time): // of others it was asked when they became a client's
 		d.regrade(p, s, lbStops)
 	default:
-		d.regrade(p, s, clientGone)
+		d.regrade(p, s, p.f.clientGone())
 	}
 }
 
@@ -280,7 +283,7 @@ func (d *Detector) regrade(p *pending, s Severity, own *advice) {
 		d.tally(p, -1)
 	}
 	f.Severity = s
-	if f.blameClient(own == clientGone); own != nil {
+	if f.blameClient(own == f.clientGone()); own != nil {
 		f.own = own
 	}
 	if settled {
@@ -295,6 +298,7 @@ func (d *Detector) regrade(p *pending, s Severity, own *advice) {
 // Hear takes in what the load balancer's log says of a wait that ended before an answer, whatever
 // the wait's length made of it: the client went away, or the LB's own time was up.
 func (f *Finding) Hear(client bool, log string) {
+	f.atOnce = false // now it is known
 	f.blameClient(client)
 	f.timeUp = !client
 	f.Severity, f.own = Error, &advice{"The load balancer's own time-out for an answer was up, as its log says (" + log + "): the application is slow.", timeUpFix}
@@ -320,10 +324,32 @@ var clientGone = &advice{
 		"make the request faster.",
 }
 
+// eitherLead leads it where the LB may have given up before.
+const eitherLead = "a client went away, or the load balancer had given up before the request arrived: "
+
+// eitherGone is what is said then.
+var eitherGone = &advice{
+	cause: "The load balancer closed within a round trip of the arrival of its request: its client went away at once, or the request had been on its way for so long, lost and sent again, that the load balancer " +
+		"had given up by then, and its close had to wait for the acknowledgment. Seen from here, the two look alike.",
+	fix: "Capture at the load balancer, too: there the copies of a request that was lost show. Its log has 499, 460 or CC for a client that went away, and 504 or sH for its own time-out.",
+}
+
+// clientGone is what is said where it was a client that gave up.
+func (f *Finding) clientGone() *advice {
+	if f.atOnce {
+		return eitherGone
+	}
+	return clientGone
+}
+
 // blameClient says whether it was a client that gave up: then nothing failed.
 func (f *Finding) blameClient(yes bool) {
-	f.Summary, f.own = strings.TrimPrefix(f.Summary, clientLead), nil
+	f.Summary, f.own = strings.TrimPrefix(strings.TrimPrefix(f.Summary, clientLead), eitherLead), nil
 	if f.byClient, f.Lost = yes, !yes; yes {
-		f.Summary, f.own = clientLead+f.Summary, clientGone
+		lead := clientLead
+		if f.atOnce {
+			lead = eitherLead
+		}
+		f.Summary, f.own = lead+f.Summary, f.clientGone()
 	}
 }

@@ -33,3 +33,27 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// Seen at the target, a close right behind the arrival of its request may be one that the load balancer had made long
+// before. One that comes later is a client's, as before.
+func TestClosedAtOnce(t *testing.T) {
+	for name, either := range map[string]bool{
+		"lb-closed-with-request-outstanding-late-request": true,
+		"lb-closed-with-request-outstanding-client-abort": false,
+	} {
+		found := false
+		for _, s := range corpus(t) {
+			if s.Name != name {
+				continue
+			}
+			for _, f := range run(s.Resolve()).Findings {
+				if found = true; strings.Contains(f.Summary, "had given up before the request arrived") != either || strings.Contains(f.Cause, "Seen from here") != either {
+					t.Errorf("%s: %s: %s", name, f.Summary, f.Cause)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: nothing found", name)
+		}
+	}
+}

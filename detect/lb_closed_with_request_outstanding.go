@@ -89,6 +89,7 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Grounds += "; its end was not captured: the load balancer may have taken an answer behind its close"
 	}
 	f.Severity = Warning
+	f.atOnce = x.closedAtOnce(cl)
 	f.round = x.stream == nil && round(max(cl.Time-x.newestFromLB.Time, 0))
 	if f.round || round(f.Measures.Outstanding.NS) {
 		f.Severity = Error
@@ -118,6 +119,16 @@ func matchLBClosedWithRequestOutstanding(x *Facts) *Finding {
 		f.Summary += "the target had acknowledged it and " + x.silent() + " by then"
 	}
 	return f
+}
+
+// closedAtOnce reports whether, seen at the target or in between, the LB closed as soon as it could know that its request, on
+// a used connection, had arrived: a FIN that waited for the acknowledgment comes just then (see gaveUpMeanwhile), and copies
+// of the request that were lost before they came this far do not show.
+func (x *Facts) closedAtOnce(cl tcpstate.SegRef) bool {
+	const delayed = 40 * millisecond // an acknowledgment, at most (TCP_DELACK_MIN)
+	v := x.of.told.vantage()
+	return x.stream == nil && x.used() && (v == "target" || v == "between") && cl.Flags().Has(tcpstate.FIN) && x.ln.NCopies == 0 &&
+		cl.Time-x.newestFromLB.Time <= x.rtt()+delayed+stuckFIN
 }
 
 // awaitsContinue reports whether of the newest request only the head was sent, for the target was to say first

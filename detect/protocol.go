@@ -57,7 +57,9 @@ func (t *target) mayBeHTTP2(f *tcpstate.Flow) bool {
 }
 
 // goesOneWay reports whether a connection of which no payload was captured shows that its protocol may be one in
-// which only the client speaks: it went on for a second or more, and the target said nothing.
+// which only the client speaks: it went on for a second or more, and the target said nothing. Acknowledgments cannot
+// decide that: who sends a body in parts speaks again behind the acknowledgment of all it said, too. The time only keeps short
+// uploads out, and all that comes of it is that less is said.
 func (x *Facts) goesOneWay() bool {
 	return !x.flow.HasPayload() && x.request.Set() && !x.answered && !x.newestFromTarget.Set() && x.acknowledged() && x.newestFromLB.Time-x.request.Time >= second
 }

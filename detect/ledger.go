@@ -194,20 +194,24 @@ func (l *ledger) begins() bool {
 
 // enter makes a connection that of a flow.
 func (l *ledger) enter(f *tcpstate.Flow, c Connection) {
-	l.all = append(withRoom(l.all, len(l.all)+1), c)
+	most := l.most
+	if len(l.all) >= most {
+		most += maxLate
+	}
+	l.all = append(withRoom(l.all, len(l.all)+1, most), c)
 	i := int(f.Index())
-	l.byFlow = withRoom(l.byFlow, i+1)
+	l.byFlow = withRoom(l.byFlow, i+1, 2*(i+1))
 	l.byFlow = l.byFlow[:max(len(l.byFlow), i+1)]
 	l.byFlow[i] = entry{place: uint32(len(l.all)), kept: [2]kept{{limit: math.MaxUint32}, {limit: math.MaxUint32}}}
 }
 
-// withRoom is a table with room for n values, for four times as many as it had if that is more. Room that is not used
-// yet takes addresses only: slices.Grow would touch it, and smaller steps copy more.
-func withRoom[T any](s []T, n int) []T {
+// withRoom is a table with room for n values, and for four times as many as it had if there will not be more than most.
+// Room that is not used yet takes addresses only: slices.Grow would touch it, and smaller steps copy more.
+func withRoom[T any](s []T, n, most int) []T {
 	if n <= cap(s) {
 		return s
 	}
-	more := make([]T, len(s), max(n, 4*cap(s), 64))
+	more := make([]T, len(s), max(n, min(max(4*cap(s), 64), most)))
 	copy(more, s)
 	return more
 }

@@ -2,7 +2,6 @@ package diagnosis
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"time"
 
@@ -101,12 +100,17 @@ func (o *Outage) takeIn(alone []*detect.Finding) {
 }
 
 func (o *Outage) describe() {
-	rules, lbs := map[*detect.Rule]int{}, map[string]bool{}
+	rules, lbs := map[*detect.Rule]int{}, map[tcpstate.Addr]bool{}
 	for _, f := range o.Findings {
 		rules[f.Rule]++
-		lbs[f.LB.Addr.String()] = true
+		lbs[f.LB.Addr] = true
 		o.Severity = max(o.Severity, f.Severity)
 		o.Tries.Add(f.Tries(), 1)
 	}
-	o.Counts, o.LBs = CountRules(rules), slices.Sorted(maps.Keys(lbs))
+	o.Counts, o.LBs = CountRules(rules), make([]string, 0, len(lbs))
+	for a := range lbs {
+		o.LBs = append(o.LBs, a.String())
+	}
+	slices.Sort(o.LBs)
+	o.LBs = slices.Compact(o.LBs)
 }

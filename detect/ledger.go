@@ -83,6 +83,9 @@ func rankOf(seq, ack tcpstate.Seq, stamp uint32) uint32 {
 	return (h ^ h>>13) * 0x9e3779b1
 }
 
+// FirstMarks are how many of each side are always kept, SYNs aside: the first ones.
+const FirstMarks = 2
+
 const (
 	maxConnections = 1 << 18 // in a ledger, unless Options say otherwise
 	maxLate        = 1 << 16 // that are late
@@ -90,10 +93,10 @@ const (
 	ofAKind        = 12      // of one side are kept before fewer pass; the more there are, the better clocks can be compared
 	manyMarks      = 1 << 14 // of all connections; from then on one in eight passes at first,
 	fewZeros       = 3
-	fewFirst       = 2       // are kept for being the first where the handshake was captured,
-	fewOfAKind     = 4       // and sooner still fewer,
-	mostMarks      = 1 << 18 // and from then on the first ones where the handshake was captured
-	mostPassed     = 1 << 20 // of all connections besides the first ones: only a capture that is made for it has more
+	fewFirst       = FirstMarks // are kept for being the first where the handshake was captured,
+	fewOfAKind     = 4          // and sooner still fewer,
+	mostMarks      = 1 << 18    // and from then on the first ones where the handshake was captured
+	mostPassed     = 1 << 20    // of all connections besides the first ones: only a capture that is made for it has more
 )
 
 // markBlock is how many marks there is room for at once.

@@ -75,11 +75,15 @@ func (m *Merger) scene(x *incident) *scene {
 	return s
 }
 
-// answered reports whether the target has sent something on the connection of an incident: a point near it that does not show
-// any of that shows it by ends, or at a time, at which it was not recognised.
+// answered reports whether the target has sent something on the connection of an incident, however long before: a point near it
+// that does not show any of that shows it by ends, or at a time, at which it was not recognised.
 func (m *Merger) answered(x *incident) bool {
-	t := x.trails[x.point]
-	return t != nil && slices.ContainsFunc(t.segs, func(s seg) bool { return !s.fromLB && s.flags&tcpstate.RST == 0 })
+	r, at := m.Points[x.point].Result, m.conns[x.conn].at[x.point]
+	return at >= 0 && slices.ContainsFunc(r.AppendMarks(nil, &r.Connections[at]), func(k detect.Mark) bool {
+		return !k.FromLB && !k.Control.Has(tcpstate.RST)
+	}) || x.trails[x.point] != nil && slices.ContainsFunc(x.trails[x.point].segs, func(s seg) bool {
+		return !s.fromLB && s.flags&tcpstate.RST == 0
+	})
 }
 
 // covers reports whether a point shares connections to a host with the first that has them, which
@@ -132,7 +136,14 @@ func (s *scene) covered(p, from int, x *seg) bool {
 	if t := s.trails[p]; t != nil && !slices.ContainsFunc(t.windows, func(w window) bool { return w.from <= at-off && at+off <= w.to }) {
 		return false
 	}
-	return slices.ContainsFunc(s.Points[p].Spans, func(c Span) bool {
+	return s.during(p, from, x.time)
+}
+
+// during reports whether a point was captured when a segment passed it that another saw at a time.
+func (m *Merger) during(p, from int, at int64) bool {
+	ahead, off, known := m.Links.Ahead(from, p, at)
+	at += ahead
+	return known && slices.ContainsFunc(m.Points[p].Spans, func(c Span) bool {
 		return !c.Dropped && c.First != 0 && c.First <= at-off && at+4*off+margin <= c.Last
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"connrace/cmd/connrace/internal/join"
 	"connrace/detect"
+	"connrace/tcpstate"
 )
 
 // A capture that lost frames, one by one or several that follow each other, does not show that the path did, or made what
@@ -63,6 +64,34 @@ func TestLossyCapture(t *testing.T) {
 		}
 		if c.path && proved == 0 {
 			t.Errorf("%s: nothing is proved any more", c.lb)
+		}
+	}
+}
+
+// A capture that lost frames here and there, of whatever kind, tells no failed try a second time, and does not blame the path for
+// what it lost itself: what it lost of connections that nothing went wrong with shows that, too.
+func TestFewFramesLost(t *testing.T) {
+	lb, target := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	for seed := uint64(100); seed < 142; seed++ {
+		r := rand.New(rand.NewPCG(seed, 7))
+		files := [][]byte{lb, target}
+		at := int(seed % 2)
+		share := []int{100, 20, 5}[seed%3]
+		kept := bytes.Clone(files[at][:24])
+		each(t, files[at], func(record []byte, _ *tcpstate.Segment) {
+			if r.IntN(share) != 0 {
+				kept = append(kept, record...)
+			}
+		})
+		files[at] = kept
+		c, result := together(t, files...)
+		if n := count(result); n > 20 {
+			t.Errorf("seed %d, one in %d lost at %d: %d failed tries of 20, %d connections joined", seed, share, at, n, c.Links[0].Shared)
+		}
+		for _, f := range result.Findings {
+			if f.Measures.RSTOrigin == detect.OriginBetween || f.Proof != nil && f.Proof.Place == detect.OnPath {
+				t.Errorf("seed %d, one in %d lost at %d: %s: %s", seed, share, at, f.Rule.ID, f.Summary)
+			}
 		}
 	}
 }

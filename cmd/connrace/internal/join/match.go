@@ -185,7 +185,7 @@ func (m *matcher) byMarks(withEnds bool) {
 		}
 		best := syn
 		for j, n := range shared {
-			if syn < 0 && (n >= enough || n >= fewest(&m.a[i], &m.b[j]) && (sameEnds(&m.a[i], &m.b[j]) || stamped[j] >= 2)) && (best < 0 || n > shared[best] || n == shared[best] && j < best) {
+			if syn < 0 && (n >= enough || m.surely(i, j, n, stamped[j])) && (best < 0 || n > shared[best] || n == shared[best] && j < best) {
 				best = j
 			}
 		}
@@ -195,14 +195,23 @@ func (m *matcher) byMarks(withEnds bool) {
 	}
 }
 
-// fewest is how many segments two connections could share: all marks of one that fall into the
-// time of the other are asked for where there are fewer than enough.
+// surely reports whether fewer segments than enough make two connections one: those with a timestamp, of which the sender's clock is a
+// part, or all that they could share.
+func (m *matcher) surely(i, j, shared, stamped int) bool {
+	a, b := &m.a[i], &m.b[j]
+	if sameEnds(a, b) {
+		return stamped > 0 || shared >= fewest(a, b)
+	}
+	return stamped >= 2
+}
+
+// fewest is how many segments two connections could share.
 func fewest(a, b *detect.Connection) int { return max(min(a.NMarks(), b.NMarks()), 1) }
 
 func sameEnds(a, b *detect.Connection) bool { return a.LB == b.LB && a.Target == b.Target }
 
 // byOneNumber pairs connections of which a firewall has replaced one side's sequence numbers:
-// the other side's are the same, and so are lengths and timestamps of their messages, with the
+// the other side's are the same, and so are lengths and timestamps of their messages and SYNs, with the
 // replaced numbers apart by what the SYNs are apart by.
 func (m *matcher) byOneNumber() {
 	for side := range 2 {
@@ -229,12 +238,12 @@ func (m *matcher) byOneNumber() {
 	}
 }
 
-// alike counts the messages that the connections of a pair share.
+// alike counts the messages that the connections of a pair share, and the SYNs with a timestamp.
 func (m *matcher) alike(p pair) (n int) {
 	bs := m.of[1].AppendMarks(nil, &m.b[p.b])
 	for _, x := range m.marks(0, &m.a[p.a]) {
 		x = shifted(x, p.shift)
-		if !x.SYN() && x.Len > 0 && slices.ContainsFunc(bs, func(y detect.Mark) bool {
+		if (x.SYN() && x.Stamp != 0 || !x.SYN() && x.Len > 0) && slices.ContainsFunc(bs, func(y detect.Mark) bool {
 			return y.FromLB == x.FromLB && y.Identity() == x.Identity() && y.Len == x.Len
 		}) {
 			n++

@@ -29,9 +29,13 @@ func (x *incident) name() {
 }
 
 // bySYN pairs connections that nobody answered, where a SYN is not the same at both points: one of the captures cut its timestamp off,
-// or a firewall replaces the LB's sequence numbers, as those of others show.
+// neither has one, but for addresses they agree, and others show that the captures have connections in common, or a firewall
+// replaces the LB's sequence numbers, as those of others show.
 func (m *matcher) bySYN() {
-	m.byOpening(func(x, y *opening) bool { return x.seq == y.seq && (x.stamp == 0) != (y.stamp == 0) },
+	others := len(m.pairs) > 0
+	m.byOpening(func(x, y *opening) bool {
+		return x.seq == y.seq && ((x.stamp == 0) != (y.stamp == 0) || others && x.stamp == 0)
+	},
 		func(x *opening) (uint32, bool) { return uint32(x.seq), true })
 	for i := range m.pairs {
 		if m.pairs[i].shift[0] != 0 {

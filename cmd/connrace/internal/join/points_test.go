@@ -392,3 +392,16 @@ func noted(t *testing.T, b []byte, index int) (join.Point, join.Again) {
 	return join.Point{Name: "x", Result: d.Finish(), Spans: []join.Span{{Capture: index, First: info.First, Last: info.Last}}},
 		join.Again{Frames: info.Frames, Places: f.Places(), Contents: c}
 }
+
+// Connections of one short exchange are known behind what replaces the LB's sequence numbers: their SYNs tell that, too.
+func TestReplacedNumbersOfShortOnes(t *testing.T) {
+	short := func(file []byte) []byte {
+		return only(t, file, func(s *tcpstate.Segment) bool { return s.Len == 0 || s.Flags.Has(tcpstate.SYN) })
+	}
+	lb, target := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	p, _ := point(t, "nginx-node-race.pcap", 0, 0)
+	c, _ := together(t, short(lb), replaced(t, short(target), p.Result.Connections, true, 3405691582))
+	if l := c.Links[0]; l.Shared != 64 {
+		t.Errorf("%d of 64 connections are joined", l.Shared)
+	}
+}

@@ -73,13 +73,44 @@ func (m *Merger) group() {
 					by[k] = x
 				}
 				m.incidents = append(m.incidents, x)
-			} else if f.Weight() > x.f.Weight() {
+			} else if f.Knows(x.f) {
 				x.point, x.f = p, f
 			}
 			taken[x] = true
 			x.views = append(x.views, view{p, f})
 		}
 	}
+	m.unify()
+}
+
+// unify makes one incident of those that different points tell of one try in different ways: one of them has not
+// captured the request, or not its beginning, or only some of the streams that a close cut off.
+func (m *Merger) unify() {
+	of := map[int32][]*incident{}
+	m.incidents = slices.DeleteFunc(m.incidents, func(x *incident) bool {
+		if x.conn < 0 || !x.f.Lost && !x.f.Open {
+			return false
+		}
+		for _, o := range of[x.conn] {
+			if !o.apart(x) || !o.f.SameTry(x.f) {
+				continue
+			}
+			if x.f.Knows(o.f) {
+				o.point, o.f = x.point, x.f
+			}
+			o.views = append(o.views, x.views...)
+			return true
+		}
+		of[x.conn] = append(of[x.conn], x)
+		return false
+	})
+}
+
+// apart reports whether no point has a finding of both incidents.
+func (x *incident) apart(o *incident) bool {
+	return !slices.ContainsFunc(x.views, func(v view) bool {
+		return slices.ContainsFunc(o.views, func(w view) bool { return v.point == w.point })
+	})
 }
 
 // finder finds the connection of a finding of a point; -1: it is about none that is known.

@@ -156,9 +156,9 @@ var CloseCauses = []*CloseCause{
 		Timer:   TimerNote{Head: "No timer", Text: "The target closes as soon as it has a request."},
 		shows:   (*theClose).asRefusal,
 		cause: text("The target closes as soon as it has a request, each time, and answered none in this capture: most likely that port expects another protocol than " +
-			"the load balancer speaks, such as TLS (Node.js and Python close so upon plain HTTP), or HTTP/2; else the application, or a proxy before it, refuses all requests, or crashes on them."),
+			"the load balancer speaks, such as TLS (Node.js and Python close so upon plain HTTP), HTTP/2, or a PROXY header first; else the application, or a proxy before it, refuses all requests, or crashes on them."),
 		fix: text("Try `openssl s_client -connect TARGET` from the load balancer's host: if the port speaks TLS, correct the scheme or the port in the load balancer's configuration " +
-			"(nginx proxy_pass https://, HAProxy server with ssl). Else look for what refuses requests without an answer (nginx return 444, HAProxy http-request reject, " +
+			"(nginx proxy_pass https://, HAProxy server with ssl); if it expects a PROXY header, let the load balancer send one (nginx proxy_protocol on, HAProxy send-proxy). Else look for what refuses requests without an answer (nginx return 444, HAProxy http-request reject, " +
 			"a web application firewall, a handler that aborts). No timeout is behind it."),
 	},
 	{

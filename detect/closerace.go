@@ -7,7 +7,7 @@ import "connrace/tcpstate"
 // taken reports whether the target took the unanswered request's connection away: it
 // closed, and the LB had not closed before.
 func (x *Facts) taken() bool {
-	if !x.outstanding() || !x.closing.Set() || x.lbGaveUp() || x.vague() {
+	if !x.outstanding() || !x.closing.Set() || x.lbGaveUp() || x.vague() || x.answeredHeader() {
 		return false
 	}
 	if _, by := x.eaten(); by != nobody {
@@ -15,6 +15,18 @@ func (x *Facts) taken() bool {
 	}
 	_, reset := x.replyRST()
 	return x.used() || reset || x.aborted || x.refused || x.closeHadSeenRequest()
+}
+
+// answeredHeader reports whether the target had answered the PROXY header before the connection's first request, for it expects
+// none: that answer, an error, is what the LB reads behind its request, and passes on. A 408 is none: it is the target's close.
+func (x *Facts) answeredHeader() bool {
+	const longest = 536 // octets of a PROXY header that a receiver must take (proxy-protocol.txt §2.2)
+	lb, target := x.firstOctets()
+	n := x.request.Seq.Sub(lb)
+	if x.stream != nil || !x.flow.PlainHTTP() || x.flow.Status() != 400 || x.flow.Served() > 0 || x.lb.Used() || x.lb.Holes() || !x.flow.BeginCaptured() {
+		return false
+	}
+	return n > 0 && n <= longest && x.newestFromTarget.Set() && x.newestFromTarget.Ack == x.request.Seq && x.closing.Seq.After(target) && !x.target.HadReceived(x.request.Seq)
 }
 
 // crossed reports whether the close took the request away and neither had seen the other.

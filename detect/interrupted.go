@@ -4,7 +4,7 @@ package detect
 // requests on connections that it knows, and SYNs. What comes through in the end tells that from a connection
 // that was forgotten, and from a host that is gone.
 
-// silentTime is from when until when something that an LB sent to a target was not acknowledged.
+// silentTime is from when until when something that an LB and a target sent each other was not acknowledged.
 type silentTime struct {
 	from, to int64
 	stream   uint32
@@ -39,14 +39,15 @@ func (t *target) interrupted(f *Finding) *advice {
 		return nil
 	}
 	const least = 2 // others: one segment alone may be lost anywhere
-	n, data, back := 0, f.Rule == StaleConnection, false
+	n, data, back, until := 0, f.Rule == StaleConnection, false, f.Time+o.NS
 	for _, s := range t.told.silences.All() {
-		if s.stream == f.Stream || s.from > f.Time+o.NS+second || s.to < f.Time {
+		if s.stream == f.Stream || s.from > until+second || s.to < f.Time {
 			continue // one that is retried is repeated within a second
 		}
 		n++
 		data = data || s.data
-		back = back || s.back
+		// Who tries in vain waits twice as long each time: what is silent for longer behind that was not silent for it.
+		back = back || s.back && until <= s.to+(s.to-s.from)+second
 	}
 	switch {
 	case f.Rule == HandshakeReset && data:

@@ -11,11 +11,12 @@ import (
 // on a timer; one that nothing else was silent with is, as before.
 func TestInterrupted(t *testing.T) {
 	for name, want := range map[string]map[*detect.Rule]bool{
-		"stale-connection-link-down":         {detect.StaleConnection: true, detect.LBClosedWithRequestOutstanding: true},
-		"handshake-reset-interrupted":        {detect.HandshakeReset: true},
-		"handshake-reset-ignored":            {detect.HandshakeReset: false},
-		"stale-connection-black-hole":        {detect.StaleConnection: false},
-		"lb-closed-with-request-outstanding": {detect.LBClosedWithRequestOutstanding: false},
+		"stale-connection-link-down":                {detect.StaleConnection: true, detect.LBClosedWithRequestOutstanding: true},
+		"handshake-reset-interrupted":               {detect.HandshakeReset: true},
+		"handshake-reset-ignored":                   {detect.HandshakeReset: false},
+		"stale-connection-black-hole":               {detect.StaleConnection: false},
+		"stale-connection-black-hole-others-served": {detect.StaleConnection: false},
+		"lb-closed-with-request-outstanding":        {detect.LBClosedWithRequestOutstanding: false},
 	} {
 		told := map[*detect.Rule]bool{}
 		for _, s := range corpus(t) {

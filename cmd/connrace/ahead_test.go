@@ -80,7 +80,7 @@ func TestAhead(t *testing.T) {
 		{"cut off", nil, []string{cut}, 149},
 		{"damaged", nil, []string{broken}, 1},
 		{"damaged, resync", nil, []string{"--resync", broken}, 290},
-		{"some", nil, []string{cut, "--resync", broken, whole}, 740},
+		{"some", nil, []string{cut, "--resync", broken, whole}, 590}, // those of the part are known to be the same
 	} {
 		var want string
 		for procs := 1; procs <= 2; procs++ {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -290,6 +291,26 @@ func TestJoinedOfChanged(t *testing.T) {
 		}
 		if !strings.Contains(stdout, `"failed_tries":18`) {
 			t.Errorf("%s: not each failure once", what)
+		}
+	}
+}
+
+// Of a stream that shows connections on both sides of a translation it is said that the sides were not compared; of a file they are.
+func TestTwiceInAStream(t *testing.T) {
+	b, err := pcaps.File("real/haproxy-python-nat-any.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "any.pcap")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const said = "its segments were not compared"
+	for _, from := range []string{"-", path} {
+		var out, errs bytes.Buffer
+		run(context.Background(), []string{"analyze", "--format", "json", from}, bytes.NewReader(b), &out, &errs)
+		if want := from == "-"; strings.Contains(errs.String(), said) != want || strings.Contains(out.String(), said) != want {
+			t.Errorf("%s: %s", from, errs.String())
 		}
 	}
 }

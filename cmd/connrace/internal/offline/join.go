@@ -197,11 +197,15 @@ func (s *session) compare(m *join.Merger) (a report.Analysis) {
 	return a
 }
 
+// readOnce is what is said of a stream.
+const readOnce = " is a stream, which is read once: its segments were not compared with those of the other side, so what is told is what one side shows. A file shows more"
+
 // lookAgain reads the captures that hold connections of findings.
 func (s *session) lookAgain(ctx context.Context, l *join.Look) {
 	for _, i := range l.Captures() {
 		if s.once[i] {
 			l.Missed(i)
+			s.remember(i, s.Report.NameOf(i)+readOnce)
 			continue
 		}
 		in, done, err := s.again(i)

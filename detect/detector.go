@@ -28,7 +28,7 @@ type Detector struct {
 	speakTLS  map[tcpstate.Addr]struct{} // hosts that agreed on TLS with some target, as the LB
 	requests  ring.Ring[recentRequest]
 	accepted  accepted
-	standing  standing
+	standing  flowSet // established, and nobody has begun to close
 	undecided undecided
 	scratch   Facts // of the connection that is looked at
 
@@ -417,12 +417,16 @@ func (d *Detector) onGone(e *tcpstate.Event) {
 	d.conclude(f, wasLeft)
 	delete(d.mended, f.Index())
 	d.undecided.forget(f.Index())
-	m := d.tracker.Notes(f)
 	d.targetOf(f).kept().waits.end(d.stalled, d.tracker, f, e.Time)
-	if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
-		d.targetOf(f).tell().losses.Add(at, 0)
+	refused := false
+	if f.Noted() { // nearly none is
+		m := d.tracker.Notes(f)
+		if at := m.Half[1-f.LB()].SentAgain(); at != 0 {
+			d.targetOf(f).tell().losses.Add(at, 0)
+		}
+		refused = len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0
 	}
-	if refused := len(m.Half[0].Refusals)+len(m.Half[1].Refusals) > 0; !refused && !(f.Half[0].Arrived() && f.Half[1].Arrived()) {
+	if !refused && !(f.Half[0].Arrived() && f.Half[1].Arrived()) {
 		d.totals.OneDirection++
 	}
 	switch {

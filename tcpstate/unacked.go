@@ -113,6 +113,9 @@ func (t *Tracker) checkUnacked(f *Flow) {
 
 // StillUnacked is what half i sent again and its peer has not acknowledged; nil: nothing.
 func (t *Tracker) StillUnacked(f *Flow, i int) *Unacked {
+	if f.flags&flowNoted == 0 {
+		return nil // the notes need not be looked at
+	}
 	if u := t.Notes(f).Half[i].unacked; u != nil && u.still(&f.Half[1-i]) {
 		return u
 	}

@@ -48,3 +48,22 @@ func newest(n uint64) (frames []uint64) {
 	slices.Sort(frames)
 	return frames
 }
+
+// Of traffic that repeats itself every few segments, such as requests and answers by turns, all parts are among them.
+func TestNewestOfRepeated(t *testing.T) {
+	segs := make([]tcpstate.Segment, 3*newestEvery*mostNewest)
+	for i := range segs {
+		segs[i].Frame = uint64(i)
+	}
+	var n Newest
+	n.add(segs)
+	for period := uint64(2); period <= 16; period++ {
+		parts := map[uint64]bool{}
+		for _, s := range n.All() {
+			parts[s.Frame%period] = true
+		}
+		if len(parts) != int(period) {
+			t.Errorf("%d of %d parts", len(parts), period)
+		}
+	}
+}

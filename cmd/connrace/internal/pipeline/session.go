@@ -259,7 +259,7 @@ type Newest struct {
 
 const (
 	mostNewest  = batchSize
-	newestEvery = 16
+	newestEvery = 17 // a prime, for traffic may repeat itself every few segments
 )
 
 func (x *Newest) add(segs []tcpstate.Segment) {

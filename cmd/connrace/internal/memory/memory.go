@@ -12,7 +12,7 @@ import (
 	"runtime/metrics"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"connrace/tcpstate"
 )
@@ -40,15 +40,18 @@ const smallHeap = 16 << 20
 // speed, for what is in use is mostly tables, without a pointer to follow.
 const usualGC = 50
 
-// late is whether a heap may grow by smallHeap before it is collected.
-var late atomic.Bool
+// late is whether a heap may grow by smallHeap before it is collected. Who sets the percentage holds the lock: cleanups have a
+// goroutine of their own.
+var late struct {
+	sync.Mutex
+	on bool
+}
 
 // CollectLate lets the heap grow by smallHeap before each collection, be that more than usualGC of it. GOGC goes before that.
 func CollectLate() {
 	const least = 4 << 20 // the heap at which Go begins, with a percentage of 100
 	if os.Getenv("GOGC") == "" {
-		late.Store(true)
-		debug.SetGCPercent(smallHeap * 100 / least)
+		setPercent(true, smallHeap*100/least)
 		afterNext()
 	}
 }
@@ -56,7 +59,9 @@ func CollectLate() {
 // afterNext sets the percentage for the heap as it is behind the next collection.
 func afterNext() {
 	runtime.AddCleanup(new([64]byte), func(struct{}) {
-		if late.Load() {
+		late.Lock()
+		defer late.Unlock()
+		if late.on {
 			live := figure("/gc/heap/live:bytes") + figure("/gc/scan/globals:bytes")
 			debug.SetGCPercent(percentFor(live))
 			afterNext()
@@ -71,9 +76,15 @@ func percentFor(live uint64) int { return int(max(usualGC, smallHeap*100/max(liv
 // CollectUsually lets garbage be collected as early as a process needs that runs for weeks.
 func CollectUsually() {
 	if os.Getenv("GOGC") == "" {
-		late.Store(false)
-		debug.SetGCPercent(usualGC)
+		setPercent(false, usualGC)
 	}
+}
+
+func setPercent(on bool, percent int) {
+	late.Lock()
+	defer late.Unlock()
+	late.on = on
+	debug.SetGCPercent(percent)
 }
 
 // CollectLarge collects the heap now unless it is small, and hardly larger.

@@ -12,6 +12,9 @@ type silentTime struct {
 	back     bool // it came through in the end
 }
 
+// mostSilences are the newest ones that are kept of a target: an outage of some seconds hardly has more.
+const mostSilences = 256
+
 // noteSilence keeps what a finding says of when the way to its target, or that one's host, was silent.
 func (t *target) noteSilence(f *Finding) {
 	s := silentTime{from: f.Time, to: f.Time, stream: f.Stream, data: f.Rule != SYNUnanswered}
@@ -27,7 +30,12 @@ func (t *target) noteSilence(f *Finding) {
 		return
 	}
 	x := t.tell()
-	x.silences.Max = minSamples
+	for i := range x.silences.All() {
+		if o := &x.silences.All()[i]; o.stream == s.stream && o.from == s.from {
+			*o = s // it was open when it was told first
+			return
+		}
+	}
 	x.silences.Add(s)
 }
 

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"cmp"
 	"container/heap"
 	"math"
 	"slices"
@@ -19,6 +20,7 @@ type pending struct {
 	from  int64     // the new handshake and the retry come after this
 	waits bool      // it is among those that are not complete
 	long  bool      // it is open, and was judged again
+	cut   *advice   // what is said since the way was interrupted, be that forgotten later; nil: it was not
 	*expected
 }
 
@@ -313,8 +315,12 @@ func (d *Detector) explainRule(p *pending) {
 		cause, f.Measures.CloseCauseBasis = p.close.cause(p.t)
 		f.Measures.CloseCause = cause.ID
 	}
-	if a := p.t.interrupted(f); a != nil && f.own == nil {
-		f.Cause, f.Fix = a.cause, a.fix
+	cut := cmp.Or(p.cut, p.t.interrupted(f))
+	if !f.Open { // else it may yet stay silent for longer than others
+		p.cut = cut
+	}
+	if cut != nil && f.own == nil {
+		f.Cause, f.Fix = cut.cause, cut.fix
 		return
 	}
 	if f.Rule.advise != nil && f.own == nil {

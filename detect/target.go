@@ -131,7 +131,7 @@ func (t *target) begin() *told {
 		recent, most := t.samples()
 		x := &told{longest: -1, waits: waits{most: recent}}
 		x.overflows.Max, x.drops.Max, x.reuses.Max, x.refusals.Max = most, most, most, minSamples
-		x.behindAnswers.Max, x.gone.Max = minSamples, minSamples
+		x.behindAnswers.Max, x.gone.Max, x.silences.Max = minSamples, minSamples, min(most, mostSilences)
 		x.losses.Max = most
 		x.closes.Max, x.lbCloses.Max = min(most, maxCloses), min(most, maxCloses)
 		t.told = x

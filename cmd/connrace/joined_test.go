@@ -314,3 +314,31 @@ func TestTwiceInAStream(t *testing.T) {
 		}
 	}
 }
+
+// Copies of a capture are no further points: they would prove that what the load balancer's host shows came from the target's.
+// What differs in one octet is no copy, however late.
+func TestCopies(t *testing.T) {
+	b, err := pcaps.File("real/nginx-node-race-lb.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bytes.Clone(b)
+	other[len(b)-1] ^= 1
+	a, copied, again, changed := file(t, "a.pcap", b), file(t, "b.pcap", b), file(t, "c.pcap", b), file(t, "d.pcap", other)
+	_, alone, _ := after(t, t.Context(), nil, a)
+	code, stdout, stderr := after(t, t.Context(), nil, a, copied, again, a)
+	if code != cli.ExitOK || stdout != alone {
+		t.Errorf("exit %d, not what the capture alone shows:\n%s", code, stdout)
+	}
+	for _, said := range []string{"b.pcap: is a copy of " + a, "c.pcap: is a copy of " + a, "a.pcap: is given twice"} {
+		if !strings.Contains(stderr, said) {
+			t.Errorf("%q is not said: %s", said, stderr)
+		}
+	}
+	if strings.Contains(stderr, "nearer") {
+		t.Error(stderr)
+	}
+	if r := analyseJoined(t, a, changed); len(r.Joined) != 1 {
+		t.Errorf("a capture that differs in its last octet is taken for a copy: %+v", r.Joined)
+	}
+}

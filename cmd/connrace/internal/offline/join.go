@@ -3,7 +3,6 @@ package offline
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"connrace/cmd/connrace/internal/join"
@@ -12,23 +11,6 @@ import (
 	"connrace/detect"
 	"connrace/tcpstate"
 )
-
-// givenTwice leaves out files that are named more than once.
-func (s *session) givenTwice(files []string) (once []string) {
-	var known []os.FileInfo
-	for _, path := range files {
-		st, err := os.Stat(path)
-		if path != "-" && err == nil && st.Mode().IsRegular() {
-			if slices.ContainsFunc(known, func(o os.FileInfo) bool { return os.SameFile(o, st) }) {
-				s.Warn(path + ": is given twice, and read once")
-				continue
-			}
-			known = append(known, st)
-		}
-		once = append(once, path)
-	}
-	return once
-}
 
 // mostTranslations is how often addresses are translated, one behind the other, that one capture shows.
 const mostTranslations = 3

@@ -219,7 +219,7 @@ func (a *Flags) Run(ctx context.Context, e *cli.Env) int {
 	}
 	defer a.HTML.File.Discard()
 	e.Restrict(plan, a.Verbose && !a.Quiet, warn)
-	for i, path := range s.givenTwice(a.files) {
+	for i, path := range s.givenTwice(a.files, !a.noJoin) {
 		s.files = append(s.files, &reading{index: i, path: path})
 	}
 	defer s.closeFiles()

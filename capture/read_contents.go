@@ -26,7 +26,7 @@ func KeyOf(hash uint32) Key { return max(Key(hash>>16), AnyKey+1) }
 // NewContents are those of a capture, of so many frames at most.
 func NewContents(most uint64) *Contents { return &Contents{most: most} }
 
-// Add notes the next segments, by their hashes.
+// Add notes the next segments, in the order of their frames, by their hashes.
 func (c *Contents) Add(segs []tcpstate.Segment, hashes []uint32) {
 	for len(segs) > 0 {
 		n := segs[0].Frame - 1

@@ -159,8 +159,9 @@ func (d *Detector) Finish() *Result {
 func (d *Detector) onOpened(e *tcpstate.Event) {
 	f := e.Flow
 	d.totals.Flows++
-	for i := range 2 {
-		d.roles.note(d.tracker.Endpoint(f, i))
+	d.roles.note(d.tracker.Endpoint(f, 1-f.LB()))
+	if e.Seg.Flags&tcpstate.SYN == 0 { // who sends a SYN is no shared endpoint, whatever port it has again
+		d.roles.note(d.tracker.Endpoint(f, f.LB()))
 	}
 	t := d.targetOf(f)
 	d.exchanges.active(t.end, e.Time)

@@ -35,3 +35,25 @@ func TestEnds(t *testing.T) {
 		t.Error("nobody's endpoint has several connections")
 	}
 }
+
+// Who sends SYNs from one port to several targets is no shared endpoint; who gets several is.
+func TestWhoSendsSYNsIsNotShared(t *testing.T) {
+	end := func(host uint64, port uint16) tcpstate.Endpoint {
+		return tcpstate.Endpoint{Addr: tcpstate.Addr{Lo: 0xffff<<32 | host}, Port: port}
+	}
+	lb, other := end(1, 40000), end(9, 41000)
+	d := New(Options{})
+	var segs []tcpstate.Segment
+	for i, target := range []tcpstate.Endpoint{end(2, 80), end(3, 80), end(3, 80)} {
+		from := lb
+		from.Port += uint16(i / 2)
+		segs = append(segs, tcpstate.Segment{Time: int64(1+i) * second, Frame: uint64(1 + i), Src: from, Dst: target, Flags: tcpstate.SYN, Seq: 7})
+	}
+	d.Segments(segs)
+	if i, basis := d.roles.sharedEnd(lb, other); i >= 0 {
+		t.Errorf("the sender of two SYNs: %d, by %v", i, basis)
+	}
+	if i, basis := d.roles.sharedEnd(other, end(3, 80)); i != 0 || basis != tcpstate.ByShared {
+		t.Errorf("who got two SYNs: the LB is %d, by %v", i, basis)
+	}
+}

@@ -70,6 +70,9 @@ func TestInexact(t *testing.T) {
 			t.Fatalf("stream %d of %d: inexact %v", f.Stream, exact, f.Inexact)
 		}
 		filter := f.DisplayFilter()
+		if got := string(f.AppendDisplayFilter([]byte("-Y "))); got != "-Y "+filter {
+			t.Fatal(got)
+		}
 		if f.Inexact && (strings.Contains(filter, "tcp.stream") || !strings.Contains(filter, "("+f.TupleFilter()+") || frame.number in {")) {
 			t.Fatal(filter)
 		}

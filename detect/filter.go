@@ -8,8 +8,10 @@ import (
 )
 
 // Streams are the streams of its capture that the evidence names, in ascending order.
-func (f *Finding) Streams() []uint32 {
-	out := make([]uint32, 0, 4)
+func (f *Finding) Streams() []uint32 { return f.appendStreams(make([]uint32, 0, 4)) }
+
+// appendStreams is Streams in the room of a slice that is empty.
+func (f *Finding) appendStreams(out []uint32) []uint32 {
 	if f.HasStream {
 		out = append(out, f.Stream)
 	}
@@ -26,37 +28,42 @@ func (f *Finding) Streams() []uint32 {
 // "" when there is none. Where stream numbers cannot be relied on, it selects the
 // connection by its endpoints, and the evidence by its frames.
 func (f *Finding) DisplayFilter() string {
+	return string(f.AppendDisplayFilter(make([]byte, 0, 128)))
+}
+
+// AppendDisplayFilter appends the DisplayFilter.
+func (f *Finding) AppendDisplayFilter(b []byte) []byte {
 	if f.Inexact {
-		return f.endsAndFrames()
+		return f.appendEndsAndFrames(b)
 	}
-	switch ss := f.Streams(); len(ss) {
+	var room [8]uint32
+	switch ss := f.appendStreams(room[:0]); len(ss) {
 	case 0:
-		return ""
+		return b
 	case 1:
-		return "tcp.stream eq " + strconv.FormatUint(uint64(ss[0]), 10)
+		return strconv.AppendUint(append(b, "tcp.stream eq "...), uint64(ss[0]), 10)
 	default:
-		return string(appendSet([]byte("tcp.stream in "), ss))
+		return appendSet(append(b, "tcp.stream in "...), ss)
 	}
 }
 
-func (f *Finding) endsAndFrames() string {
+func (f *Finding) appendEndsAndFrames(b []byte) []byte {
 	var frames []uint64
 	for i := range f.Evidence {
 		if e := &f.Evidence[i]; e.Capture == f.Capture {
 			frames = append(frames, e.Frame)
 		}
 	}
-	var b []byte
 	if f.HasStream {
-		b = append(f.appendTuple(append(b, '(')), ')')
+		b = append(f.AppendTupleFilter(append(b, '(')), ')')
 	}
 	if len(frames) > 0 {
-		if b != nil {
+		if f.HasStream {
 			b = append(b, " || "...)
 		}
 		b = appendSet(append(b, "frame.number in "...), frames)
 	}
-	return string(b)
+	return b
 }
 
 // appendSet appends a set as filters write it.
@@ -70,10 +77,11 @@ func appendSet[N uint32 | uint64](b []byte, ns []N) []byte {
 // TupleFilter selects the connection by its addresses and ports, where stream numbers
 // cannot be relied on.
 func (f *Finding) TupleFilter() string {
-	return string(f.appendTuple(make([]byte, 0, 128)))
+	return string(f.AppendTupleFilter(make([]byte, 0, 128)))
 }
 
-func (f *Finding) appendTuple(b []byte) []byte {
+// AppendTupleFilter appends the TupleFilter.
+func (f *Finding) AppendTupleFilter(b []byte) []byte {
 	if f.Socket != "" {
 		return b // nothing of it is in any capture
 	}

@@ -53,7 +53,7 @@ type Answer struct {
 	by       map[reason]*problem
 	all      []*problem // in the order of their first findings
 	absences absences
-	later    []*added // until all absences are known
+	later    []later // until all absences are known
 }
 
 // added is a finding, or a group of which none is kept.
@@ -61,7 +61,26 @@ type added struct {
 	detect.Group
 	reason
 	site
-	found *Found // nil: only counted
+	found Found // of which there is no Finding: only counted
+}
+
+// later is a finding, or else a group. What is added of a finding is worked out again, for it takes ten times
+// the room, and in an outage all findings may be there.
+type later struct {
+	Found
+	counted *added
+}
+
+func (l *later) added() added {
+	if l.counted != nil {
+		return *l.counted
+	}
+	return addedOf(l.Found)
+}
+
+func addedOf(f Found) added {
+	g := detect.Group{Rule: f.Rule, Severity: f.Severity, Tries: f.Tries(), Count: 1, First: f.Time, Last: f.Time}
+	return added{g, reasonOf(f.Finding), site{f.Target, f.Socket, f.Known}, f}
 }
 
 // NewAnswer begins an answer.
@@ -130,30 +149,35 @@ func (a *Answer) problem(r reason) *problem {
 
 // Add adds a finding.
 func (a *Answer) Add(f Found) {
-	g := detect.Group{Rule: f.Rule, Severity: f.Severity, Tries: f.Tries(), Count: 1, First: f.Time, Last: f.Time}
-	a.gather(&added{g, reasonOf(f.Finding), site{f.Target, f.Socket, f.Known}, &f})
+	if x := addedOf(f); !a.gather(&x) {
+		a.later = append(a.later, later{Found: f})
+	}
 }
 
 // AddCounted adds findings that are only counted.
 func (a *Answer) AddCounted(g *detect.Group, known *detect.Target) {
 	if g.Count > 0 {
-		a.gather(&added{*g, reasonFor(g.Rule, g.CloseCause, g.StreamCode), site{g.Target, g.Socket, known}, nil})
+		x := added{*g, reasonFor(g.Rule, g.CloseCause, g.StreamCode), site{g.Target, g.Socket, known}, Found{}}
+		if !a.gather(&x) {
+			a.later = append(a.later, later{counted: &x})
+		}
 	}
 }
 
-func (a *Answer) gather(x *added) {
+// gather reports whether it is known which problem it is part of.
+func (a *Answer) gather(x *added) bool {
 	a.absences.note(x)
 	if x.mayFollow() || x.inVain() {
-		a.later = append(a.later, x)
-	} else {
-		a.problem(x.reason).add(x)
+		return false
 	}
+	a.problem(x.reason).add(x)
+	return true
 }
 
 // inVain is that of a finding. Of those that are only counted it is known as far as all of them
 // failed to set up a connection.
 func (x *added) inVain() bool {
-	if x.found != nil {
+	if x.found.Finding != nil {
 		return inVain(x.found.Finding)
 	}
 	return x.mayFollow() && x.rule.Shared == detect.SharedByHost && x.Tries.Failed() == x.Count
@@ -168,8 +192,8 @@ func (q *problem) add(x *added) {
 	q.found.add(x.First, x.Last, x.Count)
 	q.failed.add(x.First, x.Last, x.Tries.Failed())
 	q.at(x.site)
-	if x.found != nil {
-		q.addFound(x.found)
+	if x.found.Finding != nil {
+		q.addFound(&x.found)
 	}
 }
 
@@ -219,9 +243,10 @@ func (q *problem) addFound(f *Found) {
 
 // Diagnosis is the answer to all that was added.
 func (a *Answer) Diagnosis() *Diagnosis {
-	for _, x := range a.later {
+	for i := range a.later {
+		x := a.later[i].added()
 		q := a.problem(a.absences.reason(x.reason, x.Endpoint, x.First, x.inVain()))
-		q.add(x)
+		q.add(&x)
 		if q.reason == stopped {
 			q.after.add(x.First, x.Last, x.Count)
 			q.before = q.before || x.First < a.absences.stops.first(x.Endpoint)

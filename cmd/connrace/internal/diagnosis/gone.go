@@ -24,7 +24,7 @@ const goneGap = int64(time.Minute)
 type absent map[tcpstate.Addr]*bursts
 
 // note adds a finding that says so.
-func (x absent) note(f *Found) {
+func (x absent) note(f *detect.Finding) {
 	if f == nil || !f.Gone || f.Socket != "" {
 		return
 	}

@@ -75,3 +75,12 @@ func TestGone(t *testing.T) {
 		t.Errorf("%+v", q.Lines)
 	}
 }
+
+// In an outage all findings wait until all absences are known: no more is kept of each than where it is.
+func TestWaitingFindingsTakeLittle(t *testing.T) {
+	f := &detect.Finding{Rule: detect.Lookup("syn-unanswered"), Measures: detect.Measures{Attempts: 3}, Lost: true}
+	a := diagnosis.NewAnswer(&diagnosis.Seen{})
+	if n := testing.AllocsPerRun(2000, func() { a.Add(diagnosis.Found{Finding: f, ID: 1}) }); n > 0 {
+		t.Errorf("%v times memory is taken for a finding", n)
+	}
+}

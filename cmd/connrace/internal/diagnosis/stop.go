@@ -43,7 +43,7 @@ type absences struct {
 
 func (x *absences) note(a *added) {
 	x.stops.note(a.reason, a.site, a.First, a.Last)
-	x.hosts.note(a.found)
+	x.hosts.note(a.found.Finding)
 }
 
 // reason is that of a finding of a time, or of what was sent in vain: that its target had stopped, or its

@@ -183,8 +183,8 @@ type FindingDoc struct {
 	Summary       shown             `json:"summary"`
 	Cause         repeated          `json:"cause"`
 	Fix           repeated          `json:"fix"`
-	DisplayFilter optional          `json:"display_filter"`
-	TupleFilter   string            `json:"tuple_filter"`
+	DisplayFilter displayFilter     `json:"display_filter"`
+	TupleFilter   tupleFilter       `json:"tuple_filter"`
 }
 
 // h2RequestDoc is a request of HTTP/2.
@@ -230,7 +230,7 @@ func (d *FindingDoc) set(a *Analysis, f *detect.Finding, o *Options, kind string
 		LB: endpoint(f.LB), Target: targetOf(f), Time: stamp(f.Time), Lost: f.Lost, Open: f.Open, ClientLeft: f.ClientLeft(), Unwatched: f.Unwatched, Gone: f.Gone,
 		Request: requestJSON(f.Request, o), Requests: h2RequestsJSON(f.Requests, o), Measures: measuresJSON(&f.Measures), Evidence: appendEvidence(es, a, f.Evidence, file), File: fileJSON(file),
 		IdleFrom: idleFromJSON(a, f), RoleBasis: optional(f.RoleBasis), Process: processJSON(f.Process), Views: viewsJSON(a, f.Views), Proof: proofJSON(f.Proof), Summary: shown(f.Summary), Cause: cause, Fix: fix,
-		DisplayFilter: optional(f.DisplayFilter()), TupleFilter: f.TupleFilter(),
+		DisplayFilter: displayFilter{f}, TupleFilter: tupleFilter{f},
 	}
 	return d
 }

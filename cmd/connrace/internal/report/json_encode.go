@@ -26,14 +26,16 @@ func appended[T appender](b []byte, p unsafe.Pointer) []byte { return (*(*T)(p))
 
 // own are the encoders of such values.
 var own = map[reflect.Type]encoder{
-	reflect.TypeFor[count]():    appended[count],
-	reflect.TypeFor[counts]():   appended[counts],
-	reflect.TypeFor[optional](): appended[optional],
-	reflect.TypeFor[repeated](): appended[repeated],
-	reflect.TypeFor[seconds]():  appended[seconds],
-	reflect.TypeFor[shown]():    appended[shown],
-	reflect.TypeFor[stamp]():    appended[stamp],
-	reflect.TypeFor[ours]():     appended[ours],
+	reflect.TypeFor[count]():         appended[count],
+	reflect.TypeFor[counts]():        appended[counts],
+	reflect.TypeFor[displayFilter](): appended[displayFilter],
+	reflect.TypeFor[optional]():      appended[optional],
+	reflect.TypeFor[repeated]():      appended[repeated],
+	reflect.TypeFor[seconds]():       appended[seconds],
+	reflect.TypeFor[shown]():         appended[shown],
+	reflect.TypeFor[stamp]():         appended[stamp],
+	reflect.TypeFor[tupleFilter]():   appended[tupleFilter],
+	reflect.TypeFor[ours]():          appended[ours],
 }
 
 func signed[T int | int8 | int16 | int32 | int64](b []byte, p unsafe.Pointer) []byte {

@@ -56,6 +56,12 @@ func (r *repeated) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &r.text)
 }
 
+// UnmarshalJSON reads past a filter: it is made of the finding.
+func (*displayFilter) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, new(string)) }
+
+// UnmarshalJSON reads past a filter.
+func (*tupleFilter) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, new(string)) }
+
 // UnmarshalJSON reads numbers by their names, in the order of these.
 func (c *counts) UnmarshalJSON(b []byte) error {
 	var m map[string]uint64

@@ -11,13 +11,32 @@ import (
 )
 
 // What encoding/json is to write of the values that write themselves.
-func (c count) MarshalJSON() ([]byte, error)    { return c.appendJSON(nil), nil }
-func (c counts) MarshalJSON() ([]byte, error)   { return c.appendJSON(nil), nil }
-func (s optional) MarshalJSON() ([]byte, error) { return s.appendJSON(nil), nil }
-func (r repeated) MarshalJSON() ([]byte, error) { return r.appendJSON(nil), nil }
-func (s seconds) MarshalJSON() ([]byte, error)  { return s.appendJSON(nil), nil }
-func (s shown) MarshalJSON() ([]byte, error)    { return s.appendJSON(nil), nil }
-func (t stamp) MarshalJSON() ([]byte, error)    { return t.appendJSON(nil), nil }
+func (c count) MarshalJSON() ([]byte, error)         { return c.appendJSON(nil), nil }
+func (f displayFilter) MarshalJSON() ([]byte, error) { return f.appendJSON(nil), nil }
+func (f tupleFilter) MarshalJSON() ([]byte, error)   { return f.appendJSON(nil), nil }
+func (c counts) MarshalJSON() ([]byte, error)        { return c.appendJSON(nil), nil }
+func (s optional) MarshalJSON() ([]byte, error)      { return s.appendJSON(nil), nil }
+func (r repeated) MarshalJSON() ([]byte, error)      { return r.appendJSON(nil), nil }
+func (s seconds) MarshalJSON() ([]byte, error)       { return s.appendJSON(nil), nil }
+func (s shown) MarshalJSON() ([]byte, error)         { return s.appendJSON(nil), nil }
+func (t stamp) MarshalJSON() ([]byte, error)         { return t.appendJSON(nil), nil }
+
+// Of a million findings nothing is garbage but the names of their ends and of flags.
+func TestFindingsMakeNoGarbage(t *testing.T) {
+	r := sample()
+	a := &r.Analyses[0]
+	f := *a.Result.Findings[0]
+	f.Request, f.IdleFrom, f.Measures = nil, nil, detect.Measures{}
+	f.Evidence = f.Evidence[2:] // one flag each: no memory
+	for _, inexact := range []bool{false, true} {
+		f.Inexact = inexact
+		var d FindingDoc
+		b := make([]byte, 0, 1<<14)
+		if n := testing.AllocsPerRun(100, func() { b = appendJSON(b[:0], d.set(a, &f, &Options{}, "")) }); n > 2 {
+			t.Errorf("inexact %t: %v times memory is taken for a finding, want 2", inexact, n)
+		}
+	}
+}
 
 // standard appends a value as encoding/json writes it.
 func standard(b []byte, v any) []byte {

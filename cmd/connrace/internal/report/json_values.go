@@ -248,6 +248,25 @@ func (s optional) appendJSON(b []byte) []byte {
 	return shown(s).appendJSON(b)
 }
 
+// displayFilter is that of a finding, null where there is none. It is made where it is written: of a million
+// findings it would be as many texts that nobody looks at again.
+type displayFilter struct{ of *detect.Finding }
+
+func (f displayFilter) appendJSON(b []byte) []byte {
+	n := len(b)
+	if b = f.of.AppendDisplayFilter(append(b, '"')); len(b) == n+1 {
+		return append(b[:n], "null"...)
+	}
+	return append(b, '"')
+}
+
+// tupleFilter is that of a finding, made where it is written.
+type tupleFilter struct{ of *detect.Finding }
+
+func (f tupleFilter) appendJSON(b []byte) []byte {
+	return append(f.of.AppendTupleFilter(append(b, '"')), '"')
+}
+
 // count is a number of which one value, given by the maker, means null.
 type count struct {
 	n     uint64

@@ -37,6 +37,7 @@ func (j *object) outages(r *Report, o *Options) {
 					n[c.Rule.ID] = c.N
 				}
 				d.Rules = counts{ruleOrder(n), func(id string) uint64 { return uint64(n[id]) }}
+				d.Findings = make([]int, 0, len(x.Findings))
 				for _, f := range x.Findings {
 					d.Findings = append(d.Findings, a.id(f))
 				}
@@ -49,7 +50,7 @@ func (j *object) outages(r *Report, o *Options) {
 
 // outages are those of the findings that are shown.
 func (a *Analysis) outages(o *Options) []*diagnosis.Outage {
-	var fs []*detect.Finding
+	fs := make([]*detect.Finding, 0, len(a.Result.Findings))
 	for _, f := range a.Result.Findings {
 		if o.Shows(f) {
 			fs = append(fs, f)

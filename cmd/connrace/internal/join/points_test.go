@@ -405,3 +405,22 @@ func TestReplacedNumbersOfShortOnes(t *testing.T) {
 		t.Errorf("%d of 64 connections are joined", l.Shared)
 	}
 }
+
+// Captures that have one segment of each connection in common, with its timestamp and ends, show the same connections,
+// whatever else each has that the other lacks.
+func TestOneSegmentInCommon(t *testing.T) {
+	lb, target := nano(t, "real/nginx-node-race-lb.pcap"), nano(t, "nginx-node-race.pcap")
+	began := map[tcpstate.Endpoint]bool{}
+	requests := only(t, lb, func(s *tcpstate.Segment) bool { return s.Len > 0 && s.Dst.Port == 8080 })
+	answers := only(t, target, func(s *tcpstate.Segment) bool {
+		if s.Len == 0 || s.Dst.Port != 8080 {
+			return s.Len > 0
+		}
+		first := !began[s.Src]
+		began[s.Src] = true
+		return first
+	})
+	if c, _ := together(t, requests, answers); c.Links[0].Shared != len(began) {
+		t.Errorf("%d of %d connections are joined", c.Links[0].Shared, len(began))
+	}
+}

@@ -29,7 +29,7 @@ func TestUnansweredSYNs(t *testing.T) {
 		"without timestamps": func(s *tcpstate.Segment) { s.HasTS = false },
 		"without payload":    func(s *tcpstate.Segment) { s.Payload = nil },
 	} {
-		results := nearAndBehind(t, name, func(s *tcpstate.Segment) bool {
+		results := nearAndBehind(t, name, all, func(s *tcpstate.Segment) bool {
 			change(s)
 			return true
 		})
@@ -53,10 +53,27 @@ func TestUnansweredSYNs(t *testing.T) {
 	}
 }
 
+// A single SYN without a timestamp that nobody answered is known where addresses are translated, and others are joined.
+func TestUnansweredWithoutTimestamps(t *testing.T) {
+	seen := map[tcpstate.Endpoint]bool{}
+	first := func(s *tcpstate.Segment) bool {
+		s.HasTS = false
+		again := s.Flags.Has(tcpstate.SYN) && seen[s.Src]
+		seen[s.Src] = true
+		return !again || s.Flags.Has(tcpstate.ACK)
+	}
+	results := nearAndBehind(t, "real/haproxy-python-nat-any.pcap", first, first)
+	span := []join.Span{{First: 1, Last: 2}}
+	c := join.Cases([]join.Point{{Name: "a", Result: results[0], Spans: span}, {Name: "b", Result: results[1], Spans: span}})[0]
+	if l := c.Links[0]; l.Shared != 11 || l.OnlyAt != [2]int{2, 0} {
+		t.Errorf("%d connections are joined, %v are not", l.Shared, l.OnlyAt)
+	}
+}
+
 // What is still open at a point whose capture ends, or leaves out what ended it, has failed if another point shows that.
 func TestOpenAtOnePoint(t *testing.T) {
 	const name = "real/haproxy-python-nat-any.pcap"
-	results := nearAndBehind(t, name, func(s *tcpstate.Segment) bool {
+	results := nearAndBehind(t, name, all, func(s *tcpstate.Segment) bool {
 		return s.Flags&(tcpstate.RST|tcpstate.FIN) == 0 || s.Src.Port == 8080
 	})
 	if results[1].Totals.OpenTries == 0 {
@@ -74,9 +91,9 @@ func TestOpenAtOnePoint(t *testing.T) {
 	}
 }
 
-// nearAndBehind are what a capture shows of connections before and behind the translation, where they go to port 8080. Of these
-// keep may change a segment, or leave it out.
-func nearAndBehind(t *testing.T, name string, keep func(*tcpstate.Segment) bool) [2]*detect.Result {
+// nearAndBehind are what a capture shows of connections before and behind the translation, where they go to port 8080. Of either
+// a function may change a segment, or leave it out.
+func nearAndBehind(t *testing.T, name string, near, behind func(*tcpstate.Segment) bool) [2]*detect.Result {
 	in, dec, batch := open(t, name), capture.NewDecoder(), make([]capture.Frame, 64)
 	var ds [2]*detect.Detector
 	for i := range ds {
@@ -88,11 +105,15 @@ func nearAndBehind(t *testing.T, name string, keep func(*tcpstate.Segment) bool)
 			return [2]*detect.Result{ds[0].Finish(), ds[1].Finish()}
 		}
 		for _, s := range dec.DecodeAll(batch[:n], nil) {
-			if s.Src.Port != 8080 && s.Dst.Port != 8080 {
-				ds[0].Segments([]tcpstate.Segment{s})
-			} else if keep(&s) {
-				ds[1].Segments([]tcpstate.Segment{s})
+			i, keep := 0, near
+			if s.Src.Port == 8080 || s.Dst.Port == 8080 {
+				i, keep = 1, behind
+			}
+			if keep(&s) {
+				ds[i].Segments([]tcpstate.Segment{s})
 			}
 		}
 	}
 }
+
+func all(*tcpstate.Segment) bool { return true }

@@ -124,3 +124,21 @@ func TestUnseenIsNotLost(t *testing.T) {
 		}
 	}
 }
+
+// A connection that a point does not show at all, although its target answered on it long before it failed, is one that the point did
+// not recognise: it does not prove that the path did it.
+func TestConnectionMissing(t *testing.T) {
+	for _, pair := range [][2]string{{"real/nginx-node-race-lb.pcap", "nginx-node-race.pcap"}, {"real/nginx-node-nat-reset-lb.pcap", "real/nginx-node-nat-reset-target.pcap"}} {
+		lb, target := nano(t, pair[0]), nano(t, pair[1])
+		p, _ := point(t, pair[0], 0, 0)
+		for _, f := range p.Result.Findings {
+			port := f.LB.Port
+			_, r := together(t, lb, only(t, target, func(s *tcpstate.Segment) bool { return s.Src.Port != port && s.Dst.Port != port }))
+			for _, g := range r.Findings {
+				if g.LB == f.LB && g.Proof != nil && (g.Proof.Place == detect.OnPath || g.Measures.RSTOrigin == detect.OriginBetween) {
+					t.Errorf("%s: %s: %s, %+v", pair[0], g.Rule.ID, g.Summary, g.Proof)
+				}
+			}
+		}
+	}
+}

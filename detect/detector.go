@@ -320,7 +320,7 @@ func (d *Detector) onCloseBegan(e *tcpstate.Event) {
 	}
 	t := d.targetOf(f)
 	if byLB {
-		t.tell().lbCloses.Add(c)
+		d.closedByLB(f, t, c)
 		return
 	}
 	t.advertise(f)

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-
-	"connrace/detect/internal/idle"
 )
 
 // gradeWait tells whose wait it was that ended before an answer, and of those before it what is known by it.
@@ -18,7 +16,7 @@ func (d *Detector) gradeWait(p *pending) {
 		return
 	}
 	d.givenUp.look(d.settled[max(len(d.settled)-most, 0):])
-	own := gaveUpOf(p)
+	own := gaveUpOf(p).after(d.givenUp.all)
 	w := d.givenUp.with(own)
 	d.gradeAgain(w, own)
 	n, again := 1, 0
@@ -47,32 +45,15 @@ func (d *Detector) gradeAgain(w waitsGivenUp, o gaveUp) {
 		s, byClient = Warning, true
 	}
 	switch {
+	case !byClient && s == Error:
+		d.regrade(p, s, nil)
+	case !p.f.byClient && d.lbStopped(p): // of others it was asked when they became a client's
+		d.regrade(p, s, lbStops)
 	case !byClient:
 		d.regrade(p, s, nil)
-	case !p.f.byClient && p.t.lbStopped(p.f.Time): // of others it was asked when they became a client's
-		d.regrade(p, s, lbStops)
 	default:
 		d.regrade(p, s, p.f.clientGone())
 	}
-}
-
-// lbStopped reports whether the LB closed several connections to a target at a time, idle ones among them, and did not
-// go on with others that it had. A client's end may look like that, where a proxy gives each connection of its clients one of
-// its own, but for those of other clients.
-func (t *target) lbStopped(at int64) bool {
-	const least = 3
-	closes := &t.told.lbCloses
-	m := closes.Together(&idle.Close{Time: at, Gap: -1, Out: -1, Age: -1})
-	return m.N >= least && m.StandsOut() && !t.told.served.Cover(at) && slices.ContainsFunc(closes.All(), func(c idle.Close) bool {
-		return c.Idle && c.Gap > idle.ShortGap && c.Time >= at-idle.Moment && c.Time <= at+idle.Moment
-	})
-}
-
-// lbStops is what a finding says of an LB that closed all it had.
-var lbStops = &advice{
-	"The load balancer closed several connections at this moment, idle ones among them: most likely it was stopped, restarted or killed, or lost a worker, with requests outstanding.",
-	"Look at the load balancer's own log and at its process for this time: a restart, a crash, too little memory. Stop it gracefully (nginx -s quit or reload, HAProxy with hard-stop-after " +
-		"as long as requests take): then it waits for what is outstanding.",
 }
 
 // givenUp are the waits of the newest findings that ended before an answer. An outage has thousands, each of
@@ -81,6 +62,7 @@ type givenUp struct {
 	all, spare []gaveUp // as the findings were settled
 	sorted     map[givenUpAt][]givenUpWait
 	waitsGivenUp
+	lbEnds lbEnds
 }
 
 // gaveUp is one of them, among others of its rule at its target.
@@ -88,7 +70,20 @@ type gaveUp struct {
 	p *pending
 	givenUpAt
 	wait givenUpWait
+	event
+	again bool // one of the same event was there before: that both waited as long says nothing
 }
+
+// event is when a wait began and when it ended, or the first one of those that did so together.
+type event struct{ began, ended int64 }
+
+func (e event) together(o event) bool {
+	return alike(e.began, o.began, sameEvent) && alike(e.ended, o.ended, sameEvent)
+}
+
+// sameEvent is how near waits began and ended that one event may have ended, by judgement: whatever ended them, they
+// are as long, and not for a limit. What is as near differs by no more than times that are alike.
+const sameEvent = roundSlack / 2
 
 type givenUpAt struct {
 	t    *target
@@ -107,7 +102,19 @@ func gaveUpOf(p *pending) gaveUp {
 	if p.f.round || round(g) {
 		wait++
 	}
-	return gaveUp{p, givenUpAt{p.t, p.f.Rule}, wait}
+	return gaveUp{p: p, givenUpAt: givenUpAt{p.t, p.f.Rule}, wait: wait, event: event{p.f.Time - g, p.f.Time}}
+}
+
+// after says whether one of those before it, the newest of which are looked at, was of the same event.
+func (x gaveUp) after(before []gaveUp) gaveUp {
+	const most = 16
+	for _, o := range slices.Backward(before[max(len(before)-most, 0):]) {
+		if o.givenUpAt == x.givenUpAt && o.together(x.event) {
+			x.event, x.again = o.event, true
+			break
+		}
+	}
+	return x
 }
 
 // look takes in what has become of the newest findings since the last look.
@@ -120,7 +127,7 @@ func (g *givenUp) look(settled []*pending) {
 		if f := p.f; !f.Rule.Repeated || !f.byClient && (!f.Lost || f.own != nil) {
 			continue
 		}
-		x := gaveUpOf(p)
+		x := gaveUpOf(p).after(now)
 		now = append(now, x)
 		for len(was) > 0 && was[0].p != p {
 			g.remove(was[0])
@@ -143,12 +150,18 @@ func (g *givenUp) look(settled []*pending) {
 }
 
 func (g *givenUp) insert(x gaveUp) {
+	if x.again {
+		return
+	}
 	s := g.sorted[x.givenUpAt]
 	i, _ := slices.BinarySearch(s, x.wait)
 	g.sorted[x.givenUpAt] = slices.Insert(s, i, x.wait)
 }
 
 func (g *givenUp) remove(x gaveUp) {
+	if x.again {
+		return
+	}
 	s := g.sorted[x.givenUpAt]
 	i, _ := slices.BinarySearch(s, x.wait)
 	if s = slices.Delete(s, i, i+1); len(s) == 0 {
@@ -175,7 +188,9 @@ func (g *givenUp) with(own gaveUp) waitsGivenUp {
 	for _, x := range others[:i] {
 		add(x)
 	}
-	add(own.wait)
+	if !own.again {
+		add(own.wait)
+	}
 	for _, x := range others[i:] {
 		add(x)
 	}

@@ -17,6 +17,7 @@ func TestGivenUp(t *testing.T) {
 	rules := []*Rule{LBClosedWithRequestOutstanding, LBClosedWithRequestOutstanding, PathLoss}
 	var g givenUp
 	var settled []*pending
+	var at int64
 	change := func(f *Finding) {
 		f.Lost, f.byClient, f.round = r.IntN(4) > 0, r.IntN(4) == 0, r.IntN(2) == 0
 		f.Measures.Outstanding.NS = r.Int64N(1000)
@@ -26,7 +27,8 @@ func TestGivenUp(t *testing.T) {
 	}
 	for range 3000 {
 		for range r.IntN(4) {
-			p := &pending{f: &Finding{Rule: rules[r.IntN(len(rules))]}, t: targets[r.IntN(len(targets))]}
+			at += second // no two of them are of one event
+			p := &pending{f: &Finding{Time: at, Rule: rules[r.IntN(len(rules))]}, t: targets[r.IntN(len(targets))]}
 			change(p.f)
 			settled = append(settled, p)
 		}
@@ -41,7 +43,7 @@ func TestGivenUp(t *testing.T) {
 		newest := settled[max(len(settled)-most, 0):]
 		g.look(newest)
 		for _, x := range targets {
-			f := &Finding{Rule: LBClosedWithRequestOutstanding, Lost: true}
+			f := &Finding{Time: -second, Rule: LBClosedWithRequestOutstanding, Lost: true}
 			f.Measures.Outstanding.NS = r.Int64N(1000)
 			own := &pending{f: f, t: x}
 			var all, vary []int64

@@ -166,6 +166,7 @@ func (d *Detector) Shift(by int64) {
 	d.requests.Each(func(r *recentRequest) { r.time += by })
 	d.strays.Each(func(a *strayAnswer) { a.ref.Time += by })
 	d.accepted.shift(by)
+	d.givenUp.lbEnds.shift(by)
 	d.senders = senders{}
 	for i := range d.gaps {
 		d.gaps[i] += by

@@ -21,6 +21,7 @@ type pending struct {
 	waits bool      // it is among those that are not complete
 	long  bool      // it is open, and was judged again
 	cut   *advice   // what is said since the way was interrupted, be that forgotten later; nil: it was not
+	mass  *lbMass   // what else its LB closed when it closed this one; nil: that was not asked yet
 	*expected
 }
 

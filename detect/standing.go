@@ -19,6 +19,9 @@ func (d *Detector) begins(f *tcpstate.Flow, t *target, seen int64) {
 
 // ends counts a connection no more that a side closes, or that is forgotten: there is no event then.
 func (d *Detector) ends(f *tcpstate.Flow, e *tcpstate.Event) {
+	if e != nil && e.Gap < 0 {
+		d.closedUnseen(e)
+	}
 	if !d.standing.remove(f.Index()) {
 		return
 	}

@@ -29,8 +29,8 @@ func TestGradeWait(t *testing.T) {
 	} {
 		d := New(Options{})
 		target := d.targets.at(tcpstate.Endpoint{Port: 80})
-		for _, w := range tt.waits {
-			f := &Finding{Rule: LBClosedWithRequestOutstanding, Severity: Warning, Lost: true, Request: &Request{}, Summary: "the LB gave up"}
+		for i, w := range tt.waits {
+			f := &Finding{Time: int64(i) * second, Rule: LBClosedWithRequestOutstanding, Severity: Warning, Lost: true, Request: &Request{}, Summary: "the LB gave up"}
 			f.Measures.Outstanding = Duration{w, true}
 			if round(w) {
 				f.Severity = Error
@@ -41,6 +41,29 @@ func TestGradeWait(t *testing.T) {
 		}
 		if d.totals.Tries != tt.want || target.tries != tt.want {
 			t.Errorf("%s: %+v, of the target %+v; want %+v", tt.name, d.totals.Tries, target.tries, tt.want)
+		}
+	}
+}
+
+// Waits that began together and ended together are one event, which repeats nothing; so at other times they do.
+func TestWaitsOfOneEvent(t *testing.T) {
+	for _, tt := range []struct {
+		apart int64
+		want  Severity
+	}{{millisecond, Warning}, {second, Error}} {
+		d := New(Options{})
+		target := d.targets.at(tcpstate.Endpoint{Port: 80})
+		for i := range 5 {
+			f := &Finding{Time: 10*second + int64(i)*tt.apart, Rule: LBClosedWithRequestOutstanding, Severity: Warning, Lost: true, Request: &Request{}}
+			f.Measures.Outstanding = Duration{2391 * millisecond, true}
+			p := &pending{f: f, t: target}
+			d.gradeWait(p)
+			d.emit(p)
+		}
+		for _, p := range d.settled {
+			if p.f.Severity != tt.want || !p.f.Lost {
+				t.Errorf("%d ns apart: %v, lost %v; want %v", tt.apart, p.f.Severity, p.f.Lost, tt.want)
+			}
 		}
 	}
 }

@@ -50,31 +50,32 @@ func (l *lbEnds) shift(by int64) {
 func (l *lbEnds) of(lb tcpstate.Addr, at, wait int64) *lbMass {
 	const least = 3
 	m := &lbMass{}
-	own := idle.Closes{Ring: ring.Ring[idle.Close]{Max: maxCloses}}
 	first, clientEnd, rests := at, int64(0), false
 	for i := range l.Len() {
 		e := l.At(i)
-		if e.Time < at-second || e.Time > at+second {
-			continue
-		}
-		near := e.Time >= at-idle.Moment && e.Time <= at+idle.Moment
-		switch {
-		case e.lb == lb:
-			own.Add(e.Close)
-			if !near || e.AtOnce() {
-				continue
-			}
+		switch near := e.Time >= at-idle.Moment && e.Time <= at+idle.Moment; {
+		case !near:
+		case e.lb == lb && !e.AtOnce():
 			first = min(first, e.Time)
 			rests = rests || e.Idle && !alike(e.Gap, wait, busySlack)
 			if !slices.Contains(m.of, e.t) {
 				m.of = append(m.of, e.t)
 			}
-		case near && e.t.end.Addr == lb && (clientEnd == 0 || e.Time < clientEnd):
+		case e.lb != lb && e.t.end.Addr == lb && (clientEnd == 0 || e.Time < clientEnd):
 			clientEnd = e.Time
 		}
 	}
+	if !rests || clientEnd != 0 && clientEnd <= first {
+		return m
+	}
+	own := idle.Closes{Ring: ring.Ring[idle.Close]{Max: maxCloses}}
+	for i := range l.Len() {
+		if e := l.At(i); e.lb == lb && e.Time >= at-second && e.Time <= at+second {
+			own.Add(e.Close)
+		}
+	}
 	all := own.Together(&idle.Close{Time: at, Gap: -1, Out: -1, Age: -1})
-	m.apart = rests && all.N >= least && all.StandsOut() && (clientEnd == 0 || clientEnd > first)
+	m.apart = all.N >= least && all.StandsOut()
 	return m
 }
 

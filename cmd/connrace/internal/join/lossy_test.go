@@ -95,3 +95,23 @@ func TestFewFramesLost(t *testing.T) {
 		}
 	}
 }
+
+// Of several copies of a segment a capture that lacks others may have lost one: the path did not.
+func TestCopyNotCaptured(t *testing.T) {
+	whole := nano(t, "real/nginx-slowaccept-backlog.pcap")
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		some := bytes.Clone(whole[:24])
+		each(t, whole, func(record []byte, _ *tcpstate.Segment) {
+			if r.IntN(30) != 0 {
+				some = append(some, record...)
+			}
+		})
+		_, result := together(t, whole, some)
+		for _, f := range result.Findings {
+			if f.Proof != nil && f.Proof.Place == detect.OnPath {
+				t.Errorf("seed %d: %s: %s", seed, f.Rule.ID, f.Summary)
+			}
+		}
+	}
+}

@@ -194,12 +194,19 @@ func (s *scene) passage(near, far int, fromLB bool, is func(*seg) bool) detect.P
 				n.Checked++
 			}
 		}
-		if n.Checked > 0 && s.lossy(other, s.conn, n.Checked) {
-			n.Checked = 0
-		}
 		return n
 	}
-	return detect.Passage{FromLB: fromLB, LB: count(near, far), Target: count(far, near)}
+	g := detect.Passage{FromLB: fromLB, LB: count(near, far), Target: count(far, near)}
+	for _, x := range []struct {
+		n     *detect.Sighted
+		here  int
+		other int
+	}{{&g.LB, g.Target.Copies, far}, {&g.Target, g.LB.Copies, near}} {
+		if absent := x.n.Checked - x.here; absent > 0 && s.lossy(x.other, s.conn, absent) {
+			x.n.Checked = 0
+		}
+	}
+	return g
 }
 
 // sizes are the smallest segment that was lost on a way, and the largest that arrived.

@@ -82,6 +82,8 @@ type Rule struct {
 	// says it.
 	Timer TimerNote
 
+	// Probing: a finding of it that is an info is of a probe, by a host that may not have meant the port.
+	Probing bool
 	// Repeated: Measures.Outstanding is a wait of the LB's. One that occurs twice is a setting,
 	// and an error.
 	Repeated bool

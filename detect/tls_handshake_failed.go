@@ -18,6 +18,7 @@ var TLSHandshakeFailed = &Rule{
 	Severity: Error,
 	Mildest:  Info,
 	Lost:     LostIfGivenUp,
+	Probing:  true,
 	Title:    "TLS handshake failed",
 	Diagram: `
 LB                                target

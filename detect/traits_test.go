@@ -10,7 +10,7 @@ import (
 // means something and the other fields agree with it.
 func TestTraits(t *testing.T) {
 	// Of these the zero value says something by itself.
-	zeroable := "Severity Mildest Lost About Race Crossed LBKnew Partial FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Streams Tells LBsAfter Learnt AnyProtocol Repeated Lasting Settle Recovered advise"
+	zeroable := "Severity Mildest Lost About Race Crossed LBKnew Partial FollowsClose Queue IfFull IfLossy SameFix Shared IfStopped Gone Large Streams Tells LBsAfter Learnt AnyProtocol Probing Repeated Lasting Settle Recovered advise"
 	for _, r := range Rules {
 		v := reflect.ValueOf(*r)
 		for i := range v.NumField() {
@@ -42,6 +42,7 @@ func TestTraits(t *testing.T) {
 			"a timer's note says something":                           r.Timer.Head == "" && r.Timer.Also != TimerPatience,
 			"a timer's note is a sentence":                            r.Timer.Text != "" && !strings.HasSuffix(r.Timer.Text, "."),
 			"a lost try is in a log":                                  r.Lost != LostNever && r.Behind == 0,
+			"what may be a probe may be an info":                      r.Probing && r.Mildest != Info,
 			"only what is about a target is reviewed":                 r.Lasting && r.About != AboutTarget,
 			"a target as a whole loses nothing":                       r.About == AboutTarget && (r.Lost != LostNever || r.Behind != 0),
 		} {

@@ -129,7 +129,7 @@ func (r *Report) Notes() []string {
 func (r *Report) probes() (n uint64) {
 	for i := range r.Analyses {
 		for _, f := range r.Analyses[i].Result.Findings {
-			if f.Rule == detect.TLSHandshakeFailed && f.Severity == detect.Info {
+			if f.Rule.Probing && f.Severity == detect.Info {
 				n++
 			}
 		}

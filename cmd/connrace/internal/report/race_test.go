@@ -1,0 +1,6 @@
+//go:build race
+
+package report
+
+// raced: more memory is taken.
+const raced = true

@@ -71,10 +71,11 @@ type gaveUp struct {
 	givenUpAt
 	wait givenUpWait
 	event
-	again bool // one of the same event was there before: that both waited as long says nothing
+	first event // of those that began and ended together with it
+	again bool  // it is not that one: that both waited as long says nothing
 }
 
-// event is when a wait began and when it ended, or the first one of those that did so together.
+// event is when a wait began and when it ended.
 type event struct{ began, ended int64 }
 
 func (e event) together(o event) bool {
@@ -102,19 +103,27 @@ func gaveUpOf(p *pending) gaveUp {
 	if p.f.round || round(g) {
 		wait++
 	}
-	return gaveUp{p: p, givenUpAt: givenUpAt{p.t, p.f.Rule}, wait: wait, event: event{p.f.Time - g, p.f.Time}}
+	e := event{p.f.Time - g, p.f.Time}
+	return gaveUp{p: p, givenUpAt: givenUpAt{p.t, p.f.Rule}, wait: wait, event: e, first: e}
 }
 
-// after says whether one of those before it, the newest of which are looked at, was of the same event.
+// mostBefore are the newest ones before another that are looked at.
+const mostBefore = 16
+
+// after says whether one of those before it was of the same event.
 func (x gaveUp) after(before []gaveUp) gaveUp {
-	const most = 16
-	for _, o := range slices.Backward(before[max(len(before)-most, 0):]) {
-		if o.givenUpAt == x.givenUpAt && o.together(x.event) {
-			x.event, x.again = o.event, true
+	for _, o := range slices.Backward(before[max(len(before)-mostBefore, 0):]) {
+		if o.givenUpAt == x.givenUpAt && o.first.together(x.event) {
+			x.first, x.again = o.first, true
 			break
 		}
 	}
 	return x
+}
+
+// is reports whether nothing has changed of a wait by itself.
+func (x *gaveUp) is(o *gaveUp) bool {
+	return x.givenUpAt == o.givenUpAt && x.wait == o.wait && x.event == o.event
 }
 
 // look takes in what has become of the newest findings since the last look.
@@ -123,25 +132,34 @@ func (g *givenUp) look(settled []*pending) {
 		g.sorted = map[givenUpAt][]givenUpWait{}
 	}
 	was, now := g.all, g.spare[:0]
+	anew := 0 // how many more have others before them than at the last look
 	for _, p := range settled {
 		if f := p.f; !f.Rule.Repeated || !f.byClient && (!f.Lost || f.own != nil) {
 			continue
 		}
-		x := gaveUpOf(p).after(now)
-		now = append(now, x)
 		for len(was) > 0 && was[0].p != p {
 			g.remove(was[0])
-			was = was[1:]
+			was, anew = was[1:], mostBefore
 		}
-		switch {
-		case len(was) == 0:
+		x := gaveUpOf(p)
+		if len(was) == 0 {
+			x = x.after(now)
 			g.insert(x)
+			now = append(now, x)
 			continue
-		case was[0] != x:
-			g.remove(was[0])
-			g.insert(x)
 		}
-		was = was[1:]
+		old := was[0]
+		if was = was[1:]; anew == 0 && old.is(&x) {
+			now = append(now, old)
+			continue
+		}
+		x = x.after(now)
+		now = append(now, x)
+		if anew = max(anew-1, 0); old != x {
+			g.remove(old)
+			g.insert(x)
+			anew = mostBefore
+		}
 	}
 	for _, x := range was {
 		g.remove(x)

@@ -23,6 +23,7 @@ type netNS struct {
 	t     testing.TB
 	path  string
 	calls chan func()
+	gone  chan struct{} // closed when the test has ended; what still runs then calls in vain
 }
 
 func newNetNS(t testing.TB) *netNS {
@@ -30,22 +31,27 @@ func newNetNS(t testing.TB) *netNS {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to make network namespaces")
 	}
-	n := &netNS{t: t, calls: make(chan func())}
+	n := &netNS{t: t, calls: make(chan func()), gone: make(chan struct{})}
 	made := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		n.path = fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 		made <- err
-		for f := range n.calls {
-			f()
+		for {
+			select {
+			case f := <-n.calls:
+				f()
+			case <-n.gone:
+				return
+			}
 		}
 	}()
 	if err := <-made; err != nil {
-		close(n.calls)
+		close(n.gone)
 		t.Skip("no network namespaces here: ", err)
 	}
-	t.Cleanup(func() { close(n.calls) })
+	t.Cleanup(func() { close(n.gone) })
 	n.do(func() { setUp(t, "lo") })
 	return n
 }
@@ -55,11 +61,16 @@ func newNetNS(t testing.TB) *netNS {
 func (n *netNS) do(f func()) {
 	n.t.Helper()
 	done := make(chan bool)
-	n.calls <- func() {
+	call := func() {
 		whole := false
 		defer func() { done <- whole }()
 		f()
 		whole = true
+	}
+	select {
+	case n.calls <- call:
+	case <-n.gone:
+		return
 	}
 	switch whole := <-done; {
 	case whole:
@@ -72,6 +83,7 @@ func (n *netNS) do(f func()) {
 
 // dial connects from the namespace.
 func (n *netNS) dial(from, to string) (c net.Conn, err error) {
+	err = net.ErrClosed
 	n.do(func() {
 		d := net.Dialer{Timeout: patience}
 		if from != "" {

@@ -142,15 +142,21 @@ func otherPoint(plain []byte, after time.Duration) []byte {
 	return out
 }
 
+// plain makes a capture, and reads it for others to be made of it.
+func (b *bench) plain(ctx context.Context, load workload) (*sample, []byte, error) {
+	s, err := b.make(ctx, load)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, err := os.ReadFile(s.file)
+	return s, plain, err
+}
+
 // several measures connrace with one processor and with two. Both must say the same.
 func (b *bench) several(ctx context.Context, all []workload, w io.Writer) error {
 	t := newTable("capture", "form", "wall s, one processor", "wall s, two", "two / one", "CPU two / one")
 	for _, load := range all {
-		s, err := b.make(ctx, load)
-		if err != nil {
-			return err
-		}
-		plain, err := os.ReadFile(s.file)
+		s, plain, err := b.plain(ctx, load)
 		if err != nil {
 			return err
 		}
@@ -211,11 +217,7 @@ func (b *bench) byTurns(ctx context.Context, all ...[]string) (costs []cost, sai
 func (b *bench) joining(ctx context.Context, all []workload, w io.Writer) error {
 	t := newTable("two captures of", "processors", "wall s, each by itself", "wall s, joined", "joined / sum", "CPU joined / sum")
 	for _, load := range all {
-		s, err := b.make(ctx, load)
-		if err != nil {
-			return err
-		}
-		plain, err := os.ReadFile(s.file)
+		s, plain, err := b.plain(ctx, load)
 		if err != nil {
 			return err
 		}
